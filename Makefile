@@ -1,0 +1,133 @@
+# podveil: the only makefile. `make help` lists what it can do.
+# TUNNEL_CORE and KEYD_CORE are the purity boundary: no system call, no clock, no allocation in them
+# (tests/core_is_pure.sh checks their symbols).
+
+VERSION   := $(shell sed -n 's/^\#define PODVEIL_VERSION "\(.*\)"/\1/p' include/keyd_control.h)
+BUILD     ?= build
+PREFIX    ?= /usr/local
+CC        ?= gcc
+CLANG     ?= clang
+BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+ARCH      := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+
+TUNNEL_CORE  := crypto identity noise session replay cookie ratelimit timers allowedips peer stage send receive \
+                tunnel segment coalesce icmp manage uapi
+TUNNEL_AEAD  := aead/aead aead/sodium
+TUNNEL_SHELL := tun udp control loop sandbox monitor main
+KEYD_CORE    := annotation node cluster rotate
+KEYD_SHELL   := registry_file link datapath tunnel_client control main
+CLI          := main client status peers key_status cleanup text
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Werror
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -D_FORTIFY_SOURCE=2 \
+            -ftrivial-auto-var-init=zero -fPIE
+HARDEN   := $(if $(filter x86,$(ARCH)),$(HARDEN),$(filter-out -fcf-protection=full,$(HARDEN)))
+CFLAGS   ?= -O2 -g
+override CFLAGS += -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(HARDEN) -Iinclude -MMD -MP
+LDFLAGS  ?=
+override LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror -Iinclude \
+              -idirafter /usr/include/$(shell uname -m)-linux-gnu
+
+TUNNEL_LIBS := -lsodium -lb2
+KEYD_LIBS   := -ljansson -lsodium -lmnl -lbpf -lelf -lz
+CLI_LIBS    := -ljansson -lsodium -lmnl -lbpf -lelf -lz
+
+PROGRAMS := $(addprefix $(BUILD)/,podveil-tunnel podveil-keyd podveil)
+
+objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
+TUNNEL_CORE_OBJECTS := $(call objects,tunnel,$(TUNNEL_CORE))
+KEYD_CORE_OBJECTS   := $(call objects,keyd,$(KEYD_CORE))
+
+UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
+TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+NETNS_TESTS := $(wildcard tests/netns/*.sh)
+
+.PHONY: all deps demo test test-unit test-bpf test-netns programs tools install clean help
+all: programs ## build the three programs into build/
+programs: $(PROGRAMS)
+tools: $(TEST_TOOLS)
+
+deps: ## install the Debian packages that are missing (as root)
+	@tests/deps.sh
+
+demo: deps ## two nodes, two pods, one command: see it work (as root)
+	@$(MAKE) --no-print-directory -j2 all tools
+	@BUILD=$(BUILD) tests/demo/demo.sh
+
+test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
+	@$(MAKE) --no-print-directory -j2 all tools tests
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh $(UNIT_TESTS) $(BPF_TESTS) $(NETNS_TESTS)
+
+test-unit: tests ## the unit tests alone (no root)
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh $(UNIT_TESTS)
+
+test-bpf: all tests ## the BPF programs, packet by packet (as root)
+	@BUILD=$(BUILD) tests/run.sh $(BPF_TESTS)
+
+test-netns: all tools ## the namespace tests alone (as root)
+	@BUILD=$(BUILD) tests/run.sh $(NETNS_TESTS)
+
+.PHONY: tests
+tests: $(UNIT_TESTS) $(BPF_TESTS)
+
+install: all ## copy the programs to $(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+# -- programs --
+
+$(BUILD)/podveil-tunnel: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD) $(TUNNEL_SHELL))
+	$(CC) $(LDFLAGS) -o $@ $^ $(TUNNEL_LIBS)
+
+$(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $(BUILD)/bpf/loader.o
+	$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
+
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(BUILD)/keyd/link.o $(BUILD)/bpf/loader.o
+	$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+# -- BPF: object, then the skeleton that only loader.c includes --
+
+$(BUILD)/bpf/podveil.bpf.o: $(wildcard bpf/*.bpf.c bpf/*.h) include/bpf_abi.h include/drop_reason.h
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c -o $@ bpf/podveil.bpf.c
+	@llvm-strip -g $@ 2>/dev/null || true
+
+$(BUILD)/bpf/podveil.skel.h: $(BUILD)/bpf/podveil.bpf.o
+	$(BPFTOOL) gen skeleton $< name podveil > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/bpf/loader.o: bpf/loader.c $(BUILD)/bpf/podveil.skel.h
+	$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
+
+# -- tests: each links all of CORE; the linker takes what it needs --
+
+$(BUILD)/core.a: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS)
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $< $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+
+$(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(BUILD)/bpf/podveil.skel.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -Itests -o $@ $< -lcmocka -lbpf -lelf -lz
+
+$(BUILD)/tools/%: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $< -lsodium
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every way podveil loses a packet, once. BPF, tunnel, keyd, the command line, the documentation and the tests are
+ * all generated from this list, so a drop without a name cannot be written. Numbers index pinned maps: append only.
+ *
+ * X(NAME, "text as in the metrics label", "what happened, for a person who reads podveil status")
+ * Counts are packets: a super-packet counts its segments.
+ */
+#pragma once
+
+#define DROP_REASONS(X)                                                                                                \
+	/* to_wire: a packet on its way to another node */                                                             \
+	X(NO_PEER, "no_peer", "destination lies in the cluster range but no node claims it")                           \
+	X(PEER_UNUSABLE, "peer_unusable", "the destination's node has published no key or address we can use")         \
+	X(TRUNCATED, "truncated", "IP header cut short: its destination cannot be told")                               \
+	X(VLAN_STUCK, "vlan_stuck", "a VLAN tag could not be taken off a packet for another node")                     \
+	X(NO_TUNNEL, "no_tunnel", "podveil0 does not exist")                                                           \
+	/* wire_guard and from_wire: the second look, and the way in */                                                \
+	X(CLEAR_OUT, "clear_out", "a clear pod packet reached the wire side of a device")                              \
+	X(CLEAR_IN, "clear_in", "a clear packet from the wire claimed to come from a remote pod")                      \
+	/* from_tunnel: a decrypted packet on its way into the node */                                                 \
+	X(NOT_LOCAL, "not_local", "decrypted destination is neither a local pod nor an address of this node")          \
+	X(TUNNEL_PORT, "tunnel_port", "decrypted packet aimed at the tunnel's own port")                               \
+	X(TUNNEL_TRUNCATED, "tunnel_truncated", "decrypted packet has an IP header cut short")                         \
+	/* podveil-tunnel, sending */                                                                                  \
+	X(TUN_MALFORMED, "tun_malformed", "packet from podveil0 is not an IP packet we can take")                      \
+	X(NO_ALLOWED_IP, "no_allowed_ip", "destination is in no peer's allowed IPs")                                   \
+	X(NO_KEY, "no_key", "peer has no public key, or this node has no private key")                                 \
+	X(NO_ENDPOINT, "no_endpoint", "peer has no endpoint")                                                          \
+	X(TOO_BIG, "too_big", "packet larger than the tunnel's MTU; the sender was told")                              \
+	X(STAGE_FULL, "stage_full", "more packets waited for a handshake than the queue holds; the oldest went")       \
+	X(STAGE_PURGED, "stage_purged", "packets waited for a handshake that was given up, or for a peer removed")     \
+	X(UDP_SEND, "udp_send", "the kernel refused an outer datagram")                                                \
+	/* podveil-tunnel, receiving */                                                                                \
+	X(UDP_OVERFLOW, "udp_overflow", "the socket's receive buffer overflowed")                                      \
+	X(BAD_LENGTH, "bad_length", "datagram has a length no WireGuard message has")                                  \
+	X(BAD_TYPE, "bad_type", "datagram is no WireGuard message")                                                    \
+	X(BAD_MAC1, "bad_mac1", "handshake message not made for our key")                                              \
+	X(UNDER_LOAD, "under_load", "under load: initiation without a valid cookie, or its source over the rate")      \
+	X(UNKNOWN_PEER, "unknown_peer", "initiation from a key that is no peer's")                                     \
+	X(BAD_HANDSHAKE, "bad_handshake", "handshake message failed authentication, or came in no state to take it")   \
+	X(HANDSHAKE_REPLAY, "handshake_replay", "initiation not newer than the last one")                              \
+	X(HANDSHAKE_FLOOD, "handshake_flood", "initiations from one peer too close together")                          \
+	X(UNKNOWN_INDEX, "unknown_index", "message for a session we do not have")                                      \
+	X(BAD_TAG, "bad_tag", "data failed authentication")                                                            \
+	X(SESSION_EXPIRED, "session_expired", "data on a session past its time or message limit")                      \
+	X(REPLAYED, "replayed", "data whose counter was seen before or is too old")                                    \
+	X(INNER_MALFORMED, "inner_malformed", "decrypted bytes are no whole IP packet")                                \
+	X(SOURCE_NOT_ALLOWED, "source_not_allowed", "decrypted source is not in the sending peer's allowed IPs")       \
+	X(TUN_WRITE, "tun_write", "the kernel refused a decrypted packet")
+
+enum drop_reason {
+#define X(name, label, text) DROP_##name,
+	DROP_REASONS(X)
+#undef X
+		DROP_REASON_COUNT
+};
+
+#ifndef __bpf__
+static inline const char *drop_reason_label(enum drop_reason reason)
+{
+	static const char *const labels[] = {
+#define X(name, label, text) [DROP_##name] = label,
+		DROP_REASONS(X)
+#undef X
+	};
+
+	return (unsigned int)reason < DROP_REASON_COUNT ? labels[reason] : "unknown";
+}
+
+static inline const char *drop_reason_text(enum drop_reason reason)
+{
+	static const char *const texts[] = {
+#define X(name, label, text) [DROP_##name] = text,
+		DROP_REASONS(X)
+#undef X
+	};
+
+	return (unsigned int)reason < DROP_REASON_COUNT ? texts[reason] : "unknown";
+}
+#endif

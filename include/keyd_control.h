@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The words between the command line and podveil-keyd: a SOCK_STREAM Unix socket (root only, mode 0600). The client
+ * writes one line of JSON, {"verb":"status"}, and reads one JSON document until the other end closes. An error is
+ * {"error":"<one line that says what to do>"}. With -o json the document goes to the user as it is, so these names
+ * are contracts; fields are added, never renamed. Durations are seconds, times are RFC 3339 in UTC, keys base64.
+ *
+ * status:
+ *   {"version":"<podveil version>","node":"n1","uid":"...","mode":"strict","state":"protected"|"starting"|"degraded",
+ *    "reasons":["<why it is not protected, one line each>"],
+ *    "registry":"file:/x","cluster_cidrs":["10.244.0.0/16"],"pod_cidrs":["10.244.1.0/24"],"endpoints":["192.168.50.1"],
+ *    "port":51890,"interface":"podveil0","mtu":1440,
+ *    "tunnel":{"is_connected":true,"pid":12,"peers":2},
+ *    "datapath":{"mechanism":"tcx","uplinks":["eth0"],"pods":["pods0"]},
+ *    "peers":{"total":2,"usable":2,"with_session":1,"refused":0},
+ *    "traffic":{"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}},
+ *    "drops":[{"reason":"no_peer","packets":3,"text":"destination lies ..."}]}      (only those above 0)
+ *
+ * peers:
+ *   {"peers":[{"node":"n2","id":1,"uid":"...","state":"usable"|"waiting"|"refused","reason":"<empty, or why>",
+ *     "key":"<base64>","epoch":1795348800000,"endpoints":["192.168.50.2:51890"],"endpoint":"192.168.50.2:51890"|null,
+ *     "pods":["10.244.2.0/24"],"addresses":["192.168.50.2"],"has_session":true,
+ *     "last_handshake":"2026-11-22T12:00:00Z"|null,"last_received_age":1.5|null,
+ *     "received_bytes":0,"sent_bytes":0,"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}}]}
+ *   A peer is "waiting" while its node has published nothing usable yet, "refused" when what it published is bad.
+ *
+ * key-status:
+ *   {"keys":[{"node":"n1","is_self":true,"epoch":1795348800000,"age":12.0|null,"fingerprint":"<first 8 characters of
+ *     the current key>","state":"current"|"unknown"|"refused","reason":""}]}
+ */
+#pragma once
+
+#define KEYD_REQUEST_MAX 4096
+#define KEYD_ANSWER_MAX	 (64 * 1024 * 1024)
+
+#define PODVEIL_VERSION "0.1.0"
+#define KEYD_DEFAULT_CONTROL "/run/podveil/keyd.sock"
+#define TUNNEL_DEFAULT_CONTROL "/run/podveil/tunnel.sock"
+#define DEFAULT_BPFFS "/sys/fs/bpf/podveil"
+#define DEFAULT_INTERFACE "podveil0"
+#define DEFAULT_PORT 51890
+#define DEFAULT_WIREGUARD_DIR "/var/run/wireguard"

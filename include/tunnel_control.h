@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The words between podveil-keyd and podveil-tunnel, on a SOCK_SEQPACKET Unix socket (root only, mode 0600).
+ * One packet is one request: struct control_header and the verb's body. Each request is answered by exactly one
+ * packet: the header again, with `error` 0 or -errno, and the verb's answer if error is 0. Native byte order and
+ * layout: both ends come from one image. Requests are idempotent: saying again what already holds changes nothing.
+ * A private key passes here once, from keyd to the tunnel, and never back.
+ */
+#pragma once
+
+#include <net/if.h>
+
+#include "address.h"
+#include "drop_reason.h"
+#include "key.h"
+
+#define CONTROL_VERSION	      1
+#define CONTROL_PACKET_MAX    131072 /* bytes, header included; longer packets are refused */
+#define CONTROL_ENDPOINTS_MAX 8
+#define CONTROL_CIDRS_MAX     4096
+#define CONTROL_UID_LEN	      64 /* with the terminating zero */
+#define CONTROL_PAGE	      128
+
+enum control_verb {
+	CONTROL_HELLO = 1,    /* no body -> struct control_hello */
+	CONTROL_SET_IDENTITY, /* struct control_identity -> nothing; the device is managed from then on */
+	CONTROL_SET_DEVICE,   /* struct control_device -> nothing; -EADDRINUSE where the port is taken */
+	CONTROL_SET_PEER,     /* struct control_peer, endpoints, cidrs -> nothing */
+	CONTROL_REMOVE_PEER,  /* struct control_peer_id -> nothing; -ENOENT where there is none */
+	CONTROL_LIST_PEERS,   /* struct control_peer_id (list the ids greater than it) -> struct control_page */
+	CONTROL_READ_DROPS,   /* no body -> struct control_drops */
+};
+
+struct control_header {
+	uint16_t version; /* CONTROL_VERSION, else -EPROTONOSUPPORT */
+	uint16_t verb;	  /* enum control_verb, else -EOPNOTSUPP */
+	int32_t error;	  /* 0 in requests */
+};
+
+struct control_hello {
+	char interface[IF_NAMESIZE];
+	uint32_t ifindex;
+	uint32_t mtu;
+	uint32_t pid;
+	uint16_t port; /* 0: no port is open yet */
+	uint8_t is_managed;
+	uint8_t has_key[KEY_SLOTS];
+	struct public_key keys[KEY_SLOTS]; /* public halves of our own statics */
+	char uid[CONTROL_UID_LEN];	   /* as given with the identity */
+	uint64_t epoch;
+	uint32_t peer_count;
+};
+
+struct control_identity {
+	uint32_t slot; /* enum key_slot */
+	struct private_key private_key;
+	char uid[CONTROL_UID_LEN];
+	uint64_t epoch;
+};
+
+struct control_device {
+	uint16_t port;	 /* UDP, both families; not 0 */
+	uint32_t fwmark; /* SO_MARK of the outer datagrams; 0: none */
+};
+
+/* Followed by endpoint_count union endpoint, then cidr_count struct cidr. Replaces what the peer had; allowed IPs
+ * pass through no state in which an address of both old and new set is missing. */
+struct control_peer {
+	uint32_t id; /* keyd's, the same as in the BPF maps; not 0 */
+	uint8_t has_key[KEY_SLOTS];
+	struct public_key keys[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order, -EADDRINUSE where another peer has it */
+	uint8_t has_preshared;
+	struct preshared_key preshared;
+	uint16_t endpoint_count; /* best first; the peer roams within their addresses only */
+	uint16_t cidr_count;	 /* allowed IPs */
+};
+
+struct control_peer_id {
+	uint32_t id;
+};
+
+struct control_peer_status {
+	uint32_t id;
+	uint8_t has_session; /* one that can send now */
+	uint8_t has_endpoint;
+	union endpoint endpoint;	    /* in use */
+	struct public_key key;		    /* current */
+	uint64_t last_handshake_wall_ns;    /* Unix time; 0: never */
+	uint64_t last_received_age_ns;	    /* since the last authenticated packet; UINT64_MAX: never */
+	uint64_t received_bytes, sent_bytes; /* as `wg show transfer` counts them */
+	uint32_t staged_packets;
+};
+
+struct control_page {
+	uint32_t count;
+	uint8_t is_last;
+	struct control_peer_status peers[CONTROL_PAGE]; /* ascending by id; count of them are sent */
+};
+
+struct control_drops {
+	uint32_t count; /* DROP_REASON_COUNT of the tunnel's build */
+	uint64_t packets[DROP_REASON_COUNT];
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ChaCha20-Poly1305 over batches: the one interface between the data path and whatever computes it. An engine is one
+ * file in this folder; all of them must agree to the byte. In place or not, never overlapping in part. No engine
+ * keeps a key after it returned.
+ */
+#pragma once
+
+#include "util.h"
+
+struct aead_job {
+	const uint8_t *key;   /* 32 bytes */
+	uint64_t counter;     /* nonce: 4 zero bytes, then this in little endian */
+	const uint8_t *input; /* seal: plain; open: sealed and its tag */
+	uint8_t *output;      /* seal: len + 16 bytes; open: len - 16 */
+	uint32_t len;	      /* of input */
+	bool is_authentic;    /* set by open */
+};
+
+struct aead_engine {
+	const char *name;
+	bool (*is_available)(void); /* on this machine; asked once, at start */
+	void (*seal)(struct aead_job *jobs, unsigned int count);
+	void (*open)(struct aead_job *jobs, unsigned int count);
+};
+
+extern const struct aead_engine aead_sodium;
+
+/* By name, or the fastest available for "auto"; NULL where there is none of that name. */
+const struct aead_engine *aead_find(const char *name);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keyd's requests (include/tunnel_control.h) as a function on the tunnel: bytes in, bytes out. control.c has the
+ * sockets. What needs a descriptor (opening the port) goes through an upcall.
+ */
+#pragma once
+
+#include "tunnel.h"
+#include "tunnel_control.h"
+
+struct device_upcalls {
+	/* Opens both families' sockets on the port (0: any free one) with SO_MARK and closes the old; 0 or -errno. On
+	 * success state->port and state->fwmark are set by the callee. */
+	int (*set_device)(void *context, uint16_t port, uint32_t fwmark);
+	/* keyd has taken over: the device outlives us (TUNSETPERSIST). */
+	void (*persist)(void *context);
+	const char *interface;
+	uint32_t ifindex;
+	void *context;
+};
+
+/* Answers one request of len bytes; the answer's length (at most CONTROL_PACKET_MAX) is returned. Wipes the private
+ * key it was given. */
+size_t manage_handle(struct tunnel *tunnel, const struct device_upcalls *device, uint8_t *request, size_t len,
+		     uint8_t *ret_answer);

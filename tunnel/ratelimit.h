@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handshakes per source address under load (paper, 5.3): a token bucket for each IPv4 address or IPv6 /64,
+ * 20 a second, bursts of 5, in a table of fixed size. A full table refuses: memory is bounded, whoever floods.
+ */
+#pragma once
+
+#include "address.h"
+
+#define RATELIMIT_PER_SECOND 20
+#define RATELIMIT_BURST	     5
+#define RATELIMIT_ENTRIES    65536 /* power of two */
+
+struct ratelimit_entry {
+	uint8_t source[9]; /* family (4, 6 or 0: free) and eight bytes of address */
+	uint64_t tokens_ns;
+	uint64_t last_ns;
+};
+
+struct ratelimit {
+	uint8_t hash_key[16]; /* random: the attacker chooses addresses */
+	uint64_t last_sweep_ns;
+	uint32_t used;
+	struct ratelimit_entry entries[RATELIMIT_ENTRIES];
+};
+
+void ratelimit_init(struct ratelimit *limit, const uint8_t hash_key[static 16]);
+
+/* Takes a token; false where there is none or no room for the address. Entries idle for a second are reused. */
+MUST_CHECK bool ratelimit_allow(struct ratelimit *limit, const union endpoint *source, uint64_t now_ns);

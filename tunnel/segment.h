@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cuts what came from the TUN into packets that fit the tunnel, each complete with lengths, sequence numbers and
+ * checksums: TCP and UDP super-packets (virtio header, gso_size), TCP packets larger than the MTU because their
+ * connection is older than the agent, IPv4 packets without DF (fragments), and plain packets that only lack their
+ * checksum. What cannot be cut is the sender's to hear of: icmp.h.
+ */
+#pragma once
+
+#include <linux/virtio_net.h>
+
+#include "util.h"
+
+enum segment_verdict {
+	SEGMENT_READY,	   /* count packets come out of segment_next */
+	SEGMENT_TOO_BIG,   /* IPv6, or IPv4 with DF, that is not TCP */
+	SEGMENT_MALFORMED, /* not a whole IP packet, or a virtio header that contradicts it */
+};
+
+struct segmenter {
+	const uint8_t *packet; /* borrowed until the last segment_next */
+	size_t len;
+	uint8_t ip_version;
+	uint8_t protocol;  /* of the transport header; 0 where it is not looked at */
+	uint16_t ip_len;   /* IP header with options or extension headers */
+	uint16_t head_len; /* IP and transport headers: repeated in each segment */
+	uint16_t payload_max;
+	bool is_fragmenting; /* IPv4 fragments instead of TCP or UDP segments */
+	bool needs_checksum;
+	uint16_t checksum_start, checksum_offset;
+	uint32_t count; /* packets in all */
+	uint32_t done;
+};
+
+/* mtu is the tunnel's: the greatest length of a packet that may come out. */
+enum segment_verdict segment_init(struct segmenter *segmenter, const struct virtio_net_hdr *vnet,
+				  const uint8_t *packet, size_t len, size_t mtu);
+
+/* Length of the next packet without taking it; 0: none is left. */
+size_t segment_peek_len(const struct segmenter *segmenter);
+
+/* Writes the next packet to destination (at least segment_peek_len bytes) and returns its length; 0: none is left. */
+size_t segment_next(struct segmenter *segmenter, uint8_t *destination);

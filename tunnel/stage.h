@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packets that wait for a session, as they came from the TUN (super-packets whole, with their virtio header), in
+ * chains of chunks from one pool: bounded for each peer (STAGED_PACKETS_MAX, the oldest goes) and for the node.
+ */
+#pragma once
+
+#include <linux/virtio_net.h>
+
+#include "util.h"
+
+#define STAGE_CHUNKS	 8192
+#define STAGE_CHUNK_LEN	 2032
+#define STAGE_PACKET_MAX 65535
+#define NO_CHUNK	 UINT32_MAX
+
+struct stage_chunk {
+	uint32_t next_chunk;  /* of this packet */
+	uint32_t next_packet; /* in a packet's first chunk: the first chunk of the next packet */
+	uint16_t packet_len, packets; /* in a packet's first chunk: bytes, and segments it stands for */
+	struct virtio_net_hdr vnet;
+	uint8_t bytes[STAGE_CHUNK_LEN];
+};
+
+struct stage {
+	uint32_t free_head, never_used, free_count;
+	struct stage_chunk chunks[STAGE_CHUNKS];
+};
+
+/* A queue's ends are in its peer. */
+struct stage_queue {
+	uint32_t *head, *tail, *count;
+};
+
+void stage_init(struct stage *stage);
+
+/* False where the pool has no room: nothing is kept. */
+MUST_CHECK bool stage_push(struct stage *stage, struct stage_queue queue, const struct virtio_net_hdr *vnet,
+			   const uint8_t *packet, size_t len, uint16_t packets);
+
+/* Takes the oldest: its length, copied to ret_packet (NULL: dropped); 0: empty. *ret_packets: segments it stood for. */
+size_t stage_pop(struct stage *stage, struct stage_queue queue, struct virtio_net_hdr *ret_vnet,
+		 uint8_t ret_packet[STAGE_PACKET_MAX], uint16_t *ret_packets);
