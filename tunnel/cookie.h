@@ -28,8 +28,8 @@ enum mac_verdict {
 	MAC_VALID_WITH_COOKIE /* both right: the source owns its address */
 };
 
-/* `message` is a whole initiation or response of len bytes, macs at its end. Renews the secret when it is too old,
- * from `fresh_secret` (32 random bytes). */
+/* `message` is a whole initiation or response of len bytes, macs at its end. Where mac1 is right, renews a secret
+ * that is too old from `fresh_secret` (32 random bytes). An identity that is not set matches nothing. */
 enum mac_verdict cookie_check_macs(struct cookie_checker *checker, const struct identity *own, const void *message,
 				   size_t len, const union endpoint *source, uint64_t now_ns,
 				   const uint8_t fresh_secret[static HASH_LEN]);
@@ -37,7 +37,8 @@ enum mac_verdict cookie_check_macs(struct cookie_checker *checker, const struct 
 /* mac1 alone, for finding which of our identities a message addresses. */
 bool cookie_mac1_matches(const struct identity *own, const void *message, size_t len);
 
-/* Answers the message whose macs are given, towards `source`. `nonce` is 24 random bytes. */
+/* Answers the message whose macs are given, towards `source`; only after cookie_check_macs found its mac1 right.
+ * sender_index is that message's; `nonce` is 24 random bytes. */
 void cookie_create_reply(struct message_cookie *ret_reply, const struct cookie_checker *checker,
 			 const struct identity *own, const struct message_macs *macs, uint32_t sender_index,
 			 const union endpoint *source, const uint8_t nonce[static 24]);

@@ -58,11 +58,16 @@ struct session_keys {
 	uint8_t receive[KEY_LEN];
 };
 
-/* Also after our own static changed. Keeps latest_timestamp if remote stays the same key; drops any handshake. */
+/*
+ * Also after our own static changed, then with the pair's own remote and preshared if they stay. `own` may be NULL,
+ * preshared too (none). Keeps what outlives a handshake if remote is the key it was; drops any handshake. Storage is
+ * zeroed before the first call.
+ */
 void noise_pair_init(struct noise_pair *pair, const struct identity *own, const struct public_key *remote,
 		     const struct preshared_key *preshared);
 
-/* Wipes the handshake under way, keeps configuration and latest_timestamp. */
+/* Wipes the handshake under way, keeps configuration and latest_timestamp. The indices are no secrets and stay
+ * readable until the next handshake overwrites them: they have to leave the caller's table. */
 void noise_pair_clear_handshake(struct noise_pair *pair);
 
 /*
@@ -89,7 +94,8 @@ MUST_CHECK bool noise_create_response(struct message_response *ret_message, stru
 MUST_CHECK bool noise_consume_response(struct noise_pair *pair, const struct message_response *message,
 				       const struct identity *own);
 
-/* In state RESPONSE_SENT or RESPONSE_CONSUMED only: the transport keys. Wipes the handshake. */
+/* In state RESPONSE_SENT or RESPONSE_CONSUMED only: the transport keys. Wipes the handshake but for its indices,
+ * which are the session's from now on. */
 MUST_CHECK bool noise_derive_session(struct session_keys *ret_keys, bool *ret_is_initiator, struct noise_pair *pair);
 
 /* TAI64N of a Unix time in nanoseconds, whitened to TIMESTAMP_WHITENING_NS. */

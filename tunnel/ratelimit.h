@@ -9,10 +9,12 @@
 
 #define RATELIMIT_PER_SECOND 20
 #define RATELIMIT_BURST	     5
-#define RATELIMIT_ENTRIES    65536 /* power of two */
+#define RATELIMIT_ENTRIES    65536
+#define RATELIMIT_BUCKETS    16384 /* power of two; chains of four when full */
 
 struct ratelimit_entry {
 	uint8_t source[9]; /* family (4, 6 or 0: free) and eight bytes of address */
+	uint32_t next;	   /* of the chain or the free list: slot + 1; 0 ends */
 	uint64_t tokens_ns;
 	uint64_t last_ns;
 };
@@ -21,10 +23,15 @@ struct ratelimit {
 	uint8_t hash_key[16]; /* random: the attacker chooses addresses */
 	uint64_t last_sweep_ns;
 	uint32_t used;
+	uint32_t used_end; /* slots at and above it were never used: their memory is not touched */
+	uint32_t free;	   /* slot + 1; 0: none */
+	uint32_t buckets[RATELIMIT_BUCKETS];
 	struct ratelimit_entry entries[RATELIMIT_ENTRIES];
 };
 
+/* Empties it; hash_key is 16 random bytes. */
 void ratelimit_init(struct ratelimit *limit, const uint8_t hash_key[static 16]);
 
-/* Takes a token; false where there is none or no room for the address. Entries idle for a second are reused. */
+/* Takes a token; false where there is none or no room for the address. Entries idle for a second are reused, at the
+ * next call that is a second after the last sweep. */
 MUST_CHECK bool ratelimit_allow(struct ratelimit *limit, const union endpoint *source, uint64_t now_ns);

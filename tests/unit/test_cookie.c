@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mac1, mac2 and cookies: to the byte against an independent implementation, the two clocks, and what is bound to what.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "cookie.h"
+#include "crypto.h"
+#include "vectors/handshake.h"
+
+#define NOW_NS (1000 * NS_PER_S)
+
+static const struct handshake_vector *const vector = &handshake_vectors[0];
+static struct identity responder;
+static struct cookie_checker checker;
+static struct cookie_jar jar;
+static struct message_initiation initiation;
+static uint8_t fresh_secret[HASH_LEN];
+
+static union endpoint endpoint(const char *text, uint16_t port)
+{
+	struct address address = {0};
+
+	assert_true(address_parse(&address, text));
+	return endpoint_of(&address, port);
+}
+
+static enum mac_verdict check_from(union endpoint source, uint64_t now_ns)
+{
+	return cookie_check_macs(&checker, &responder, &initiation, sizeof(initiation), &source,
+				 now_ns, fresh_secret);
+}
+
+static enum mac_verdict check_at(uint64_t now_ns)
+{
+	return check_from(endpoint("192.0.2.1", 51890), now_ns);
+}
+
+/* The initiator sends the vector's initiation once more: with mac2 if its jar holds a cookie. */
+static void add_macs_at(uint64_t now_ns)
+{
+	cookie_add_macs(&initiation, sizeof(initiation), &jar, responder.mac1_key, now_ns);
+}
+
+static struct message_cookie reply_to(union endpoint source)
+{
+	struct message_cookie reply;
+
+	cookie_create_reply(&reply, &checker, &responder, &initiation.macs, vector->initiator_index,
+			    &source, vector->cookie_nonce);
+	return reply;
+}
+
+/* A cookie for the source is in the jar and in the message; the checker's secret and the cookie are as old as NOW_NS. */
+static void get_cookie_for(union endpoint source)
+{
+	struct message_cookie reply;
+
+	assert_int_equal(check_from(source, NOW_NS), MAC_VALID);
+	reply = reply_to(source);
+	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
+	add_macs_at(NOW_NS);
+	assert_int_equal(check_from(source, NOW_NS), MAC_VALID_WITH_COOKIE);
+}
+
+static int begin(void **state)
+{
+	struct private_key key;
+
+	memcpy(key.bytes, vector->responder_private, KEY_LEN);
+	identity_set(&responder, &key);
+	memset(&checker, 0, sizeof(checker));
+	memset(&jar, 0, sizeof(jar));
+	memcpy(fresh_secret, vector->cookie_secret, HASH_LEN);
+	memcpy(&initiation, vector->initiation, sizeof(initiation));
+	add_macs_at(NOW_NS);
+	return 0;
+}
+
+static bool is_mac2_zero(void)
+{
+	return sodium_is_zero(initiation.macs.mac2, MAC_LEN);
+}
+
+static void macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation(void **state)
+{
+	struct message_cookie reply;
+
+	assert_memory_equal(&initiation, vector->initiation, sizeof(initiation));
+	assert_int_equal(check_at(NOW_NS), MAC_VALID);
+	reply = reply_to(endpoint("192.0.2.1", 51890));
+	assert_memory_equal(&reply, vector->cookie_reply, sizeof(reply));
+	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
+	assert_memory_equal(jar.cookie, vector->cookie, COOKIE_LEN);
+	add_macs_at(NOW_NS);
+	assert_memory_equal(&initiation, vector->initiation_with_cookie, sizeof(initiation));
+	assert_int_equal(check_at(NOW_NS), MAC_VALID_WITH_COOKIE);
+}
+
+static void message_with_any_bit_flipped_up_to_mac1_is_invalid(void **state)
+{
+	get_cookie_for(endpoint("192.0.2.1", 51890));
+	for (size_t bit = 0; bit < 8 * sizeof(initiation); bit++) {
+		bool is_in_mac2 = bit >= 8 * offsetof(struct message_initiation, macs.mac2);
+
+		((uint8_t *)&initiation)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_int_equal(check_at(NOW_NS), is_in_mac2 ? MAC_VALID : MAC_INVALID);
+		((uint8_t *)&initiation)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_int_equal(check_at(NOW_NS), MAC_VALID_WITH_COOKIE);
+}
+
+static void mac1_tells_which_of_our_identities_is_addressed(void **state)
+{
+	struct private_key other_key = {{7}};
+	struct identity other = {0};
+
+	identity_set(&other, &other_key);
+	assert_true(cookie_mac1_matches(&responder, &initiation, sizeof(initiation)));
+	assert_false(cookie_mac1_matches(&other, &initiation, sizeof(initiation)));
+	cookie_add_macs(&initiation, sizeof(initiation), &jar, other.mac1_key, NOW_NS);
+	assert_false(cookie_mac1_matches(&responder, &initiation, sizeof(initiation)));
+	assert_true(cookie_mac1_matches(&other, &initiation, sizeof(initiation)));
+}
+
+/* Its mac key is zero, so anybody could address it. */
+static void identity_that_is_not_set_matches_no_mac1(void **state)
+{
+	identity_clear(&responder);
+	add_macs_at(NOW_NS);
+	assert_false(cookie_mac1_matches(&responder, &initiation, sizeof(initiation)));
+	assert_int_equal(check_at(NOW_NS), MAC_INVALID);
+}
+
+static void responses_carry_macs_like_initiations(void **state)
+{
+	struct private_key key;
+	struct identity initiator;
+	struct message_response response;
+
+	memcpy(key.bytes, vector->initiator_private, KEY_LEN);
+	identity_set(&initiator, &key);
+	memcpy(&response, vector->response, sizeof(response));
+	assert_true(cookie_mac1_matches(&initiator, &response, sizeof(response)));
+	memset(&response.macs, 0, sizeof(response.macs));
+	cookie_add_macs(&response, sizeof(response), &jar, initiator.mac1_key, NOW_NS);
+	assert_memory_equal(&response, vector->response, sizeof(response));
+}
+
+static void mac2_is_bound_to_the_address_and_the_port(void **state)
+{
+	get_cookie_for(endpoint("192.0.2.1", 51890));
+	assert_int_equal(check_from(endpoint("192.0.2.1", 51891), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint("192.0.2.1", 51890 ^ 0x100), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint("192.0.2.2", 51890), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint("::ffff:192.0.2.1", 51890), NOW_NS), MAC_VALID);
+}
+
+static void mac2_is_bound_to_all_of_an_ipv6_address(void **state)
+{
+	get_cookie_for(endpoint("2001:db8::1", 51890));
+	assert_int_equal(check_from(endpoint("2001:db8::2", 51890), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint("3001:db8::1", 51890), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint("2001:db8::1", 1), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint("2001:db8::1", 51890), NOW_NS), MAC_VALID_WITH_COOKIE);
+}
+
+static void mac2_of_zeros_is_no_cookie(void **state)
+{
+	assert_true(is_mac2_zero());
+	assert_int_equal(check_at(NOW_NS), MAC_VALID);
+}
+
+static void secret_is_renewed_after_120_seconds(void **state)
+{
+	get_cookie_for(endpoint("192.0.2.1", 51890));
+	memset(fresh_secret, 0x55, sizeof(fresh_secret));
+	assert_int_equal(check_at(NOW_NS + 120 * NS_PER_S - 1), MAC_VALID_WITH_COOKIE);
+	assert_memory_equal(checker.secret, vector->cookie_secret, HASH_LEN);
+	assert_int_equal(check_at(NOW_NS + 120 * NS_PER_S), MAC_VALID);
+	assert_memory_equal(checker.secret, fresh_secret, HASH_LEN);
+	assert_true(checker.secret_birth_ns == NOW_NS + 120 * NS_PER_S);
+}
+
+static void message_with_bad_mac1_does_not_touch_the_checker(void **state)
+{
+	initiation.macs.mac1[0] ^= 1;
+	assert_int_equal(check_at(NOW_NS), MAC_INVALID);
+	assert_true(sodium_is_zero((const uint8_t *)&checker, sizeof(checker)));
+}
+
+static void initiator_trusts_a_cookie_for_115_seconds(void **state)
+{
+	get_cookie_for(endpoint("192.0.2.1", 51890));
+	add_macs_at(NOW_NS + 115 * NS_PER_S - 1);
+	assert_false(is_mac2_zero());
+	add_macs_at(NOW_NS + 115 * NS_PER_S);
+	assert_true(is_mac2_zero());
+}
+
+static void reply_is_consumed_once(void **state)
+{
+	struct message_cookie reply;
+
+	assert_int_equal(check_at(NOW_NS), MAC_VALID);
+	reply = reply_to(endpoint("192.0.2.1", 51890));
+	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
+	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS + 1));
+	assert_true(jar.cookie_birth_ns == NOW_NS);
+}
+
+static void reply_without_a_message_of_ours_is_refused(void **state)
+{
+	struct message_cookie reply;
+
+	assert_int_equal(check_at(NOW_NS), MAC_VALID);
+	reply = reply_to(endpoint("192.0.2.1", 51890));
+	memset(&jar, 0, sizeof(jar));
+	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
+	assert_true(sodium_is_zero((const uint8_t *)&jar, sizeof(jar)));
+}
+
+static void reply_to_an_earlier_message_is_refused(void **state)
+{
+	struct message_cookie reply;
+
+	assert_int_equal(check_at(NOW_NS), MAC_VALID);
+	reply = reply_to(endpoint("192.0.2.1", 51890));
+	initiation.sealed_timestamp[0] ^= 1;
+	add_macs_at(NOW_NS);
+	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
+}
+
+static void reply_from_somebody_else_is_refused(void **state)
+{
+	struct private_key other_key = {{7}};
+	struct identity other = {0};
+	struct message_cookie reply;
+
+	assert_int_equal(check_at(NOW_NS), MAC_VALID);
+	reply = reply_to(endpoint("192.0.2.1", 51890));
+	identity_set(&other, &other_key);
+	assert_false(cookie_consume_reply(&jar, &reply, other.cookie_key, NOW_NS));
+}
+
+/* Type and receiver are not sealed: the first chose this function, the second this jar. */
+static void forged_replies_leave_the_jar_alone(void **state)
+{
+	struct message_cookie reply;
+	struct cookie_jar before;
+
+	get_cookie_for(endpoint("192.0.2.1", 51890));
+	before = jar;
+	reply = reply_to(endpoint("192.0.2.1", 51890));
+	for (size_t bit = 8 * offsetof(struct message_cookie, nonce); bit < 8 * sizeof(reply);
+	     bit++) {
+		((uint8_t *)&reply)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS + 1));
+		assert_memory_equal(&jar, &before, sizeof(jar));
+		((uint8_t *)&reply)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS + 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup(name, begin)
+		TEST(macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation),
+		TEST(message_with_any_bit_flipped_up_to_mac1_is_invalid),
+		TEST(mac1_tells_which_of_our_identities_is_addressed),
+		TEST(identity_that_is_not_set_matches_no_mac1),
+		TEST(responses_carry_macs_like_initiations),
+		TEST(mac2_is_bound_to_the_address_and_the_port),
+		TEST(mac2_is_bound_to_all_of_an_ipv6_address),
+		TEST(mac2_of_zeros_is_no_cookie),
+		TEST(secret_is_renewed_after_120_seconds),
+		TEST(message_with_bad_mac1_does_not_touch_the_checker),
+		TEST(initiator_trusts_a_cookie_for_115_seconds),
+		TEST(reply_is_consumed_once),
+		TEST(reply_without_a_message_of_ours_is_refused),
+		TEST(reply_to_an_earlier_message_is_refused),
+		TEST(reply_from_somebody_else_is_refused),
+		TEST(forged_replies_leave_the_jar_alone),
+#undef TEST
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
