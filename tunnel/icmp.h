@@ -12,7 +12,9 @@
 
 /* "Fragmentation needed" or "Packet too big". Returns its length, 0 where none may be sent (an ICMP error, a
  * fragment but the first, multicast or unspecified addresses). */
-size_t icmp_create_too_big(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet, size_t len, uint32_t mtu);
+size_t icmp_create_too_big(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,
+			   size_t len, uint32_t mtu);
 
 /* "Host unreachable" or "no route to destination", under the same rules. */
-size_t icmp_create_unreachable(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet, size_t len);
+size_t icmp_create_unreachable(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,
+			       size_t len);

@@ -13,22 +13,26 @@
 
 enum segment_verdict {
 	SEGMENT_READY,	   /* count packets come out of segment_next */
-	SEGMENT_TOO_BIG,   /* IPv6, or IPv4 with DF, that is not TCP */
+	SEGMENT_TOO_BIG,   /* IPv6, or IPv4 with DF, and nothing that TCP lets us cut */
 	SEGMENT_MALFORMED, /* not a whole IP packet, or a virtio header that contradicts it */
 };
 
 struct segmenter {
 	const uint8_t *packet; /* borrowed until the last segment_next */
-	size_t len;
+	size_t len;	       /* by the IP header: padding behind it is left out */
 	uint8_t ip_version;
-	uint8_t protocol;  /* of the transport header; 0 where it is not looked at */
+	uint8_t protocol; /* whose segments or datagrams come out; 0: the packet as it is, or its fragments */
 	uint16_t ip_len;   /* IP header with options or extension headers */
 	uint16_t head_len; /* IP and transport headers: repeated in each segment */
 	uint16_t payload_max;
-	bool is_fragmenting; /* IPv4 fragments instead of TCP or UDP segments */
+	bool is_fragmenting; /* IPv4 fragments, of the packet or of each datagram */
+	bool clears_cwr;     /* in all segments but the first (RFC 3168 section 6.1.2) */
 	bool needs_checksum;
-	uint16_t checksum_start, checksum_offset;
-	uint32_t count; /* packets in all */
+	uint16_t checksum_start, checksum_offset; /* where protocol is 0 */
+	uint8_t checksum[2];			  /* of the packet whose fragments come out */
+	uint16_t fragment_max;			  /* transport bytes in each, a multiple of 8 */
+	uint32_t fragments_each;		  /* per full datagram */
+	uint32_t count; /* packets in all; right for SEGMENT_TOO_BIG too, else 1 */
 	uint32_t done;
 };
 
