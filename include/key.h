@@ -49,9 +49,11 @@ static inline void public_key_encode(char text[static KEY_BASE64_LEN + 1], const
 	sodium_bin2base64(text, KEY_BASE64_LEN + 1, key->bytes, KEY_LEN, sodium_base64_VARIANT_ORIGINAL);
 }
 
-/* True only for canonical base64 of exactly 32 bytes; *ret_key is untouched otherwise. */
+/* True only for canonical base64 of exactly 32 bytes; *ret_key is untouched otherwise. Written again it must be the
+ * same text: libsodium takes some bytes above 127 for '+'. */
 static inline bool public_key_decode(struct public_key *ret_key, const char *text)
 {
+	char canonical[KEY_BASE64_LEN + 1];
 	struct public_key key;
 	size_t length;
 
@@ -59,6 +61,9 @@ static inline bool public_key_decode(struct public_key *ret_key, const char *tex
 	    sodium_base642bin(key.bytes, KEY_LEN, text, KEY_BASE64_LEN, NULL, &length, NULL,
 			      sodium_base64_VARIANT_ORIGINAL) ||
 	    length != KEY_LEN)
+		return false;
+	public_key_encode(canonical, &key);
+	if (strcmp(canonical, text))
 		return false;
 	*ret_key = key;
 	return true;

@@ -4,6 +4,7 @@
  * One packet is one request: struct control_header and the verb's body. Each request is answered by exactly one
  * packet: the header again, with `error` 0 or -errno, and the verb's answer if error is 0. Native byte order and
  * layout: both ends come from one image. Requests are idempotent: saying again what already holds changes nothing.
+ * A refused request changes nothing either; -EINVAL is a wrong length or a value outside of what stands here.
  * A private key passes here once, from keyd to the tunnel, and never back.
  */
 #pragma once
@@ -23,7 +24,8 @@
 
 enum control_verb {
 	CONTROL_HELLO = 1,    /* no body -> struct control_hello */
-	CONTROL_SET_IDENTITY, /* struct control_identity -> nothing; the device is managed from then on */
+	CONTROL_SET_IDENTITY, /* struct control_identity -> nothing; the device is managed from then on, and peers that
+				 wg(8) gave it before are removed */
 	CONTROL_SET_DEVICE,   /* struct control_device -> nothing; -EADDRINUSE where the port is taken */
 	CONTROL_SET_PEER,     /* struct control_peer, endpoints, cidrs -> nothing */
 	CONTROL_REMOVE_PEER,  /* struct control_peer_id -> nothing; -ENOENT where there is none */
@@ -53,8 +55,8 @@ struct control_hello {
 
 struct control_identity {
 	uint32_t slot; /* enum key_slot */
-	struct private_key private_key;
-	char uid[CONTROL_UID_LEN];
+	struct private_key private_key; /* not all zero */
+	char uid[CONTROL_UID_LEN];	/* terminated, not empty */
 	uint64_t epoch;
 };
 
@@ -67,12 +69,14 @@ struct control_device {
  * pass through no state in which an address of both old and new set is missing. */
 struct control_peer {
 	uint32_t id; /* keyd's, the same as in the BPF maps; not 0 */
-	uint8_t has_key[KEY_SLOTS];
-	struct public_key keys[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order, -EADDRINUSE where another peer has it */
+	uint8_t has_key[KEY_SLOTS];	   /* KEY_CURRENT always */
+	struct public_key keys[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order or our own, -EADDRINUSE where another peer
+					      has it */
 	uint8_t has_preshared;
 	struct preshared_key preshared;
-	uint16_t endpoint_count; /* best first; the peer roams within their addresses only */
-	uint16_t cidr_count;	 /* allowed IPs */
+	uint16_t endpoint_count; /* best first, none of them unspecified, multicast or port 0; the peer roams within their
+				    addresses only */
+	uint16_t cidr_count;	 /* allowed IPs, host bits zero; -ENOSPC where the table has no room for them */
 };
 
 struct control_peer_id {

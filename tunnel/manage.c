@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * keyd's verbs on the tunnel (include/tunnel_control.h). Every verb looks at all of its request first and changes
+ * something only when nothing can fail any more, so a refused request leaves the tunnel as it was; and it changes only
+ * what differs, so that a keyd that starts again and says everything once more disturbs no session. Requests may hold
+ * keys: whatever comes of them, they are wiped, and so is each copy made here.
+ */
+#include "manage.h"
+
+#include <errno.h>
+
+#include "crypto.h"
+
+static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
+static_assert(CONTROL_UID_LEN == sizeof((struct tunnel_state){0}.uid),
+	      "the tunnel keeps the uid whole");
+static_assert(sizeof(struct control_header) + sizeof(struct control_peer) +
+			      CONTROL_ENDPOINTS_MAX * sizeof(union endpoint) +
+			      CONTROL_CIDRS_MAX * sizeof(struct cidr) <=
+		      CONTROL_PACKET_MAX,
+	      "the largest peer fits one packet");
+static_assert(sizeof(struct control_header) + sizeof(struct control_page) <= CONTROL_PACKET_MAX,
+	      "and so does a page");
+
+/* A request's body and where the answer's goes. */
+struct exchange {
+	struct tunnel *tunnel;
+	const struct device_upcalls *device;
+	const uint8_t *body;
+	size_t len;
+	uint8_t *ret_body;
+	size_t ret_len;
+};
+
+static void answer(struct exchange *exchange, const void *bytes, size_t len)
+{
+	memcpy(exchange->ret_body + exchange->ret_len, bytes, len);
+	exchange->ret_len += len;
+}
+
+static int handle_hello(struct exchange *exchange)
+{
+	const struct tunnel_state *state = exchange->tunnel->state;
+	struct control_hello hello = {
+		.ifindex = exchange->device->ifindex,
+		.mtu = state->mtu,
+		.pid = exchange->device->pid,
+		.port = state->port,
+		.is_managed = state->is_managed,
+		.epoch = state->epoch,
+		.peer_count = state->peer_count,
+	};
+
+	copy_text(hello.interface, sizeof(hello.interface), exchange->device->interface);
+	memcpy(hello.uid, state->uid, sizeof(hello.uid));
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		hello.has_key[slot] = state->secrets.identities[slot].is_set;
+		if (hello.has_key[slot])
+			hello.keys[slot] = state->secrets.identities[slot].public_key;
+	}
+	answer(exchange, &hello, sizeof(hello));
+	return 0;
+}
+
+/* -- identity and device -- */
+
+/* From here on wg(8) can change nothing, so what it left would stay for good, with prefixes that are not its own. */
+static void take_over(struct exchange *exchange)
+{
+	struct tunnel_state *state = exchange->tunnel->state;
+
+	if (state->is_managed)
+		return;
+	for (uint32_t peer = 0; peer < state->peers_used_end; peer++)
+		if (state->peers[peer].is_used && !state->peers[peer].is_managed)
+			tunnel_remove_peer(exchange->tunnel, peer);
+	state->is_managed = true;
+	exchange->device->persist(exchange->device->context);
+}
+
+static bool is_identity_valid(const struct control_identity *identity)
+{
+	return identity->slot < KEY_SLOTS && identity->uid[0] &&
+	       memchr(identity->uid, '\0', sizeof(identity->uid)) &&
+	       !sodium_is_zero(identity->private_key.bytes, KEY_LEN);
+}
+
+static int handle_set_identity(struct exchange *exchange)
+{
+	struct tunnel_state *state = exchange->tunnel->state;
+	struct control_identity identity;
+	int error = -EINVAL;
+
+	memcpy(&identity, exchange->body, sizeof(identity));
+	if (is_identity_valid(&identity)) {
+		tunnel_set_private_key(exchange->tunnel, (enum key_slot)identity.slot,
+				       &identity.private_key);
+		copy_text(state->uid, sizeof(state->uid), identity.uid);
+		state->epoch = identity.epoch;
+		take_over(exchange);
+		error = 0;
+	}
+	crypto_wipe(&identity, sizeof(identity));
+	return error;
+}
+
+static int handle_set_device(struct exchange *exchange)
+{
+	const struct tunnel_state *state = exchange->tunnel->state;
+	struct control_device device;
+
+	memcpy(&device, exchange->body, sizeof(device));
+	if (!device.port)
+		return -EINVAL;
+	if (device.port == state->port && device.fwmark == state->fwmark)
+		return 0;
+	return exchange->device->set_device(exchange->device->context, device.port, device.fwmark);
+}
+
+/* -- peers -- */
+
+struct peer_request {
+	struct control_peer fixed;
+	union endpoint endpoints[CONTROL_ENDPOINTS_MAX];
+	const uint8_t *cidrs; /* fixed.cidr_count of them, at any address */
+};
+
+static struct cidr request_cidr(const struct peer_request *request, unsigned int number)
+{
+	struct cidr cidr;
+
+	memcpy(&cidr, request->cidrs + number * sizeof(cidr), sizeof(cidr));
+	return cidr;
+}
+
+static bool is_cidr_valid(struct cidr cidr)
+{
+	struct cidr cleared = cidr;
+
+	if (cidr.address.family != AF_INET && cidr.address.family != AF_INET6)
+		return false;
+	if (cidr.prefix_len > address_bits(cidr.address.family))
+		return false;
+	cidr_clear_host_bits(&cleared);
+	return cidr_is_equal(&cidr, &cleared);
+}
+
+/* Could a datagram to it ever arrive at one node? An IPv4 address in IPv6 clothes could not leave an IPv6 socket. */
+static bool is_endpoint_valid(const union endpoint *endpoint)
+{
+	const struct in6_addr *in6 = &endpoint->in6.sin6_addr;
+	uint32_t in4 = ntohl(endpoint->in4.sin_addr.s_addr);
+
+	if (endpoint->any.sa_family == AF_INET)
+		return endpoint->in4.sin_port && in4 && !IN_MULTICAST(in4) && !IN_BADCLASS(in4);
+	if (endpoint->any.sa_family != AF_INET6)
+		return false;
+	return endpoint->in6.sin6_port && !IN6_IS_ADDR_UNSPECIFIED(in6) &&
+	       !IN6_IS_ADDR_MULTICAST(in6) && !IN6_IS_ADDR_V4MAPPED(in6);
+}
+
+static bool decode_peer_request(struct peer_request *ret_request, const uint8_t *body, size_t len)
+{
+	size_t endpoints_len;
+
+	if (len < sizeof(ret_request->fixed))
+		return false;
+	memcpy(&ret_request->fixed, body, sizeof(ret_request->fixed));
+	if (ret_request->fixed.endpoint_count > CONTROL_ENDPOINTS_MAX ||
+	    ret_request->fixed.cidr_count > CONTROL_CIDRS_MAX)
+		return false;
+	endpoints_len = ret_request->fixed.endpoint_count * sizeof(union endpoint);
+	if (len != sizeof(ret_request->fixed) + endpoints_len +
+			   ret_request->fixed.cidr_count * sizeof(struct cidr))
+		return false;
+	memcpy(ret_request->endpoints, body + sizeof(ret_request->fixed), endpoints_len);
+	ret_request->cidrs = body + sizeof(ret_request->fixed) + endpoints_len;
+	return true;
+}
+
+static bool is_peer_request_valid(const struct peer_request *request)
+{
+	if (!request->fixed.id || !request->fixed.has_key[KEY_CURRENT])
+		return false;
+	for (unsigned int i = 0; i < request->fixed.endpoint_count; i++)
+		if (!is_endpoint_valid(&request->endpoints[i]))
+			return false;
+	for (unsigned int i = 0; i < request->fixed.cidr_count; i++)
+		if (!is_cidr_valid(request_cidr(request, i)))
+			return false;
+	return true;
+}
+
+static bool is_own_key(const struct tunnel_state *state, const struct public_key *key)
+{
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+		if (state->secrets.identities[slot].is_set &&
+		    public_key_is_equal(&state->secrets.identities[slot].public_key, key))
+			return true;
+	return false;
+}
+
+/* `peer` is the request's own slot, NO_PEER if it is new. */
+static int check_keys(const struct tunnel *tunnel, const struct peer_request *request,
+		      uint32_t peer)
+{
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		const struct public_key *key = &request->fixed.keys[slot];
+		uint32_t holder;
+
+		if (!request->fixed.has_key[slot])
+			continue;
+		if (public_key_is_low_order(key) || is_own_key(tunnel->state, key))
+			return -EADDRNOTAVAIL;
+		holder = tunnel_find_peer(tunnel, key);
+		if (holder != NO_PEER && holder != peer)
+			return -EADDRINUSE;
+	}
+	return 0;
+}
+
+/* Old and new prefixes are in the table together for a moment. */
+static int check_room(const struct allowedips *table, const struct peer_request *request)
+{
+	uint32_t added = 0;
+
+	for (unsigned int i = 0; i < request->fixed.cidr_count; i++) {
+		struct cidr cidr = request_cidr(request, i);
+
+		added += allowedips_owner(table, &cidr) == NO_PEER;
+	}
+	return added <= ALLOWEDIPS_MAX - table->count ? 0 : -ENOSPC;
+}
+
+static bool publishes(const union endpoint *endpoints, uint32_t count, const union endpoint *wanted)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (endpoint_is_equal(&endpoints[i], wanted))
+			return true;
+	return false;
+}
+
+static bool has_same_endpoints(const struct peer *peer, const struct peer_request *request)
+{
+	if (peer->published_count != request->fixed.endpoint_count)
+		return false;
+	for (uint32_t i = 0; i < peer->published_count; i++)
+		if (!endpoint_is_equal(&peer->published[i], &request->endpoints[i]))
+			return false;
+	return true;
+}
+
+/* The endpoint in use stays where the list is the same (the peer may have roamed within it, to another port) or names
+ * it; otherwise the peer is reached at its best one. */
+static void replace_endpoints(struct tunnel *tunnel, uint32_t slot,
+			      const struct peer_request *request)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	uint32_t count = request->fixed.endpoint_count;
+
+	if (has_same_endpoints(peer, request) && (peer->has_endpoint || !count))
+		return;
+	memcpy(peer->published, request->endpoints, count * sizeof(request->endpoints[0]));
+	peer->published_count = count;
+	if (!count)
+		peer->has_endpoint = false;
+	else if (!peer->has_endpoint || !publishes(request->endpoints, count, &peer->endpoint))
+		tunnel_set_endpoint(tunnel, slot, &request->endpoints[0]);
+}
+
+/* check_room has made sure that no insertion fails. */
+static void replace_allowed_ips(struct tunnel *tunnel, uint32_t slot,
+				const struct peer_request *request)
+{
+	struct allowedips *table = &tunnel->state->allowedips;
+	uint32_t *heads = tunnel->state->allowedips_heads;
+	int error = 0;
+
+	allowedips_mark_peer(table, heads, slot);
+	for (unsigned int i = 0; i < request->fixed.cidr_count && !error; i++) {
+		struct cidr cidr = request_cidr(request, i);
+
+		error = allowedips_insert(table, heads, &cidr, slot);
+	}
+	assert(!error);
+	allowedips_sweep_peer(table, heads, slot);
+}
+
+static void replace_preshared(struct tunnel *tunnel, uint32_t slot,
+			      const struct peer_request *request)
+{
+	static const struct preshared_key none;
+	const struct preshared_key *wanted =
+		request->fixed.has_preshared ? &request->fixed.preshared : &none;
+
+	if (!crypto_is_equal(&tunnel->state->secrets.pairs[slot].preshared, wanted,
+			     sizeof(*wanted)))
+		tunnel_set_preshared(tunnel, slot, wanted);
+}
+
+/* The key comes last: a new one asks for a handshake at once, and that goes to the new endpoint. */
+static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *request)
+{
+	const struct public_key *key = &request->fixed.keys[KEY_CURRENT];
+	uint32_t slot = tunnel_find_peer_by_id(tunnel, request->fixed.id);
+	int error;
+
+	error = check_keys(tunnel, request, slot);
+	if (!error)
+		error = check_room(&tunnel->state->allowedips, request);
+	if (!error && slot == NO_PEER)
+		error = tunnel_add_peer(tunnel, key, &slot);
+	if (error)
+		return error;
+	tunnel->state->peers[slot].id = request->fixed.id;
+	tunnel->state->peers[slot].is_managed = true;
+	replace_preshared(tunnel, slot, request);
+	replace_endpoints(tunnel, slot, request);
+	replace_allowed_ips(tunnel, slot, request);
+	return tunnel_change_peer_key(tunnel, slot, key);
+}
+
+static int handle_set_peer(struct exchange *exchange)
+{
+	struct peer_request request = {0};
+	int error = -EINVAL;
+
+	if (decode_peer_request(&request, exchange->body, exchange->len) &&
+	    is_peer_request_valid(&request))
+		error = apply_peer_request(exchange->tunnel, &request);
+	crypto_wipe(&request, sizeof(request));
+	return error;
+}
+
+static int handle_remove_peer(struct exchange *exchange)
+{
+	struct control_peer_id wanted;
+	uint32_t slot;
+
+	memcpy(&wanted, exchange->body, sizeof(wanted));
+	slot = wanted.id ? tunnel_find_peer_by_id(exchange->tunnel, wanted.id) : NO_PEER;
+	if (slot == NO_PEER)
+		return -ENOENT;
+	tunnel_remove_peer(exchange->tunnel, slot);
+	return 0;
+}
+
+/* -- what keyd asks -- */
+
+/* The CONTROL_PAGE peers with the smallest ids above `after`, ascending. */
+static struct control_page collect_page(const struct tunnel_state *state, uint32_t after,
+					uint32_t ret_slots[static CONTROL_PAGE])
+{
+	struct control_page page = {.is_last = true};
+
+	for (uint32_t slot = 0; slot < state->peers_used_end; slot++) {
+		const struct peer *peer = &state->peers[slot];
+		uint32_t place;
+
+		if (!peer->is_used || peer->id <= after)
+			continue;
+		if (page.count == CONTROL_PAGE) {
+			page.is_last = false;
+			if (peer->id > state->peers[ret_slots[CONTROL_PAGE - 1]].id)
+				continue;
+			page.count--;
+		}
+		for (place = page.count++;
+		     place && state->peers[ret_slots[place - 1]].id > peer->id; place--)
+			ret_slots[place] = ret_slots[place - 1];
+		ret_slots[place] = slot;
+	}
+	return page;
+}
+
+static struct control_peer_status peer_status(const struct tunnel *tunnel, const struct peer *peer)
+{
+	const struct session *sessions = tunnel->state->sessions;
+	struct control_peer_status status = {
+		.id = peer->id,
+		.has_endpoint = peer->has_endpoint,
+		.key = peer->key,
+		.last_handshake_wall_ns = peer->last_handshake_wall_ns,
+		.last_received_age_ns = UINT64_MAX,
+		.received_bytes = peer->received_bytes,
+		.sent_bytes = peer->sent_bytes,
+		.staged_packets = peer->stage_count,
+	};
+
+	if (peer->current != NO_SESSION)
+		status.has_session = session_can_send(&sessions[peer->current], tunnel->now_ns);
+	if (peer->has_endpoint)
+		status.endpoint = peer->endpoint;
+	if (peer->last_received_ns)
+		status.last_received_age_ns = tunnel->now_ns - peer->last_received_ns;
+	return status;
+}
+
+static int handle_list_peers(struct exchange *exchange)
+{
+	const struct tunnel_state *state = exchange->tunnel->state;
+	uint32_t slots[CONTROL_PAGE];
+	struct control_peer_id after;
+	struct control_page page;
+
+	memcpy(&after, exchange->body, sizeof(after));
+	page = collect_page(state, after.id, slots);
+	for (uint32_t i = 0; i < page.count; i++)
+		page.peers[i] = peer_status(exchange->tunnel, &state->peers[slots[i]]);
+	answer(exchange, &page,
+	       offsetof(struct control_page, peers) + page.count * sizeof(page.peers[0]));
+	return 0;
+}
+
+static int handle_read_drops(struct exchange *exchange)
+{
+	struct control_drops drops = {.count = DROP_REASON_COUNT};
+
+	memcpy(drops.packets, exchange->tunnel->state->drops, sizeof(drops.packets));
+	answer(exchange, &drops, sizeof(drops));
+	return 0;
+}
+
+/* -- dispatch -- */
+
+#define ANY_LEN SIZE_MAX
+
+static const struct verb {
+	size_t body_len;
+	int (*handle)(struct exchange *exchange);
+} verbs[] = {
+	[CONTROL_HELLO] = {0, handle_hello},
+	[CONTROL_SET_IDENTITY] = {sizeof(struct control_identity), handle_set_identity},
+	[CONTROL_SET_DEVICE] = {sizeof(struct control_device), handle_set_device},
+	[CONTROL_SET_PEER] = {ANY_LEN, handle_set_peer},
+	[CONTROL_REMOVE_PEER] = {sizeof(struct control_peer_id), handle_remove_peer},
+	[CONTROL_LIST_PEERS] = {sizeof(struct control_peer_id), handle_list_peers},
+	[CONTROL_READ_DROPS] = {0, handle_read_drops},
+};
+
+static int dispatch(const struct control_header *header, struct exchange *exchange)
+{
+	const struct verb *verb;
+
+	if (header->version != CONTROL_VERSION)
+		return -EPROTONOSUPPORT;
+	if (header->verb >= ARRAY_SIZE(verbs) || !verbs[header->verb].handle)
+		return -EOPNOTSUPP;
+	verb = &verbs[header->verb];
+	if (verb->body_len != ANY_LEN && verb->body_len != exchange->len)
+		return -EINVAL;
+	return verb->handle(exchange);
+}
+
+size_t manage_handle(struct tunnel *tunnel, const struct device_upcalls *device, uint8_t *request,
+		     size_t len, uint8_t *ret_answer)
+{
+	struct control_header header = {0};
+	struct exchange exchange = {
+		.tunnel = tunnel, .device = device, .ret_body = ret_answer + sizeof(header)};
+
+	if (len < sizeof(header) || len > CONTROL_PACKET_MAX) {
+		header.error = -EINVAL;
+	} else {
+		memcpy(&header, request, sizeof(header));
+		exchange.body = request + sizeof(header);
+		exchange.len = len - sizeof(header);
+		header.error = dispatch(&header, &exchange);
+	}
+	header.version = CONTROL_VERSION;
+	memcpy(ret_answer, &header, sizeof(header));
+	crypto_wipe(request, len);
+	return sizeof(header) + (header.error ? 0 : exchange.ret_len);
+}
