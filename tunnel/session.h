@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A session: what a finished handshake leaves behind (paper, 5.4.6). Its keys are apart, in the locked part of the
- * state, under the same slot number.
+ * state, under the same slot number. A peer has at most three: the one it sends on (current), the one before
+ * (previous, for what is still under way), and one that waits to be confirmed by the peer (next).
  */
 #pragma once
 
@@ -10,10 +11,14 @@
 
 #define NO_SESSION UINT32_MAX
 
+struct tunnel;
+
 struct session {
 	bool is_used;
 	bool is_initiator;
+	bool is_retired; /* sends no more, but receives: our static key was changed, or the counter ran out */
 	uint32_t peer;
+	uint32_t next_free; /* slot; NO_SESSION ends the list */
 	uint32_t local_index, remote_index;
 	uint64_t birth_ns;     /* boot clock */
 	uint64_t send_counter; /* the next to use */
@@ -29,3 +34,15 @@ bool session_wants_rekey_after_send(const struct session *session, uint64_t now_
 
 /* After receiving: as initiator, so near the end that a silent sender would be cut off. */
 bool session_wants_rekey_after_receive(const struct session *session, uint64_t now_ns);
+
+/* Makes a session of the peer's finished handshake: current where we initiated, next where we responded. */
+MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t peer);
+
+/* Authenticated data came on it. True where that was the confirmation: next became current. */
+bool session_confirm(struct tunnel *tunnel, uint32_t slot);
+
+/* The peer's sessions send no more. */
+void session_retire_all(struct tunnel *tunnel, uint32_t peer);
+
+/* Wipes the peer's sessions; what waits to be sealed with their keys is sent before. */
+void session_remove_all(struct tunnel *tunnel, uint32_t peer);

@@ -9,29 +9,42 @@
 
 struct tunnel;
 
+/* In the order in which they run where several are due at once: nothing wipes what another has just begun. */
 enum timer {
+	TIMER_ZERO_KEYS, /* three times REJECT_AFTER_TIME after the last session was made */
 	TIMER_RETRANSMIT_HANDSHAKE, /* REKEY_TIMEOUT + jitter after an initiation */
 	TIMER_SEND_KEEPALIVE,	    /* KEEPALIVE_TIMEOUT after data received, nothing sent */
-	TIMER_NEW_HANDSHAKE,	    /* KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + jitter after data sent, nothing received */
-	TIMER_ZERO_KEYS,	    /* three times REJECT_AFTER_TIME after the last session was made */
+	TIMER_NEW_HANDSHAKE, /* KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + jitter after data sent, nothing received */
 	TIMER_PERSISTENT_KEEPALIVE,
 	TIMER_COUNT
 };
 
 struct timers {
 	uint64_t deadline_ns[TIMER_COUNT]; /* boot clock; 0: not armed */
-	uint64_t last_initiation_sent_ns;  /* also set by a response; 0: none, or a handshake may start at once */
-	uint32_t attempts;		   /* initiations since the last trigger from outside */
-	bool needs_another_keepalive;
+	uint64_t wake_ns;	/* what the heap sorts by: not after the earliest deadline */
 	uint32_t heap_position; /* 0: not in the heap */
+	/* also set by a response; 0: none, or a handshake may start at once */
+	uint64_t last_initiation_sent_ns;
+	uint32_t attempts;  /* retries since the last trigger from outside */
+	uint64_t jitter_ns; /* drawn for each handshake */
+	bool needs_another_keepalive;
 };
 
+/* True where neither an initiation nor a response went to the peer within REKEY_TIMEOUT. */
+bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer);
+
+/* Our key is another one now: a handshake need not wait. */
+void timers_forget_initiation(struct tunnel *tunnel, uint32_t peer);
+
+/* What happened. "Data" is not a keepalive; "authenticated" is any message but a cookie; "traversed" is sent or
+ * received; a handshake is complete when both sides know the session. */
 void timers_data_sent(struct tunnel *tunnel, uint32_t peer);
 void timers_data_received(struct tunnel *tunnel, uint32_t peer);
 void timers_any_authenticated_sent(struct tunnel *tunnel, uint32_t peer);
 void timers_any_authenticated_received(struct tunnel *tunnel, uint32_t peer);
 void timers_any_authenticated_traversed(struct tunnel *tunnel, uint32_t peer);
 void timers_handshake_initiated(struct tunnel *tunnel, uint32_t peer);
+void timers_handshake_answered(struct tunnel *tunnel, uint32_t peer);
 void timers_handshake_complete(struct tunnel *tunnel, uint32_t peer);
 void timers_session_derived(struct tunnel *tunnel, uint32_t peer);
 void timers_keepalive_configured(struct tunnel *tunnel, uint32_t peer);

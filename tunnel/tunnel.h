@@ -13,17 +13,17 @@
 #include "aead/aead.h"
 #include "allowedips.h"
 #include "drop_reason.h"
+#include "index.h"
 #include "peer.h"
 #include "ratelimit.h"
 #include "stage.h"
 
 #define TUNNEL_STATE_VERSION 1
 #define SESSIONS_MAX	     (3 * PEERS_MAX)
-#define INDEX_SLOTS	     131072 /* power of two, over four times the indices that can live */
-#define PEER_BUCKETS	     16384  /* power of two */
-#define OUTBOX_DATAGRAMS     1024   /* sealed packets in one batch */
+#define PEER_BUCKETS	     16384 /* power of two */
+#define OUTBOX_DATAGRAMS     1024  /* sealed packets in one batch */
 #define OUTBOX_BYTES	     (2 * 1024 * 1024)
-#define RECEIVE_BATCH	     256  /* packets opened at once */
+#define RECEIVE_BATCH	     256   /* packets opened at once */
 #define UDP_GSO_BYTES	     65507 /* one UDP_SEGMENT message, IPv4 */
 #define UDP_GSO_SEGMENTS     64
 
@@ -35,15 +35,6 @@ struct tunnel_secrets {
 	struct session_keys session_keys[SESSIONS_MAX];
 };
 
-enum index_kind { INDEX_FREE, INDEX_HANDSHAKE, INDEX_SESSION, INDEX_GONE };
-
-/* Receiver indices: random, unique among all that live (paper, 5.4.2). Open addressing. */
-struct index_entry {
-	uint32_t index;
-	uint32_t kind : 2; /* enum index_kind */
-	uint32_t slot : 30; /* a peer's for a handshake, a session's for a session */
-};
-
 struct tunnel_state {
 	_Alignas(4096) struct tunnel_secrets secrets;
 	_Alignas(4096) uint32_t version;
@@ -53,12 +44,15 @@ struct tunnel_state {
 	uint32_t mtu;
 	uint16_t port;
 	uint32_t fwmark;
-	uint64_t last_timestamp_wall_ns; /* our TAI64N never goes back */
-	uint64_t under_load_until_ns;
+	uint64_t last_timestamp_wall_ns; /* our TAI64N never goes back, whatever the clock does */
+	uint64_t last_timestamp_ns;	 /* when that was, by the boot clock */
+	uint64_t load_window_ns;	 /* when the window began in which load_count came */
+	uint32_t load_count;		 /* handshake messages for us */
+	uint64_t under_load_until_ns;	 /* UINT64_MAX: forced */
 
 	uint32_t peer_count;
-	uint32_t peers_used_end; /* slots at and above it were never used */
-	uint32_t peer_free;	 /* list through hash_next; NO_PEER ends */
+	uint32_t peers_used_end;	     /* slots at and above it were never used */
+	uint32_t peer_free;		     /* list through hash_next; NO_PEER ends */
 	uint32_t peer_buckets[PEER_BUCKETS]; /* by public key; NO_PEER: empty */
 	uint8_t peer_hash_key[16];
 	struct peer peers[PEERS_MAX];
@@ -67,7 +61,6 @@ struct tunnel_state {
 	uint32_t session_free, sessions_used_end;
 	struct session sessions[SESSIONS_MAX];
 	struct index_entry indices[INDEX_SLOTS];
-	uint32_t indices_gone;
 
 	uint32_t deadline_heap[PEERS_MAX + 1]; /* peers by earliest deadline, from 1 */
 	uint32_t deadline_count;
@@ -121,6 +114,7 @@ struct tunnel {
 struct incoming {
 	union endpoint from;
 	struct local_source to;
+	uint8_t tos; /* of the outer header (IP_RECVTOS, IPV6_RECVTCLASS): congestion marks reach the inner one */
 	uint8_t *data;
 	uint32_t len;
 	uint32_t segment_len; /* 0 or >= len: one datagram */
@@ -128,10 +122,12 @@ struct incoming {
 
 /* state must be zeroed memory of sizeof(*state), page-aligned (it is large and touched only where used). */
 void tunnel_init(struct tunnel *tunnel, struct tunnel_state *state, struct outbox *outbox,
-		 const struct aead_engine *aead, const struct tunnel_upcalls *upcalls, void *context);
+		 const struct aead_engine *aead, const struct tunnel_upcalls *upcalls,
+		 void *context);
 
 /* One packet from the TUN, a super-packet or not; borrowed until it returns. */
-void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const uint8_t *packet, size_t len);
+void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const uint8_t *packet,
+		 size_t len);
 
 /* All that one turn received, in order; delivers before it returns. */
 void tunnel_receive(struct tunnel *tunnel, const struct incoming *incoming, unsigned int count);
@@ -146,7 +142,8 @@ void tunnel_flush(struct tunnel *tunnel);
 /* The interface came up: persistent keepalives start (kernel netns test N37). */
 void tunnel_interface_up(struct tunnel *tunnel);
 
-static inline void tunnel_count_drop(struct tunnel *tunnel, enum drop_reason reason, uint64_t packets)
+static inline void tunnel_count_drop(struct tunnel *tunnel, enum drop_reason reason,
+				     uint64_t packets)
 {
 	tunnel->state->drops[reason] += packets;
 }
@@ -155,7 +152,8 @@ static inline void tunnel_count_drop(struct tunnel *tunnel, enum drop_reason rea
 
 /* Our own key. Sessions of the old one stop sending, handshakes restart, a peer with this very key is removed
  * (kernel: B19, B20). NULL clears it. */
-void tunnel_set_private_key(struct tunnel *tunnel, enum key_slot slot, const struct private_key *private_key);
+void tunnel_set_private_key(struct tunnel *tunnel, enum key_slot slot,
+			    const struct private_key *private_key);
 
 /* Slot of the peer with the key or id; NO_PEER. */
 uint32_t tunnel_find_peer(const struct tunnel *tunnel, const struct public_key *key);
@@ -163,13 +161,16 @@ uint32_t tunnel_find_peer_by_id(const struct tunnel *tunnel, uint32_t id);
 
 /* A new peer without endpoint and prefixes. -EEXIST: the key is taken; -ENOSPC; -EADDRNOTAVAIL: it is our own key.
  * A low-order key is taken, as the kernel does, and never causes a packet (N51). */
-MUST_CHECK int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key, uint32_t *ret_peer);
+MUST_CHECK int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key,
+			       uint32_t *ret_peer);
 
 /* Wipes its secrets and sessions, counts its staged packets as dropped. */
 void tunnel_remove_peer(struct tunnel *tunnel, uint32_t peer);
 
 /* Replaces the peer's key and makes its sessions forgotten; -EEXIST, -EADDRNOTAVAIL as above. Same key: nothing. */
-MUST_CHECK int tunnel_change_peer_key(struct tunnel *tunnel, uint32_t peer, const struct public_key *key);
-void tunnel_set_preshared(struct tunnel *tunnel, uint32_t peer, const struct preshared_key *preshared);
+MUST_CHECK int tunnel_change_peer_key(struct tunnel *tunnel, uint32_t peer,
+				      const struct public_key *key);
+void tunnel_set_preshared(struct tunnel *tunnel, uint32_t peer,
+			  const struct preshared_key *preshared);
 void tunnel_set_endpoint(struct tunnel *tunnel, uint32_t peer, const union endpoint *endpoint);
 void tunnel_set_keepalive(struct tunnel *tunnel, uint32_t peer, uint16_t interval_s);

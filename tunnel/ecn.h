@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Explicit congestion notification through a tunnel (RFC 6040, normal mode): the outer header says whether the inner
+ * flow understands marks, and a mark made on the way reaches the inner header. Nothing else of the inner TOS shows.
+ */
+#pragma once
+
+#include "checksum.h"
+#include "inner.h"
+
+#define ECN_MASK 3
+#define ECN_ECT0 2
+#define ECN_CE	 3
+
+static inline uint8_t ecn_of_inner(const uint8_t *packet)
+{
+	return inner_version(packet) == 4 ? packet[1] & ECN_MASK : packet[1] >> 4 & ECN_MASK;
+}
+
+/* TOS of the outer header for this whole IP packet. */
+static inline uint8_t ecn_encapsulate(const uint8_t *packet)
+{
+	uint8_t ecn = ecn_of_inner(packet);
+
+	return ecn == ECN_CE ? ECN_ECT0 : ecn;
+}
+
+/* A whole IP packet came in an outer header with this TOS. */
+static inline void ecn_decapsulate(uint8_t *packet, uint8_t outer_tos)
+{
+	if ((outer_tos & ECN_MASK) != ECN_CE || !ecn_of_inner(packet))
+		return;
+	if (inner_version(packet) == 6) {
+		packet[1] |= ECN_CE << 4;
+		return;
+	}
+	packet[1] |= ECN_CE;
+	checksum_put_ip4(packet, (size_t)(packet[0] & 0xf) * 4);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The table of receiver indices (paper, 5.4.2). An index is random, so its low bits are its place; strangers can ask
+ * for any index but never make one, so they cannot build long runs.
+ */
+#include "index.h"
+
+#include "tunnel.h"
+
+static_assert((INDEX_SLOTS & (INDEX_SLOTS - 1)) == 0, "places are taken by a mask");
+static_assert(INDEX_SLOTS >= 4 * (SESSIONS_MAX + PEERS_MAX), "runs stay short");
+
+static uint32_t place_of(uint32_t index)
+{
+	return index & (INDEX_SLOTS - 1);
+}
+
+static uint32_t next_place(uint32_t place)
+{
+	return (place + 1) & (INDEX_SLOTS - 1);
+}
+
+struct index_entry *index_find(struct tunnel_state *state, uint32_t index)
+{
+	uint32_t place = place_of(index);
+
+	for (; state->indices[place].kind != INDEX_FREE; place = next_place(place))
+		if (state->indices[place].index == index)
+			return &state->indices[place];
+	return NULL;
+}
+
+uint32_t index_add(struct tunnel *tunnel, enum index_kind kind, uint32_t slot)
+{
+	struct tunnel_state *state = tunnel->state;
+	uint32_t index, place;
+
+	do
+		tunnel->upcalls.random(tunnel->context, &index, sizeof(index));
+	while (!index || index_find(state, index));
+	place = place_of(index);
+	while (state->indices[place].kind != INDEX_FREE)
+		place = next_place(place);
+	state->indices[place] =
+		(struct index_entry){.index = index, .kind = kind, .slot = slot & 0x3fffffff};
+	return index;
+}
+
+/* Does the entry's run, which begins at its own place, reach over the gap? Distances are taken around the table. */
+static bool may_fill(const struct index_entry *entry, uint32_t at, uint32_t gap)
+{
+	return place_of(at - place_of(entry->index)) >= place_of(at - gap);
+}
+
+void index_remove(struct tunnel_state *state, uint32_t index)
+{
+	struct index_entry *found = index ? index_find(state, index) : NULL;
+	uint32_t gap;
+
+	if (!found)
+		return;
+	gap = (uint32_t)(found - state->indices);
+	/* Entries behind the gap move up, or a search for them would end at it. */
+	for (uint32_t at = next_place(gap); state->indices[at].kind != INDEX_FREE;
+	     at = next_place(at)) {
+		if (!may_fill(&state->indices[at], at, gap))
+			continue;
+		state->indices[gap] = state->indices[at];
+		gap = at;
+	}
+	state->indices[gap] = (struct index_entry){.kind = INDEX_FREE};
+}

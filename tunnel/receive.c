@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From datagrams to packets for the TUN (paper, 5.4.2-5.4.7, 6). Whatever proves nothing is met with silence, counted
+ * under its reason, and changes nothing. Data is opened in batches and then looked at one by one, in the order in which
+ * it came; the replay window and the endpoint move only for what proved authentic. Handshake messages are dealt with
+ * between batches, for they make and end sessions.
+ */
+#include "receive.h"
+
+#include "crypto.h"
+#include "ecn.h"
+#include "send.h"
+
+static void drop(struct tunnel *tunnel, enum drop_reason reason)
+{
+	tunnel_count_drop(tunnel, reason, 1);
+}
+
+/* The peer itself sent this, whatever is in it. */
+static void note_authenticated(struct tunnel *tunnel, uint32_t slot)
+{
+	tunnel->state->peers[slot].last_received_ns = tunnel->now_ns;
+	timers_any_authenticated_received(tunnel, slot);
+	timers_any_authenticated_traversed(tunnel, slot);
+}
+
+/* -- handshake messages: who may cost us a scalar multiplication -- */
+
+static const struct identity *find_addressed(const struct tunnel *tunnel, const uint8_t *message,
+					     size_t len)
+{
+	const struct identity *identities = tunnel->state->secrets.identities;
+
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+		if (cookie_mac1_matches(&identities[slot], message, len))
+			return &identities[slot];
+	return NULL;
+}
+
+/* Counts one more message. Latched, so that a load around the limit does not make us change our mind all the time. */
+static bool is_under_load(struct tunnel *tunnel)
+{
+	struct tunnel_state *state = tunnel->state;
+
+	if (tunnel->now_ns - state->load_window_ns >= LOAD_WINDOW_NS) {
+		state->load_window_ns = tunnel->now_ns;
+		state->load_count = 0;
+	}
+	if (++state->load_count > LOAD_MESSAGES_MAX)
+		state->under_load_until_ns =
+			MAX(state->under_load_until_ns, tunnel->now_ns + UNDER_LOAD_LATCH_NS);
+	return tunnel->now_ns < state->under_load_until_ns;
+}
+
+static bool owns_its_address(struct tunnel *tunnel, const struct identity *own,
+			     const struct incoming *incoming, const uint8_t *message, size_t len)
+{
+	uint8_t fresh_secret[HASH_LEN];
+	enum mac_verdict verdict;
+
+	tunnel->upcalls.random(tunnel->context, fresh_secret, sizeof(fresh_secret));
+	verdict = cookie_check_macs(&tunnel->state->secrets.cookie_checker, own, message, len,
+				    &incoming->from, tunnel->now_ns, fresh_secret);
+	crypto_wipe(fresh_secret, sizeof(fresh_secret));
+	return verdict == MAC_VALID_WITH_COOKIE;
+}
+
+/* Which of our identities an initiation or a response is for; NULL: it goes no further. */
+static const struct identity *admit(struct tunnel *tunnel, const struct incoming *incoming,
+				    const uint8_t *message, size_t len)
+{
+	const struct identity *own = find_addressed(tunnel, message, len);
+	const struct message_macs *macs =
+		(const struct message_macs *)(message + len - sizeof(*macs));
+
+	if (!own) {
+		drop(tunnel, DROP_BAD_MAC1);
+		return NULL;
+	}
+	if (!is_under_load(tunnel))
+		return own;
+	if (!owns_its_address(tunnel, own, incoming, message, len)) {
+		drop(tunnel, DROP_UNDER_LOAD);
+		send_cookie_reply(tunnel, own, incoming, macs, get_le32(message + 4));
+		return NULL;
+	}
+	if (!ratelimit_allow(&tunnel->state->ratelimit, &incoming->from, tunnel->now_ns)) {
+		drop(tunnel, DROP_UNDER_LOAD);
+		return NULL;
+	}
+	return own;
+}
+
+/* -- handshake messages: consuming them -- */
+
+static const enum drop_reason reason_of_verdict[] = {
+	[NOISE_REFUSED] = DROP_BAD_HANDSHAKE,
+	[NOISE_REPLAY] = DROP_HANDSHAKE_REPLAY,
+	[NOISE_FLOOD] = DROP_HANDSHAKE_FLOOD,
+};
+
+/* The peer whose initiation this proved to be, NO_PEER where it was refused. */
+static uint32_t accept_initiation(struct tunnel *tunnel, const struct message_initiation *message,
+				  const struct identity *own)
+{
+	struct noise_opening opening;
+	enum noise_verdict verdict;
+	uint32_t slot;
+
+	if (!noise_open_initiation(&opening, message, own)) {
+		drop(tunnel, DROP_BAD_HANDSHAKE);
+		return NO_PEER;
+	}
+	slot = tunnel_find_peer(tunnel, &opening.remote);
+	if (slot == NO_PEER) {
+		drop(tunnel, DROP_UNKNOWN_PEER);
+		goto out;
+	}
+	verdict = noise_consume_initiation(&tunnel->state->secrets.pairs[slot], message, &opening,
+					   tunnel->now_ns);
+	if (verdict != NOISE_ACCEPTED) {
+		drop(tunnel, reason_of_verdict[verdict]);
+		slot = NO_PEER;
+	}
+out:
+	crypto_wipe(&opening, sizeof(opening));
+	return slot;
+}
+
+static void consume_initiation(struct tunnel *tunnel, const struct incoming *incoming,
+			       const uint8_t *data)
+{
+	const struct message_initiation *message = (const struct message_initiation *)data;
+	const struct identity *own = admit(tunnel, incoming, data, sizeof(*message));
+	uint32_t slot;
+
+	if (!own)
+		return;
+	slot = accept_initiation(tunnel, message, own);
+	if (slot == NO_PEER)
+		return;
+	peer_set_handshake_index(tunnel, slot, 0); /* theirs has taken the place of ours */
+	peer_follow(tunnel, slot, &incoming->from, &incoming->to);
+	if (!send_response(tunnel, slot)) {
+		peer_forget_handshake(tunnel, slot);
+		drop(tunnel, DROP_BAD_HANDSHAKE);
+		return;
+	}
+	tunnel->state->peers[slot].received_bytes += sizeof(*message);
+	note_authenticated(tunnel, slot);
+}
+
+static void consume_response(struct tunnel *tunnel, const struct incoming *incoming,
+			     const uint8_t *data)
+{
+	const struct message_response *message = (const struct message_response *)data;
+	const struct identity *own = admit(tunnel, incoming, data, sizeof(*message));
+	const struct index_entry *entry;
+	uint32_t slot;
+
+	if (!own)
+		return;
+	entry = index_find(tunnel->state, get_le32(message->receiver_index));
+	if (!entry || entry->kind != INDEX_HANDSHAKE) {
+		drop(tunnel, DROP_UNKNOWN_INDEX);
+		return;
+	}
+	slot = entry->slot;
+	if (!noise_consume_response(&tunnel->state->secrets.pairs[slot], message, own) ||
+	    !session_begin(tunnel, slot)) {
+		drop(tunnel, DROP_BAD_HANDSHAKE);
+		return;
+	}
+	peer_follow(tunnel, slot, &incoming->from, &incoming->to);
+	timers_session_derived(tunnel, slot);
+	timers_handshake_complete(tunnel, slot);
+	send_keepalive(tunnel, slot); /* tells the responder that it may send */
+	tunnel->state->peers[slot].received_bytes += sizeof(*message);
+	note_authenticated(tunnel, slot);
+}
+
+static void consume_cookie(struct tunnel *tunnel, const struct incoming *incoming,
+			   const uint8_t *data)
+{
+	const struct message_cookie *message = (const struct message_cookie *)data;
+	const struct index_entry *entry =
+		index_find(tunnel->state, get_le32(message->receiver_index));
+	struct peer *peer;
+
+	(void)incoming;
+	if (!entry) {
+		drop(tunnel, DROP_UNKNOWN_INDEX);
+		return;
+	}
+	peer = &tunnel->state->peers[entry->kind == INDEX_HANDSHAKE
+					     ? entry->slot
+					     : tunnel->state->sessions[entry->slot].peer];
+	/* It is for the next retry: to answer at once would let whoever saw our message make us send. */
+	if (!cookie_consume_reply(&peer->jar, message, peer->remote_cookie_key, tunnel->now_ns))
+		drop(tunnel, DROP_BAD_HANDSHAKE);
+}
+
+/* -- data: opened together -- */
+
+struct received {
+	const struct incoming *incoming;
+	uint32_t session;
+	uint32_t index; /* the session's, by which it is known still to be that one */
+};
+
+struct batch {
+	unsigned int count;
+	struct aead_job jobs[RECEIVE_BATCH];
+	struct received received[RECEIVE_BATCH];
+};
+
+/* A run: data that came in one batch of the kernel on one session. What follows from it is done once. */
+static bool is_same_run(const struct received *a, const struct received *b)
+{
+	return a->session == b->session && a->incoming == b->incoming;
+}
+
+static void deliver(struct tunnel *tunnel, uint32_t slot, uint8_t *packet, size_t len, uint8_t tos)
+{
+	size_t whole_len = inner_len(packet, len);
+	uint8_t family;
+
+	if (!whole_len) {
+		drop(tunnel, DROP_INNER_MALFORMED);
+		return;
+	}
+	family = inner_version(packet) == 4 ? AF_INET : AF_INET6;
+	if (allowedips_lookup(&tunnel->state->allowedips, family, inner_addresses(packet)) !=
+	    slot) {
+		drop(tunnel, DROP_SOURCE_NOT_ALLOWED);
+		return;
+	}
+	tunnel->state->peers[slot].received_bytes += DATA_OVERHEAD + len;
+	ecn_decapsulate(packet, tos);
+	tunnel->upcalls.deliver(tunnel->context, packet, whole_len);
+}
+
+/* The first authentic data of a run. */
+static void begin_run(struct tunnel *tunnel, uint32_t slot, const struct received *received)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	peer_follow(tunnel, slot, &received->incoming->from, &received->incoming->to);
+	if (session_confirm(tunnel, received->session)) {
+		timers_handshake_complete(tunnel, slot);
+		send_staged(tunnel, slot);
+	}
+	if (peer->current != NO_SESSION && !peer->has_sent_lastminute_handshake &&
+	    session_wants_rekey_after_receive(&tunnel->state->sessions[peer->current],
+					      tunnel->now_ns)) {
+		peer->has_sent_lastminute_handshake = true;
+		(void)send_initiation(tunnel, slot, false);
+	}
+	note_authenticated(tunnel, slot);
+}
+
+/* Authentic, and not seen before? */
+static bool accept_data(struct tunnel *tunnel, const struct aead_job *job,
+			const struct received *received)
+{
+	struct session *session = &tunnel->state->sessions[received->session];
+
+	if (!job->is_authentic) {
+		drop(tunnel, DROP_BAD_TAG);
+		return false;
+	}
+	/* Data before it in the batch may have promoted a session and so ended this one. */
+	if (!session->is_used || session->local_index != received->index) {
+		drop(tunnel, DROP_UNKNOWN_INDEX);
+		return false;
+	}
+	if (!replay_accept(&session->replay, job->counter)) {
+		drop(tunnel, DROP_REPLAYED);
+		return false;
+	}
+	return true;
+}
+
+/* Returns where the next run begins. */
+static unsigned int consume_run(struct tunnel *tunnel, const struct batch *batch,
+				unsigned int first)
+{
+	const struct received *run = &batch->received[first];
+	uint32_t slot = tunnel->state->sessions[run->session].peer;
+	bool has_begun = false;
+	unsigned int i;
+
+	for (i = first; i < batch->count && is_same_run(&batch->received[i], run); i++) {
+		const struct aead_job *job = &batch->jobs[i];
+		size_t len = job->len - TAG_LEN;
+
+		if (!accept_data(tunnel, job, run))
+			continue;
+		if (!has_begun)
+			begin_run(tunnel, slot, run);
+		has_begun = true;
+		if (!len) {
+			tunnel->state->peers[slot].received_bytes += DATA_OVERHEAD;
+			continue;
+		}
+		timers_data_received(tunnel, slot);
+		deliver(tunnel, slot, job->output, len, run->incoming->tos);
+	}
+	return i;
+}
+
+static void consume_batch(struct tunnel *tunnel, struct batch *batch)
+{
+	if (batch->count)
+		tunnel->aead->open(batch->jobs, batch->count);
+	for (unsigned int i = 0; i < batch->count;)
+		i = consume_run(tunnel, batch, i);
+	batch->count = 0;
+}
+
+static void add_to_batch(struct batch *batch, const struct incoming *incoming, uint8_t *data,
+			 size_t len, const struct index_entry *entry, const uint8_t *key)
+{
+	const struct message_data *message = (const struct message_data *)data;
+
+	batch->jobs[batch->count] = (struct aead_job){
+		.key = key,
+		.counter = get_le64(message->counter),
+		.input = data + sizeof(*message),
+		.output = data + sizeof(*message),
+		.len = (uint32_t)(len - sizeof(*message)),
+	};
+	batch->received[batch->count++] = (struct received){incoming, entry->slot, entry->index};
+}
+
+static void take_data(struct tunnel *tunnel, struct batch *batch, const struct incoming *incoming,
+		      uint8_t *data, size_t len)
+{
+	const struct message_data *message = (const struct message_data *)data;
+	struct tunnel_state *state = tunnel->state;
+	const struct index_entry *entry;
+
+	if (len < MESSAGE_DATA_MIN) {
+		drop(tunnel, DROP_BAD_LENGTH);
+		return;
+	}
+	if (batch->count == RECEIVE_BATCH)
+		consume_batch(tunnel, batch);
+	entry = index_find(state, get_le32(message->receiver_index));
+	if (!entry || entry->kind != INDEX_SESSION)
+		drop(tunnel, DROP_UNKNOWN_INDEX);
+	else if (!session_can_receive(&state->sessions[entry->slot], tunnel->now_ns) ||
+		 get_le64(message->counter) >= REJECT_AFTER_MESSAGES)
+		drop(tunnel, DROP_SESSION_EXPIRED);
+	else
+		add_to_batch(batch, incoming, data, len, entry,
+			     state->secrets.session_keys[entry->slot].receive);
+}
+
+/* -- sorting what came -- */
+
+static const struct handshake_message {
+	size_t len;
+	void (*consume)(struct tunnel *tunnel, const struct incoming *incoming,
+			const uint8_t *data);
+} handshake_messages[] = {
+	[MESSAGE_INITIATION] = {sizeof(struct message_initiation), consume_initiation},
+	[MESSAGE_RESPONSE] = {sizeof(struct message_response), consume_response},
+	[MESSAGE_COOKIE] = {sizeof(struct message_cookie), consume_cookie},
+};
+
+static void take_datagram(struct tunnel *tunnel, struct batch *batch,
+			  const struct incoming *incoming, uint8_t *data, size_t len)
+{
+	uint32_t type = len < sizeof(type) ? 0 : get_le32(data); /* with its three zero bytes */
+
+	if (len < sizeof(type)) {
+		drop(tunnel, DROP_BAD_LENGTH);
+	} else if (type == MESSAGE_DATA) {
+		take_data(tunnel, batch, incoming, data, len);
+	} else if (type >= ARRAY_SIZE(handshake_messages) || !handshake_messages[type].consume) {
+		drop(tunnel, DROP_BAD_TYPE);
+	} else if (len != handshake_messages[type].len) {
+		drop(tunnel, DROP_BAD_LENGTH);
+	} else {
+		consume_batch(tunnel, batch);
+		handshake_messages[type].consume(tunnel, incoming, data);
+	}
+}
+
+void tunnel_receive(struct tunnel *tunnel, const struct incoming *incoming, unsigned int count)
+{
+	struct batch batch;
+
+	batch.count = 0;
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t rest = incoming[i].len;
+		uint32_t step = incoming[i].segment_len ? incoming[i].segment_len : rest;
+		uint8_t *data = incoming[i].data;
+
+		do {
+			uint32_t len = MIN(step, rest);
+
+			take_datagram(tunnel, &batch, &incoming[i], data, len);
+			data += len;
+			rest -= len;
+		} while (rest);
+	}
+	consume_batch(tunnel, &batch);
+}

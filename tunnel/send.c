@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From a packet of the TUN to datagrams in the outbox (paper, 5.4.6, 6.2, 6.4), and the handshake's messages. A packet
+ * goes to the peer that owns its destination, encrypted, or it is counted as lost under one reason; there is no third
+ * way. Counters are given out in the order in which packets go to the wire, and none is given out twice.
+ */
+#include "send.h"
+
+#include "crypto.h"
+#include "ecn.h"
+#include "icmp.h"
+#include "outbox.h"
+#include "segment.h"
+
+/* -- what cannot be sent -- */
+
+static void inject(struct tunnel *tunnel, const uint8_t *packet, size_t len)
+{
+	if (len)
+		tunnel->upcalls.inject(tunnel->context, packet, len);
+}
+
+static void refuse(struct tunnel *tunnel, enum drop_reason reason, const uint8_t *packet,
+		   size_t len, uint32_t count)
+{
+	uint8_t answer[ICMP_ERROR_MAX];
+
+	tunnel_count_drop(tunnel, reason, count);
+	inject(tunnel, answer, icmp_create_unreachable(answer, packet, len));
+}
+
+static void refuse_too_big(struct tunnel *tunnel, const uint8_t *packet, size_t len, uint32_t count)
+{
+	uint8_t answer[ICMP_ERROR_MAX];
+
+	tunnel_count_drop(tunnel, DROP_TOO_BIG, count);
+	inject(tunnel, answer, icmp_create_too_big(answer, packet, len, tunnel->state->mtu));
+}
+
+/* -- data on a session -- */
+
+/* Can the peer's session take `count` more? One that cannot take all takes none: its last few counters are not worth
+ * a packet cut in two. */
+static bool has_session_for(struct tunnel *tunnel, const struct peer *peer, uint64_t count)
+{
+	struct session *session;
+
+	if (peer->current == NO_SESSION)
+		return false;
+	session = &tunnel->state->sessions[peer->current];
+	if (!session_can_send(session, tunnel->now_ns))
+		return false;
+	if (REJECT_AFTER_MESSAGES - session->send_counter < count)
+		session->is_retired = true;
+	return !session->is_retired;
+}
+
+/* One data message with room for len bytes of plain text, which the caller writes where this points to. */
+static uint8_t *add_data(struct tunnel *tunnel, struct peer *peer, uint8_t tos, size_t len)
+{
+	struct session *session = &tunnel->state->sessions[peer->current];
+	const struct outbox_address address = {&peer->endpoint, &peer->source, tos};
+	struct message_data *message;
+
+	message = (struct message_data *)outbox_add_sealed(tunnel, &address, sizeof(*message), len,
+							   peer->current, session->send_counter);
+	put_le32(message->type, MESSAGE_DATA);
+	put_le32(message->receiver_index, session->remote_index);
+	put_le64(message->counter, session->send_counter);
+	session->send_counter++;
+	peer->sent_bytes += DATA_OVERHEAD + len;
+	return (uint8_t *)(message + 1);
+}
+
+/* The length is hidden, but never beyond the MTU. */
+static size_t padded_len(size_t len, size_t mtu)
+{
+	return MIN(ROUND_UP(len, PADDING_MULTIPLE), mtu);
+}
+
+static void data_sent(struct tunnel *tunnel, uint32_t slot, bool is_keepalive)
+{
+	const struct peer *peer = &tunnel->state->peers[slot];
+
+	timers_any_authenticated_traversed(tunnel, slot);
+	timers_any_authenticated_sent(tunnel, slot);
+	if (!is_keepalive)
+		timers_data_sent(tunnel, slot);
+	if (session_wants_rekey_after_send(&tunnel->state->sessions[peer->current], tunnel->now_ns))
+		(void)send_initiation(tunnel, slot, false);
+}
+
+static void send_segments(struct tunnel *tunnel, uint32_t slot, struct segmenter *segmenter)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	uint8_t tos = ecn_encapsulate(segmenter->packet);
+	size_t len;
+
+	while ((len = segment_peek_len(segmenter))) {
+		size_t padded = padded_len(len, tunnel->state->mtu);
+		uint8_t *plain = add_data(tunnel, peer, tos, padded);
+
+		segment_next(segmenter, plain);
+		memset(plain + len, 0, padded - len);
+	}
+	data_sent(tunnel, slot, false);
+}
+
+/* -- waiting for a session -- */
+
+static struct stage_queue stage_of(struct peer *peer)
+{
+	return (struct stage_queue){&peer->stage_head, &peer->stage_tail, &peer->stage_count};
+}
+
+static bool drop_oldest(struct tunnel *tunnel, struct peer *peer, enum drop_reason reason)
+{
+	uint16_t packets;
+
+	if (!stage_pop(&tunnel->state->stage, stage_of(peer), NULL, NULL, &packets))
+		return false;
+	tunnel_count_drop(tunnel, reason, packets);
+	return true;
+}
+
+/* The newest is worth most: whoever sent the oldest has sent it again by now, or given up. */
+static void stage(struct tunnel *tunnel, struct peer *peer, const struct virtio_net_hdr *vnet,
+		  const uint8_t *packet, size_t len, uint16_t packets)
+{
+	while (peer->stage_count >= STAGED_PACKETS_MAX)
+		drop_oldest(tunnel, peer, DROP_STAGE_FULL);
+	while (!stage_push(&tunnel->state->stage, stage_of(peer), vnet, packet, len, packets)) {
+		if (!drop_oldest(tunnel, peer, DROP_STAGE_FULL)) {
+			tunnel_count_drop(tunnel, DROP_STAGE_FULL, packets);
+			return;
+		}
+	}
+}
+
+void send_purge_staged(struct tunnel *tunnel, uint32_t slot)
+{
+	while (drop_oldest(tunnel, &tunnel->state->peers[slot], DROP_STAGE_PURGED))
+		;
+}
+
+/* Through tunnel_send again: MTU and allowed IPs may have changed while it waited. */
+static void send_oldest(struct tunnel *tunnel, struct peer *peer)
+{
+	uint8_t packet[STAGE_PACKET_MAX];
+	struct virtio_net_hdr vnet;
+	uint16_t packets;
+	size_t len;
+
+	len = stage_pop(&tunnel->state->stage, stage_of(peer), &vnet, packet, &packets);
+	tunnel_send(tunnel, &vnet, packet, len);
+}
+
+void send_staged(struct tunnel *tunnel, uint32_t slot)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	while (peer->stage_count && has_session_for(tunnel, peer, 1))
+		send_oldest(tunnel, peer);
+	if (peer->stage_count)
+		(void)send_initiation(tunnel, slot, false);
+}
+
+void send_keepalive(struct tunnel *tunnel, uint32_t slot)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	if (peer->stage_count) {
+		send_staged(tunnel, slot);
+	} else if (!has_session_for(tunnel, peer, 1)) {
+		(void)send_initiation(tunnel, slot, false);
+	} else if (peer->has_endpoint) {
+		add_data(tunnel, peer, 0, 0);
+		data_sent(tunnel, slot, true);
+	}
+}
+
+/* -- a packet of the TUN -- */
+
+static uint32_t owner_of_destination(const struct tunnel *tunnel, const uint8_t *packet)
+{
+	uint8_t version = inner_version(packet);
+
+	return allowedips_lookup(&tunnel->state->allowedips, version == 4 ? AF_INET : AF_INET6,
+				 inner_addresses(packet) + inner_address_len(version));
+}
+
+void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const uint8_t *packet,
+		 size_t len)
+{
+	struct tunnel_state *state = tunnel->state;
+	struct segmenter segmenter;
+	enum segment_verdict verdict = segment_init(&segmenter, vnet, packet, len, state->mtu);
+	uint32_t slot;
+
+	if (verdict == SEGMENT_MALFORMED || len > STAGE_PACKET_MAX) {
+		tunnel_count_drop(tunnel, DROP_TUN_MALFORMED, 1);
+		return;
+	}
+	slot = owner_of_destination(tunnel, packet);
+	if (slot == NO_PEER) {
+		refuse(tunnel, DROP_NO_ALLOWED_IP, packet, len, segmenter.count);
+	} else if (!state->peers[slot].has_endpoint) {
+		refuse(tunnel, DROP_NO_ENDPOINT, packet, len, segmenter.count);
+	} else if (verdict == SEGMENT_TOO_BIG) {
+		refuse_too_big(tunnel, packet, len, segmenter.count);
+	} else if (has_session_for(tunnel, &state->peers[slot], segmenter.count)) {
+		send_segments(tunnel, slot, &segmenter);
+	} else if (!state->secrets.pairs[slot].is_usable) {
+		refuse(tunnel, DROP_NO_KEY, packet, len, segmenter.count);
+	} else {
+		stage(tunnel, &state->peers[slot], vnet, packet, len, (uint16_t)segmenter.count);
+		(void)send_initiation(tunnel, slot, false);
+	}
+}
+
+/* -- the handshake -- */
+
+/* Not before any that this node sent, though the clock may have been set back; later than the last one to the same
+ * peer, since between two of them REKEY_TIMEOUT passes on the boot clock. */
+static void next_timestamp(struct tunnel *tunnel, uint8_t ret_timestamp[static TIMESTAMP_LEN])
+{
+	struct tunnel_state *state = tunnel->state;
+	uint64_t least_ns =
+		state->last_timestamp_wall_ns + (tunnel->now_ns - state->last_timestamp_ns);
+
+	state->last_timestamp_wall_ns = MAX(tunnel->wall_ns, least_ns);
+	state->last_timestamp_ns = tunnel->now_ns;
+	noise_timestamp(ret_timestamp, state->last_timestamp_wall_ns);
+}
+
+/* Completes a message of the handshake and lays it into the outbox. */
+static void add_handshake(struct tunnel *tunnel, struct peer *peer, void *message, size_t len)
+{
+	const struct outbox_address address = {&peer->endpoint, &peer->source, TOS_HANDSHAKE};
+
+	cookie_add_macs(message, len, &peer->jar, peer->remote_mac1_key, tunnel->now_ns);
+	memcpy(outbox_add(tunnel, &address, len), message, len);
+	peer->sent_bytes += len;
+}
+
+static bool create_initiation(struct tunnel *tunnel, uint32_t slot,
+			      struct message_initiation *ret_message)
+{
+	uint8_t ephemeral[KEY_LEN], timestamp[TIMESTAMP_LEN];
+	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, slot);
+	bool is_created;
+
+	next_timestamp(tunnel, timestamp);
+	tunnel->upcalls.random(tunnel->context, ephemeral, sizeof(ephemeral));
+	is_created =
+		noise_create_initiation(ret_message, &tunnel->state->secrets.pairs[slot],
+					peer_identity(tunnel, slot), index, ephemeral, timestamp);
+	crypto_wipe(ephemeral, sizeof(ephemeral));
+	if (is_created)
+		peer_set_handshake_index(tunnel, slot, index);
+	else
+		index_remove(tunnel->state, index);
+	return is_created;
+}
+
+bool send_initiation(struct tunnel *tunnel, uint32_t slot, bool is_retry)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	struct message_initiation message;
+
+	if (!is_retry)
+		peer->timers.attempts = 0;
+	if (!peer->has_endpoint || !tunnel->state->secrets.pairs[slot].is_usable ||
+	    !timers_allow_initiation(tunnel, slot))
+		return false;
+	if (!create_initiation(tunnel, slot, &message))
+		return false;
+	timers_any_authenticated_traversed(tunnel, slot);
+	timers_any_authenticated_sent(tunnel, slot);
+	add_handshake(tunnel, peer, &message, sizeof(message));
+	timers_handshake_initiated(tunnel, slot);
+	return true;
+}
+
+static bool create_response(struct tunnel *tunnel, uint32_t slot,
+			    struct message_response *ret_message)
+{
+	uint8_t ephemeral[KEY_LEN];
+	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, slot);
+	bool is_created;
+
+	tunnel->upcalls.random(tunnel->context, ephemeral, sizeof(ephemeral));
+	is_created = noise_create_response(ret_message, &tunnel->state->secrets.pairs[slot], index,
+					   ephemeral);
+	crypto_wipe(ephemeral, sizeof(ephemeral));
+	if (is_created)
+		peer_set_handshake_index(tunnel, slot, index);
+	else
+		index_remove(tunnel->state, index);
+	return is_created;
+}
+
+bool send_response(struct tunnel *tunnel, uint32_t slot)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	struct message_response message;
+
+	if (!create_response(tunnel, slot, &message) || !session_begin(tunnel, slot))
+		return false;
+	timers_handshake_answered(tunnel, slot);
+	timers_session_derived(tunnel, slot);
+	timers_any_authenticated_traversed(tunnel, slot);
+	timers_any_authenticated_sent(tunnel, slot);
+	if (peer->has_endpoint)
+		add_handshake(tunnel, peer, &message, sizeof(message));
+	return true;
+}
+
+void send_cookie_reply(struct tunnel *tunnel, const struct identity *own,
+		       const struct incoming *incoming, const struct message_macs *macs,
+		       uint32_t sender_index)
+{
+	const struct outbox_address address = {&incoming->from, &incoming->to, TOS_HANDSHAKE};
+	struct message_cookie reply;
+	uint8_t nonce[sizeof(reply.nonce)];
+
+	tunnel->upcalls.random(tunnel->context, nonce, sizeof(nonce));
+	cookie_create_reply(&reply, &tunnel->state->secrets.cookie_checker, own, macs, sender_index,
+			    &incoming->from, nonce);
+	memcpy(outbox_add(tunnel, &address, sizeof(reply)), &reply, sizeof(reply));
+}

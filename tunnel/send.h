@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that goes out by the protocol's own will; packets of the TUN go through tunnel_send.
+ */
+#pragma once
+
+#include "tunnel.h"
+
+/* Begins a handshake; false where it is too early for one (REKEY_TIMEOUT), or the peer has no endpoint or no usable key.
+ * Unless it is a retry, the count of attempts begins anew. */
+bool send_initiation(struct tunnel *tunnel, uint32_t peer, bool is_retry);
+
+/* Answers the initiation that was just consumed and makes the session; false where its ephemeral is of no use. */
+MUST_CHECK bool send_response(struct tunnel *tunnel, uint32_t peer);
+
+/* Answers an initiation or a response, both of which begin alike, with a cookie. */
+void send_cookie_reply(struct tunnel *tunnel, const struct identity *own,
+		       const struct incoming *incoming, const struct message_macs *macs,
+		       uint32_t sender_index);
+
+/* What is staged, or an empty packet; without a session that can send, an initiation. */
+void send_keepalive(struct tunnel *tunnel, uint32_t peer);
+
+/* What is staged, if anything; without a session that can send, an initiation. */
+void send_staged(struct tunnel *tunnel, uint32_t peer);
+
+/* Nothing will come of the handshake: what waits for it is lost. */
+void send_purge_staged(struct tunnel *tunnel, uint32_t peer);
