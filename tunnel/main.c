@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * podveil-tunnel: the command line. Everything else is the parent's (monitor.c) and the engine's (loop.c).
+ */
+#include <ctype.h>
+#include <signal.h>
+#include <sodium.h>
+#include <time.h>
+
+#include "flags.h"
+#include "monitor.h"
+
+static const char usage[] =
+	"podveil-tunnel: WireGuard on one TUN device and one UDP port, configured over its control\n"
+	"socket by podveil-keyd or over <wireguard-dir>/<interface>.sock by wg(8).";
+
+static bool is_interface_name(const char *text)
+{
+	if (!*text || strlen(text) >= IF_NAMESIZE || !strcmp(text, ".") || !strcmp(text, ".."))
+		return false;
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (!isgraph(*c) || strchr("/:%", *c))
+			return false;
+	return true;
+}
+
+static bool take_interface(void *settings, const char *value, char *error, size_t size)
+{
+	struct monitor_settings *monitor = settings;
+
+	if (!is_interface_name(value))
+		return flags_refuse(
+			error, size,
+			"expected an interface name of 1 to %d characters without '/', ':', '%%' and spaces",
+			IF_NAMESIZE - 1);
+	return copy_text(monitor->interface, sizeof(monitor->interface), value);
+}
+
+static bool take_control(void *settings, const char *value, char *error, size_t size)
+{
+	struct monitor_settings *monitor = settings;
+
+	if (!*value)
+		return flags_refuse(error, size, "expected the path of a socket");
+	monitor->control_path = value;
+	return true;
+}
+
+static bool take_wireguard_dir(void *settings, const char *value, char *error, size_t size)
+{
+	struct monitor_settings *monitor = settings;
+
+	if (!*value)
+		return flags_refuse(error, size, "expected the path of a folder");
+	monitor->wireguard_dir = value;
+	return true;
+}
+
+static bool take_threads(void *settings, const char *value, char *error, size_t size)
+{
+	(void)settings;
+	if (!strcmp(value, "1"))
+		return true;
+	return flags_refuse(error, size, "expected 1: this version runs one thread");
+}
+
+static bool take_aead(void *settings, const char *value, char *error, size_t size)
+{
+	struct monitor_settings *monitor = settings;
+	const struct aead_engine *aead = aead_find(value);
+
+	if (!aead)
+		return flags_refuse(
+			error, size,
+			"expected auto or the name of an engine of this build (sodium)");
+	monitor->aead = aead;
+	return true;
+}
+
+static bool take_log_level(void *settings, const char *value, char *error, size_t size)
+{
+	(void)settings;
+	if (log_parse_level(&log_settings.level, value))
+		return true;
+	return flags_refuse(error, size, "expected error, warning, info or debug");
+}
+
+static bool take_log_format(void *settings, const char *value, char *error, size_t size)
+{
+	(void)settings;
+	if (strcmp(value, "text") && strcmp(value, "json"))
+		return flags_refuse(error, size, "expected text or json");
+	log_settings.is_json = !strcmp(value, "json");
+	return true;
+}
+
+static const struct flag flags[] = {
+	{"interface", "NAME", "the TUN device (default " DEFAULT_INTERFACE ")", false,
+	 take_interface},
+	{"control", "PATH", "socket for podveil-keyd (default " TUNNEL_DEFAULT_CONTROL ")", false,
+	 take_control},
+	{"wireguard-dir", "DIR",
+	 "folder of the socket for wg(8) (default " DEFAULT_WIREGUARD_DIR ")", false,
+	 take_wireguard_dir},
+	{"threads", "N", "threads that move packets (1)", false, take_threads},
+	{"aead", "NAME", "engine for ChaCha20-Poly1305: auto or its name (default auto)", false,
+	 take_aead},
+	{"log-level", "LEVEL", "error, warning, info or debug (default info)", false,
+	 take_log_level},
+	{"log-format", "FORMAT", "text or json (default text)", false, take_log_format},
+	{0},
+};
+
+int main(int argc, char **argv)
+{
+	struct monitor_settings settings = {
+		.interface = DEFAULT_INTERFACE,
+		.control_path = TUNNEL_DEFAULT_CONTROL,
+		.wireguard_dir = DEFAULT_WIREGUARD_DIR,
+	};
+	struct monitor monitor;
+	enum flags_outcome outcome;
+	int status;
+
+	log_settings.program = "podveil-tunnel";
+	(void)close_range(STDERR_FILENO + 1, ~0U,
+			  0);	  /* what the caller left open is not the engine's */
+	signal(SIGPIPE, SIG_IGN); /* whoever read our log may have left */
+	tzset();		  /* reads a file, so not later */
+	if (sodium_init() < 0) {
+		log_error("cannot start libsodium: no randomness");
+		return EXIT_FAILURE;
+	}
+	settings.aead = aead_find("auto");
+	outcome = flags_parse(flags, usage, &settings, argc, argv, NULL);
+	if (outcome != FLAGS_RUN)
+		return outcome == FLAGS_DONE ? EXIT_SUCCESS : 2;
+	status = monitor_init(&monitor, &settings) ? monitor_run(&monitor) : EXIT_FAILURE;
+	monitor_clear(&monitor);
+	return status;
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The parent. It never reads a packet and never parses text from a client: from the engine it takes one fixed
+ * structure, checked to the byte. It keeps duplicates of what the engine uses; a keeper that starts a new engine
+ * on them needs no more than that.
+ */
+#include "monitor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "control.h"
+#include "keyd_control.h"
+#include "log.h"
+#include "loop.h"
+#include "sandbox.h"
+
+#define FOLDER_MODE	  0700
+#define LEAVE_PATIENCE_MS 3000 /* for an engine that was asked to leave */
+
+/* -- the verbs -- */
+
+enum verb { VERB_OPEN_SOCKETS = 1 };
+
+struct verb_request {
+	uint32_t verb;
+	uint32_t fwmark;
+	uint32_t port;
+};
+
+/* With as many descriptors as `sockets` says: IPv4 first. */
+struct verb_answer {
+	int32_t error;
+	uint32_t port;
+	uint32_t sockets;
+};
+
+union verb_control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(UDP_FAMILIES * sizeof(int))];
+};
+
+static void add_sockets(struct msghdr *message, union verb_control *control,
+			struct verb_answer *answer, const struct udp_sockets *sockets)
+{
+	struct cmsghdr *part = &control->align;
+	size_t len;
+
+	answer->sockets = sockets->fds[UDP_IPV6] >= 0 ? 2 : 1;
+	len = answer->sockets * sizeof(int);
+	part->cmsg_level = SOL_SOCKET;
+	part->cmsg_type = SCM_RIGHTS;
+	part->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(part), sockets->fds, len);
+	message->msg_control = control;
+	message->msg_controllen = CMSG_SPACE(len);
+}
+
+static int open_sockets(struct monitor *monitor, const struct verb_request *request)
+{
+	struct udp_sockets sockets;
+	uint16_t port;
+	int error = udp_open(&sockets, (uint16_t)request->port, request->fwmark, &port);
+
+	if (error)
+		return error;
+	udp_close(&monitor->sockets);
+	monitor->sockets = sockets;
+	monitor->port = port;
+	return 0;
+}
+
+static void answer_request(struct monitor *monitor, const struct verb_request *request)
+{
+	struct verb_answer answer = {0};
+	union verb_control control = {0};
+	struct iovec vector = {.iov_base = &answer, .iov_len = sizeof(answer)};
+	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+
+	if (request->verb != VERB_OPEN_SOCKETS || request->port > UINT16_MAX) {
+		answer.error = -EINVAL;
+	} else if (request->port && request->port == monitor->port) {
+		answer.error = udp_set_mark(&monitor->sockets, request->fwmark);
+	} else {
+		answer.error = open_sockets(monitor, request);
+		if (!answer.error)
+			add_sockets(&message, &control, &answer, &monitor->sockets);
+	}
+	answer.port = monitor->port;
+	if (sendmsg(monitor->verbs, &message, MSG_NOSIGNAL) < 0)
+		log_debug("the engine did not wait for its answer: %s", strerror(errno));
+}
+
+static void serve_verb(struct monitor *monitor)
+{
+	struct verb_request request;
+	ssize_t len = recv(monitor->verbs, &request, sizeof(request), MSG_TRUNC | MSG_DONTWAIT);
+
+	if (len == sizeof(request))
+		answer_request(monitor, &request);
+	else if (len > 0)
+		log_warning("the engine asked for something that is no verb");
+	else if (!len)
+		fd_close(&monitor->verbs); /* it is about to end: SIGCHLD says how */
+}
+
+static void take_sockets(struct msghdr *message, uint32_t count, struct udp_sockets *ret_sockets)
+{
+	const struct cmsghdr *part = CMSG_FIRSTHDR(message);
+	size_t len = count * sizeof(int);
+
+	if (part && count <= UDP_FAMILIES && part->cmsg_type == SCM_RIGHTS &&
+	    part->cmsg_len == CMSG_LEN(len))
+		memcpy(ret_sockets->fds, CMSG_DATA(part), len);
+}
+
+int monitor_request_sockets(int verbs, uint16_t port, uint32_t fwmark, uint16_t *ret_port,
+			    struct udp_sockets *ret_sockets)
+{
+	struct verb_request request = {.verb = VERB_OPEN_SOCKETS, .fwmark = fwmark, .port = port};
+	struct verb_answer answer;
+	union verb_control control;
+	struct iovec vector = {.iov_base = &answer, .iov_len = sizeof(answer)};
+	struct msghdr message = {.msg_iov = &vector,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+
+	if (send(verbs, &request, sizeof(request), MSG_NOSIGNAL) < 0)
+		return -errno;
+	if (recvmsg(verbs, &message, MSG_CMSG_CLOEXEC) != sizeof(answer))
+		return -EPIPE;
+	if (answer.error)
+		return answer.error;
+	take_sockets(&message, answer.sockets, ret_sockets);
+	*ret_port = (uint16_t)answer.port;
+	return 0;
+}
+
+/* -- opening -- */
+
+/* Every missing folder on the way to the last '/' of path. */
+static bool make_folders(const char *path)
+{
+	char folder[PATH_MAX];
+
+	if (!copy_text(folder, sizeof(folder), path)) {
+		log_error("'%s': expected a path of at most %zu bytes", path, sizeof(folder) - 1);
+		return false;
+	}
+	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(folder, FOLDER_MODE) && errno != EEXIST) {
+			log_error("cannot make the folder '%s': %s", folder, strerror(errno));
+			return false;
+		}
+		*slash = '/';
+	}
+	return true;
+}
+
+static bool open_control(struct monitor *monitor)
+{
+	const struct monitor_settings *settings = monitor->settings;
+	int len = snprintf(monitor->wireguard_path, sizeof(monitor->wireguard_path), "%s/%s.sock",
+			   settings->wireguard_dir, settings->interface);
+
+	if (len < 0 || (size_t)len >= sizeof(monitor->wireguard_path)) {
+		log_error(
+			"--wireguard-dir: '%s': expected a shorter path: the socket in it may have %zu bytes",
+			settings->wireguard_dir, sizeof(monitor->wireguard_path) - 1);
+		return false;
+	}
+	if (!make_folders(settings->control_path) || !make_folders(monitor->wireguard_path))
+		return false;
+	monitor->control_listener = control_listen(settings->control_path, SOCK_SEQPACKET);
+	if (monitor->control_listener < 0)
+		return false;
+	monitor->has_control_path = true;
+	monitor->wireguard_listener = control_listen(monitor->wireguard_path, SOCK_STREAM);
+	monitor->has_wireguard_path = monitor->wireguard_listener >= 0;
+	return monitor->has_wireguard_path;
+}
+
+static bool map_state(struct monitor *monitor)
+{
+	void *state = mmap(NULL, sizeof(*monitor->state), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (state == MAP_FAILED) {
+		log_error("cannot map %zu MiB for the tunnel's state: %s",
+			  sizeof(*monitor->state) >> 20, strerror(errno));
+		return false;
+	}
+	monitor->state = state;
+	return true;
+}
+
+static bool open_signals(struct monitor *monitor)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGCHLD);
+	if (!sigprocmask(SIG_BLOCK, &signals, NULL))
+		monitor->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (monitor->signals < 0)
+		log_error("cannot wait for signals: %s", strerror(errno));
+	return monitor->signals >= 0;
+}
+
+bool monitor_init(struct monitor *monitor, const struct monitor_settings *settings)
+{
+	*monitor = (struct monitor){
+		.settings = settings,
+		.tun = TUN_CLOSED,
+		.control_listener = -1,
+		.wireguard_listener = -1,
+		.signals = -1,
+		.verbs = -1,
+		.sockets = UDP_CLOSED,
+	};
+	return sandbox_has_privileges() && open_control(monitor) &&
+	       tun_open(&monitor->tun, settings->interface) && map_state(monitor) &&
+	       open_signals(monitor);
+}
+
+/* -- the engine -- */
+
+static int run_engine(struct monitor *monitor, int verbs, pid_t parent)
+{
+	const struct loop_setup setup = {
+		.tun = monitor->tun,
+		.keyd_listener = monitor->control_listener,
+		.wireguard_listener = monitor->wireguard_listener,
+		.verbs = verbs,
+		.state = monitor->state,
+		.aead = monitor->settings->aead,
+	};
+	struct loop loop;
+	int status = EXIT_FAILURE;
+
+	sandbox_protect_memory(setup.state, sizeof(*setup.state), &setup.state->secrets,
+			       sizeof(setup.state->secrets));
+	if (loop_init(&loop, &setup) && sandbox_enter_engine(parent)) {
+		log_info(
+			"%s is ready: interface %s, MTU %u, TCP super-packets %s, UDP super-packets %s, AEAD by %s",
+			PODVEIL_VERSION, loop.tun.name, loop.tun.mtu,
+			loop.tun.takes_tcp_super ? "yes" : "no",
+			loop.tun.takes_udp_super ? "yes" : "no", setup.aead->name);
+		status = loop_run(&loop);
+	}
+	loop_clear(&loop);
+	return status;
+}
+
+static bool start_engine(struct monitor *monitor)
+{
+	pid_t parent = getpid();
+	int verbs[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, verbs)) {
+		log_error("cannot make a socket to the engine: %s", strerror(errno));
+		return false;
+	}
+	monitor->engine = fork();
+	if (!monitor->engine) {
+		close(verbs[0]);
+		fd_close(&monitor->signals);
+		_exit(run_engine(monitor, verbs[1], parent));
+	}
+	close(verbs[1]);
+	monitor->verbs = verbs[0];
+	if (monitor->engine > 0)
+		return true;
+	log_error("cannot start the engine: %s", strerror(errno));
+	return false;
+}
+
+/* -- watching it -- */
+
+/* True when the engine has ended: *ret_status is what the program ends with. An engine that ended by itself has said
+ * why; one that was killed could not. */
+static bool has_ended(struct monitor *monitor, int *ret_status)
+{
+	int status;
+
+	if (waitpid(monitor->engine, &status, WNOHANG) != monitor->engine)
+		return false;
+	monitor->engine = 0;
+	if (WIFSIGNALED(status))
+		log_error(
+			"the engine was killed by signal %d (%s): no packet passes until the tunnel is started again",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+	return true;
+}
+
+/* True where one of the waiting signals asks us to leave. */
+static bool is_told_to_leave(const struct monitor *monitor)
+{
+	struct signalfd_siginfo signal;
+	bool is_told = false;
+
+	while (read(monitor->signals, &signal, sizeof(signal)) == sizeof(signal))
+		is_told |= signal.ssi_signo != SIGCHLD;
+	return is_told;
+}
+
+static int watch_engine(struct monitor *monitor)
+{
+	struct pollfd waiting[] = {
+		{.fd = monitor->signals, .events = POLLIN},
+		{.events = POLLIN},
+	};
+	int status, patience_ms = -1;
+
+	while (!has_ended(monitor, &status)) {
+		waiting[1].fd = monitor->verbs;
+		if (!poll(waiting, ARRAY_SIZE(waiting), patience_ms))
+			kill(monitor->engine, SIGKILL);
+		if (waiting[1].revents)
+			serve_verb(monitor);
+		if (is_told_to_leave(monitor)) {
+			kill(monitor->engine, SIGTERM);
+			patience_ms = LEAVE_PATIENCE_MS;
+		}
+	}
+	return status;
+}
+
+int monitor_run(struct monitor *monitor)
+{
+	if (!start_engine(monitor) || !sandbox_enter_parent())
+		return EXIT_FAILURE;
+	return watch_engine(monitor);
+}
+
+void monitor_clear(struct monitor *monitor)
+{
+	if (monitor->engine > 0)
+		kill(monitor->engine, SIGKILL);
+	if (monitor->has_control_path)
+		unlink(monitor->settings->control_path);
+	if (monitor->has_wireguard_path)
+		unlink(monitor->wireguard_path);
+	udp_close(&monitor->sockets);
+	tun_close(&monitor->tun);
+	fd_close(&monitor->control_listener);
+	fd_close(&monitor->wireguard_listener);
+	fd_close(&monitor->signals);
+	fd_close(&monitor->verbs);
+}

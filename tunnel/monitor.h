@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parent: opens everything that needs privileges, forks the engine, and then does the few privileged things the
+ * engine may ask for. The list of verbs is closed; the engine is not trusted to ask for anything else.
+ */
+#pragma once
+
+#include "aead/aead.h"
+#include "tun.h"
+#include "tunnel.h"
+#include "udp.h"
+
+struct monitor_settings {
+	char interface[IF_NAMESIZE];
+	const char *control_path;
+	const char *wireguard_dir;
+	const struct aead_engine *aead;
+};
+
+struct monitor {
+	/* configuration */
+	const struct monitor_settings *settings;
+	char wireguard_path[108]; /* as in sockaddr_un */
+
+	/* state */
+	struct tun tun;
+	int control_listener, wireguard_listener;
+	bool has_control_path, has_wireguard_path; /* ours to unlink */
+	int signals;				   /* signalfd: SIGTERM, SIGINT, SIGCHLD */
+	int verbs;				   /* to the engine */
+	struct udp_sockets sockets;		   /* the engine's, for a change of mark */
+	uint16_t port;
+	struct tunnel_state *state;
+	pid_t engine;
+};
+
+/* False after it said why; monitor_clear then undoes what was done. */
+MUST_CHECK bool monitor_init(struct monitor *monitor, const struct monitor_settings *settings);
+
+/* Runs until it is told to stop or the engine died: the exit status. */
+MUST_CHECK int monitor_run(struct monitor *monitor);
+
+void monitor_clear(struct monitor *monitor);
+
+/* The engine's side, on the socket it was given: sockets on the port (0: any free one) with the mark. On success
+ * *ret_sockets holds new sockets, or none where those of now stay and only their mark changed. */
+MUST_CHECK int monitor_request_sockets(int verbs, uint16_t port, uint32_t fwmark,
+				       uint16_t *ret_port, struct udp_sockets *ret_sockets);
