@@ -44,7 +44,7 @@ LOADER_OBJECTS      := $(call objects,bpf,$(LOADER))
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
-NETNS_TESTS := $(wildcard tests/netns/*.sh)
+NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
 
 .PHONY: all deps demo test test-unit test-bpf test-netns programs tools install clean help
 all: programs ## build the three programs into build/

@@ -2,7 +2,8 @@
 /*
  * Loads the programs, attaches them to devices, pins all of it below one bpffs folder, and takes over what an earlier
  * agent pinned: programs are replaced in place, never detached first. loader.c is the only file that includes a
- * skeleton. Every function that fails has logged one line that says what to do.
+ * skeleton; tcx.h and clsact.h are the two mechanisms. Every function that fails has logged one line that says what to
+ * do.
  *
  * <bpffs>/maps/<map>                      the maps of include/bpf_abi.h
  * <bpffs>/links/<program>_<ifindex>       tcx links (kernels without tcx: clsact filters, which have no pin)
@@ -15,7 +16,7 @@ struct loader;
 
 /* The choices that are fixed while the programs are loaded: read-only data in them, so the verifier prunes the rest. */
 struct loader_options {
-	const char *bpffs; /* for example /sys/fs/bpf/podveil; the bpffs it lies in is mounted if it is not */
+	const char *bpffs; /* such as /sys/fs/bpf/podveil; /sys/fs/bpf is mounted if it is not */
 	bool clamp_mss;
 	bool force_clsact; /* as on a kernel without tcx; for tests */
 };
@@ -41,14 +42,15 @@ const struct loader_maps *loader_get_maps(const struct loader *loader);
 
 /* Puts the program at the head of the device's hook, or replaces an earlier version of ours in place. Attaching what
  * is attached already changes nothing but the program. The device's header length (Ethernet or none) is found here. */
-MUST_CHECK int loader_attach(struct loader *loader, enum loader_program program, unsigned int ifindex);
+MUST_CHECK int loader_attach(struct loader *loader, enum loader_program program,
+			     unsigned int ifindex);
 
 /* Takes our program off the device again and removes its pin; a device that is gone is no error. */
 int loader_detach(struct loader *loader, enum loader_program program, unsigned int ifindex);
 
 /* Devices to which the program is attached by a pin of ours that still works. Returns their number, at most `size`. */
-unsigned int loader_list_attached(const struct loader *loader, enum loader_program program, unsigned int *ret_ifindexes,
-				  unsigned int size);
+unsigned int loader_list_attached(const struct loader *loader, enum loader_program program,
+				  unsigned int *ret_ifindexes, unsigned int size);
 
 /* "tcx" or "clsact": what loader_attach uses on this kernel. */
 const char *loader_mechanism(const struct loader *loader);

@@ -12,8 +12,8 @@
 	/* to_wire: a packet on its way to another node */                                                             \
 	X(NO_PEER, "no_peer", "destination lies in the cluster range but no node claims it")                           \
 	X(PEER_UNUSABLE, "peer_unusable", "the destination's node has published no key or address we can use")         \
-	X(TRUNCATED, "truncated", "IP header cut short: its destination cannot be told")                               \
-	X(VLAN_STUCK, "vlan_stuck", "a VLAN tag could not be taken off a packet for another node")                     \
+	X(TRUNCATED, "truncated", "IP header cut short or contradicting itself: its destination cannot be told")       \
+	X(VLAN_STUCK, "vlan_stuck", "VLAN tags that could not be taken off, or more of them than we look behind")      \
 	X(NO_TUNNEL, "no_tunnel", "podveil0 does not exist")                                                           \
 	/* wire_guard and from_wire: the second look, and the way in */                                                \
 	X(CLEAR_OUT, "clear_out", "a clear pod packet reached the wire side of a device")                              \

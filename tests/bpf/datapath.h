@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The programs in the kernel with maps of their own, a small cluster in those maps, and a judge: a frame goes in, and
+ * verdict, counters and frame must come out as expected, all of them, and no other counter may have moved.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+
+#include "bpf_abi.h"
+#include "frame.h"
+#include "podveil.skel.h"
+
+#define TUNNEL_IFINDEX 4711
+#define TUNNEL_MTU     1440
+#define TUNNEL_PORT    51890
+
+#define PASS	       ((uint32_t)-1) /* TC_ACT_UNSPEC: on to the programs after us */
+#define DROP	       2U	      /* TC_ACT_SHOT */
+#define REDIRECT       7U	      /* TC_ACT_REDIRECT */
+
+#define NO_REASON      DROP_REASON_COUNT
+#define CPUS_MAX       1024
+
+/* Peers of the cluster below. */
+enum { PEER_NONE, PEER_USABLE, PEER_UNUSABLE, PEER_UNKNOWN, PEER_INSIDE, PEERS_END };
+
+struct place {
+	const char *name, *ip4, *ip6;
+};
+
+/* One address for everything that the map can say of an address. */
+static const struct place world = {"world", "203.0.113.9", "2001:db8::9"};
+static const struct place unclaimed = {"unclaimed", "10.244.77.9", "fd00:244:0:77::9"};
+static const struct place local_pod = {"local pod", "10.244.1.9", "fd00:244:0:1::9"};
+static const struct place self = {"self", "192.168.50.1", "fd00:50::1"};
+static const struct place bridge = {"own address among local pods", "10.244.1.1",
+				    "fd00:244:0:1::1"};
+static const struct place peer_pod = {"peer's pod", "10.244.2.9", "fd00:244:0:2::9"};
+static const struct place unusable_pod = {"unusable peer's pod", "10.244.3.9", "fd00:244:0:3::9"};
+static const struct place unknown_pod = {"unknown peer's pod", "10.244.4.9", "fd00:244:0:4::9"};
+static const struct place inside_pod = {"pod in a longer prefix", "10.244.2.130",
+					"fd00:244:0:2:8000::9"};
+static const struct place moved_pod = {"local pod among a peer's", "10.244.2.200",
+				       "fd00:244:0:2:8000::200"};
+static const struct place node = {"node", "192.168.50.2", "fd00:50::2"};
+static const struct place unusable_node = {"unusable node", "192.168.50.3", "fd00:50::3"};
+static const struct place future = {"class of a later version", "198.51.100.1", "2001:db8:ffff::1"};
+
+static const struct {
+	const char *cidr4, *cidr6;
+	uint32_t class, peer_id;
+} cluster[] = {
+	{"10.244.0.0/16", "fd00:244::/48", PREFIX_CLUSTER, 0},
+	{"10.244.1.0/24", "fd00:244:0:1::/64", PREFIX_LOCAL, 0},
+	{"10.244.1.1/32", "fd00:244:0:1::1/128", PREFIX_SELF, 0},
+	{"192.168.50.1/32", "fd00:50::1/128", PREFIX_SELF, 0},
+	{"10.244.2.0/24", "fd00:244:0:2::/64", PREFIX_PEER, PEER_USABLE},
+	{"10.244.2.128/25", "fd00:244:0:2:8000::/65", PREFIX_PEER, PEER_INSIDE},
+	{"10.244.2.200/32", "fd00:244:0:2:8000::200/128", PREFIX_LOCAL, 0},
+	{"10.244.3.0/24", "fd00:244:0:3::/64", PREFIX_PEER, PEER_UNUSABLE},
+	{"10.244.4.0/24", "fd00:244:0:4::/64", PREFIX_PEER, PEER_UNKNOWN},
+	{"192.168.50.2/32", "fd00:50::2/128", PREFIX_NODE, PEER_USABLE},
+	{"192.168.50.3/32", "fd00:50::3/128", PREFIX_NODE, PEER_UNUSABLE},
+	{"198.51.100.1/32", "2001:db8:ffff::1/128", 99, PEER_USABLE},
+};
+
+struct expectation {
+	uint32_t verdict;
+	enum drop_reason reason; /* with DROP */
+	uint32_t peer;		 /* whose counter moves; PEER_NONE: nobody's */
+	uint32_t packets;	 /* 0: 1 */
+	const struct frame *out; /* NULL: as it went in */
+};
+
+struct counters {
+	struct traffic drops[DROP_REASON_COUNT];
+	struct traffic to_tunnel[PEERS_END], from_tunnel[PEERS_END];
+};
+
+static struct podveil *datapath;
+static unsigned int frames_judged;
+
+/* A machine on which nothing of BPF works can only skip; a program that the verifier refuses is a failure. */
+static inline bool datapath_is_possible(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", 4, 4, 1, NULL);
+
+	if (fd < 0 || geteuid()) {
+		printf("1..0 # SKIP BPF cannot be used here: %s\n",
+		       fd < 0 ? strerror(errno) : "not root");
+		return false;
+	}
+	close(fd);
+	return true;
+}
+
+static inline struct prefix_key key_of_cidr(const char *text)
+{
+	struct prefix_key key = {0};
+	struct cidr cidr = {0};
+
+	assert_true(cidr_parse(&cidr, text));
+	key.prefix_len = cidr.prefix_len;
+	if (cidr.address.family == AF_INET6) {
+		memcpy(key.address, cidr.address.bytes, 16);
+		return key;
+	}
+	key.prefix_len += 96;
+	key.address[10] = key.address[11] = 0xff;
+	memcpy(key.address + 12, cidr.address.bytes, 4);
+	return key;
+}
+
+static inline void set_prefix(int map, const char *cidr, uint32_t class, uint32_t peer_id)
+{
+	struct prefix_key key = key_of_cidr(cidr);
+	struct prefix_value value = {.class = class, .peer_id = peer_id};
+
+	assert_int_equal(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
+}
+
+static inline void set_peer(int map, uint32_t id, bool is_usable)
+{
+	struct peer_value value = {.is_usable = is_usable, .node = "a-node"};
+
+	assert_int_equal(bpf_map_update_elem(map, &id, &value, BPF_ANY), 0);
+}
+
+static inline void add_peer_traffic(int map, uint32_t id)
+{
+	struct peer_traffic none[CPUS_MAX] = {0};
+
+	assert_true(libbpf_num_possible_cpus() <= CPUS_MAX);
+	assert_int_equal(bpf_map_update_elem(map, &id, none, BPF_ANY), 0);
+}
+
+static inline void set_config(int map, uint32_t tunnel_ifindex)
+{
+	struct datapath_config value = {
+		.abi_version = MAP_ABI_VERSION,
+		.tunnel_ifindex = tunnel_ifindex,
+		.tunnel_mtu = TUNNEL_MTU,
+		.tunnel_port = TUNNEL_PORT,
+	};
+	uint32_t key = 0;
+
+	assert_int_equal(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
+}
+
+static inline void datapath_fill(void)
+{
+	int prefixes = bpf_map__fd(datapath->maps.prefixes);
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cluster); i++) {
+		set_prefix(prefixes, cluster[i].cidr4, cluster[i].class, cluster[i].peer_id);
+		set_prefix(prefixes, cluster[i].cidr6, cluster[i].class, cluster[i].peer_id);
+	}
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_USABLE, true);
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_UNUSABLE, false);
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_INSIDE, true);
+	for (uint32_t id = PEER_USABLE; id < PEERS_END; id++)
+		add_peer_traffic(bpf_map__fd(datapath->maps.peer_traffic), id);
+	set_config(bpf_map__fd(datapath->maps.config), TUNNEL_IFINDEX);
+}
+
+/* bare_header_len: where programs for devices without an Ethernet header look for IP. */
+static inline void datapath_load(bool clamp_mss, uint32_t bare_header_len)
+{
+	datapath = podveil__open();
+	assert_non_null(datapath);
+	datapath->rodata->clamp_mss = clamp_mss;
+	datapath->rodata->bare_header_len = bare_header_len;
+	assert_int_equal(podveil__load(datapath), 0);
+	datapath_fill();
+}
+
+static inline void datapath_unload(void)
+{
+	podveil__destroy(datapath);
+	datapath = NULL;
+}
+
+static inline int setup_datapath(void **state)
+{
+	(void)state;
+	datapath_load(true, ETH_HLEN);
+	return 0;
+}
+
+static inline int teardown_datapath(void **state)
+{
+	(void)state;
+	datapath_unload();
+	return 0;
+}
+
+static inline void add_traffic(struct traffic *sum, const struct traffic *more)
+{
+	sum->packets += more->packets;
+	sum->bytes += more->bytes;
+}
+
+static inline void read_drops(int map, struct traffic ret_drops[DROP_REASON_COUNT])
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
+		struct traffic each[CPUS_MAX];
+
+		assert_int_equal(bpf_map_lookup_elem(map, &reason, each), 0);
+		ret_drops[reason] = (struct traffic){0};
+		for (int cpu = 0; cpu < cpus; cpu++)
+			add_traffic(&ret_drops[reason], &each[cpu]);
+	}
+}
+
+static inline struct peer_traffic read_peer_traffic(int map, uint32_t id)
+{
+	struct peer_traffic each[CPUS_MAX], sum = {0};
+	int cpus = libbpf_num_possible_cpus();
+
+	assert_int_equal(bpf_map_lookup_elem(map, &id, each), 0);
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		add_traffic(&sum.to_tunnel, &each[cpu].to_tunnel);
+		add_traffic(&sum.from_tunnel, &each[cpu].from_tunnel);
+	}
+	return sum;
+}
+
+static inline void read_counters(struct counters *ret_counters)
+{
+	memset(ret_counters, 0, sizeof(*ret_counters));
+	read_drops(bpf_map__fd(datapath->maps.drops), ret_counters->drops);
+	for (uint32_t id = PEER_USABLE; id < PEERS_END; id++) {
+		struct peer_traffic sum =
+			read_peer_traffic(bpf_map__fd(datapath->maps.peer_traffic), id);
+
+		ret_counters->to_tunnel[id] = sum.to_tunnel;
+		ret_counters->from_tunnel[id] = sum.from_tunnel;
+	}
+}
+
+static inline uint32_t run(struct bpf_program *program, const struct frame *frame,
+			   struct frame *ret_out, struct __sk_buff *context)
+{
+	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes,
+			    .data_size_in = (__u32)frame->len, .data_out = ret_out->bytes,
+			    .data_size_out = FRAME_MAX, .ctx_in = context,
+			    .ctx_size_in = context ? sizeof(*context) : 0);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &options))
+		fail_msg("test run of %zu bytes: %s", frame->len, strerror(errno));
+	ret_out->len = options.data_size_out;
+	return options.retval;
+}
+
+static inline void expect_more(struct traffic *sum, uint64_t packets, uint64_t bytes)
+{
+	sum->packets += packets;
+	sum->bytes += bytes;
+}
+
+static inline void judge_counters(const char *name, const struct counters *expected,
+				  const struct counters *seen)
+{
+	for (unsigned int i = 0; i < DROP_REASON_COUNT; i++)
+		if (memcmp(&expected->drops[i], &seen->drops[i], sizeof(struct traffic)))
+			fail_msg("%s: drops of %s: expected %llu, saw %llu", name,
+				 drop_reason_label(i), expected->drops[i].packets,
+				 seen->drops[i].packets);
+	for (unsigned int i = 0; i < PEERS_END; i++)
+		if (memcmp(&expected->to_tunnel[i], &seen->to_tunnel[i], sizeof(struct traffic)) ||
+		    memcmp(&expected->from_tunnel[i], &seen->from_tunnel[i],
+			   sizeof(struct traffic)))
+			fail_msg(
+				"%s: traffic of peer %u: expected %llu/%llu packets, saw %llu/%llu (or other bytes)",
+				name, i, expected->to_tunnel[i].packets,
+				expected->from_tunnel[i].packets, seen->to_tunnel[i].packets,
+				seen->from_tunnel[i].packets);
+}
+
+static inline void judge(const char *name, struct bpf_program *program, const struct frame *frame,
+			 struct __sk_buff *context, struct expectation expected)
+{
+	const struct frame *wanted = expected.out ? expected.out : frame;
+	uint64_t packets = expected.packets ? expected.packets : 1;
+	struct counters before, after;
+	struct frame out;
+	uint32_t verdict;
+
+	read_counters(&before);
+	verdict = run(program, frame, &out, context);
+	read_counters(&after);
+	frames_judged++;
+	if (verdict != expected.verdict)
+		fail_msg("%s: verdict: expected %d, got %d", name, (int)expected.verdict,
+			 (int)verdict);
+	if (out.len != wanted->len || memcmp(out.bytes, wanted->bytes, out.len))
+		fail_msg("%s: the frame came out otherwise than expected (%zu bytes, expected %zu)",
+			 name, out.len, wanted->len);
+	if (expected.verdict == DROP)
+		expect_more(&before.drops[expected.reason], packets, frame->len - frame->ip);
+	if (expected.peer && expected.verdict == REDIRECT)
+		expect_more(&before.to_tunnel[expected.peer], packets, wanted->len - wanted->ip);
+	if (expected.peer && expected.verdict == PASS)
+		expect_more(&before.from_tunnel[expected.peer], packets, wanted->len - wanted->ip);
+	judge_counters(name, &before, &after);
+}
+
+static inline struct expectation passes(void)
+{
+	return (struct expectation){.verdict = PASS};
+}
+
+static inline struct expectation drops(enum drop_reason reason)
+{
+	return (struct expectation){.verdict = DROP, .reason = reason};
+}
+
+static inline struct expectation tunnelled(uint32_t peer)
+{
+	return (struct expectation){.verdict = REDIRECT, .peer = peer};
+}
+
+static inline const char *place_text(const struct place *place, bool is_ip6)
+{
+	return is_ip6 ? place->ip6 : place->ip4;
+}
