@@ -134,8 +134,9 @@ $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
 
+$(BUILD)/tools/garbage: TOOL_LIBS := -lb2
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< -lsodium
+	$(CC) $(CFLAGS) -o $@ $< -lsodium $(TOOL_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -10,7 +10,7 @@
  *    "reasons":["<why it is not protected, one line each>"],
  *    "registry":"file:/x","cluster_cidrs":["10.244.0.0/16"],"pod_cidrs":["10.244.1.0/24"],"endpoints":["192.168.50.1"],
  *    "port":51890,"interface":"podveil0","mtu":1440,
- *    "tunnel":{"is_connected":true,"pid":12,"peers":2},
+ *    "tunnel":{"is_connected":true,"pid":12|null,"peers":2},
  *    "datapath":{"mechanism":"tcx","uplinks":["eth0"],"pods":["pods0"]},
  *    "peers":{"total":2,"usable":2,"with_session":1,"refused":0},
  *    "traffic":{"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}},
@@ -23,6 +23,8 @@
  *     "last_handshake":"2026-11-22T12:00:00Z"|null,"last_received_age":1.5|null,
  *     "received_bytes":0,"sent_bytes":0,"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}}]}
  *   A peer is "waiting" while its node has published nothing usable yet, "refused" when what it published is bad.
+ *   A "usable" one with a reason goes on under its last good record, or without the prefix or address that was refused;
+ *   status counts it under "refused" too.
  *
  * key-status:
  *   {"keys":[{"node":"n1","is_self":true,"epoch":1795348800000,"age":12.0|null,"fingerprint":"<first 8 characters of

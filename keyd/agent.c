@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Start, loop and end of the agent. The start fails closed: hooks and the cluster range come before the first look at
+ * tunnel or registry, and the end, whichever it is, takes nothing away.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "reconcile.h"
+#include "report.h"
+
+#define BURST_NS (50 * NS_PER_MS) /* events that come together are one reconciliation */
+#define LINKS_NS (5 * NS_PER_MS)  /* but a new device has no hook until then */
+#define TICK_NS \
+	(10 *   \
+	 NS_PER_S) /* and one happens anyway: hooks removed by others, a registry that came back */
+
+static uint64_t boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+static void want_pass(struct agent *agent, uint64_t delay_ns)
+{
+	uint64_t due_ns = boot_ns() + delay_ns;
+
+	if (!agent->due_ns || due_ns < agent->due_ns)
+		agent->due_ns = due_ns;
+}
+
+/* -- the registry's word -- */
+
+static void take_member(struct agent *agent, struct registry_change *change)
+{
+	struct member *member = members_add(&agent->members, change->name);
+
+	if (!member) {
+		log_error("not enough memory for node %s", change->name);
+		free(change->node);
+	} else if (change->event == REGISTRY_BAD) {
+		members_refuse(member, &change->refusal);
+	} else {
+		members_see(member, change->node);
+	}
+}
+
+static void take_own(struct agent *agent, const struct node *node)
+{
+	if (strcmp(node->uid, agent->registry->uid))
+		log_warning(
+			"somebody else wrote the record of %s (uid %s): does another agent run with this --node?",
+			node->name, node->uid);
+	else if (node->voice == NODE_PUBLISHED)
+		rotate_record_seen(&agent->rotate, &node->annotation, wall_ms());
+}
+
+static void take_change(struct agent *agent, struct registry_change *change)
+{
+	bool is_own = !strcmp(change->name, agent->settings->node);
+
+	switch (change->event) {
+	case REGISTRY_SEEN:
+	case REGISTRY_BAD:
+		if (is_own)
+			log_warning("this node's own record %s: it is written anew",
+				    change->refusal.text);
+		else
+			take_member(agent, change);
+		break;
+	case REGISTRY_GONE:
+		if (!is_own) {
+			log_info("node %s left", change->name);
+			members_remove(&agent->members, change->name);
+		}
+		break;
+	case REGISTRY_OWN:
+		take_own(agent, change->node);
+		free(change->node);
+		break;
+	case REGISTRY_LISTED:
+		agent->is_listed = true;
+		break;
+	}
+}
+
+static void take_changes(struct agent *agent)
+{
+	struct registry_change change;
+	int got;
+
+	while ((got = agent->registry->operations->next(agent->registry, &change)) > 0) {
+		take_change(agent, &change);
+		want_pass(agent, BURST_NS);
+	}
+	if (got < 0)
+		log_warning("registry %s: %s", agent->settings->registry, strerror(-got));
+}
+
+/* -- the loop -- */
+
+enum {
+	FD_SIGNAL,
+	FD_MONITOR,
+	FD_REGISTRY,
+	FD_TUNNEL,
+	FD_CONTROL,
+	FD_COUNT = FD_CONTROL + CONTROL_FDS
+};
+
+static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_COUNT])
+{
+	fds[FD_SIGNAL] = (struct pollfd){.fd = agent->signal_fd, .events = POLLIN};
+	fds[FD_MONITOR] = (struct pollfd){.fd = agent->monitor_fd, .events = POLLIN};
+	fds[FD_REGISTRY] = (struct pollfd){.fd = agent->registry->fd, .events = POLLIN};
+	fds[FD_TUNNEL] = (struct pollfd){.fd = agent->tunnel.fd, .events = POLLIN};
+	control_prepare(&agent->control, &fds[FD_CONTROL]);
+}
+
+/* When something is to be done without an event. */
+static uint64_t next_deadline(const struct agent *agent)
+{
+	uint64_t deadline_ns = agent->tick_ns;
+
+	if (agent->due_ns)
+		deadline_ns = MIN(deadline_ns, agent->due_ns);
+	if (!tunnel_client_is_connected(&agent->tunnel))
+		deadline_ns = MIN(deadline_ns, agent->connect_ns);
+	return deadline_ns;
+}
+
+static int wait_ms(const struct agent *agent)
+{
+	uint64_t now_ns = boot_ns(), deadline_ns = next_deadline(agent);
+
+	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / NS_PER_MS + 1);
+}
+
+static bool take_signal(struct agent *agent)
+{
+	struct signalfd_siginfo info;
+
+	if (read(agent->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return false;
+	log_info("ends on signal %u: hooks, maps and peers stay, traffic goes on", info.ssi_signo);
+	return true;
+}
+
+static void take_events(struct agent *agent, const struct pollfd fds[static FD_COUNT])
+{
+	if (fds[FD_MONITOR].revents && link_monitor_drain(agent->monitor_fd))
+		want_pass(agent, LINKS_NS);
+	if (fds[FD_TUNNEL].revents && fds[FD_TUNNEL].fd == agent->tunnel.fd) {
+		log_warning("podveil-tunnel is gone");
+		tunnel_client_close(&agent->tunnel);
+		want_pass(agent, 0);
+	}
+	if (fds[FD_REGISTRY].revents)
+		take_changes(agent);
+	control_serve(&agent->control, &fds[FD_CONTROL], boot_ns());
+}
+
+static void take_time(struct agent *agent)
+{
+	uint64_t now_ns = boot_ns();
+
+	if (now_ns >= agent->tick_ns) {
+		agent->tick_ns = now_ns + TICK_NS;
+		take_changes(agent);
+		agent->due_ns = now_ns;
+	}
+	if (now_ns < next_deadline(agent))
+		return;
+	agent->due_ns = 0;
+	reconcile(agent);
+}
+
+static int loop(struct agent *agent)
+{
+	struct pollfd fds[FD_COUNT];
+
+	for (;;) {
+		take_time(agent);
+		if (agent->must_end)
+			return 1;
+		prepare_fds(agent, fds);
+		if (poll(fds, FD_COUNT, wait_ms(agent)) < 0)
+			continue;
+		if (fds[FD_SIGNAL].revents && take_signal(agent))
+			return 0;
+		take_events(agent, fds);
+	}
+}
+
+/* -- start -- */
+
+static bool make_folder(const char *path)
+{
+	if (!mkdir(path, 0755) || errno == EEXIST)
+		return true;
+	log_error("--control: cannot make the folder '%s': %s%s", path, strerror(errno),
+		  errno == EACCES || errno == EPERM ? ": run as root" : "");
+	return false;
+}
+
+/* One agent for each run-time folder: two would undo each other's work. */
+static bool take_lock(struct agent *agent)
+{
+	char path[PATH_MAX], pid[32] = "";
+	char *slash;
+	ssize_t len;
+
+	copy_text(path, sizeof(path), agent->settings->control);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	if (path[0] && !make_folder(path))
+		return false;
+	strcpy(slash, "/keyd.lock");
+	agent->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (agent->lock_fd < 0) {
+		log_error("cannot open '%s': %s%s", path, strerror(errno),
+			  errno == EACCES ? ": run as root" : "");
+		return false;
+	}
+	if (flock(agent->lock_fd, LOCK_EX | LOCK_NB)) {
+		len = read(agent->lock_fd, pid, sizeof(pid) - 1);
+		pid[len > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+		log_error(
+			"another podveil-keyd (pid %s) runs with this run-time folder ('%s'): stop it, or give another "
+			"--control",
+			pid, path);
+		return false;
+	}
+	snprintf(pid, sizeof(pid), "%d\n", getpid());
+	if (ftruncate(agent->lock_fd, 0) || pwrite(agent->lock_fd, pid, strlen(pid), 0) < 0)
+		log_warning("cannot write to '%s': %s", path, strerror(errno));
+	return true;
+}
+
+static bool take_signals(struct agent *agent)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	agent->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	return agent->signal_fd >= 0;
+}
+
+/* Flags first, then what the registry says of this node. */
+static bool choose_pods(struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+	const struct node *found = agent->registry->found;
+	struct cluster_self *self = &agent->self;
+
+	self->range_count = settings->range_count;
+	memcpy(self->ranges, settings->ranges, sizeof(self->ranges));
+	self->pod_count = settings->pod_count;
+	memcpy(self->pods, settings->pods, sizeof(self->pods));
+	if (self->pod_count)
+		return true;
+	if (!found || !found->pod_cidr_count) {
+		log_error(
+			"no pod prefix of this node is known: give --pod-cidr (the registry has no podCIDRs for %s)",
+			settings->node);
+		return false;
+	}
+	self->pod_count = found->pod_cidr_count;
+	memcpy(self->pods, found->pod_cidrs, sizeof(found->pod_cidrs));
+	return settings_check_pods(settings, self->pods, self->pod_count,
+				   "podCIDRs in the registry");
+}
+
+static bool follow_links(struct agent *agent)
+{
+	int error = link_monitor_open(&agent->monitor_fd);
+
+	if (error)
+		log_error("cannot follow devices and addresses by netlink: %s", strerror(-error));
+	return !error;
+}
+
+static bool start(struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	if (!take_signals(agent) || !take_lock(agent) ||
+	    registry_file_open(&agent->registry, settings->registry + strlen("file:"),
+			       settings->node) ||
+	    !choose_pods(agent))
+		return false;
+	rotate_init(&agent->rotate, agent->registry->uid);
+	if (agent->registry->found && agent->registry->found->voice == NODE_PUBLISHED)
+		rotate_record_seen(&agent->rotate, &agent->registry->found->annotation, wall_ms());
+	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs) ||
+	    reconcile_shut(agent))
+		return false;
+	take_changes(agent);
+	reconcile(agent);
+	return !agent->must_end &&
+	       !control_open(&agent->control, settings->control, report_answer, agent);
+}
+
+static void stop(struct agent *agent)
+{
+	control_close(&agent->control);
+	tunnel_client_close(&agent->tunnel);
+	datapath_close(&agent->datapath);
+	members_clear(&agent->members);
+	link_view_clear(&agent->view);
+	if (agent->registry)
+		agent->registry->operations->close(agent->registry);
+	fd_close(&agent->monitor_fd);
+	fd_close(&agent->signal_fd);
+	fd_close(&agent->lock_fd);
+}
+
+int agent_run(const struct settings *settings)
+{
+	static struct agent agent; /* too large for the stack */
+	int status;
+
+	agent = (struct agent){
+		.settings = settings, .monitor_fd = -1, .signal_fd = -1, .lock_fd = -1};
+	control_init(&agent.control);
+	tunnel_client_init(&agent.tunnel, settings->tunnel);
+	status = start(&agent) ? loop(&agent) : 1;
+	stop(&agent);
+	return status;
+}

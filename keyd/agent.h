@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent: everything podveil-keyd knows, and the loop that keeps the node as it should be. SHELL.
+ * It is level-triggered: whatever happens, the desired state is computed from the newest facts, compared with what is,
+ * and only the difference is made so. What cannot be made so is a reason, shown by `podveil status`, and tried again.
+ */
+#pragma once
+
+#include "control.h"
+#include "datapath.h"
+#include "link.h"
+#include "members.h"
+#include "registry.h"
+#include "rotate.h"
+#include "settings.h"
+#include "tunnel_client.h"
+#include "underlay.h"
+
+#define AGENT_REASONS_MAX 16
+
+struct agent {
+	const struct settings *settings;
+	struct registry *registry;
+	struct datapath datapath;
+	struct tunnel_client tunnel;
+	struct control control;
+	int monitor_fd, signal_fd, lock_fd;
+	/* state */
+	struct cluster_self self;
+	struct underlay_view view;
+	struct underlay underlay;
+	struct control_hello hello; /* while the tunnel is connected */
+	struct rotate rotate;
+	struct members members;
+	uint32_t inner_mtu, last_id;
+	bool is_listed; /* the registry has told every record once */
+	bool has_port;	/* the tunnel took our port once */
+	bool was_protected;
+	bool has_settled;		       /* one whole pass with tunnel and registry is done */
+	bool must_end;			       /* cannot start: the reason is logged */
+	uint64_t changes;		       /* made outside the datapath, which counts its own */
+	uint64_t due_ns;		       /* next reconciliation; 0: none is wanted */
+	uint64_t tick_ns;		       /* the one that happens anyway */
+	uint64_t connect_ns, connect_delay_ns; /* next attempt to reach the tunnel */
+	uint64_t publish_ns;		       /* not before */
+	struct refusal reasons[AGENT_REASONS_MAX], reasons_before[AGENT_REASONS_MAX];
+	uint32_t reason_count, reason_count_before;
+};
+
+/* Runs until SIGTERM or SIGINT. 0, or non-zero after a logged line where the agent cannot start. Whatever way it ends,
+ * hooks, maps, device and peers stay. */
+int agent_run(const struct settings *settings);
+
+/* Asks the tunnel how its peers are, into the members' status. False: it is not there. */
+bool agent_refresh_status(struct agent *agent);
+
+/* "protected", "starting" or "degraded". */
+const char *agent_state(const struct agent *agent);

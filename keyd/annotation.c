@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The annotation's JSON, both ways. Decoding takes nothing on trust: sizes, types and ranges are checked here, and
+ * keys down to their canonical text and order. Whether a claim is true (whose key, whose prefix) is cluster.c's
+ * question. Fields we do not know are left alone, so that a newer agent can add some.
+ */
+#include "annotation.h"
+
+#include <errno.h>
+
+#include "field.h"
+
+bool annotation_is_uid(const char *text)
+{
+	size_t len =
+		strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+	return len && len < NODE_UID_LEN && !text[len];
+}
+
+static bool decode_uid(struct annotation *annotation, const json_t *root, struct refusal *refusal)
+{
+	struct quote quoted;
+	const char *text;
+
+	if (!field_text(root, "uid", &text, refusal))
+		return false;
+	if (!annotation_is_uid(text))
+		return refuse(refusal,
+			      "'uid' is %s: expected 1 to %d letters, digits, '.', '_' or '-'",
+			      quote(&quoted, text), NODE_UID_LEN - 1);
+	copy_text(annotation->uid, sizeof(annotation->uid), text);
+	return true;
+}
+
+static bool decode_key(struct public_key *ret_key, const char *name, const char *text,
+		       struct refusal *refusal)
+{
+	struct quote quoted;
+
+	if (!public_key_decode(ret_key, text))
+		return refuse(refusal,
+			      "'%s' is %s: expected a key, base64 of %d bytes in %d characters",
+			      name, quote(&quoted, text), KEY_LEN, KEY_BASE64_LEN);
+	if (public_key_is_low_order(ret_key))
+		return refuse(refusal, "'%s' is %s: a low-order point, expected a key of X25519",
+			      name, quote(&quoted, text));
+	return true;
+}
+
+static bool decode_keys(struct annotation *annotation, const json_t *root, struct refusal *refusal)
+{
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		const char *name = key_slot_name((enum key_slot)slot), *text;
+
+		if (slot != KEY_CURRENT && !json_object_get(root, name))
+			continue;
+		if (!field_text(root, name, &text, refusal) ||
+		    !decode_key(&annotation->keys[slot], name, text, refusal))
+			return false;
+		annotation->has_key[slot] = true;
+		for (unsigned int other = 0; other < slot; other++)
+			if (annotation->has_key[other] &&
+			    public_key_is_equal(&annotation->keys[other], &annotation->keys[slot]))
+				return refuse(
+					refusal,
+					"'%s' and '%s' are the same key: expected different ones",
+					key_slot_name((enum key_slot)other), name);
+	}
+	return true;
+}
+
+static bool decode_endpoints(struct annotation *annotation, const json_t *root,
+			     struct refusal *refusal)
+{
+	json_t *array, *item;
+	struct quote quoted;
+	size_t i;
+
+	if (!field_strings(root, "endpoints", ANNOTATION_ENDPOINTS_MAX, &array, refusal))
+		return false;
+	json_array_foreach(array, i, item)
+		if (!address_parse(&annotation->endpoints[i], json_string_value(item)))
+			return refuse(refusal, "'endpoints' holds %s: expected IP addresses",
+				      quote(&quoted, json_string_value(item)));
+	annotation->endpoint_count = (uint32_t)json_array_size(array);
+	return true;
+}
+
+static bool decode_pods(struct annotation *annotation, struct cidr *pods, const json_t *root,
+			struct refusal *refusal)
+{
+	json_t *array, *item;
+	struct quote quoted;
+	size_t i;
+
+	if (!field_strings(root, "pods", ANNOTATION_PODS_MAX, &array, refusal))
+		return false;
+	json_array_foreach(array, i, item)
+		if (!cidr_parse(&pods[i], json_string_value(item)))
+			return refuse(refusal,
+				      "'pods' holds %s: expected prefixes such as 10.244.1.0/24",
+				      quote(&quoted, json_string_value(item)));
+	annotation->pod_count = (uint32_t)json_array_size(array);
+	annotation->pods = pods;
+	return true;
+}
+
+static bool decode_secrets(struct annotation *annotation, const json_t *root,
+			   struct refusal *refusal)
+{
+	json_t *array, *item;
+	size_t i;
+
+	if (!field_strings(root, "secrets", ANNOTATION_SECRETS_MAX, &array, refusal))
+		return false;
+	json_array_foreach(array, i, item)
+		if (json_string_length(item) > ANNOTATION_SECRET_ID_MAX)
+			return refuse(
+				refusal,
+				"'secrets' holds an id of %zu characters: expected at most %d",
+				json_string_length(item), ANNOTATION_SECRET_ID_MAX);
+	annotation->secret_count = (uint32_t)json_array_size(array);
+	return true;
+}
+
+bool annotation_decode(struct annotation *ret_annotation,
+		       struct cidr pods[static ANNOTATION_PODS_MAX], const char *text, size_t len,
+		       struct refusal *refusal)
+{
+	json_auto_t *root = field_load_object(text, len, ANNOTATION_TEXT_MAX, refusal);
+	json_int_t version, epoch, port;
+	struct annotation annotation = {0};
+
+	if (!root ||
+	    !field_integer(root, "version", ANNOTATION_VERSION, ANNOTATION_VERSION, &version,
+			   refusal) ||
+	    !field_integer(root, "epoch", 1, INT64_MAX, &epoch, refusal) ||
+	    !field_integer(root, "port", 1, UINT16_MAX, &port, refusal) ||
+	    !decode_uid(&annotation, root, refusal) || !decode_keys(&annotation, root, refusal) ||
+	    !decode_endpoints(&annotation, root, refusal) ||
+	    !decode_pods(&annotation, pods, root, refusal) ||
+	    !decode_secrets(&annotation, root, refusal))
+		return false;
+	annotation.epoch = (uint64_t)epoch;
+	annotation.port = (uint16_t)port;
+	*ret_annotation = annotation;
+	return true;
+}
+
+static json_t *encode_endpoints(const struct annotation *annotation)
+{
+	json_t *array = json_array();
+	char text[ADDRESS_TEXT_LEN];
+
+	for (uint32_t i = 0; i < annotation->endpoint_count; i++)
+		json_array_append_new(array,
+				      json_string(address_format(text, &annotation->endpoints[i])));
+	return array;
+}
+
+static json_t *encode_pods(const struct annotation *annotation)
+{
+	json_t *array = json_array();
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < annotation->pod_count; i++)
+		json_array_append_new(array, json_string(cidr_format(text, &annotation->pods[i])));
+	return array;
+}
+
+static int encode_keys(json_t *root, const struct annotation *annotation)
+{
+	static const enum key_slot order[] = {KEY_CURRENT, KEY_NEXT, KEY_PREVIOUS};
+	char text[KEY_BASE64_LEN + 1];
+	int error = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(order); i++) {
+		if (!annotation->has_key[order[i]])
+			continue;
+		public_key_encode(text, &annotation->keys[order[i]]);
+		error |= json_object_set_new(root, key_slot_name(order[i]), json_string(text));
+	}
+	return error;
+}
+
+ssize_t annotation_encode(char *ret_text, size_t size, const struct annotation *annotation)
+{
+	json_auto_t *root = json_object();
+	size_t len;
+	int error;
+
+	error = json_object_set_new(root, "version", json_integer(ANNOTATION_VERSION));
+	error |= json_object_set_new(root, "epoch", json_integer((json_int_t)annotation->epoch));
+	error |= json_object_set_new(root, "uid", json_string(annotation->uid));
+	error |= encode_keys(root, annotation);
+	error |= json_object_set_new(root, "port", json_integer(annotation->port));
+	error |= json_object_set_new(root, "endpoints", encode_endpoints(annotation));
+	error |= json_object_set_new(root, "pods", encode_pods(annotation));
+	error |= json_object_set_new(root, "secrets", json_array());
+	if (error)
+		return -ENOMEM;
+	len = json_dumpb(root, ret_text, size, JSON_COMPACT);
+	if (!len || len >= size)
+		return -ENOSPC;
+	ret_text[len] = '\0';
+	return (ssize_t)len;
+}

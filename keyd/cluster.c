@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The rules of DESIGN's "Registries", "Prefixes", "Epochs" and "Trust" that can be judged from records alone, in three
+ * steps: which record of each node may be used, whose the keys are, whose the prefixes. Every resolution starts from
+ * the records, never from the outcome of the last one: nothing has to be undone.
+ */
+#include "cluster.h"
+
+#include <inttypes.h>
+
+#include "sort.h"
+
+#define RANK_SELF   0
+#define RANK_PROVED 1
+#define RANK_AGE    2 /* and onwards */
+
+static PRINTF(2, 3) void complain(struct cluster_member *member, const char *format, ...)
+{
+	va_list arguments;
+
+	if (member->refusal_count++)
+		return;
+	va_start(arguments, format);
+	vsnprintf(member->refusal.text, sizeof(member->refusal.text), format, arguments);
+	va_end(arguments);
+}
+
+static const char *prefix_text(char text[static CIDR_TEXT_LEN], const struct prefix_key *key)
+{
+	struct cidr cidr = prefix_key_to_cidr(key);
+
+	return cidr_format(text, &cidr);
+}
+
+static int compare_age(const void *context, const void *left, const void *right)
+{
+	struct cluster_member *const *members = context;
+	const struct cluster_member *a = members[*(const uint32_t *)left],
+				    *b = members[*(const uint32_t *)right];
+	int64_t a_created = a->seen ? a->seen->created_s : INT64_MAX;
+	int64_t b_created = b->seen ? b->seen->created_s : INT64_MAX;
+	int order = (a_created > b_created) - (a_created < b_created);
+
+	return order ? order : strcmp(a->name, b->name);
+}
+
+/* -- which record -- */
+
+static bool keys_are_equal(const struct annotation *a, const struct annotation *b)
+{
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+		if (a->has_key[slot] != b->has_key[slot] ||
+		    (a->has_key[slot] && !public_key_is_equal(&a->keys[slot], &b->keys[slot])))
+			return false;
+	return true;
+}
+
+/* The record in use so far, unless the node was made anew under its name. */
+static const struct node *still_good(const struct cluster_member *member)
+{
+	return member->good && member->seen && !strcmp(member->good->uid, member->seen->uid)
+		       ? member->good
+		       : NULL;
+}
+
+static bool follows(const struct annotation *new, const struct annotation *old,
+		    struct refusal *refusal)
+{
+	if (new->epoch < old->epoch)
+		return refuse(refusal,
+			      "epoch %" PRIu64 " is lower than %" PRIu64
+			      ", which was seen before: ignored",
+			      new->epoch, old->epoch);
+	if (new->epoch == old->epoch && !keys_are_equal(new, old))
+		return refuse(refusal,
+			      "epoch %" PRIu64
+			      " has other keys than before: expected a higher epoch",
+			      new->epoch);
+	return true;
+}
+
+/* May the newest record's annotation be used, as far as the record itself tells? */
+static bool is_candidate(const struct cluster_self *self, const struct cluster_member *member,
+			 struct refusal *refusal)
+{
+	const struct node *seen = member->seen, *good = still_good(member);
+	const struct annotation *new = &seen->annotation;
+
+	if (seen->voice == NODE_GARBLED)
+		return refuse(refusal, "annotation: %s", seen->refusal.text);
+	if (seen->voice == NODE_SILENT)
+		return good ? refuse(refusal, "its annotation is gone: the last one stays in use")
+			    : false;
+	if (strcmp(new->uid, seen->uid))
+		return refuse(refusal, "annotation is of uid '%s': expected the node's own, '%s'",
+			      new->uid, seen->uid);
+	if (new->epoch > self->now_ms + EPOCH_AHEAD_MAX_MS)
+		return refuse(refusal,
+			      "epoch %" PRIu64 " is more than 24 hours ahead of this node's clock",
+			      new->epoch);
+	if (new->secret_count)
+		return refuse(refusal, "it asks for a cluster secret, and this node has none");
+	return !good || good == seen || follows(new, &good->annotation, refusal);
+}
+
+/* -- whose key -- */
+
+static uint32_t add_keys(struct cluster_key_claim *keys, uint32_t used,
+			 const struct cluster_member *member, const struct node *node,
+			 uint32_t index, uint32_t age)
+{
+	const struct annotation *annotation = &node->annotation;
+
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		bool is_proved = member->has_proved &&
+				 public_key_is_equal(&member->proved_key, &annotation->keys[slot]);
+
+		if (annotation->has_key[slot])
+			keys[used++] = (struct cluster_key_claim){
+				.key = &annotation->keys[slot],
+				.member = index,
+				.rank = is_proved ? RANK_PROVED : RANK_AGE + age,
+				.is_of_seen = node == member->seen,
+			};
+	}
+	return used;
+}
+
+static int compare_keys(const void *context, const void *left, const void *right)
+{
+	const struct cluster_key_claim *a = left, *b = right;
+	int order = memcmp(a->key->bytes, b->key->bytes, KEY_LEN);
+
+	(void)context;
+	if (!order)
+		order = (a->rank > b->rank) - (a->rank < b->rank);
+	return order ? order : (a->member > b->member) - (a->member < b->member);
+}
+
+/* Sorted by key, the first claimant of each key has it; any other's record that contains it is out. */
+static void find_losers(struct cluster_member *const *members, const struct cluster_key_claim *keys,
+			uint32_t count)
+{
+	const struct cluster_key_claim *owner = NULL;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct cluster_member *member;
+
+		if (!owner || !public_key_is_equal(owner->key, keys[i].key))
+			owner = &keys[i];
+		if (keys[i].member == owner->member)
+			continue;
+		member = members[keys[i].member];
+		*(keys[i].is_of_seen ? &member->has_lost_seen : &member->has_lost_good) = true;
+		if (member->chosen != member->seen || keys[i].is_of_seen)
+			complain(member, "it publishes %s%s",
+				 owner->member == CLAIM_SELF ? "this node's own key"
+							     : "a key of node ",
+				 owner->member == CLAIM_SELF ? "" : members[owner->member]->name);
+	}
+}
+
+static void refuse_losers(struct cluster_member *const *members, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct cluster_member *member = members[i];
+		const struct node *good = still_good(member);
+
+		if (member->chosen == member->seen && member->has_lost_seen)
+			member->chosen = good != member->seen ? good : NULL;
+		if (member->chosen != member->seen && member->has_lost_good)
+			member->chosen = NULL;
+	}
+}
+
+static void settle_keys(const struct cluster_self *self, struct cluster_member *const *members,
+			uint32_t count, struct cluster_workspace *workspace)
+{
+	struct cluster_key_claim *keys = workspace->keys;
+	uint32_t used = 0;
+
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+		if (self->has_key[slot])
+			keys[used++] = (struct cluster_key_claim){
+				.key = &self->keys[slot], .member = CLAIM_SELF, .rank = RANK_SELF};
+	for (uint32_t age = 0; age < count; age++) {
+		uint32_t index = workspace->by_age[age];
+		const struct cluster_member *member = members[index];
+		const struct node *good = still_good(member);
+
+		if (member->chosen)
+			used = add_keys(keys, used, member, member->chosen, index, age);
+		if (good && good != member->chosen)
+			used = add_keys(keys, used, member, good, index, age);
+	}
+	sort_heap(keys, used, sizeof(*keys), compare_keys, NULL);
+	find_losers(members, keys, used);
+	refuse_losers(members, count);
+}
+
+static void choose_records(const struct cluster_self *self, struct cluster_member *const *members,
+			   uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct cluster_member *member = members[i];
+		struct refusal refusal = {0};
+
+		member->refusal = (struct refusal){0};
+		member->refusal_count = 0;
+		member->has_lost_seen = member->has_lost_good = false;
+		member->chosen = NULL;
+		if (member->unreadable.text[0])
+			complain(member, "record: %s", member->unreadable.text);
+		if (!member->seen)
+			continue;
+		member->chosen =
+			is_candidate(self, member, &refusal) ? member->seen : still_good(member);
+		if (refusal.text[0])
+			complain(member, "%s", refusal.text);
+	}
+}
+
+/* -- whose prefixes -- */
+
+static void claim_unless_special(struct claims *claims, struct cluster_member *member,
+				 enum claim_kind kind, uint32_t index, const struct cidr *cidr)
+{
+	static const char *const nouns[] = {[CLAIM_ADDRESS] = "address",
+					    [CLAIM_POD] = "pod prefix",
+					    [CLAIM_ENDPOINT] = "endpoint"};
+	const char *special = prefix_special_name(cidr);
+	char text[CIDR_TEXT_LEN];
+
+	if (special)
+		complain(member, "%s %s is refused: %s", nouns[kind], cidr_format(text, cidr),
+			 special);
+	else
+		claims_add(claims, kind, index, cidr);
+}
+
+static void add_claims(struct claims *claims, struct cluster_member *member, uint32_t index)
+{
+	const struct node *seen = member->seen, *chosen = member->chosen;
+	const struct cidr *pods = chosen ? chosen->annotation.pods : seen ? seen->pod_cidrs : NULL;
+	uint32_t pod_count = chosen ? chosen->annotation.pod_count
+			     : seen ? seen->pod_cidr_count
+				    : 0;
+
+	member->first_claim = claims->count;
+	for (uint32_t i = 0; i < pod_count; i++)
+		claim_unless_special(claims, member, CLAIM_POD, index, &pods[i]);
+	for (uint32_t i = 0; seen && i < seen->address_count; i++) {
+		struct cidr cidr = cidr_of_address(&seen->addresses[i]);
+
+		claim_unless_special(claims, member, CLAIM_ADDRESS, index, &cidr);
+	}
+	for (uint32_t i = 0; chosen && i < chosen->annotation.endpoint_count; i++) {
+		struct cidr cidr = cidr_of_address(&chosen->annotation.endpoints[i]);
+
+		claim_unless_special(claims, member, CLAIM_ENDPOINT, index, &cidr);
+	}
+	member->claim_count = claims->count - member->first_claim;
+}
+
+static void add_own_claims(struct claims *claims, const struct cluster_self *self)
+{
+	for (uint32_t i = 0; i < self->range_count; i++)
+		claims_add(claims, CLAIM_RANGE, CLAIM_SELF, &self->ranges[i]);
+	for (uint32_t i = 0; i < self->pod_count; i++)
+		claims_add(claims, CLAIM_OWN_POD, CLAIM_SELF, &self->pods[i]);
+	for (uint32_t i = 0; i < self->address_count; i++) {
+		struct cidr cidr = cidr_of_address(&self->addresses[i]);
+
+		claims_add(claims, CLAIM_OWN_ADDRESS, CLAIM_SELF, &cidr);
+	}
+}
+
+static void explain_refusal(const struct claims *claims, const struct claim *claim,
+			    struct cluster_member *member, struct cluster_member *const *members)
+{
+	const struct claim *other =
+		claim->opponent == CLAIM_NONE ? NULL : &claims->items[claim->opponent];
+	char own[CIDR_TEXT_LEN], theirs[CIDR_TEXT_LEN];
+
+	prefix_text(own, &claim->key);
+	if (!other)
+		complain(member, "pod prefix %s lies outside the cluster range", own);
+	else if (other->kind == CLAIM_OWN_POD || other->kind == CLAIM_OWN_ADDRESS)
+		complain(member, "%s overlaps %s, which is this node's own", own,
+			 prefix_text(theirs, &other->key));
+	else
+		complain(member, "%s overlaps %s, which is %s %s's", own,
+			 prefix_text(theirs, &other->key),
+			 other->owner == claim->owner ? "also" : "node",
+			 members[other->owner]->name);
+}
+
+static void decide(struct cluster_workspace *workspace, struct cluster_member *const *members,
+		   uint32_t count, enum claim_kind kind)
+{
+	for (uint32_t age = 0; age < count; age++) {
+		struct cluster_member *member = members[workspace->by_age[age]];
+
+		claims_decide(&workspace->claims, kind, member->first_claim, member->claim_count);
+		for (uint32_t i = 0; i < member->claim_count; i++) {
+			const struct claim *claim =
+				&workspace->claims.items[member->first_claim + i];
+
+			if (claim->kind == kind && !claim->is_accepted)
+				explain_refusal(&workspace->claims, claim, member, members);
+		}
+	}
+}
+
+static void settle_prefixes(const struct cluster_self *self, struct cluster_member *const *members,
+			    uint32_t count, struct cluster_workspace *workspace)
+{
+	workspace->claims.count = 0;
+	add_own_claims(&workspace->claims, self);
+	for (uint32_t i = 0; i < count; i++)
+		add_claims(&workspace->claims, members[i], i);
+	claims_nest(&workspace->claims);
+	decide(workspace, members, count, CLAIM_ADDRESS);
+	decide(workspace, members, count, CLAIM_POD);
+	decide(workspace, members, count, CLAIM_ENDPOINT);
+}
+
+/* -- verdicts -- */
+
+/* IPv4 where both nodes have it, so that both ends agree on the family, and with it on the MTU. */
+static void choose_endpoints(const struct cluster_self *self, struct cluster_member *member,
+			     const struct claims *claims)
+{
+	struct address usable[ANNOTATION_ENDPOINTS_MAX];
+	uint32_t count = 0;
+	uint8_t family = 0;
+
+	member->endpoint_count = 0;
+	for (uint32_t i = 0; i < member->claim_count; i++) {
+		const struct claim *claim = &claims->items[member->first_claim + i];
+		struct address address = prefix_key_to_cidr(&claim->key).address;
+
+		if (claim->kind != CLAIM_ENDPOINT || !claim->is_accepted ||
+		    !(address.family == AF_INET ? self->has_ipv4 : self->has_ipv6))
+			continue;
+		usable[count++] = address;
+		if (!family || address.family == AF_INET)
+			family = address.family;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		if (usable[i].family == family)
+			member->endpoints[member->endpoint_count++] = usable[i];
+}
+
+static void judge(const struct cluster_self *self, struct cluster_member *member,
+		  const struct claims *claims)
+{
+	choose_endpoints(self, member, claims);
+	if (member->chosen && !member->endpoint_count && !member->refusal_count)
+		complain(member, "it publishes no endpoint of a family that this node has");
+	if (member->chosen && member->endpoint_count)
+		member->state = MEMBER_USABLE;
+	else
+		member->state = member->refusal_count ? MEMBER_REFUSED : MEMBER_WAITING;
+	member->is_held = member->was_found && !member->chosen && member->refusal_count;
+}
+
+void cluster_resolve(const struct cluster_self *self, struct cluster_member *const *members,
+		     uint32_t count, struct cluster_workspace *workspace)
+{
+	for (uint32_t i = 0; i < count; i++)
+		workspace->by_age[i] = i;
+	sort_heap(workspace->by_age, count, sizeof(*workspace->by_age), compare_age, members);
+	choose_records(self, members, count);
+	settle_keys(self, members, count, workspace);
+	settle_prefixes(self, members, count, workspace);
+	for (uint32_t i = 0; i < count; i++)
+		judge(self, members[i], &workspace->claims);
+}
+
+struct cluster_needs cluster_needs(const struct cluster_self *self,
+				   struct cluster_member *const *members, uint32_t count)
+{
+	struct cluster_needs needs = {
+		.keys = KEY_SLOTS * (1 + 2 * count),
+		.claims = self->range_count + self->pod_count + self->address_count,
+	};
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct node *seen = members[i]->seen, *good = members[i]->good;
+
+		if (seen)
+			needs.claims += seen->pod_cidr_count + seen->address_count +
+					seen->annotation.pod_count +
+					seen->annotation.endpoint_count;
+		if (good && good != seen)
+			needs.claims +=
+				good->annotation.pod_count + good->annotation.endpoint_count;
+	}
+	return needs;
+}
+
+bool cluster_outgrew_good(const struct cluster_member *member)
+{
+	return member->good && member->seen != member->good &&
+	       (member->chosen == member->seen || !still_good(member));
+}
+
+static uint32_t class_of(const struct claim *claim)
+{
+	switch ((enum claim_kind)claim->kind) {
+	case CLAIM_RANGE:
+		return PREFIX_CLUSTER;
+	case CLAIM_OWN_POD:
+		return PREFIX_LOCAL;
+	case CLAIM_OWN_ADDRESS:
+		return PREFIX_SELF;
+	case CLAIM_ADDRESS:
+		return PREFIX_NODE;
+	case CLAIM_POD:
+		return PREFIX_PEER;
+	case CLAIM_ENDPOINT:
+		break;
+	}
+	return 0;
+}
+
+uint32_t cluster_list_prefixes(const struct cluster_workspace *workspace,
+			       struct cluster_member *const *members,
+			       struct prefix_entry *ret_entries)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < workspace->claims.count; i++) {
+		const struct claim *claim = &workspace->claims.items[i];
+		uint32_t id = claim->owner == CLAIM_SELF ? 0 : members[claim->owner]->id;
+
+		if (claim->is_accepted && class_of(claim))
+			ret_entries[count++] =
+				(struct prefix_entry){claim->key, {class_of(claim), id}};
+	}
+	return prefix_entries_settle(ret_entries, count);
+}
+
+static uint32_t list_accepted(const struct claims *claims, const struct cluster_member *member,
+			      enum claim_kind kind, struct cidr *ret_cidrs, uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < member->claim_count && count < max; i++) {
+		const struct claim *claim = &claims->items[member->first_claim + i];
+
+		if (claim->kind == kind && claim->is_accepted)
+			ret_cidrs[count++] = prefix_key_to_cidr(&claim->key);
+	}
+	return count;
+}
+
+uint32_t cluster_list_allowed(const struct cluster_workspace *workspace,
+			      const struct cluster_member *member, struct cidr *ret_cidrs,
+			      uint32_t max, uint32_t *ret_pod_count)
+{
+	uint32_t pods = list_accepted(&workspace->claims, member, CLAIM_POD, ret_cidrs, max);
+
+	*ret_pod_count = pods;
+	return pods + list_accepted(&workspace->claims, member, CLAIM_ADDRESS, ret_cidrs + pods,
+				    max - pods);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this node makes of all the others: which record of each is in use, who is refused and why, which prefixes are
+ * whose. CORE: known and seen in, desired state out. A bad record of one node changes nothing for any other node, and
+ * nothing that is refused here becomes clear traffic: what nobody may claim stays CLUSTER, what a node without a usable
+ * record claims stays PEER of an unusable peer, and both are dropped.
+ */
+#pragma once
+
+#include "claim.h"
+#include "node.h"
+#include "rotate.h"
+
+#define CLUSTER_CIDRS_MAX	  64
+#define CLUSTER_OWN_ADDRESSES_MAX 256
+
+/* This node: settings and what its kernel shows. */
+struct cluster_self {
+	uint64_t now_ms; /* Unix time */
+	uint32_t range_count, pod_count, address_count;
+	struct cidr ranges[CLUSTER_CIDRS_MAX];
+	struct cidr pods[NODE_POD_CIDRS_MAX];
+	struct address addresses[CLUSTER_OWN_ADDRESSES_MAX];
+	bool has_ipv4, has_ipv6; /* families of our endpoints */
+	bool has_key[KEY_SLOTS];
+	struct public_key keys[KEY_SLOTS];
+};
+
+enum member_state {
+	MEMBER_WAITING, /* nothing usable published yet */
+	MEMBER_USABLE,
+	MEMBER_REFUSED, /* what it published is bad, and there is nothing good from before */
+};
+
+/* One other node. */
+struct cluster_member {
+	/* In; the caller's. */
+	char name[NODE_NAME_LEN];
+	uint32_t id;		   /* in the BPF maps and the tunnel */
+	const struct node *seen;   /* newest record that could be read; NULL: none yet */
+	const struct node *good;   /* the one in use so far; NULL: none */
+	struct refusal unreadable; /* why the newest record could not be read; empty: it could */
+	bool has_proved;	   /* a handshake was completed under proved_key */
+	struct public_key proved_key;
+	bool was_found; /* an earlier agent on this node had it in the maps, and no record was in use since */
+
+	/* Out, from cluster_resolve. */
+	const struct node *chosen; /* `seen`, `good` or NULL: whose annotation is in use */
+	enum member_state state;
+	bool has_lost_seen, has_lost_good; /* a key of that record is another's */
+	bool is_held;		/* leave in maps and tunnel what an earlier agent put there */
+	struct refusal refusal; /* the first */
+	uint32_t refusal_count;
+	uint32_t endpoint_count;
+	struct address endpoints[ANNOTATION_ENDPOINTS_MAX]; /* of one family, best first */
+	uint32_t first_claim, claim_count;
+};
+
+struct cluster_key_claim {
+	const struct public_key *key;
+	uint32_t member; /* index, or CLAIM_SELF */
+	uint32_t rank;
+	bool is_of_seen;
+};
+
+/* Storage for one resolution; cluster_resolve says in cluster_needs how much. */
+struct cluster_workspace {
+	uint32_t *by_age; /* as many as members */
+	struct cluster_key_claim *keys;
+	struct claims claims;
+};
+
+struct cluster_needs {
+	uint32_t keys, claims;
+};
+
+struct cluster_needs cluster_needs(const struct cluster_self *self,
+				   struct cluster_member *const *members, uint32_t count);
+
+void cluster_resolve(const struct cluster_self *self, struct cluster_member *const *members,
+		     uint32_t count, struct cluster_workspace *workspace);
+
+/* After a resolution: does the record in use so far count no more? The caller then lets it go, and `seen` takes its
+ * place if that was chosen. */
+bool cluster_outgrew_good(const struct cluster_member *member);
+
+/* The map's content, settled; ret_entries has room for cluster_needs().claims. Returns their number. */
+uint32_t cluster_list_prefixes(const struct cluster_workspace *workspace,
+			       struct cluster_member *const *members,
+			       struct prefix_entry *ret_entries);
+
+/* What the peer may send: accepted pod prefixes, then its addresses; at most `max`. Returns their number, and in
+ * *ret_pod_count how many of them are pods. */
+uint32_t cluster_list_allowed(const struct cluster_workspace *workspace,
+			      const struct cluster_member *member, struct cidr *ret_cidrs,
+			      uint32_t max, uint32_t *ret_pod_count);

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Maps and hooks. The order of writes carries promise 1: a peer's entry is made (unusable: drop) before a prefix points
+ * to it, prefixes are added before others go, and a hook is attached before any is taken off.
+ */
+#include "datapath.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <net/if.h>
+
+#include "log.h"
+
+static int complain(const char *map, const char *what, int error)
+{
+	log_error("BPF map '%s': cannot %s: %s", map, what, strerror(-error));
+	return error;
+}
+
+/* -- what is there -- */
+
+static int read_config(struct datapath *datapath)
+{
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(datapath->maps->config, &zero, &datapath->config))
+		return complain("config", "be read", -errno);
+	return 0;
+}
+
+static int read_prefixes(struct datapath *datapath)
+{
+	struct prefix_entry entry;
+	struct prefix_key *last = NULL, key;
+
+	datapath->entries = calloc(PREFIXES_MAX, sizeof(*datapath->entries));
+	if (!datapath->entries)
+		return -ENOMEM;
+	while (datapath->entry_count < PREFIXES_MAX &&
+	       !bpf_map_get_next_key(datapath->maps->prefixes, last, &entry.key)) {
+		if (!bpf_map_lookup_elem(datapath->maps->prefixes, &entry.key, &entry.value))
+			datapath->entries[datapath->entry_count++] = entry;
+		key = entry.key;
+		last = &key;
+	}
+	datapath->entry_count = prefix_entries_settle(datapath->entries, datapath->entry_count);
+	return 0;
+}
+
+/* Index of the first peer whose id is not below this one. */
+static uint32_t place_of(const struct datapath *datapath, uint32_t id)
+{
+	uint32_t low = 0, high = datapath->peer_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (datapath->peers[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct datapath_peer *find_peer(const struct datapath *datapath, uint32_t id)
+{
+	uint32_t place = place_of(datapath, id);
+
+	return place < datapath->peer_count && datapath->peers[place].id == id
+		       ? &datapath->peers[place]
+		       : NULL;
+}
+
+static int remember_peer(struct datapath *datapath, const struct datapath_peer *peer)
+{
+	struct datapath_peer *there = find_peer(datapath, peer->id);
+	uint32_t place;
+
+	if (there) {
+		there->value = peer->value;
+		return 0;
+	}
+	if (datapath->peer_count == datapath->peer_capacity) {
+		uint32_t capacity = MAX(64U, 2 * datapath->peer_capacity);
+		void *grown = realloc(datapath->peers, capacity * sizeof(*datapath->peers));
+
+		if (!grown)
+			return -ENOMEM;
+		datapath->peers = grown;
+		datapath->peer_capacity = capacity;
+	}
+	place = place_of(datapath, peer->id);
+	memmove(&datapath->peers[place + 1], &datapath->peers[place],
+		(datapath->peer_count - place) * sizeof(*datapath->peers));
+	datapath->peers[place] = *peer;
+	datapath->peer_count++;
+	return 0;
+}
+
+static int read_peers(struct datapath *datapath)
+{
+	struct datapath_peer peer = {.was_found = true};
+	uint32_t *last = NULL, key;
+	int error = 0;
+
+	while (!error && !bpf_map_get_next_key(datapath->maps->peers, last, &peer.id)) {
+		if (!bpf_map_lookup_elem(datapath->maps->peers, &peer.id, &peer.value)) {
+			peer.value.node[NODE_NAME_LEN - 1] = '\0';
+			error = remember_peer(datapath, &peer);
+		}
+		key = peer.id;
+		last = &key;
+	}
+	return error;
+}
+
+int datapath_open(struct datapath *datapath, const char *bpffs)
+{
+	struct loader_options options = {.bpffs = bpffs, .clamp_mss = true};
+	int error;
+
+	*datapath = (struct datapath){0};
+	error = loader_open(&datapath->loader, &options);
+	if (error)
+		return error;
+	datapath->maps = loader_get_maps(datapath->loader);
+	datapath->cpu_count = libbpf_num_possible_cpus();
+	error = datapath->cpu_count > 0 ? read_config(datapath) : -EIO;
+	if (!error)
+		error = read_prefixes(datapath);
+	if (!error)
+		error = read_peers(datapath);
+	if (error == -ENOMEM)
+		log_error("not enough memory to read the BPF maps");
+	return error;
+}
+
+void datapath_close(struct datapath *datapath)
+{
+	if (datapath->loader)
+		loader_close(datapath->loader);
+	free(datapath->entries);
+	free(datapath->peers);
+	*datapath = (struct datapath){0};
+}
+
+/* -- what should be there -- */
+
+int datapath_set_config(struct datapath *datapath, const struct datapath_config *config)
+{
+	uint32_t zero = 0;
+
+	if (!memcmp(&datapath->config, config, sizeof(*config)))
+		return 0;
+	if (bpf_map_update_elem(datapath->maps->config, &zero, config, BPF_ANY))
+		return complain("config", "be written", -errno);
+	datapath->config = *config;
+	datapath->changes++;
+	return 0;
+}
+
+static int write_change(const struct datapath *datapath, const struct prefix_change *change)
+{
+	char text[CIDR_TEXT_LEN + 16];
+	struct cidr cidr;
+	int error;
+
+	error = change->is_removal
+			? bpf_map_delete_elem(datapath->maps->prefixes, &change->entry.key)
+			: bpf_map_update_elem(datapath->maps->prefixes, &change->entry.key,
+					      &change->entry.value, BPF_ANY);
+	if (!error || (change->is_removal && errno == ENOENT))
+		return 0;
+	error = -errno;
+	cidr = prefix_key_to_cidr(&change->entry.key);
+	snprintf(text, sizeof(text), "%s ", change->is_removal ? "remove" : "add");
+	cidr_format(text + strlen(text), &cidr);
+	return complain("prefixes", text, error);
+}
+
+/* What the map holds after the change; `entries` stays settled. */
+static void remember_change(struct datapath *datapath, const struct prefix_change *change)
+{
+	struct prefix_entry *entries = datapath->entries;
+	uint32_t low = 0, high = datapath->entry_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (prefix_key_compare(&entries[middle].key, &change->entry.key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < datapath->entry_count &&
+	    !prefix_key_compare(&entries[low].key, &change->entry.key)) {
+		entries[low] = change->entry;
+		if (change->is_removal)
+			memmove(&entries[low], &entries[low + 1],
+				(--datapath->entry_count - low) * sizeof(*entries));
+	} else if (!change->is_removal && datapath->entry_count < PREFIXES_MAX) {
+		memmove(&entries[low + 1], &entries[low],
+			(datapath->entry_count++ - low) * sizeof(*entries));
+		entries[low] = change->entry;
+	}
+}
+
+int datapath_set_prefixes(struct datapath *datapath, const struct prefix_entry *wanted,
+			  uint32_t wanted_count, const uint32_t *held, uint32_t held_count,
+			  bool may_remove)
+{
+	CLEANUP_FREE struct prefix_change *changes =
+		calloc((size_t)wanted_count + datapath->entry_count + 1, sizeof(*changes));
+	uint32_t count;
+	int error = 0;
+
+	if (!changes)
+		return complain("prefixes", "be compared", -ENOMEM);
+	count = prefix_entries_diff(wanted, wanted_count, datapath->entries, datapath->entry_count,
+				    held, held_count, changes);
+	for (uint32_t i = 0; i < count && !error; i++) {
+		if (changes[i].is_removal && !may_remove)
+			break;
+		error = write_change(datapath, &changes[i]);
+		if (!error) {
+			remember_change(datapath, &changes[i]);
+			datapath->changes++;
+		}
+	}
+	return error;
+}
+
+uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found)
+{
+	for (uint32_t i = 0; i < datapath->peer_count; i++)
+		if (!strcmp(datapath->peers[i].value.node, node)) {
+			*ret_was_found = datapath->peers[i].was_found;
+			return datapath->peers[i].id;
+		}
+	return 0;
+}
+
+uint32_t datapath_new_id(const struct datapath *datapath, uint32_t floor)
+{
+	uint32_t greatest = datapath->peer_count ? datapath->peers[datapath->peer_count - 1].id : 0;
+
+	return MAX(greatest, floor) + 1;
+}
+
+static int make_traffic_entry(const struct datapath *datapath, uint32_t id)
+{
+	CLEANUP_FREE struct peer_traffic *none = calloc((size_t)datapath->cpu_count, sizeof(*none));
+
+	if (!none)
+		return complain("peer_traffic", "be written", -ENOMEM);
+	if (bpf_map_update_elem(datapath->maps->peer_traffic, &id, none, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		return complain("peer_traffic", "be written", -errno);
+	return 0;
+}
+
+int datapath_set_peer(struct datapath *datapath, uint32_t id, const char *node, bool is_usable)
+{
+	const struct datapath_peer *there = find_peer(datapath, id);
+	struct datapath_peer peer = {.id = id, .value.is_usable = is_usable};
+	int error;
+
+	copy_text(peer.value.node, NODE_NAME_LEN, node);
+	if (there && there->value.is_usable == peer.value.is_usable &&
+	    !strcmp(there->value.node, peer.value.node))
+		return 0;
+	error = there ? 0 : make_traffic_entry(datapath, id);
+	if (!error && bpf_map_update_elem(datapath->maps->peers, &id, &peer.value, BPF_ANY))
+		error = complain("peers", "be written", -errno);
+	if (!error)
+		error = remember_peer(datapath, &peer);
+	if (!error)
+		datapath->changes++;
+	return error;
+}
+
+int datapath_remove_peer(struct datapath *datapath, uint32_t id)
+{
+	struct datapath_peer *there = find_peer(datapath, id);
+	uint32_t place;
+
+	if (!there)
+		return 0;
+	if (bpf_map_delete_elem(datapath->maps->peers, &id) && errno != ENOENT)
+		return complain("peers", "lose an entry", -errno);
+	if (bpf_map_delete_elem(datapath->maps->peer_traffic, &id) && errno != ENOENT)
+		return complain("peer_traffic", "lose an entry", -errno);
+	place = (uint32_t)(there - datapath->peers);
+	memmove(there, there + 1, (--datapath->peer_count - place) * sizeof(*there));
+	datapath->changes++;
+	return 0;
+}
+
+/* -- hooks -- */
+
+static bool holds(const unsigned int *ifindexes, uint32_t count, unsigned int ifindex)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (ifindexes[i] == ifindex)
+			return true;
+	return false;
+}
+
+static const char *device_name(char name[static IF_NAMESIZE], unsigned int ifindex)
+{
+	if (!if_indextoname(ifindex, name))
+		snprintf(name, IF_NAMESIZE, "#%u", ifindex);
+	return name;
+}
+
+uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
+			 const unsigned int *ifindexes, uint32_t count)
+{
+	static const char *const names[LOADER_PROGRAMS] = {"to_wire", "from_tunnel"};
+	static unsigned int there[DATAPATH_UPLINKS_MAX]; /* large, and only used here */
+	uint32_t there_count = loader_list_attached(datapath->loader, program, there,
+						    DATAPATH_UPLINKS_MAX),
+		 failed = 0;
+	char name[IF_NAMESIZE];
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (holds(there, there_count, ifindexes[i]))
+			continue;
+		if (loader_attach(datapath->loader, program, ifindexes[i])) {
+			failed++;
+			continue;
+		}
+		log_info("%s is attached to %s", names[program], device_name(name, ifindexes[i]));
+		datapath->changes++;
+	}
+	for (uint32_t i = 0; i < there_count; i++) {
+		if (holds(ifindexes, count, there[i]))
+			continue;
+		loader_detach(datapath->loader, program, there[i]);
+		log_info("%s is taken off %s", names[program], device_name(name, there[i]));
+		datapath->changes++;
+	}
+	return failed;
+}
+
+/* -- counters -- */
+
+static void add_traffic(struct traffic *sum, const struct traffic *part)
+{
+	sum->packets += part->packets;
+	sum->bytes += part->bytes;
+}
+
+void datapath_read_traffic(const struct datapath *datapath, uint32_t id,
+			   struct peer_traffic *ret_traffic)
+{
+	CLEANUP_FREE struct peer_traffic *parts =
+		calloc((size_t)datapath->cpu_count, sizeof(*parts));
+
+	*ret_traffic = (struct peer_traffic){0};
+	if (!parts || bpf_map_lookup_elem(datapath->maps->peer_traffic, &id, parts))
+		return;
+	for (int cpu = 0; cpu < datapath->cpu_count; cpu++) {
+		add_traffic(&ret_traffic->to_tunnel, &parts[cpu].to_tunnel);
+		add_traffic(&ret_traffic->from_tunnel, &parts[cpu].from_tunnel);
+	}
+}
+
+void datapath_read_drops(const struct datapath *datapath,
+			 uint64_t ret_packets[static DROP_REASON_COUNT])
+{
+	CLEANUP_FREE struct traffic *parts = calloc((size_t)datapath->cpu_count, sizeof(*parts));
+
+	for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
+		ret_packets[reason] = 0;
+		if (!parts || bpf_map_lookup_elem(datapath->maps->drops, &reason, parts))
+			continue;
+		for (int cpu = 0; cpu < datapath->cpu_count; cpu++)
+			ret_packets[reason] += parts[cpu].packets;
+	}
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fields of a JSON object with the type and bounds that were agreed, or a refusal that names the field. Values stay
+ * owned by the document. For annotation.c and node.c; the documents are hostile bytes.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "refusal.h"
+
+static inline const char *field_type_name(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "an array";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+		return "an integer";
+	case JSON_REAL:
+		return "a fraction";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "a boolean";
+	case JSON_NULL:
+		return "null";
+	}
+	return "nothing";
+}
+
+/* Parses a whole document whose top must be an object. NULL: refused. */
+static inline json_t *field_load_object(const char *text, size_t len, size_t max_len,
+					struct refusal *refusal)
+{
+	struct quote quoted;
+	json_error_t error;
+	json_t *root;
+
+	if (len > max_len) {
+		refusal_write(refusal, "%zu bytes: expected at most %zu", len, max_len);
+		return NULL;
+	}
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	if (!root) {
+		refusal_write(refusal, "no JSON (line %d, column %d): %s", error.line, error.column,
+			      quote(&quoted, error.text));
+		return NULL;
+	}
+	if (json_is_object(root))
+		return root;
+	refusal_write(refusal, "is %s: expected a JSON object", field_type_name(root));
+	json_decref(root);
+	return NULL;
+}
+
+/* NULL and no refusal where the field is missing. */
+static inline bool field_find(const json_t *root, const char *name, json_type type,
+			      const char *expected, json_t **ret_value, struct refusal *refusal)
+{
+	json_t *value = json_object_get(root, name);
+
+	if (value && json_typeof(value) != type)
+		return refuse(refusal, "'%s' is %s: expected %s", name, field_type_name(value),
+			      expected);
+	*ret_value = value;
+	return true;
+}
+
+static inline bool field_text(const json_t *root, const char *name, const char **ret_text,
+			      struct refusal *refusal)
+{
+	json_t *value;
+
+	if (!field_find(root, name, JSON_STRING, "a string", &value, refusal))
+		return false;
+	if (!value)
+		return refuse(refusal, "'%s' is missing: expected a string", name);
+	*ret_text = json_string_value(value);
+	return true;
+}
+
+static inline bool field_integer(const json_t *root, const char *name, json_int_t lowest,
+				 json_int_t highest, json_int_t *ret_value, struct refusal *refusal)
+{
+	json_int_t integer;
+	json_t *value;
+
+	if (!field_find(root, name, JSON_INTEGER, "an integer", &value, refusal))
+		return false;
+	if (!value)
+		return refuse(refusal, "'%s' is missing: expected an integer", name);
+	integer = json_integer_value(value);
+	if (integer < lowest || integer > highest)
+		return refuse(refusal,
+			      "'%s' is %" JSON_INTEGER_FORMAT ": expected %" JSON_INTEGER_FORMAT
+			      " to %" JSON_INTEGER_FORMAT,
+			      name, integer, lowest, highest);
+	*ret_value = integer;
+	return true;
+}
+
+/* An array of at most `max` strings; a missing one counts as empty (*ret_array is NULL, whose size jansson calls 0). */
+static inline bool field_strings(const json_t *root, const char *name, size_t max,
+				 json_t **ret_array, struct refusal *refusal)
+{
+	json_t *array, *item;
+	size_t i;
+
+	if (!field_find(root, name, JSON_ARRAY, "an array of strings", &array, refusal))
+		return false;
+	if (json_array_size(array) > max)
+		return refuse(refusal, "'%s' has %zu items: expected at most %zu", name,
+			      json_array_size(array), max);
+	json_array_foreach(array, i, item)
+		if (!json_is_string(item))
+			return refuse(refusal, "'%s' holds %s: expected strings", name,
+				      field_type_name(item));
+	*ret_array = array;
+	return true;
+}

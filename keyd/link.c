@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * rtnetlink, read whole and compared rather than followed event by event: a lost event costs nothing then. /proc/sys is
+ * read-only in an unprivileged container, so what podveil0 needs of it (rp_filter, addr_gen_mode) goes by RTM_SETLINK.
+ */
+#include "link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/rtnetlink.h>
+
+#pragma GCC diagnostic ignored "-Wconversion" /* libmnl's loops are macros that convert */
+
+#define RP_FILTER_LOOSE 2
+#define TUNNEL_ADDRESS \
+	0xa9fe4d01 /* 169.254.77.1/32: the same on every node, since it never leaves one */
+#define REQUEST_MAX	      512 /* bytes; the longest here has some 100 */
+#define DUMP_TRIES	      5
+#define ADDR_GEN_MODE_UNKNOWN (-1)
+
+/* -- sockets -- */
+
+static void cleanup_socket(struct mnl_socket **socket)
+{
+	if (*socket)
+		mnl_socket_close(*socket);
+}
+
+#define CLEANUP_SOCKET CLEANUP(cleanup_socket)
+
+static struct mnl_socket *open_socket(unsigned int groups)
+{
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int one = 1;
+
+	if (!socket)
+		return NULL;
+	/* Lets the kernel filter dumps by table; without it we would filter ourselves, as we do anyway. */
+	(void)mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
+	if (mnl_socket_bind(socket, groups, MNL_SOCKET_AUTOPID) < 0) {
+		int error = errno;
+
+		mnl_socket_close(socket);
+		errno = error;
+		return NULL;
+	}
+	return socket;
+}
+
+/* Sends and takes all answers. */
+static int talk(const struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_t take,
+		void *context)
+{
+	static char buffer[65536];
+	ssize_t len;
+	int more = 1;
+
+	message->nlmsg_seq = 1;
+	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		return -errno;
+	while (more > 0) {
+		len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+		more = len < 0 ? -1
+			       : mnl_cb_run(buffer, (size_t)len, 1, mnl_socket_get_portid(socket),
+					    take, context);
+	}
+	return more < 0 ? -errno : 0;
+}
+
+/* -- reading -- */
+
+/* Room for one more in an array of `count`; grows in powers of two. */
+static void *grow(void *array, uint32_t count, size_t item_len)
+{
+	if (count && (count & (count - 1)))
+		return array;
+	return realloc(array, (count ? 2 * (size_t)count : 1) * item_len);
+}
+
+#define APPEND(array, count, item)                                   \
+	({                                                           \
+		void *_grown = grow(array, count, sizeof(*(array))); \
+		if (_grown) {                                        \
+			(array) = _grown;                            \
+			(array)[(count)++] = (item);                 \
+		}                                                    \
+		_grown ? MNL_CB_OK : (errno = ENOMEM, MNL_CB_ERROR); \
+	})
+
+static void read_inet_settings(struct underlay_device *device, const struct nlattr *inet)
+{
+	const struct nlattr *settings;
+
+	mnl_attr_for_each_nested(settings, inet)
+	{
+		const int32_t *values = mnl_attr_get_payload(settings);
+
+		if (mnl_attr_get_type(settings) == IFLA_INET_CONF &&
+		    mnl_attr_get_payload_len(settings) >= IPV4_DEVCONF_RP_FILTER * sizeof(*values))
+			device->rp_filter = values[IPV4_DEVCONF_RP_FILTER - 1];
+	}
+}
+
+static void read_inet6_settings(struct underlay_device *device, const struct nlattr *inet6)
+{
+	const struct nlattr *setting;
+
+	mnl_attr_for_each_nested(setting,
+				 inet6) if (mnl_attr_get_type(setting) == IFLA_INET6_ADDR_GEN_MODE)
+		device->addr_gen_mode = mnl_attr_get_u8(setting);
+}
+
+static void read_family_settings(struct underlay_device *device, const struct nlattr *families)
+{
+	const struct nlattr *family;
+
+	mnl_attr_for_each_nested(family, families)
+	{
+		if (mnl_attr_get_type(family) == AF_INET)
+			read_inet_settings(device, family);
+		else if (mnl_attr_get_type(family) == AF_INET6)
+			read_inet6_settings(device, family);
+	}
+}
+
+static int take_device(const struct nlmsghdr *message, void *context)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	struct underlay_view *view = context;
+	struct underlay_device device = {
+		.ifindex = (unsigned int)info->ifi_index,
+		.is_loopback = info->ifi_flags & IFF_LOOPBACK,
+		.is_up = info->ifi_flags & IFF_UP,
+		.rp_filter = -1,
+		.addr_gen_mode = ADDR_GEN_MODE_UNKNOWN,
+	};
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, sizeof(*info))
+	{
+		switch (mnl_attr_get_type(attribute)) {
+		case IFLA_IFNAME:
+			copy_text(device.name, sizeof(device.name), mnl_attr_get_str(attribute));
+			break;
+		case IFLA_MTU:
+			device.mtu = mnl_attr_get_u32(attribute);
+			break;
+		case IFLA_MASTER:
+			device.master = mnl_attr_get_u32(attribute);
+			break;
+		case IFLA_AF_SPEC:
+			read_family_settings(&device, attribute);
+			break;
+		}
+	}
+	return APPEND(view->devices, view->device_count, device);
+}
+
+/* False for an attribute of another length than the family's addresses have. */
+static bool read_address(struct address *ret_address, uint8_t family,
+			 const struct nlattr *attribute)
+{
+	size_t len = family == AF_INET ? 4 : 16;
+
+	if (mnl_attr_get_payload_len(attribute) != len)
+		return false;
+	*ret_address = (struct address){.family = family};
+	memcpy(ret_address->bytes, mnl_attr_get_payload(attribute), len);
+	return true;
+}
+
+static int take_address(const struct nlmsghdr *message, void *context)
+{
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+	struct underlay_view *view = context;
+	struct underlay_address address = {.ifindex = info->ifa_index};
+	uint32_t flags = info->ifa_flags;
+	const struct nlattr *attribute;
+	bool has_local = false, has_any = false;
+
+	if (info->ifa_family != AF_INET && info->ifa_family != AF_INET6)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attribute, message, sizeof(*info))
+	{
+		uint16_t type = mnl_attr_get_type(attribute);
+
+		/* On a point-to-point device IFA_ADDRESS is the other end's. */
+		if (type == IFA_LOCAL)
+			has_any = has_local =
+				read_address(&address.address, info->ifa_family, attribute);
+		else if (type == IFA_ADDRESS && !has_local)
+			has_any = read_address(&address.address, info->ifa_family, attribute);
+		else if (type == IFA_FLAGS)
+			flags = mnl_attr_get_u32(attribute);
+	}
+	if (!has_any)
+		return MNL_CB_OK;
+	address.prefix =
+		(struct cidr){.address = address.address, .prefix_len = info->ifa_prefixlen};
+	cidr_clear_host_bits(&address.prefix);
+	address.is_global = info->ifa_scope < RT_SCOPE_LINK;
+	address.is_settled = !(flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED |
+					IFA_F_TEMPORARY)) ||
+			     info->ifa_family == AF_INET;
+	return APPEND(view->addresses, view->address_count, address);
+}
+
+static int take_route(const struct nlmsghdr *message, void *context)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	struct underlay_view *view = context;
+	struct underlay_route route = {.destination = {.address.family = info->rtm_family,
+						       .prefix_len = info->rtm_dst_len}};
+	const struct nlattr *attribute, *hops = NULL;
+	uint32_t table = info->rtm_table;
+
+	if ((info->rtm_family != AF_INET && info->rtm_family != AF_INET6) ||
+	    info->rtm_type != RTN_UNICAST || info->rtm_flags & RTM_F_CLONED)
+		return MNL_CB_OK;
+	mnl_attr_for_each(attribute, message, sizeof(*info))
+	{
+		switch (mnl_attr_get_type(attribute)) {
+		case RTA_TABLE:
+			table = mnl_attr_get_u32(attribute);
+			break;
+		case RTA_DST:
+			read_address(&route.destination.address, info->rtm_family, attribute);
+			break;
+		case RTA_OIF:
+			route.ifindex = mnl_attr_get_u32(attribute);
+			break;
+		case RTA_GATEWAY:
+		case RTA_VIA:
+			route.has_gateway = true;
+			break;
+		case RTA_MULTIPATH:
+			hops = attribute;
+			break;
+		}
+	}
+	if (table != RT_TABLE_MAIN)
+		return MNL_CB_OK;
+	if (route.ifindex)
+		return APPEND(view->routes, view->route_count, route);
+	if (hops) {
+		const struct rtnexthop *hop = mnl_attr_get_payload(hops);
+		int left = mnl_attr_get_payload_len(hops);
+
+		route.has_gateway = true; /* several ways lead to other machines, not to a pod */
+		for (; RTNH_OK(hop, left);
+		     left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+			route.ifindex = (unsigned int)hop->rtnh_ifindex;
+			if (APPEND(view->routes, view->route_count, route) != MNL_CB_OK)
+				return MNL_CB_ERROR;
+		}
+	}
+	return MNL_CB_OK;
+}
+
+static int dump_devices(const struct mnl_socket *socket, struct underlay_view *view)
+{
+	char buffer[REQUEST_MAX] = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+
+	message->nlmsg_type = RTM_GETLINK;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
+	return talk(socket, message, take_device, view);
+}
+
+static int dump_addresses(const struct mnl_socket *socket, struct underlay_view *view)
+{
+	char buffer[REQUEST_MAX] = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+
+	message->nlmsg_type = RTM_GETADDR;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(message, sizeof(struct ifaddrmsg));
+	return talk(socket, message, take_address, view);
+}
+
+static int dump_routes(const struct mnl_socket *socket, struct underlay_view *view, uint8_t family)
+{
+	char buffer[REQUEST_MAX] = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct rtmsg *info;
+	int error;
+
+	message->nlmsg_type = RTM_GETROUTE;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->rtm_family = family;
+	info->rtm_table = RT_TABLE_MAIN;
+	error = talk(socket, message, take_route, view);
+	/* A kernel without the family, or one that never made its main table. */
+	return error == -EOPNOTSUPP || error == -EAFNOSUPPORT || error == -ENOENT ? 0 : error;
+}
+
+static int read_once(const struct mnl_socket *socket, struct underlay_view *view)
+{
+	int error = dump_devices(socket, view);
+
+	if (!error)
+		error = dump_addresses(socket, view);
+	if (!error)
+		error = dump_routes(socket, view, AF_INET);
+	return error ? error : dump_routes(socket, view, AF_INET6);
+}
+
+void link_view_clear(struct underlay_view *view)
+{
+	free(view->devices);
+	free(view->addresses);
+	free(view->routes);
+	*view = (struct underlay_view){0};
+}
+
+int link_read(struct underlay_view *ret_view)
+{
+	CLEANUP_SOCKET struct mnl_socket *socket = open_socket(0);
+	struct underlay_view view = {0};
+	int error = -EINTR;
+
+	if (!socket)
+		return -errno;
+	/* -EINTR: the kernel's list changed while it was told. */
+	for (unsigned int tries = 0; tries < DUMP_TRIES && error == -EINTR; tries++) {
+		link_view_clear(&view);
+		error = read_once(socket, &view);
+	}
+	if (error) {
+		link_view_clear(&view);
+		return error;
+	}
+	*ret_view = view;
+	return 0;
+}
+
+/* -- following -- */
+
+int link_monitor_open(int *ret_fd)
+{
+	struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+			     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+	};
+	CLEANUP_CLOSE int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+bool link_monitor_drain(int fd)
+{
+	char buffer[1];
+	bool any = false;
+
+	/* ENOBUFS: events were lost, which is a change too. */
+	while (recv(fd, buffer, sizeof(buffer), MSG_TRUNC) >= 0 || errno == ENOBUFS ||
+	       errno == EINTR)
+		any = true;
+	return any;
+}
+
+/* -- podveil0 -- */
+
+static int set_link(const struct mnl_socket *socket, unsigned int ifindex, uint32_t mtu,
+		    bool wants_ipv6)
+{
+	char buffer[REQUEST_MAX] = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct nlattr *families, *family, *settings;
+	struct ifinfomsg *info;
+
+	message->nlmsg_type = RTM_NEWLINK;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ifi_index = (int)ifindex;
+	info->ifi_flags = info->ifi_change = IFF_UP;
+	mnl_attr_put_u32(message, IFLA_MTU, mtu);
+	families = mnl_attr_nest_start(message, IFLA_AF_SPEC);
+	family = mnl_attr_nest_start(message, AF_INET);
+	settings = mnl_attr_nest_start(message, IFLA_INET_CONF);
+	mnl_attr_put_u32(message, IPV4_DEVCONF_RP_FILTER, RP_FILTER_LOOSE);
+	mnl_attr_nest_end(message, settings);
+	mnl_attr_nest_end(message, family);
+	if (wants_ipv6) {
+		family = mnl_attr_nest_start(message, AF_INET6);
+		mnl_attr_put_u8(message, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+		mnl_attr_nest_end(message, family);
+	}
+	mnl_attr_nest_end(message, families);
+	return talk(socket, message, NULL, NULL);
+}
+
+static int add_tunnel_address(const struct mnl_socket *socket, unsigned int ifindex)
+{
+	char buffer[REQUEST_MAX] = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ifaddrmsg *info;
+	int error;
+
+	message->nlmsg_type = RTM_NEWADDR;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ifa_family = AF_INET;
+	info->ifa_prefixlen = 32;
+	info->ifa_scope = RT_SCOPE_LINK;
+	info->ifa_index = ifindex;
+	mnl_attr_put_u32(message, IFA_LOCAL, htonl(TUNNEL_ADDRESS));
+	mnl_attr_put_u32(message, IFA_ADDRESS, htonl(TUNNEL_ADDRESS));
+	error = talk(socket, message, NULL, NULL);
+	return error == -EEXIST ? 0 : error;
+}
+
+static bool has_ipv4_address(const struct underlay_view *view, unsigned int ifindex)
+{
+	for (uint32_t i = 0; i < view->address_count; i++)
+		if (view->addresses[i].ifindex == ifindex &&
+		    view->addresses[i].address.family == AF_INET)
+			return true;
+	return false;
+}
+
+static bool is_prepared(const struct underlay_device *device, uint32_t mtu)
+{
+	return device->is_up && device->mtu == mtu && device->rp_filter == RP_FILTER_LOOSE &&
+	       (device->addr_gen_mode == IN6_ADDR_GEN_MODE_NONE ||
+		device->addr_gen_mode == ADDR_GEN_MODE_UNKNOWN);
+}
+
+int link_prepare_tunnel(const struct underlay_view *view, const char *interface, uint32_t mtu,
+			bool *ret_changed)
+{
+	const struct underlay_device *device = underlay_find_device(view, interface);
+	CLEANUP_SOCKET struct mnl_socket *socket = NULL;
+	bool is_addressed, changed;
+	int error = 0;
+
+	if (!device)
+		return -ENODEV;
+	is_addressed = has_ipv4_address(view, device->ifindex);
+	changed = !is_prepared(device, mtu) || !is_addressed;
+	if (changed) {
+		socket = open_socket(0);
+		if (!socket)
+			return -errno;
+	}
+	if (changed && !is_prepared(device, mtu))
+		error = set_link(socket, device->ifindex, mtu,
+				 device->addr_gen_mode != ADDR_GEN_MODE_UNKNOWN);
+	if (!error && !is_addressed)
+		error = add_tunnel_address(socket, device->ifindex);
+	if (!error)
+		*ret_changed = changed;
+	return error;
+}
+
+int link_delete(const char *interface)
+{
+	CLEANUP_SOCKET struct mnl_socket *socket = open_socket(0);
+	char buffer[REQUEST_MAX] = {0};
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	unsigned int ifindex = if_nametoindex(interface);
+	struct ifinfomsg *info;
+
+	if (!socket)
+		return -errno;
+	if (!ifindex)
+		return -ENODEV;
+	message->nlmsg_type = RTM_DELLINK;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
+	info->ifi_index = (int)ifindex;
+	return talk(socket, message, NULL, NULL);
+}

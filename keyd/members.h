@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of the other nodes: owns their records, and the memory in which cluster.c judges them. SHELL.
+ */
+#pragma once
+
+#include "cluster.h"
+#include "tunnel_control.h"
+
+/* One other node, with what SHELL knows of it beyond the verdict. */
+struct member {
+	struct cluster_member core; /* first: the two are converted into each other */
+	struct control_peer_status
+		status; /* as the tunnel said last; id 0: it does not know the peer */
+	uint8_t sent
+		[crypto_generichash_BYTES]; /* digest of the last request that the tunnel took */
+	bool is_sent;
+	char logged[REFUSAL_LEN]; /* the refusal that was logged last */
+};
+
+struct members {
+	struct cluster_member **items;
+	uint32_t count, capacity;
+	struct cluster_workspace workspace;
+	struct prefix_entry *entries; /* the map's content as it should be */
+	uint32_t entry_count;
+};
+
+static inline struct member *member_of(struct cluster_member *core)
+{
+	return (struct member *)core;
+}
+
+void members_clear(struct members *members);
+
+struct member *members_find(const struct members *members, const char *name);
+struct member *members_find_id(const struct members *members, uint32_t id);
+/* The node's entry, made where there is none (then its id is 0). NULL: no memory. */
+struct member *members_add(struct members *members, const char *name);
+void members_remove(struct members *members, const char *name);
+
+/* The newest record, which the table takes; or why there is none that can be read. */
+void members_see(struct member *member, struct node *node);
+void members_refuse(struct member *member, const struct refusal *refusal);
+
+/* Judges all, lets go of records that are out of use, and makes `entries`. -ENOMEM: there is
+ * no verdict on anybody. */
+MUST_CHECK int members_resolve(struct members *members, const struct cluster_self *self);

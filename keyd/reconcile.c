@@ -1,0 +1,673 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The order of one pass is the order of the promises: who is who, keys to the tunnel, peers to the tunnel, prefixes to
+ * the maps, and only then away with what is not wanted any more. A key is published after the tunnel has it; a prefix
+ * points to a peer after the tunnel knows the peer.
+ */
+#include "reconcile.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "log.h"
+
+#define PUBLISH_SPACING_NS (1 * NS_PER_S) /* should somebody else keep rewriting our record */
+#define CONNECT_FIRST_NS   (50 * NS_PER_MS)
+#define CONNECT_MAX_NS	   (1 * NS_PER_S)
+
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
+static uint64_t boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static PRINTF(2, 3) void blame(struct agent *agent, const char *format, ...)
+{
+	struct refusal reason;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason.text, sizeof(reason.text), format, arguments);
+	va_end(arguments);
+	for (uint32_t i = 0; i < agent->reason_count; i++)
+		if (!strcmp(agent->reasons[i].text, reason.text))
+			return;
+	if (agent->reason_count < AGENT_REASONS_MAX)
+		agent->reasons[agent->reason_count++] = reason;
+}
+
+/* -- facts -- */
+
+static struct underlay_settings underlay_settings(const struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	return (struct underlay_settings){
+		.interface = settings->interface,
+		.is_auto = settings->is_uplink_auto,
+		.uplink_count = settings->uplink_count,
+		.uplinks = settings->uplinks,
+		.pod_count = agent->self.pod_count,
+		.pods = agent->self.pods,
+		.endpoint_count = settings->endpoint_count,
+		.endpoints = settings->endpoints,
+	};
+}
+
+static void read_underlay(struct agent *agent)
+{
+	struct underlay_settings settings = underlay_settings(agent);
+	struct underlay_view view = {0};
+	int error = link_read(&view);
+
+	if (error) {
+		blame(agent, "devices and addresses cannot be read: %s", strerror(-error));
+		return;
+	}
+	link_view_clear(&agent->view);
+	agent->view = view;
+	underlay_judge(&agent->underlay, &settings, &agent->view);
+}
+
+static bool is_own_address(const struct underlay *underlay, const struct address *address)
+{
+	for (uint32_t i = 0; i < underlay->own_count; i++)
+		if (address_is_equal(&underlay->own[i], address))
+			return true;
+	return false;
+}
+
+/* Prefixes were set at the start; here is what changes. */
+static void describe_self(struct agent *agent)
+{
+	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	const struct underlay *underlay = &agent->underlay;
+	struct cluster_self *self = &agent->self;
+
+	self->now_ms = wall_ms();
+	self->address_count = underlay->own_count;
+	memcpy(self->addresses, underlay->own, sizeof(self->addresses));
+	self->has_ipv4 = self->has_ipv6 = false;
+	for (uint32_t i = 0; i < underlay->endpoint_count; i++) {
+		*(underlay->endpoints[i].family == AF_INET ? &self->has_ipv4 : &self->has_ipv6) =
+			true;
+		if (!is_own_address(underlay, &underlay->endpoints[i]) &&
+		    self->address_count <
+			    CLUSTER_OWN_ADDRESSES_MAX) /* one that a NAT in front of us has */
+			self->addresses[self->address_count++] = underlay->endpoints[i];
+	}
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		self->has_key[slot] = own && own->has_key[slot];
+		if (self->has_key[slot])
+			self->keys[slot] = own->keys[slot];
+	}
+}
+
+static void blame_devices(struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	for (uint32_t i = 0; i < settings->uplink_count; i++)
+		if (!underlay_find_device(&agent->view, settings->uplinks[i]))
+			blame(agent, "--uplink %s: there is no such device", settings->uplinks[i]);
+	if (!agent->underlay.uplink_count)
+		blame(agent, "no device leads to other nodes: give --uplink");
+	if (!agent->underlay.endpoint_count)
+		blame(agent,
+		      "no address to publish is on a device that leads to other nodes: give --endpoint");
+}
+
+/* -- the tunnel -- */
+
+static void lose_tunnel(struct agent *agent)
+{
+	tunnel_client_close(&agent->tunnel);
+	rotate_tunnel_lost(&agent->rotate);
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+
+		member->status = (struct control_peer_status){0};
+		member->is_sent = false;
+	}
+}
+
+static void retry_tunnel(struct agent *agent)
+{
+	agent->connect_delay_ns =
+		MIN(MAX(2 * agent->connect_delay_ns, CONNECT_FIRST_NS), CONNECT_MAX_NS);
+	agent->connect_ns = boot_ns() + agent->connect_delay_ns;
+}
+
+static int open_port(struct agent *agent)
+{
+	uint16_t port = agent->settings->port;
+	int error;
+
+	if (agent->hello.port != port)
+		agent->changes++;
+	error = tunnel_client_set_device(&agent->tunnel, port);
+	if (error == -EADDRINUSE)
+		blame(agent,
+		      "UDP port %u is taken on this machine: stop what uses it, or give every node another --port",
+		      port);
+	else if (error)
+		blame(agent, "podveil-tunnel cannot open UDP port %u: %s", port, strerror(-error));
+	if (error && !agent->has_port && tunnel_client_is_connected(&agent->tunnel))
+		agent->must_end = true;
+	agent->has_port |= !error;
+	return error;
+}
+
+static int greet_tunnel(struct agent *agent)
+{
+	struct control_hello *hello = &agent->hello;
+	struct rotate_identity identity = {0};
+	int error = tunnel_client_hello(&agent->tunnel, hello);
+
+	if (error) {
+		blame(agent, "podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
+		      agent->settings->tunnel, strerror(-error));
+		return error;
+	}
+	if (strcmp(hello->interface, agent->settings->interface)) {
+		blame(agent,
+		      "podveil-tunnel at %s has the device %s: expected %s (--interface of both)",
+		      agent->settings->tunnel, hello->interface, agent->settings->interface);
+		return -ENODEV;
+	}
+	error = open_port(agent);
+	if (error)
+		return error;
+	copy_text(identity.uid, sizeof(identity.uid), hello->uid);
+	identity.epoch = hello->epoch;
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		identity.has_key[slot] = hello->has_key[slot];
+		identity.keys[slot] = hello->keys[slot];
+	}
+	rotate_tunnel_found(&agent->rotate, &identity);
+	log_info("connected to podveil-tunnel (process %u, device %s)", hello->pid,
+		 hello->interface);
+	return 0;
+}
+
+static void reach_tunnel(struct agent *agent)
+{
+	int error;
+
+	if (tunnel_client_is_connected(&agent->tunnel))
+		return;
+	lose_tunnel(agent);
+	error = tunnel_client_connect(&agent->tunnel);
+	if (error)
+		blame(agent,
+		      "podveil-tunnel does not answer at %s (%s): start it, or give its --control path as --tunnel",
+		      agent->settings->tunnel, strerror(-error));
+	else
+		error = greet_tunnel(agent);
+	if (error) {
+		lose_tunnel(agent);
+		retry_tunnel(agent);
+		return;
+	}
+	agent->connect_delay_ns = 0;
+}
+
+static void follow_rotation(struct agent *agent)
+{
+	struct rotate_action action = rotate_next(&agent->rotate, wall_ms());
+	struct public_key key;
+	int error;
+
+	if (action.step != ROTATE_MAKE_KEY)
+		return;
+	error = tunnel_client_give_new_key(&agent->tunnel, action.slot, agent->registry->uid,
+					   action.epoch, &key);
+	if (error) {
+		blame(agent, "podveil-tunnel does not take this node's new key: %s",
+		      strerror(-error));
+		return;
+	}
+	rotate_key_given(&agent->rotate, action.slot, &key, action.epoch);
+	log_info("made this node's %s key, epoch %" PRIu64, key_slot_name(action.slot),
+		 action.epoch);
+	agent->changes++;
+}
+
+bool agent_refresh_status(struct agent *agent)
+{
+	static struct control_page page; /* large, and only used here */
+	struct tunnel_client *tunnel = &agent->tunnel;
+	uint32_t after = 0;
+
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		member_of(agent->members.items[i])->status = (struct control_peer_status){0};
+	do {
+		if (!tunnel_client_is_connected(tunnel) ||
+		    tunnel_client_list_peers(tunnel, after, &page))
+			return false;
+		for (uint32_t i = 0; i < page.count; i++) {
+			struct member *member = members_find_id(&agent->members, page.peers[i].id);
+
+			after = page.peers[i].id;
+			if (member)
+				member->status = page.peers[i];
+		}
+	} while (!page.is_last && page.count);
+	return true;
+}
+
+static void note_proofs(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+
+		if (!member->status.last_handshake_wall_ns)
+			continue;
+		member->core.has_proved = true;
+		member->core.proved_key = member->status.key;
+	}
+}
+
+/* Peers that the tunnel has and nobody claims any more, page by page. */
+static void remove_strangers(struct agent *agent)
+{
+	static struct control_page page; /* large, and only used here */
+	struct tunnel_client *tunnel = &agent->tunnel;
+	uint32_t after = 0;
+
+	do {
+		if (!tunnel_client_is_connected(tunnel) ||
+		    tunnel_client_list_peers(tunnel, after, &page))
+			return;
+		for (uint32_t i = 0; i < page.count; i++) {
+			after = page.peers[i].id;
+			if (members_find_id(&agent->members, after))
+				continue;
+			if (tunnel_client_remove_peer(tunnel, after))
+				return;
+			agent->changes++;
+		}
+	} while (!page.is_last && page.count);
+}
+
+/* -- peers -- */
+
+static void digest_request(uint8_t ret_digest[static crypto_generichash_BYTES],
+			   const struct tunnel_peer *peer)
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, NULL, 0, crypto_generichash_BYTES);
+	crypto_generichash_update(&state, (const uint8_t *)&peer->fixed, sizeof(peer->fixed));
+	crypto_generichash_update(&state, (const uint8_t *)peer->endpoints,
+				  peer->fixed.endpoint_count * sizeof(*peer->endpoints));
+	crypto_generichash_update(&state, (const uint8_t *)peer->cidrs,
+				  peer->fixed.cidr_count * sizeof(*peer->cidrs));
+	crypto_generichash_final(&state, ret_digest, crypto_generichash_BYTES);
+}
+
+static int send_peer(struct agent *agent, struct member *member, const struct tunnel_peer *peer)
+{
+	uint8_t digest[crypto_generichash_BYTES];
+	int error;
+
+	digest_request(digest, peer);
+	if (member->is_sent && member->status.id && !memcmp(digest, member->sent, sizeof(digest)))
+		return 0;
+	error = tunnel_client_set_peer(&agent->tunnel, peer);
+	member->is_sent = !error;
+	memcpy(member->sent, digest, sizeof(digest));
+	if (!error && (!member->status.id ||
+		       !public_key_is_equal(&member->status.key, &peer->fixed.keys[KEY_CURRENT])))
+		agent->changes++;
+	return error;
+}
+
+static int tell_tunnel(struct agent *agent, struct member *member)
+{
+	static struct cidr cidrs[CONTROL_CIDRS_MAX]; /* large, and only used here */
+	const struct cluster_member *core = &member->core;
+	const struct annotation *annotation = &core->chosen->annotation;
+	union endpoint endpoints[CONTROL_ENDPOINTS_MAX] = {0};
+	struct tunnel_peer peer = {.endpoints = endpoints, .cidrs = cidrs};
+	uint32_t pods;
+
+	peer.fixed.id = core->id;
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		peer.fixed.has_key[slot] = annotation->has_key[slot];
+		if (annotation->has_key[slot])
+			peer.fixed.keys[slot] = annotation->keys[slot];
+	}
+	for (uint32_t i = 0; i < core->endpoint_count; i++)
+		endpoints[i] = endpoint_of(&core->endpoints[i], annotation->port);
+	peer.fixed.endpoint_count = (uint16_t)core->endpoint_count;
+	peer.fixed.cidr_count = (uint16_t)cluster_list_allowed(&agent->members.workspace, core,
+							       cidrs, CONTROL_CIDRS_MAX, &pods);
+	return send_peer(agent, member, &peer);
+}
+
+/* Drop its packets first, then forget it: in the other order the tunnel would get packets for nobody. */
+static void disarm_peer(struct agent *agent, struct member *member)
+{
+	if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, false))
+		blame(agent, "the BPF maps cannot be written");
+	if (member->status.id && !tunnel_client_remove_peer(&agent->tunnel, member->core.id)) {
+		member->status = (struct control_peer_status){0};
+		agent->changes++;
+	}
+	member->is_sent = false;
+}
+
+static void arm_peer(struct agent *agent, struct member *member)
+{
+	int error;
+
+	if (!tunnel_client_is_connected(&agent->tunnel))
+		return; /* what the maps say stays: without the tunnel its packets are dropped anyway */
+	error = tell_tunnel(agent, member);
+	if (error)
+		blame(agent, "podveil-tunnel refuses node %s: %s", member->core.name,
+		      strerror(-error));
+	else if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, true))
+		blame(agent, "the BPF maps cannot be written");
+}
+
+static void identify_members(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct cluster_member *member = agent->members.items[i];
+
+		if (member->id)
+			continue;
+		member->id = datapath_find_id(&agent->datapath, member->name, &member->was_found);
+		if (!member->id) {
+			member->id = datapath_new_id(&agent->datapath, agent->last_id);
+			if (datapath_set_peer(&agent->datapath, member->id, member->name, false))
+				blame(agent, "the BPF maps cannot be written");
+		}
+		agent->last_id = MAX(agent->last_id, member->id);
+	}
+}
+
+static void settle_peers(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+
+		if (member->core.state == MEMBER_USABLE)
+			arm_peer(agent, member);
+		else if (!member->core.is_held)
+			disarm_peer(agent, member);
+	}
+}
+
+static void settle_prefixes(struct agent *agent)
+{
+	const struct members *members = &agent->members;
+	CLEANUP_FREE uint32_t *held = calloc(members->count + 1, sizeof(*held));
+	uint32_t held_count = 0;
+
+	for (uint32_t i = 0; held && i < members->count; i++)
+		if (members->items[i]->is_held)
+			held[held_count++] = members->items[i]->id;
+	if (!held || datapath_set_prefixes(&agent->datapath, members->entries, members->entry_count,
+					   held, held_count, agent->is_listed))
+		blame(agent, "the BPF maps cannot be written");
+}
+
+static void remove_gone_peers(struct agent *agent)
+{
+	struct datapath *datapath = &agent->datapath;
+
+	for (uint32_t i = datapath->peer_count; i-- > 0;)
+		if (!members_find_id(&agent->members, datapath->peers[i].id) &&
+		    datapath_remove_peer(datapath, datapath->peers[i].id))
+			blame(agent, "the BPF maps cannot be written");
+	remove_strangers(agent);
+}
+
+static void report_refusals(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+		const char *text = member->core.refusal.text;
+
+		if (strcmp(member->logged, text) && text[0])
+			log_warning("node %s: %s", member->core.name, text);
+		else if (strcmp(member->logged, text))
+			log_info("node %s: its record is good again", member->core.name);
+		copy_text(member->logged, sizeof(member->logged), text);
+		if (text[0])
+			blame(agent, "node %s: %s", member->core.name, text);
+	}
+}
+
+/* -- device and hooks -- */
+
+static bool any_peer_uses_ipv6(const struct members *members)
+{
+	for (uint32_t i = 0; i < members->count; i++)
+		if (members->items[i]->state == MEMBER_USABLE &&
+		    members->items[i]->endpoints[0].family == AF_INET6)
+			return true;
+	return false;
+}
+
+/* The tunnel's own word, or that of an earlier agent while the device is still there: a device that merely has the name
+ * is not trusted with pod traffic. */
+static unsigned int tunnel_ifindex(const struct agent *agent)
+{
+	const struct underlay_device *device =
+		underlay_find_device(&agent->view, agent->settings->interface);
+	unsigned int trusted = tunnel_client_is_connected(&agent->tunnel)
+				       ? agent->hello.ifindex
+				       : agent->datapath.config.tunnel_ifindex;
+
+	return device && device->ifindex == trusted ? trusted : 0;
+}
+
+static void settle_device(struct agent *agent)
+{
+	struct datapath_config config = {
+		.abi_version = MAP_ABI_VERSION,
+		.tunnel_ifindex = tunnel_ifindex(agent),
+		.tunnel_port = agent->settings->port,
+	};
+	bool changed = false;
+	int error;
+
+	agent->inner_mtu = underlay_inner_mtu(
+		agent->underlay.uplink_mtu,
+		agent->members.count ? any_peer_uses_ipv6(&agent->members) : !agent->self.has_ipv4);
+	config.tunnel_mtu = agent->inner_mtu;
+	if (config.tunnel_ifindex) {
+		error = link_prepare_tunnel(&agent->view, agent->settings->interface,
+					    agent->inner_mtu, &changed);
+		if (error)
+			blame(agent, "%s cannot be set up: %s", agent->settings->interface,
+			      strerror(-error));
+		agent->changes += changed;
+		if (datapath_attach(&agent->datapath, LOADER_FROM_TUNNEL, &config.tunnel_ifindex,
+				    1))
+			blame(agent, "from_tunnel cannot be attached to %s",
+			      agent->settings->interface);
+	}
+	if (datapath_set_config(&agent->datapath, &config))
+		blame(agent, "the BPF maps cannot be written");
+}
+
+static uint32_t settle_hooks(struct agent *agent)
+{
+	static unsigned int ifindexes[UNDERLAY_DEVICES_MAX]; /* large, and only used here */
+	const struct underlay *underlay = &agent->underlay;
+	uint32_t failed;
+
+	for (uint32_t i = 0; i < underlay->uplink_count; i++)
+		ifindexes[i] = underlay->uplinks[i]->ifindex;
+	failed = datapath_attach(&agent->datapath, LOADER_TO_WIRE, ifindexes,
+				 underlay->uplink_count);
+	if (failed)
+		blame(agent, "to_wire cannot be attached to %u of %u devices", failed,
+		      underlay->uplink_count);
+	return failed;
+}
+
+/* -- our own record -- */
+
+static void fill_record(const struct agent *agent, const struct rotate_identity *own,
+			struct node *node)
+{
+	const struct underlay *underlay = &agent->underlay;
+	struct annotation *annotation = &node->annotation;
+
+	copy_text(node->name, sizeof(node->name), agent->settings->node);
+	copy_text(node->uid, sizeof(node->uid), agent->registry->uid);
+	node->created_s = agent->registry->created_s;
+	node->pod_cidr_count = agent->self.pod_count;
+	memcpy(node->pod_cidrs, agent->self.pods, sizeof(node->pod_cidrs));
+	node->address_count = underlay->published_count;
+	memcpy(node->addresses, underlay->published, sizeof(node->addresses));
+	node->voice = NODE_PUBLISHED;
+	copy_text(annotation->uid, sizeof(annotation->uid), agent->registry->uid);
+	annotation->epoch = own->epoch;
+	memcpy(annotation->has_key, own->has_key, sizeof(annotation->has_key));
+	memcpy(annotation->keys, own->keys, sizeof(annotation->keys));
+	annotation->port = agent->settings->port;
+	annotation->endpoint_count = underlay->endpoint_count;
+	memcpy(annotation->endpoints, underlay->endpoints, sizeof(annotation->endpoints));
+	annotation->pods = agent->self.pods;
+	annotation->pod_count = agent->self.pod_count;
+}
+
+static void publish(struct agent *agent)
+{
+	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	uint64_t now_ns = boot_ns();
+	struct node node = {0};
+	int written;
+
+	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0)
+		return;
+	if (now_ns < agent->publish_ns) {
+		agent->due_ns = agent->publish_ns;
+		return;
+	}
+	fill_record(agent, own, &node);
+	written = agent->registry->operations->publish(agent->registry, &node);
+	if (written < 0) {
+		blame(agent, "this node's record cannot be written to %s: %s",
+		      agent->settings->registry, strerror(-written));
+	} else if (written) {
+		agent->publish_ns = now_ns + PUBLISH_SPACING_NS;
+		agent->changes++;
+		log_info("published this node's record, epoch %" PRIu64, own->epoch);
+	}
+}
+
+/* -- the whole -- */
+
+int reconcile_shut(struct agent *agent)
+{
+	uint32_t failed;
+	int error;
+
+	agent->reason_count = 0;
+	read_underlay(agent);
+	describe_self(agent);
+	error = members_resolve(&agent->members, &agent->self);
+	if (error) {
+		log_error("not enough memory");
+		return error;
+	}
+	settle_device(agent);
+	error = datapath_set_prefixes(&agent->datapath, agent->members.entries,
+				      agent->members.entry_count, NULL, 0, false);
+	if (error)
+		return error;
+	failed = settle_hooks(agent);
+	/* Not one device took it: the reason is in the log, and no promise could be kept. */
+	return failed && failed == agent->underlay.uplink_count ? -EIO : 0;
+}
+
+static bool was_known(const struct agent *agent, const char *text)
+{
+	for (uint32_t i = 0; i < agent->reason_count_before; i++)
+		if (!strcmp(agent->reasons_before[i].text, text))
+			return true;
+	return false;
+}
+
+static void report_outcome(struct agent *agent)
+{
+	uint64_t changes = agent->changes + agent->datapath.changes;
+	bool is_whole = agent->is_listed && tunnel_client_is_connected(&agent->tunnel);
+
+	for (uint32_t i = 0; i < agent->reason_count; i++)
+		if (!was_known(agent, agent->reasons[i].text) &&
+		    strncmp(agent->reasons[i].text, "node ", 5))
+			log_write(agent->must_end ? LOG_ERROR : LOG_WARNING, "%s",
+				  agent->reasons[i].text);
+	if (is_whole && !agent->has_settled) {
+		if (changes)
+			log_info("settled with %" PRIu64 " changes; %u other nodes", changes,
+				 agent->members.count);
+		else
+			log_info(
+				"nothing to change: all is as an earlier agent left it; %u other nodes",
+				agent->members.count);
+		agent->has_settled = true;
+	}
+	if (is_whole && !agent->reason_count && !agent->was_protected)
+		log_info("protected: pod traffic is encrypted or dropped");
+	agent->was_protected = is_whole && !agent->reason_count;
+}
+
+void reconcile(struct agent *agent)
+{
+	agent->reason_count_before = agent->reason_count;
+	memcpy(agent->reasons_before, agent->reasons, sizeof(agent->reasons));
+	agent->reason_count = 0;
+	read_underlay(agent);
+	blame_devices(agent);
+	reach_tunnel(agent);
+	follow_rotation(agent);
+	describe_self(agent);
+	identify_members(agent);
+	agent_refresh_status(agent);
+	note_proofs(agent);
+	if (members_resolve(&agent->members, &agent->self)) {
+		blame(agent, "not enough memory");
+		return;
+	}
+	settle_device(agent);
+	settle_hooks(agent);
+	settle_peers(agent);
+	settle_prefixes(agent);
+	if (agent->is_listed)
+		remove_gone_peers(agent);
+	publish(agent);
+	report_refusals(agent);
+	if (agent->registry->fd < 0)
+		blame(agent, "the registry %s is away", agent->settings->registry);
+	if (!tunnel_client_is_connected(&agent->tunnel) && !agent->connect_ns)
+		retry_tunnel(agent);
+	report_outcome(agent);
+}
+
+const char *agent_state(const struct agent *agent)
+{
+	if (agent->was_protected)
+		return "protected";
+	return agent->has_settled ? "degraded" : "starting";
+}

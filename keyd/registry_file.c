@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The registry in a folder: DIR/<node>.json, written by that node alone, read by all. A writer never shows half a
+ * record (temporary file, fsync, rename); a reader never trusts that (sizes, types and names are checked, and a file may
+ * be anything that a folder can hold). File names never leave the folder: they are node names, opened relative to it.
+ */
+#include "registry.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "log.h"
+
+#define SUFFIX	   ".json"
+#define SUFFIX_LEN (sizeof(SUFFIX) - 1)
+#define WATCHED                                                                                  \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
+	 IN_MOVE_SELF | IN_ONLYDIR)
+
+struct registry_file {
+	struct registry registry;
+	char folder[PATH_MAX];
+	char node_name[NODE_NAME_LEN];
+	int folder_fd;
+	bool is_listing;	      /* the queue holds a whole scan, to be followed by LISTED */
+	char (*queue)[NODE_NAME_LEN]; /* names to look at */
+	size_t queue_count, queue_capacity, queue_next;
+	char (*known)[NODE_NAME_LEN]; /* names that were told and are not gone */
+	size_t known_count, known_capacity;
+	char *text;	   /* NODE_TEXT_MAX + 1 */
+	struct cidr *pods; /* ANNOTATION_PODS_MAX */
+};
+
+struct node *node_copy(const struct node *node)
+{
+	size_t pods_len = node->annotation.pod_count * sizeof(struct cidr);
+	struct node *copy = malloc(sizeof(*copy) + pods_len);
+
+	if (!copy)
+		return NULL;
+	*copy = *node;
+	if (pods_len)
+		memcpy(copy + 1, node->annotation.pods, pods_len);
+	copy->annotation.pods = (const struct cidr *)(copy + 1);
+	return copy;
+}
+
+/* -- lists of names -- */
+
+static bool names_add(char (**names)[NODE_NAME_LEN], size_t *count, size_t *capacity,
+		      const char *name)
+{
+	if (*count == *capacity) {
+		size_t wanted = *capacity ? 2 * *capacity : 64;
+		void *grown = realloc(*names, wanted * sizeof(**names));
+
+		if (!grown)
+			return false;
+		*names = grown;
+		*capacity = wanted;
+	}
+	copy_text((*names)[(*count)++], NODE_NAME_LEN, name);
+	return true;
+}
+
+static bool enqueue(struct registry_file *file, const char *name)
+{
+	return names_add(&file->queue, &file->queue_count, &file->queue_capacity, name);
+}
+
+static void know(struct registry_file *file, const char *name)
+{
+	for (size_t i = 0; i < file->known_count; i++)
+		if (!strcmp(file->known[i], name))
+			return;
+	names_add(&file->known, &file->known_count, &file->known_capacity, name);
+}
+
+static bool forget(struct registry_file *file, const char *name)
+{
+	for (size_t i = 0; i < file->known_count; i++)
+		if (!strcmp(file->known[i], name)) {
+			memmove(file->known[i], file->known[--file->known_count], NODE_NAME_LEN);
+			return true;
+		}
+	return false;
+}
+
+/* -- reading -- */
+
+/* "n1.json" -> "n1"; false for what is none of ours: temporary files, requests. Logs what looks like a mistake. */
+static bool parse_file_name(const struct registry_file *file, const char *name,
+			    char ret_node[static NODE_NAME_LEN])
+{
+	size_t len = strlen(name);
+
+	if (name[0] == '.' || len <= SUFFIX_LEN || strcmp(name + len - SUFFIX_LEN, SUFFIX))
+		return false;
+	if (len - SUFFIX_LEN < NODE_NAME_LEN) {
+		memcpy(ret_node, name, len - SUFFIX_LEN);
+		ret_node[len - SUFFIX_LEN] = '\0';
+		if (node_is_name(ret_node))
+			return true;
+	}
+	log_warning("registry %s: '%s' is ignored: expected <node>" SUFFIX
+		    " with a node's name of a-z, 0-9, '.' and '-'",
+		    file->folder, name);
+	return false;
+}
+
+/* Length, or -errno; -EFBIG and -EINVAL (no regular file) are refusals. */
+static ssize_t read_text(struct registry_file *file, const char *node_name)
+{
+	char path[NODE_NAME_LEN + SUFFIX_LEN];
+	CLEANUP_CLOSE int fd = -1;
+	struct stat status;
+	ssize_t got, len = 0;
+
+	snprintf(path, sizeof(path), "%s" SUFFIX, node_name);
+	fd = openat(file->folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ELOOP ? -EINVAL : -errno;
+	if (fstat(fd, &status))
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EINVAL;
+	while ((got = read(fd, file->text + len, (size_t)(NODE_TEXT_MAX + 1 - len))) > 0)
+		len += got;
+	if (got < 0)
+		return -errno;
+	return len > NODE_TEXT_MAX ? -EFBIG : len;
+}
+
+static bool describe_failure(ssize_t error, struct refusal *refusal)
+{
+	if (error == -EFBIG)
+		return refuse(refusal, "file is larger than %d bytes: expected a node's record",
+			      NODE_TEXT_MAX);
+	if (error == -EINVAL)
+		return refuse(refusal, "is no regular file: expected a node's record");
+	return refuse(refusal, "cannot be read: %s", strerror((int)-error));
+}
+
+/* Reads and decodes; *ret_node is a copy for the caller. -ENOENT: there is no file; -EBADMSG: *refusal says why. */
+static int read_record(struct registry_file *file, const char *name, struct node **ret_node,
+		       struct refusal *refusal)
+{
+	ssize_t len = read_text(file, name);
+	static struct node node; /* large; used between here and the copy only */
+	struct quote quoted;
+
+	if (len == -ENOENT)
+		return -ENOENT;
+	if (len < 0) {
+		describe_failure(len, refusal);
+		return -EBADMSG;
+	}
+	if (!node_decode(&node, file->pods, file->text, (size_t)len, refusal))
+		return -EBADMSG;
+	if (strcmp(node.name, name)) {
+		refusal_write(refusal, "'name' is %s: expected the file's own, '%s'",
+			      quote(&quoted, node.name), name);
+		return -EBADMSG;
+	}
+	*ret_node = node_copy(&node);
+	return *ret_node ? 0 : -ENOMEM;
+}
+
+/* 1 where there is something to tell of this name. */
+static int look_at(struct registry_file *file, const char *name, struct registry_change *ret_change)
+{
+	int error = read_record(file, name, &ret_change->node, &ret_change->refusal);
+	bool is_own = !strcmp(name, file->node_name);
+
+	copy_text(ret_change->name, sizeof(ret_change->name), name);
+	if (error == -ENOENT) {
+		ret_change->event = REGISTRY_GONE;
+		return is_own || forget(file, name);
+	}
+	if (error && error != -EBADMSG)
+		return error;
+	if (!is_own)
+		know(file, name);
+	ret_change->event = error ? REGISTRY_BAD : is_own ? REGISTRY_OWN : REGISTRY_SEEN;
+	return 1;
+}
+
+/* -- following the folder -- */
+
+static int scan(struct registry_file *file)
+{
+	int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	char name[NODE_NAME_LEN];
+	struct dirent *entry;
+	bool has_room = true;
+
+	if (!folder) {
+		fd_close(&fd);
+		return -errno;
+	}
+	file->queue_count = file->queue_next = 0;
+	while ((entry = readdir(folder)))
+		if (parse_file_name(file, entry->d_name, name))
+			has_room &= enqueue(file, name);
+	closedir(folder);
+	/* Those that went away unseen: looking at them finds no file. */
+	for (size_t i = 0; i < file->known_count; i++)
+		has_room &= enqueue(file, file->known[i]);
+	file->is_listing = true;
+	return has_room ? 0 : -ENOMEM;
+}
+
+static int watch(struct registry_file *file)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), folder_fd, error;
+
+	if (fd < 0)
+		return -errno;
+	folder_fd = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (folder_fd < 0 || inotify_add_watch(fd, file->folder, WATCHED) < 0) {
+		error = -errno;
+		fd_close(&folder_fd);
+		fd_close(&fd);
+		return error;
+	}
+	fd_close(&file->registry.fd);
+	fd_close(&file->folder_fd);
+	file->registry.fd = fd;
+	file->folder_fd = folder_fd;
+	return scan(file);
+}
+
+static int take_event(struct registry_file *file, const struct inotify_event *event)
+{
+	char name[NODE_NAME_LEN];
+
+	if (event->mask & IN_Q_OVERFLOW)
+		return scan(file);
+	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) {
+		log_error(
+			"registry %s is gone: what was known of the nodes stays in use until it is back",
+			file->folder);
+		fd_close(&file->registry.fd);
+		return 0;
+	}
+	if (event->len && parse_file_name(file, event->name, name) && !enqueue(file, name))
+		return -ENOMEM;
+	return 0;
+}
+
+/* 1 where something was taken from the watch, 0 where it is silent. */
+static int take_events(struct registry_file *file)
+{
+	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t len = read(file->registry.fd, buffer, sizeof(buffer));
+	int error = 0;
+
+	if (len < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	for (char *at = buffer; at < buffer + len && !error && file->registry.fd >= 0;) {
+		const struct inotify_event *event = (const struct inotify_event *)at;
+
+		at += sizeof(*event) + event->len;
+		error = take_event(file, event);
+	}
+	return error ? error : 1;
+}
+
+static int file_next(struct registry *registry, struct registry_change *ret_change)
+{
+	struct registry_file *file = (struct registry_file *)registry;
+	int found;
+
+	*ret_change = (struct registry_change){0};
+	if (registry->fd < 0 && watch(file))
+		return 0;
+	for (;;) {
+		while (file->queue_next < file->queue_count) {
+			found = look_at(file, file->queue[file->queue_next++], ret_change);
+			if (found)
+				return found;
+		}
+		file->queue_count = file->queue_next = 0;
+		if (file->is_listing) {
+			file->is_listing = false;
+			ret_change->event = REGISTRY_LISTED;
+			return 1;
+		}
+		if (registry->fd < 0)
+			return 0;
+		found = take_events(file);
+		if (found <= 0)
+			return found;
+	}
+}
+
+/* -- writing -- */
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t written = write(fd, text + done, len - done);
+
+		if (written < 0)
+			return -errno;
+		done += (size_t)written;
+	}
+	return 0;
+}
+
+static int write_record(struct registry_file *file, const char *text, size_t len)
+{
+	char path[NODE_NAME_LEN + SUFFIX_LEN], temporary[NODE_NAME_LEN + SUFFIX_LEN + 8];
+	CLEANUP_CLOSE int fd = -1;
+	int error;
+
+	snprintf(path, sizeof(path), "%s" SUFFIX, file->node_name);
+	snprintf(temporary, sizeof(temporary), ".%s.new", path);
+	fd = openat(file->folder_fd, temporary,
+		    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	error = write_all(fd, text, len);
+	if (!error && (fchmod(fd, 0644) || fsync(fd) ||
+		       renameat(file->folder_fd, temporary, file->folder_fd, path)))
+		error = -errno;
+	if (error)
+		unlinkat(file->folder_fd, temporary, 0);
+	return error;
+}
+
+/* The rename itself must survive a power cut; O_PATH descriptors cannot be synced. */
+static void sync_folder(const struct registry_file *file)
+{
+	CLEANUP_CLOSE int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		fsync(fd);
+}
+
+static int file_publish(struct registry *registry, const struct node *own)
+{
+	struct registry_file *file = (struct registry_file *)registry;
+	CLEANUP_FREE char *text = malloc(NODE_TEXT_MAX);
+	ssize_t len, there;
+	int error;
+
+	if (!text)
+		return -ENOMEM;
+	if (registry->fd < 0)
+		return -ENOENT;
+	len = node_encode(text, NODE_TEXT_MAX, own);
+	if (len < 0)
+		return (int)len;
+	there = read_text(file, file->node_name);
+	if (there == len && !memcmp(file->text, text, (size_t)len))
+		return 0;
+	error = write_record(file, text, (size_t)len);
+	if (error)
+		return error;
+	sync_folder(file);
+	return 1;
+}
+
+static void file_close(struct registry *registry)
+{
+	struct registry_file *file = (struct registry_file *)registry;
+
+	fd_close(&registry->fd);
+	fd_close(&file->folder_fd);
+	free(registry->found);
+	free(file->queue);
+	free(file->known);
+	free(file->text);
+	free(file->pods);
+	free(file);
+}
+
+static void make_uid(char uid[static NODE_UID_LEN])
+{
+	uint8_t b[16];
+
+	randombytes_buf(b, sizeof(b));
+	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* RFC 9562: version 4, variant 10 */
+	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+	snprintf(uid, NODE_UID_LEN,
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+		 b[15]);
+}
+
+/* Our identity is what our own record says; where there is none, or none that can be read, a new one. */
+static int find_identity(struct registry_file *file)
+{
+	struct registry *registry = &file->registry;
+	struct refusal refusal = {0};
+	int error = read_record(file, file->node_name, &registry->found, &refusal);
+
+	if (!error) {
+		copy_text(registry->uid, sizeof(registry->uid), registry->found->uid);
+		registry->created_s = registry->found->created_s;
+		return 0;
+	}
+	if (error == -EBADMSG)
+		log_warning("registry %s: our own record %s" SUFFIX " %s: this node gets a new uid",
+			    file->folder, file->node_name, refusal.text);
+	else if (error != -ENOENT)
+		return error;
+	make_uid(registry->uid);
+	registry->created_s = time(NULL);
+	return 0;
+}
+
+int registry_file_open(struct registry **ret_registry, const char *folder, const char *node_name)
+{
+	static const struct registry_operations operations = {file_publish, file_next, file_close};
+	struct registry_file *file = calloc(1, sizeof(*file));
+	int error = -ENOMEM;
+
+	if (!file)
+		goto out;
+	file->registry.operations = &operations;
+	file->registry.fd = file->folder_fd = -1;
+	file->text = malloc(NODE_TEXT_MAX + 1);
+	file->pods = malloc(ANNOTATION_PODS_MAX * sizeof(*file->pods));
+	copy_text(file->node_name, sizeof(file->node_name), node_name);
+	if (!file->text || !file->pods || !copy_text(file->folder, sizeof(file->folder), folder))
+		goto out;
+	error = watch(file);
+	if (!error)
+		error = find_identity(file);
+out:
+	if (!error) {
+		*ret_registry = &file->registry;
+		return 0;
+	}
+	log_error(
+		"registry file:%s: %s: expected a folder that all nodes share and this one may write to",
+		folder, strerror(-error));
+	if (file)
+		file_close(&file->registry);
+	return error;
+}

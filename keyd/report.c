@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * status, peers and key-status. Everything is read when it is asked for; nothing is kept for the purpose. Texts that
+ * come from elsewhere were quoted when they were refused, so they are always valid JSON strings.
+ */
+#include "report.h"
+
+#include <jansson.h>
+#include <time.h>
+
+#define FINGERPRINT_LEN 8
+
+static json_t *address_list(const struct address *addresses, uint32_t count)
+{
+	json_t *list = json_array();
+	char text[ADDRESS_TEXT_LEN];
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(list, json_string(address_format(text, &addresses[i])));
+	return list;
+}
+
+static json_t *cidr_list(const struct cidr *cidrs, uint32_t count)
+{
+	json_t *list = json_array();
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(list, json_string(cidr_format(text, &cidrs[i])));
+	return list;
+}
+
+static json_t *device_list(const struct underlay_device *const *devices, uint32_t count)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(list, json_string(devices[i]->name));
+	return list;
+}
+
+static json_t *traffic(const struct traffic *sum)
+{
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)sum->packets, "bytes",
+			 (json_int_t)sum->bytes);
+}
+
+/* -- status -- */
+
+static json_t *reason_list(const struct agent *agent)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < agent->reason_count; i++)
+		json_array_append_new(list, json_string(agent->reasons[i].text));
+	return list;
+}
+
+static json_t *drop_list(struct agent *agent)
+{
+	uint64_t packets[DROP_REASON_COUNT];
+	struct control_drops tunnel = {0};
+	json_t *list = json_array();
+
+	datapath_read_drops(&agent->datapath, packets);
+	if (tunnel_client_read_drops(&agent->tunnel, &tunnel))
+		tunnel = (struct control_drops){0};
+	for (unsigned int reason = 0; reason < DROP_REASON_COUNT; reason++) {
+		packets[reason] += tunnel.packets[reason];
+		if (packets[reason])
+			json_array_append_new(
+				list, json_pack("{s:s, s:I, s:s}", "reason",
+						drop_reason_label((enum drop_reason)reason),
+						"packets", (json_int_t)packets[reason], "text",
+						drop_reason_text((enum drop_reason)reason)));
+	}
+	return list;
+}
+
+static json_t *peer_counts(const struct agent *agent)
+{
+	json_int_t usable = 0, with_session = 0, refused = 0;
+
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+
+		usable += member->core.state == MEMBER_USABLE;
+		with_session += member->status.has_session;
+		refused += member->core.refusal_count > 0;
+	}
+	return json_pack("{s:I, s:I, s:I, s:I}", "total", (json_int_t)agent->members.count,
+			 "usable", usable, "with_session", with_session, "refused", refused);
+}
+
+static json_t *traffic_sum(const struct agent *agent)
+{
+	struct peer_traffic sum = {0}, part;
+
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		datapath_read_traffic(&agent->datapath, agent->members.items[i]->id, &part);
+		sum.to_tunnel.packets += part.to_tunnel.packets;
+		sum.to_tunnel.bytes += part.to_tunnel.bytes;
+		sum.from_tunnel.packets += part.from_tunnel.packets;
+		sum.from_tunnel.bytes += part.from_tunnel.bytes;
+	}
+	return json_pack("{s:o, s:o}", "to_tunnel", traffic(&sum.to_tunnel), "from_tunnel",
+			 traffic(&sum.from_tunnel));
+}
+
+static json_t *tunnel_status(const struct agent *agent)
+{
+	bool is_connected = tunnel_client_is_connected(&agent->tunnel);
+	json_int_t peers = 0;
+
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		peers += member_of(agent->members.items[i])->status.id != 0;
+	return json_pack("{s:b, s:o, s:I}", "is_connected", is_connected, "pid",
+			 is_connected ? json_integer(agent->hello.pid) : json_null(), "peers",
+			 peers);
+}
+
+static json_t *status(struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+	const struct cluster_self *self = &agent->self;
+	const struct underlay *underlay = &agent->underlay;
+	json_t *answer, *datapath;
+
+	agent_refresh_status(agent);
+	answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s}", "version", PODVEIL_VERSION,
+			   "node", settings->node, "uid", agent->registry->uid, "mode", "strict",
+			   "state", agent_state(agent), "reasons", reason_list(agent), "registry",
+			   settings->registry);
+	json_object_set_new(answer, "cluster_cidrs", cidr_list(self->ranges, self->range_count));
+	json_object_set_new(answer, "pod_cidrs", cidr_list(self->pods, self->pod_count));
+	json_object_set_new(answer, "endpoints",
+			    address_list(underlay->endpoints, underlay->endpoint_count));
+	json_object_set_new(answer, "port", json_integer(settings->port));
+	json_object_set_new(answer, "interface", json_string(settings->interface));
+	json_object_set_new(answer, "mtu", json_integer(agent->inner_mtu));
+	json_object_set_new(answer, "tunnel", tunnel_status(agent));
+	datapath =
+		json_pack("{s:s, s:o, s:o}", "mechanism", loader_mechanism(agent->datapath.loader),
+			  "uplinks", device_list(underlay->uplinks, underlay->uplink_count), "pods",
+			  device_list(underlay->pod_devices, underlay->pod_device_count));
+	json_object_set_new(answer, "datapath", datapath);
+	json_object_set_new(answer, "peers", peer_counts(agent));
+	json_object_set_new(answer, "traffic", traffic_sum(agent));
+	json_object_set_new(answer, "drops", drop_list(agent));
+	return answer;
+}
+
+/* -- peers -- */
+
+static const char *state_name(enum member_state state)
+{
+	switch (state) {
+	case MEMBER_WAITING:
+		return "waiting";
+	case MEMBER_USABLE:
+		return "usable";
+	case MEMBER_REFUSED:
+		return "refused";
+	}
+	return "unknown";
+}
+
+static json_t *endpoint_text(const union endpoint *endpoint)
+{
+	char text[ENDPOINT_TEXT_LEN];
+
+	return json_string(endpoint_format(text, endpoint));
+}
+
+static json_t *published_endpoints(const struct cluster_member *member)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; member->chosen && i < member->endpoint_count; i++) {
+		union endpoint endpoint =
+			endpoint_of(&member->endpoints[i], member->chosen->annotation.port);
+
+		json_array_append_new(list, endpoint_text(&endpoint));
+	}
+	return list;
+}
+
+static void add_prefixes(json_t *answer, const struct agent *agent,
+			 const struct cluster_member *member)
+{
+	CLEANUP_FREE struct cidr *cidrs = calloc(CONTROL_CIDRS_MAX, sizeof(*cidrs));
+	uint32_t pods = 0, count = 0;
+	json_t *addresses = json_array();
+	char text[ADDRESS_TEXT_LEN];
+
+	if (cidrs)
+		count = cluster_list_allowed(&agent->members.workspace, member, cidrs,
+					     CONTROL_CIDRS_MAX, &pods);
+	json_object_set_new(answer, "pods", cidr_list(cidrs, pods));
+	for (uint32_t i = pods; i < count; i++)
+		json_array_append_new(addresses,
+				      json_string(address_format(text, &cidrs[i].address)));
+	json_object_set_new(answer, "addresses", addresses);
+}
+
+static json_t *last_handshake(const struct control_peer_status *peer)
+{
+	char text[NODE_TIME_LEN];
+
+	if (!peer->last_handshake_wall_ns)
+		return json_null();
+	return json_string(
+		node_format_time(text, (int64_t)(peer->last_handshake_wall_ns / NS_PER_S)));
+}
+
+static json_t *last_received(const struct control_peer_status *peer)
+{
+	if (!peer->id || peer->last_received_age_ns == UINT64_MAX)
+		return json_null();
+	return json_real((double)peer->last_received_age_ns / (double)NS_PER_S);
+}
+
+static void add_status(json_t *answer, const struct control_peer_status *peer)
+{
+	json_object_set_new(answer, "endpoint",
+			    peer->has_endpoint ? endpoint_text(&peer->endpoint) : json_null());
+	json_object_set_new(answer, "has_session", json_boolean(peer->has_session));
+	json_object_set_new(answer, "last_handshake", last_handshake(peer));
+	json_object_set_new(answer, "last_received_age", last_received(peer));
+	json_object_set_new(answer, "received_bytes",
+			    json_integer((json_int_t)peer->received_bytes));
+	json_object_set_new(answer, "sent_bytes", json_integer((json_int_t)peer->sent_bytes));
+}
+
+static json_t *peer(const struct agent *agent, struct cluster_member *member)
+{
+	const struct annotation *annotation = member->chosen ? &member->chosen->annotation : NULL;
+	char key[KEY_BASE64_LEN + 1] = "";
+	struct peer_traffic sum;
+	json_t *answer;
+
+	if (annotation)
+		public_key_encode(key, &annotation->keys[KEY_CURRENT]);
+	datapath_read_traffic(&agent->datapath, member->id, &sum);
+	answer =
+		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "node", member->name, "id",
+			  (json_int_t)member->id, "uid", member->seen ? member->seen->uid : "",
+			  "state", state_name(member->state), "reason", member->refusal.text, "key",
+			  key, "epoch", annotation ? (json_int_t)annotation->epoch : (json_int_t)0);
+	json_object_set_new(answer, "endpoints", published_endpoints(member));
+	add_prefixes(answer, agent, member);
+	add_status(answer, &member_of(member)->status);
+	json_object_set_new(answer, "to_tunnel", traffic(&sum.to_tunnel));
+	json_object_set_new(answer, "from_tunnel", traffic(&sum.from_tunnel));
+	return answer;
+}
+
+static json_t *peers(struct agent *agent)
+{
+	json_t *list = json_array();
+
+	agent_refresh_status(agent);
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		json_array_append_new(list, peer(agent, agent->members.items[i]));
+	return json_pack("{s:o}", "peers", list);
+}
+
+/* -- key-status -- */
+
+/* A change of keys takes its epoch from the clock, so the epoch tells the key's age. */
+static json_t *key_age(uint64_t epoch)
+{
+	struct timespec now;
+	uint64_t now_ms;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+	return epoch && epoch <= now_ms ? json_real((double)(now_ms - epoch) / 1000) : json_null();
+}
+
+static json_t *key(const char *node, bool is_self, uint64_t epoch, const struct public_key *current,
+		   const char *state, const char *reason)
+{
+	char text[KEY_BASE64_LEN + 1] = "";
+
+	if (current)
+		public_key_encode(text, current);
+	text[FINGERPRINT_LEN] = '\0';
+	return json_pack("{s:s, s:b, s:I, s:o, s:s, s:s, s:s}", "node", node, "is_self", is_self,
+			 "epoch", (json_int_t)epoch, "age", key_age(epoch), "fingerprint", text,
+			 "state", state, "reason", reason);
+}
+
+static json_t *member_key(const struct cluster_member *member)
+{
+	const struct annotation *annotation = member->chosen ? &member->chosen->annotation : NULL;
+	const char *state = annotation			      ? "current"
+			    : member->state == MEMBER_REFUSED ? "refused"
+							      : "unknown";
+
+	return key(member->name, false, annotation ? annotation->epoch : 0,
+		   annotation ? &annotation->keys[KEY_CURRENT] : NULL, state, member->refusal.text);
+}
+
+static json_t *key_status(struct agent *agent)
+{
+	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	json_t *list = json_array();
+
+	json_array_append_new(list,
+			      key(agent->settings->node, true, own ? own->epoch : 0,
+				  own ? &own->keys[KEY_CURRENT] : NULL, own ? "current" : "unknown",
+				  own ? "" : "podveil-tunnel has no key of this node"));
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		json_array_append_new(list, member_key(agent->members.items[i]));
+	return json_pack("{s:o}", "keys", list);
+}
+
+/* -- dispatch -- */
+
+static const struct verb {
+	const char *name;
+	json_t *(*answer)(struct agent *agent);
+} verbs[] = {{"status", status}, {"peers", peers}, {"key-status", key_status}};
+
+static json_t *refusal(const char *text)
+{
+	return json_pack("{s:s}", "error", text);
+}
+
+char *report_answer(void *agent, const char *request, size_t len)
+{
+	json_auto_t *root = json_loadb(request, len, JSON_REJECT_DUPLICATES, NULL), *answer = NULL;
+	const char *name = json_string_value(json_object_get(root, "verb"));
+
+	for (unsigned int i = 0; name && i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			answer = verbs[i].answer(agent);
+	if (!answer)
+		answer = refusal(
+			name ? "unknown verb: expected status, peers or key-status (is the podveil command of "
+			       "another version?)"
+			     : "no request: expected one line of JSON such as {\"verb\":\"status\"}");
+	return json_dumps(answer, JSON_COMPACT);
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The flags, one small function each, and the rules between them. Whatever is wrong is named here, before anything in
+ * the kernel was touched. Flags that are agreed upon but not built yet are known by name, so that the answer is honest.
+ */
+#include "settings.h"
+
+#define TAKE(name) \
+	static bool take_##name(void *context, const char *value, char *error, size_t size)
+
+TAKE(node)
+{
+	struct settings *settings = context;
+
+	if (!node_is_name(value))
+		return flags_refuse(error, size, "expected a node's name of a-z, 0-9, '.' and '-'");
+	settings->node = value;
+	return true;
+}
+
+TAKE(registry)
+{
+	struct settings *settings = context;
+
+	if (!strcmp(value, "kubernetes"))
+		return flags_refuse(error, size, "is not in this version: expected file:DIR");
+	if (strncmp(value, "file:", 5) || !value[5])
+		return flags_refuse(error, size, "expected file:DIR");
+	settings->registry = value;
+	return true;
+}
+
+TAKE(mode)
+{
+	(void)context;
+	if (!strcmp(value, "permissive"))
+		return flags_refuse(error, size, "is not in this version: expected strict");
+	return !strcmp(value, "strict") || flags_refuse(error, size, "expected strict");
+}
+
+static bool take_device_name(char ret_name[static IF_NAMESIZE], const char *value, char *error,
+			     size_t size)
+{
+	if (!value[0] || strlen(value) >= IF_NAMESIZE || strpbrk(value, "/ \t\n:") ||
+	    value[0] == '.')
+		return flags_refuse(error, size,
+				    "expected a device's name of at most %d characters",
+				    IF_NAMESIZE - 1);
+	copy_text(ret_name, IF_NAMESIZE, value);
+	return true;
+}
+
+TAKE(uplink)
+{
+	struct settings *settings = context;
+	CLEANUP_FREE char *copy = strdup(value);
+	char *rest = NULL;
+
+	settings->uplink_count = 0;
+	settings->is_uplink_auto = !strcmp(value, "auto");
+	if (settings->is_uplink_auto)
+		return true;
+	for (char *name = copy ? strtok_r(copy, ",", &rest) : NULL; name;
+	     name = strtok_r(NULL, ",", &rest)) {
+		if (settings->uplink_count == SETTINGS_UPLINKS_MAX)
+			return flags_refuse(error, size, "expected at most %d devices",
+					    SETTINGS_UPLINKS_MAX);
+		if (!take_device_name(settings->uplinks[settings->uplink_count++], name, error,
+				      size))
+			return false;
+	}
+	return settings->uplink_count ||
+	       flags_refuse(error, size, "expected auto, or devices such as eth0,eth1");
+}
+
+TAKE(interface)
+{
+	struct settings *settings = context;
+	char name[IF_NAMESIZE];
+
+	settings->interface = value;
+	return take_device_name(name, value, error, size);
+}
+
+TAKE(pod_cidrs_from)
+{
+	static const char *const names[] = {
+		[PODS_AUTO] = "auto", [PODS_NODE] = "node", [PODS_FLAG] = "flag"};
+	struct settings *settings = context;
+
+	if (!strcmp(value, "local"))
+		return flags_refuse(error, size,
+				    "is not in this version: expected auto, node or flag");
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(value, names[i])) {
+			settings->pods_source = (enum pods_source)i;
+			return true;
+		}
+	return flags_refuse(error, size, "expected auto, node or flag");
+}
+
+static bool take_cidr(struct cidr *cidrs, uint32_t *count, uint32_t max, const char *value,
+		      char *error, size_t size)
+{
+	char text[CIDR_TEXT_LEN];
+	const char *special;
+	struct cidr cidr;
+
+	if (!cidr_parse(&cidr, value))
+		return flags_refuse(error, size,
+				    "expected a prefix such as 10.244.0.0/16 or fd00:10:244::/48");
+	special = prefix_special_name(&cidr);
+	if (special)
+		return flags_refuse(error, size, "holds %s addresses: expected a prefix of pods",
+				    special);
+	for (uint32_t i = 0; i < *count; i++)
+		if (cidr_overlaps(&cidrs[i], &cidr))
+			return flags_refuse(error, size,
+					    "overlaps %s, given before: expected prefixes apart",
+					    cidr_format(text, &cidrs[i]));
+	if (*count == max)
+		return flags_refuse(error, size, "expected at most %u prefixes", max);
+	cidrs[(*count)++] = cidr;
+	return true;
+}
+
+TAKE(pod_cidr)
+{
+	struct settings *settings = context;
+
+	return take_cidr(settings->pods, &settings->pod_count, NODE_POD_CIDRS_MAX, value, error,
+			 size);
+}
+
+TAKE(cluster_cidr)
+{
+	struct settings *settings = context;
+
+	return take_cidr(settings->ranges, &settings->range_count, CLUSTER_CIDRS_MAX, value, error,
+			 size);
+}
+
+TAKE(endpoint)
+{
+	struct settings *settings = context;
+	struct address address;
+	const char *special;
+	struct cidr cidr;
+
+	if (!address_parse(&address, value))
+		return flags_refuse(
+			error, size,
+			"expected an IP address at which the other nodes reach this one");
+	cidr = cidr_of_address(&address);
+	special = prefix_special_name(&cidr);
+	if (special)
+		return flags_refuse(
+			error, size,
+			"is %s: expected an address at which other nodes reach this one", special);
+	if (settings->endpoint_count == ANNOTATION_ENDPOINTS_MAX)
+		return flags_refuse(error, size, "expected at most %d endpoints",
+				    ANNOTATION_ENDPOINTS_MAX);
+	settings->endpoints[settings->endpoint_count++] = address;
+	return true;
+}
+
+TAKE(port)
+{
+	struct settings *settings = context;
+	char *end;
+	unsigned long port = strtoul(value, &end, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end || port < 1 || port > UINT16_MAX)
+		return flags_refuse(error, size, "expected a UDP port from 1 to 65535");
+	settings->port = (uint16_t)port;
+	return true;
+}
+
+static bool take_path(const char **ret_path, const char *value, size_t max_len, char *error,
+		      size_t size)
+{
+	if (value[0] != '/' || strlen(value) > max_len)
+		return flags_refuse(error, size, "expected an absolute path of at most %zu bytes",
+				    max_len);
+	*ret_path = value;
+	return true;
+}
+
+#define SOCKET_PATH_MAX 107 /* sun_path without its zero */
+
+TAKE(tunnel)
+{
+	return take_path(&((struct settings *)context)->tunnel, value, SOCKET_PATH_MAX, error,
+			 size);
+}
+
+TAKE(control)
+{
+	return take_path(&((struct settings *)context)->control, value, SOCKET_PATH_MAX, error,
+			 size);
+}
+
+TAKE(bpffs)
+{
+	return take_path(&((struct settings *)context)->bpffs, value, 1024, error, size);
+}
+
+TAKE(log_level)
+{
+	(void)context;
+	return log_parse_level(&log_settings.level, value) ||
+	       flags_refuse(error, size, "expected error, warning, info or debug");
+}
+
+TAKE(log_format)
+{
+	(void)context;
+	log_settings.is_json = !strcmp(value, "json");
+	return log_settings.is_json || !strcmp(value, "text") ||
+	       flags_refuse(error, size, "expected text or json");
+}
+
+TAKE(xdp)
+{
+	(void)context;
+	if (!strcmp(value, "on"))
+		return flags_refuse(error, size, "is not in this version: expected off");
+	return !strcmp(value, "off") || flags_refuse(error, size, "expected off");
+}
+
+TAKE(later)
+{
+	(void)context;
+	(void)value;
+	return flags_refuse(error, size, "this flag is not in this version: leave it out");
+}
+
+#define LATER "(not in this version)"
+
+static const struct flag flags[] = {
+	{"node", "NAME", "this node's name; required", false, take_node},
+	{"registry", "file:DIR", "where the nodes publish themselves; required", false,
+	 take_registry},
+	{"kubeconfig", "PATH", LATER, false, take_later},
+	{"mode", "strict", "encrypted or dropped", false, take_mode},
+	{"uplink", "auto|DEV,...", "devices that lead to other nodes (auto)", false, take_uplink},
+	{"pod-cidrs-from", "auto|node|flag", "where this node's pod prefixes are known from (auto)",
+	 false, take_pod_cidrs_from},
+	{"pod-cidr", "CIDR", "pod prefix of this node", true, take_pod_cidr},
+	{"cluster-cidr", "CIDR", "the whole cluster's pod range; required", true,
+	 take_cluster_cidr},
+	{"except-cidr", "CIDR", LATER, true, take_later},
+	{"bypass", "ADDR:PORT", LATER, true, take_later},
+	{"endpoint", "IP", "address of this node for the others (those of the uplinks)", true,
+	 take_endpoint},
+	{"port", "N", "UDP port of the tunnel (51890)", false, take_port},
+	{"interface", "NAME", "the tunnel's device (" DEFAULT_INTERFACE ")", false, take_interface},
+	{"tunnel", "PATH", "podveil-tunnel's socket (" TUNNEL_DEFAULT_CONTROL ")", false,
+	 take_tunnel},
+	{"control", "PATH", "socket for the podveil command (" KEYD_DEFAULT_CONTROL ")", false,
+	 take_control},
+	{"bpffs", "DIR", "where programs and maps are pinned (" DEFAULT_BPFFS ")", false,
+	 take_bpffs},
+	{"rotate-every", "DURATION", LATER, false, take_later},
+	{"overlap", "DURATION", LATER, false, take_later},
+	{"overlap-strict", NULL, LATER, false, take_later},
+	{"cluster-secret", "FILE", LATER, false, take_later},
+	{"xdp", "off", "no program at XDP", false, take_xdp},
+	{"require-admission", NULL, LATER, false, take_later},
+	{"metrics", "ADDR:PORT", LATER, false, take_later},
+	{"log-level", "LEVEL", "error, warning, info or debug (info)", false, take_log_level},
+	{"log-format", "text|json", "(text)", false, take_log_format},
+	{0},
+};
+
+static bool check_required(const struct settings *settings)
+{
+	if (!settings->node)
+		log_error("--node is missing: expected this node's name");
+	else if (!settings->registry)
+		log_error(
+			"--registry is missing: expected file:DIR, a folder that all nodes share");
+	else if (!settings->range_count)
+		log_error(
+			"strict mode needs the cluster's pod range, or unknown pods would go out in clear: "
+			"give it with --cluster-cidr (for example --cluster-cidr 10.244.0.0/16)");
+	else if (settings->pods_source == PODS_FLAG && !settings->pod_count)
+		log_error("--pod-cidrs-from flag: expected at least one --pod-cidr");
+	else if (settings->pods_source == PODS_NODE && settings->pod_count)
+		log_error("--pod-cidrs-from node and --pod-cidr exclude each other: leave one out");
+	else
+		return true;
+	return false;
+}
+
+bool settings_check_pods(const struct settings *settings, const struct cidr *pods, uint32_t count,
+			 const char *origin)
+{
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < count; i++) {
+		bool is_inside = false;
+
+		for (uint32_t range = 0; range < settings->range_count; range++)
+			is_inside |= cidr_contains(&settings->ranges[range], &pods[i]);
+		if (!is_inside) {
+			log_error(
+				"%s: '%s' lies outside every --cluster-cidr: expected a part of the cluster's range",
+				origin, cidr_format(text, &pods[i]));
+			return false;
+		}
+	}
+	return true;
+}
+
+enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv)
+{
+	enum flags_outcome outcome;
+
+	*settings = (struct settings){
+		.interface = DEFAULT_INTERFACE,
+		.tunnel = TUNNEL_DEFAULT_CONTROL,
+		.control = KEYD_DEFAULT_CONTROL,
+		.bpffs = DEFAULT_BPFFS,
+		.port = DEFAULT_PORT,
+		.is_uplink_auto = true,
+	};
+	outcome = flags_parse(
+		flags, "podveil-keyd --node NAME --registry file:DIR --cluster-cidr CIDR [FLAG]...",
+		settings, argc, argv, NULL);
+	if (outcome != FLAGS_RUN)
+		return outcome;
+	if (!check_required(settings) ||
+	    !settings_check_pods(settings, settings->pods, settings->pod_count, "--pod-cidr"))
+		return FLAGS_WRONG;
+	return FLAGS_RUN;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the command line of podveil-keyd says. SHELL.
+ */
+#pragma once
+
+#include <limits.h>
+
+#include "cluster.h"
+#include "flags.h"
+
+#define SETTINGS_UPLINKS_MAX 64
+
+enum pods_source { PODS_AUTO, PODS_NODE, PODS_FLAG };
+
+struct settings {
+	const char *node, *registry, *interface, *tunnel, *control, *bpffs;
+	uint16_t port;
+	bool is_uplink_auto;
+	uint32_t uplink_count;
+	char uplinks[SETTINGS_UPLINKS_MAX][IF_NAMESIZE];
+	enum pods_source pods_source;
+	uint32_t pod_count, range_count, endpoint_count;
+	struct cidr pods[NODE_POD_CIDRS_MAX];
+	struct cidr ranges[CLUSTER_CIDRS_MAX];
+	struct address endpoints[ANNOTATION_ENDPOINTS_MAX];
+};
+
+/* Takes environment and command line, and looks whether they make sense together; logs what does not. */
+enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv);
+
+/* Are the prefixes fit to be this node's pods? Logs why not. */
+MUST_CHECK bool settings_check_pods(const struct settings *settings, const struct cidr *pods,
+				    uint32_t count, const char *origin);

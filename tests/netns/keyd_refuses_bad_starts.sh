@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# podveil-keyd refuses what it cannot keep a promise with, before it touches anything: one line that names the text and
+# says what was expected, and an exit status that is not 0.
+
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+keyd() { # FLAG...: runs in n1 for a moment; its words are in refused.txt
+	in_ns n1 timeout 5 "${AS[@]}" "$BUILD/podveil-keyd" "$@" >"$RUN_DIR/refused.txt" 2>&1
+}
+
+good_flags() {
+	GOOD=(--node n1 --registry "file:$RUN_DIR/registry" --cluster-cidr 10.244.0.0/16 --pod-cidr 10.244.1.0/24
+		--control "$RUN_DIR/n1/keyd.sock" --tunnel "$RUN_DIR/n1/tunnel.sock" --bpffs "$(agent_bpffs 1)")
+}
+
+refuses() { # STATUS TEXT FLAG...: exactly one line, with the text
+	local status=$1 text=$2 got
+	shift 2
+	keyd "$@"
+	got=$?
+	cat "$RUN_DIR/refused.txt"
+	echo "exit status $got"
+	[ "$got" -eq "$status" ] && [ "$(grep -c 'error:' "$RUN_DIR/refused.txt")" -eq 1 ] &&
+		[ "$(wc -l <"$RUN_DIR/refused.txt")" -eq 1 ] && grep -qF -- "$text" "$RUN_DIR/refused.txt"
+}
+
+bad_flag() { # TEXT FLAG VALUE...: with all else right
+	local text=$1
+	shift
+	check "refuses $*" refuses 2 "$text" "${GOOD[@]}" "$@"
+}
+
+nothing_was_touched() {
+	ls "$(agent_bpffs 1)" 2>/dev/null && return 1
+	[ -z "$(ls -A "$RUN_DIR/registry")" ]
+}
+
+answers() { # also an agent that does not protect yet
+	podveil 1 -o json status >"$RUN_DIR/status.json"
+	grep -q '"state"' "$RUN_DIR/status.json"
+}
+
+starts_without_tunnel() { spawn_keyd 1 && wait_until 10 answers; }
+
+names_missing_tunnel() {
+	grep -q "podveil-tunnel does not answer at $(agent_dir 1)/tunnel.sock.*start it" "$(agent_dir 1)/keyd.log" || return 1
+	podveil 1 -o json status >"$RUN_DIR/status.json"
+	cat "$RUN_DIR/status.json"
+	jq -e '.state == "starting" and (.reasons[0] | test("podveil-tunnel"))' "$RUN_DIR/status.json"
+}
+
+is_closed_without_tunnel() { # the cluster range is dropped from the first moment
+	bpftool -j map dump pinned "$(agent_bpffs 1)/maps/prefixes" >"$RUN_DIR/prefixes.json"
+	cat "$RUN_DIR/prefixes.json"
+	jq -e 'length == 8' "$RUN_DIR/prefixes.json" &&
+		! in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && ! in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 2)"
+}
+
+begin
+needs podveil-tunnel podveil-keyd podveil
+cluster_up 2
+AS=()
+mkdir -p "$RUN_DIR/n1"
+good_flags
+
+check "refuses to start without a node's name" refuses 2 "--node is missing" --registry "file:$RUN_DIR/registry" \
+	--cluster-cidr 10.0.0.0/8
+check "refuses to start without a registry" refuses 2 "--registry is missing" --node n1 --cluster-cidr 10.0.0.0/8
+check "strict mode refuses to start without the cluster's range, and says what to do" refuses 2 \
+	"give it with --cluster-cidr" --node n1 --registry "file:$RUN_DIR/registry" --pod-cidr 10.244.1.0/24
+
+bad_flag "unknown flag '--no-such-flag'" --no-such-flag
+bad_flag "unexpected argument 'word'" word
+bad_flag "'N1': expected a node's name" --node N1
+bad_flag "'../n1': expected a node's name" --node ../n1
+bad_flag "'kubernetes': is not in this version" --registry kubernetes
+bad_flag "'etcd:x': expected file:DIR" --registry etcd:x
+bad_flag "'permissive': is not in this version" --mode permissive
+bad_flag "'off': expected strict" --mode off
+bad_flag "'eth0/x': expected a device's name" --uplink eth0/x
+bad_flag "expected auto, or devices" --uplink ,
+bad_flag "'local': is not in this version" --pod-cidrs-from local
+bad_flag "'me': expected auto, node or flag" --pod-cidrs-from me
+bad_flag "'10.244.1.0/33': expected a prefix" --pod-cidr 10.244.1.0/33
+bad_flag "'10.245.1.0/24' lies outside every --cluster-cidr" --pod-cidr 10.245.1.0/24
+bad_flag "overlaps 10.244.1.0/24, given before" --pod-cidr 10.244.1.128/25
+bad_flag "'pods': expected a prefix" --cluster-cidr pods
+bad_flag "overlaps 10.244.0.0/16, given before" --cluster-cidr 10.0.0.0/8
+bad_flag "'0.0.0.0/0': holds" --cluster-cidr 0.0.0.0/0
+bad_flag "'::/0': holds" --cluster-cidr ::/0
+bad_flag "'127.0.0.0/8': holds loopback addresses" --cluster-cidr 127.0.0.0/8
+bad_flag "'n2': expected an IP address" --endpoint n2
+bad_flag "'127.0.0.1': is loopback" --endpoint 127.0.0.1
+bad_flag "'0': expected a UDP port from 1 to 65535" --port 0
+bad_flag "'65536': expected a UDP port" --port 65536
+bad_flag "'12x': expected a UDP port" --port 12x
+bad_flag "expected a device's name of at most 15 characters" --interface abcdefghijklmnop
+bad_flag "'keyd.sock': expected an absolute path" --control keyd.sock
+bad_flag "expected an absolute path of at most 107 bytes" --tunnel "/$(printf 'x%.0s' {1..120})"
+bad_flag "'bpf': expected an absolute path" --bpffs bpf
+bad_flag "'loud': expected error, warning, info or debug" --log-level loud
+bad_flag "'xml': expected text or json" --log-format xml
+for flag in --kubeconfig --except-cidr --bypass --rotate-every --overlap --cluster-secret --metrics; do
+	bad_flag "is not in this version" "$flag" x
+done
+bad_flag "is not in this version" --overlap-strict
+bad_flag "is not in this version" --require-admission
+bad_flag "'on': is not in this version" --xdp on
+
+check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a folder" \
+	"${GOOD[@]}" --registry "file:$RUN_DIR/nowhere"
+check "refuses a registry that is no folder" refuses 1 "expected a folder" "${GOOD[@]}" --registry file:/etc/passwd
+check "refuses a node without pod prefixes" refuses 1 "give --pod-cidr" "${GOOD[@]:0:6}" "${GOOD[@]:8}"
+check "nothing was touched by all this" nothing_was_touched
+
+AS=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
+chmod 0777 "$RUN_DIR" "$RUN_DIR/n1" "$RUN_DIR/registry"
+check "refuses to run without privileges" refuses 1 "root" "${GOOD[@]}" --control "$RUN_DIR/unprivileged/keyd.sock"
+AS=()
+
+check "starts without podveil-tunnel" starts_without_tunnel
+check "says that podveil-tunnel is missing and what to do" names_missing_tunnel
+check "drops pod traffic to other nodes already" is_closed_without_tunnel
+check "refuses a second agent in the same run-time folder, naming the first" refuses 1 \
+	"another podveil-keyd (pid $(keyd_pid 1)) runs" "${GOOD[@]}"
+check "the first agent does not mind" answers
+stop_keyd 1
+
+start_tunnel 1
+spawn n1 "$RUN_DIR/taken" socat -u UDP-RECV:$TUNNEL_PORT STDOUT
+wait_until 5 in_ns n1 sh -c "ss -Hlun sport = :$TUNNEL_PORT | grep -q ." || bail "socat does not listen"
+port_is_named() {
+	keyd "${GOOD[@]}"
+	local status=$?
+	cat "$RUN_DIR/refused.txt"
+	[ $status -eq 1 ] && grep -q "error: UDP port $TUNNEL_PORT is taken" "$RUN_DIR/refused.txt"
+}
+check "ends with one clear error where the UDP port is taken" port_is_named
+done_testing
