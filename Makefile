@@ -34,6 +34,10 @@ TUNNEL_LIBS := -lsodium -lb2
 KEYD_LIBS   := -ljansson -lsodium -lmnl -lbpf -lelf -lz
 CLI_LIBS    := -ljansson -lsodium -lmnl -lbpf -lelf -lz
 
+# One short line for each step; V=1 shows the commands.
+Q   := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$@')
+
 PROGRAMS := $(addprefix $(BUILD)/,podveil-tunnel podveil-keyd podveil)
 
 objects = $(patsubst %,$(BUILD)/$(1)/%.o,$(2))
@@ -93,50 +97,62 @@ print-core:
 # -- programs --
 
 $(BUILD)/podveil-tunnel: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD) $(TUNNEL_SHELL))
-	$(CC) $(LDFLAGS) -o $@ $^ $(TUNNEL_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TUNNEL_LIBS)
 
 $(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $(LOADER_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
 $(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(BUILD)/keyd/link.o $(LOADER_OBJECTS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 # -- BPF: object, then the skeleton that only loader.c includes --
 
 $(BUILD)/bpf/podveil.bpf.o: $(wildcard bpf/*.bpf.c bpf/*.h) include/bpf_abi.h include/drop_reason.h
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) -c -o $@ bpf/podveil.bpf.c
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ bpf/podveil.bpf.c
 	@llvm-strip -g $@ 2>/dev/null || true
 
 $(BUILD)/bpf/podveil.skel.h: $(BUILD)/bpf/podveil.bpf.o
-	$(BPFTOOL) gen skeleton $< name podveil > $@.tmp && mv $@.tmp $@
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name podveil > $@.tmp 2>/dev/null && mv $@.tmp $@
 
 $(BUILD)/bpf/loader.o: bpf/loader.c $(BUILD)/bpf/podveil.skel.h
-	$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
 
 # -- tests: each links all of CORE; the linker takes what it needs --
 
 $(BUILD)/core.a: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
-	rm -f $@ && ar rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS)
-	rm -f $@ && ar rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
 
 $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
 
 $(BUILD)/tools/garbage: TOOL_LIBS := -lb2
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -o $@ $< -lsodium $(TOOL_LIBS)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< -lsodium $(TOOL_LIBS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

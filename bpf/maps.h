@@ -52,7 +52,7 @@ struct {
 /* Written by verdict.h alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, DROP_REASON_COUNT);
+	__uint(max_entries, DROPS_MAX);
 	__type(key, __u32);
 	__type(value, struct traffic);
 } drops SEC(".maps");

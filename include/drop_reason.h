@@ -47,7 +47,9 @@
 	X(REPLAYED, "replayed", "data whose counter was seen before or is too old")                                    \
 	X(INNER_MALFORMED, "inner_malformed", "decrypted bytes are no whole IP packet")                                \
 	X(SOURCE_NOT_ALLOWED, "source_not_allowed", "decrypted source is not in the sending peer's allowed IPs")       \
-	X(TUN_WRITE, "tun_write", "the kernel refused a decrypted packet")
+	X(TUN_WRITE, "tun_write", "the kernel refused a decrypted packet")                                             \
+	/* podveil-tunnel, sending (later additions stand at the end: the numbers are pinned) */                       \
+	X(OWN_MULTICAST, "own_multicast", "multicast of this node's own kernel on podveil0, which is for no peer")
 
 enum drop_reason {
 #define X(name, label, text) DROP_##name,

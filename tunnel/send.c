@@ -189,6 +189,16 @@ static uint32_t owner_of_destination(const struct tunnel *tunnel, const uint8_t 
 				 inner_addresses(packet) + inner_address_len(version));
 }
 
+/* The kernel reports its memberships on every device that is up. to_wire redirects no multicast, so it is no pod's. */
+static enum drop_reason reason_for_nobody(const uint8_t *packet)
+{
+	uint8_t version = inner_version(packet);
+	const uint8_t *destination = inner_addresses(packet) + inner_address_len(version);
+	bool is_multicast = version == 4 ? destination[0] >> 4 == 0xe : destination[0] == 0xff;
+
+	return is_multicast ? DROP_OWN_MULTICAST : DROP_NO_ALLOWED_IP;
+}
+
 void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const uint8_t *packet,
 		 size_t len)
 {
@@ -203,7 +213,7 @@ void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const
 	}
 	slot = owner_of_destination(tunnel, packet);
 	if (slot == NO_PEER) {
-		refuse(tunnel, DROP_NO_ALLOWED_IP, packet, len, segmenter.count);
+		refuse(tunnel, reason_for_nobody(packet), packet, len, segmenter.count);
 	} else if (!state->peers[slot].has_endpoint) {
 		refuse(tunnel, DROP_NO_ENDPOINT, packet, len, segmenter.count);
 	} else if (verdict == SEGMENT_TOO_BIG) {

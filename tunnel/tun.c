@@ -2,7 +2,7 @@
 /*
  * The TUN device. Offloads are probed by trying, never guessed from the kernel's version: a kernel without USO, or
  * without TSO, cuts super-packets itself. Device facts are read by ioctl through the event socket, so that nothing is
- * opened after start. A device that this file made emits no packets of its own (addr_gen_mode none).
+ * opened after start. A device that this file made emits no packets of its own (addr_gen_mode none, no multicast).
  */
 #include "tun.h"
 
@@ -103,9 +103,10 @@ static void add_attribute(struct nlmsghdr *message, uint16_t type, const void *v
 	message->nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->nlmsg_len) + RTA_SPACE(len));
 }
 
-/* A link-local address would make the kernel send router solicitations into the tunnel. A kernel that refuses costs
- * only those few packets, so the answer is not awaited. */
-static void stop_address_generation(const struct tun *tun)
+/* A link-local address would make the kernel send router solicitations into the tunnel, and multicast its memberships:
+ * WireGuard's own devices have neither. A kernel that refuses costs only those few packets, so the answer is not
+ * awaited. */
+static void stop_own_packets(const struct tun *tun)
 {
 	struct {
 		struct nlmsghdr header;
@@ -115,7 +116,9 @@ static void stop_address_generation(const struct tun *tun)
 		.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
 			   .nlmsg_type = RTM_SETLINK,
 			   .nlmsg_flags = NLM_F_REQUEST},
-		.link = {.ifi_family = AF_UNSPEC, .ifi_index = (int)tun->ifindex},
+		.link = {.ifi_family = AF_UNSPEC,
+			 .ifi_index = (int)tun->ifindex,
+			 .ifi_change = IFF_MULTICAST}, /* and not set in ifi_flags: off */
 	};
 	struct {
 		struct rtattr family;
@@ -155,7 +158,7 @@ bool tun_open(struct tun *tun, const char *name)
 	if (is_new) {
 		if (!set_first_mtu(tun))
 			return false;
-		stop_address_generation(tun);
+		stop_own_packets(tun);
 	}
 	if (!tun_follow(tun))
 		return true;

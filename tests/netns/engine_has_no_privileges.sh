@@ -48,37 +48,8 @@ cannot_be_dumped() {
 # The private key is found in locked memory that no dump contains, and nowhere else.
 keys_are_in_locked_memory_only() {
 	[ "$(status_of "$ENGINE" VmLck | tr -dc 0-9)" -gt 0 ] || return 1
-	base64 -d "$RUN_DIR/a.key" | python3 -c '
-import sys
-key = sys.stdin.buffer.read()
-found = locked = 0
-where = None
-with open(f"/proc/{sys.argv[1]}/mem", "rb", 0) as memory:
-    regions = []
-    for line in open(f"/proc/{sys.argv[1]}/smaps"):
-        if "-" in line.split()[0] and not line[0].isupper():
-            start, end = (int(x, 16) for x in line.split()[0].split("-"))
-            regions.append([start, end, line.split()[1], "", line.split()[-1]])
-        elif line.startswith("VmFlags:"):
-            regions[-1][3] = line.split()[1:]
-    for start, end, mode, flags, name in regions:
-        if "r" not in mode or name in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):
-            continue
-        for at in range(start, end, 1 << 20):
-            try:
-                memory.seek(at)
-                data = memory.read(min((1 << 20) + 31, end - at))
-            except OSError:
-                continue
-            hits = data.count(key)
-            found += hits
-            if hits and "lo" in flags and "dd" in flags:
-                locked += hits
-            elif hits:
-                where = name
-print(f"found {found}, in locked memory {locked}, else in {where}")
-sys.exit(not (found > 0 and found == locked))
-' "$ENGINE"
+	"$BUILD/tools/memscan" --pid "$ENGINE" --needle "$(cat "$RUN_DIR/a.key")" | tee "$RUN_DIR/scan.json"
+	jq -e '.found > 0 and .guarded == .found' "$RUN_DIR/scan.json"
 }
 
 wipes_its_keys_when_it_leaves() {

@@ -61,8 +61,11 @@ runs() { # FLAG...: and leaves when it is told to, cleaning up
 
 stale_socket_is_replaced() {
 	mkdir -p "$RUN_DIR/x"
-	python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' \
-		"$RUN_DIR/x/tunnel.sock" || return 1
+	# type 5 is SOCK_SEQPACKET; one that is killed leaves its socket behind
+	socat "UNIX-LISTEN:$RUN_DIR/x/tunnel.sock,type=5" - </dev/null >/dev/null 2>&1 &
+	wait_until 5 test -S "$RUN_DIR/x/tunnel.sock" || return 1
+	kill -KILL $! && wait $! 2>/dev/null
+	[ -S "$RUN_DIR/x/tunnel.sock" ] || return 1
 	runs
 }
 

@@ -46,6 +46,21 @@ static void packet_to_nobody_is_dropped_and_its_sender_told(void **state)
 	assert_int_equal(world->nodes[A].last_injected[6], IPPROTO_ICMPV6);
 }
 
+static void multicast_of_our_own_kernel_is_named_and_unanswered(void **state)
+{
+	uint8_t packet[100];
+
+	build_inner(packet, A, 4, sizeof(packet), 1);
+	packet[16] = 224; /* 224.0.x.x */
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	assert_refused(DROP_OWN_MULTICAST, 1);
+	build_inner(packet, A, 6, sizeof(packet), 1);
+	packet[24] = 0xff;
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	assert_refused(DROP_OWN_MULTICAST, 2);
+	assert_int_equal(world->nodes[A].injected, 0);
+}
+
 static void packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told(void **state)
 {
 	peer_of(A)->has_endpoint = false;
@@ -480,6 +495,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TALKING_TEST(packet_to_nobody_is_dropped_and_its_sender_told),
+		TALKING_TEST(multicast_of_our_own_kernel_is_named_and_unanswered),
 		TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told),
 		TALKING_TEST(packet_is_dropped_while_we_have_no_key),
 		TALKING_TEST(bytes_that_are_no_packet_are_dropped),

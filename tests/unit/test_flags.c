@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+/* include/flags.h: flags from the command line and the environment, and one clear line for each that is wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "flags.h"
+
+#define WORDS_MAX 8
+
+struct settings {
+	char name[64];
+	bool is_strict;
+	char list[128]; /* each value and a semicolon */
+};
+
+static bool take_name(void *settings, const char *value, char *error, size_t size)
+{
+	struct settings *s = settings;
+
+	if (!strcmp(value, "bad"))
+		return flags_refuse(error, size, "expected a good name");
+	return copy_text(s->name, sizeof(s->name), value);
+}
+
+static bool take_strict(void *settings, const char *value, char *error, size_t size)
+{
+	(void)value, (void)error, (void)size;
+	((struct settings *)settings)->is_strict = true;
+	return true;
+}
+
+static bool take_item(void *settings, const char *value, char *error, size_t size)
+{
+	struct settings *s = settings;
+
+	(void)error, (void)size;
+	strncat(s->list, value, sizeof(s->list) - strlen(s->list) - 2);
+	strcat(s->list, ";");
+	return true;
+}
+
+static const struct flag flags[] = {
+	{"node-name", "NAME", "a name", false, take_name},
+	{"strict", NULL, "a switch", false, take_strict},
+	{"item", "ITEM", "a list", true, take_item},
+	{0},
+};
+
+/* What a parse gave: its outcome, the settings, the index of the first word, and what it wrote. */
+struct parsed {
+	enum flags_outcome outcome;
+	struct settings settings;
+	int rest;
+	char output[4096]; /* stdout and stderr */
+};
+
+static void begin_capture(int saved[2], int *ret_reader)
+{
+	int channel[2];
+
+	assert_int_equal(pipe(channel), 0);
+	fflush(stdout);
+	saved[0] = dup(STDOUT_FILENO);
+	saved[1] = dup(STDERR_FILENO);
+	dup2(channel[1], STDOUT_FILENO);
+	dup2(channel[1], STDERR_FILENO);
+	close(channel[1]);
+	*ret_reader = channel[0];
+}
+
+static void end_capture(const int saved[2], int reader, char *ret_text, size_t size)
+{
+	ssize_t length;
+
+	fflush(stdout);
+	fflush(stderr);
+	dup2(saved[0], STDOUT_FILENO);
+	dup2(saved[1], STDERR_FILENO);
+	close(saved[0]);
+	close(saved[1]);
+	length = read(reader, ret_text, size - 1);
+	close(reader);
+	ret_text[length < 0 ? 0 : length] = '\0';
+}
+
+/* Parses the words as a command line, up to a NULL; wants_rest: words that are no flags end the flags. */
+static struct parsed parse(bool wants_rest, const char *const words[WORDS_MAX])
+{
+	struct parsed parsed = {0};
+	char *arguments[WORDS_MAX + 2] = {(char *)"program"};
+	int saved[2], reader, count = 1;
+
+	while (words[count - 1]) {
+		arguments[count] = (char *)words[count - 1];
+		count++;
+	}
+	log_settings.program = "test";
+	begin_capture(saved, &reader);
+	parsed.outcome = flags_parse(flags, "usage: test", &parsed.settings, count, arguments,
+				     wants_rest ? &parsed.rest : NULL);
+	end_capture(saved, reader, parsed.output, sizeof(parsed.output));
+	return parsed;
+}
+
+#define PARSE(...)	parse(false, (const char *const[WORDS_MAX]){__VA_ARGS__})
+#define PARSE_REST(...) parse(true, (const char *const[WORDS_MAX]){__VA_ARGS__})
+
+static void assert_refused(const struct parsed *parsed, const char *message)
+{
+	assert_int_equal(parsed->outcome, FLAGS_WRONG);
+	assert_string_equal(parsed->output, message);
+}
+
+static int clear_environment(void **state)
+{
+	(void)state;
+	unsetenv("PODVEIL_NODE_NAME");
+	unsetenv("PODVEIL_STRICT");
+	unsetenv("PODVEIL_ITEM");
+	return 0;
+}
+
+static void flags_are_taken_with_space_or_equals_sign(void **state)
+{
+	struct parsed spaced = PARSE("--node-name", "n1", "--strict");
+	struct parsed joined = PARSE("--node-name=n2=x");
+
+	(void)state;
+	assert_int_equal(spaced.outcome, FLAGS_RUN);
+	assert_string_equal(spaced.settings.name, "n1");
+	assert_true(spaced.settings.is_strict);
+	assert_int_equal(joined.outcome, FLAGS_RUN);
+	assert_string_equal(joined.settings.name, "n2=x");
+	assert_false(joined.settings.is_strict);
+}
+
+static void flags_repeat_only_by_adding(void **state)
+{
+	struct parsed parsed =
+		PARSE("--item", "a", "--item=b", "--node-name", "x", "--node-name", "y");
+
+	(void)state;
+	assert_string_equal(parsed.settings.list, "a;b;");
+	assert_string_equal(parsed.settings.name, "y");
+}
+
+static void flags_unknown_is_named(void **state)
+{
+	struct parsed parsed = PARSE("--nodename", "n1");
+	struct parsed prefix = PARSE("--node", "n1");
+
+	(void)state;
+	assert_refused(&parsed,
+		       "test: error: unknown flag '--nodename': see --help for those there are\n");
+	assert_int_equal(prefix.outcome, FLAGS_WRONG); /* no abbreviations */
+}
+
+static void flags_without_value_are_named(void **state)
+{
+	struct parsed missing = PARSE("--node-name");
+	struct parsed unwanted = PARSE("--strict=yes");
+
+	(void)state;
+	assert_refused(&missing, "test: error: flag '--node-name' needs a value: NAME\n");
+	assert_refused(&unwanted, "test: error: flag '--strict=yes' takes no value\n");
+}
+
+static void flags_bad_value_is_quoted_with_what_was_expected(void **state)
+{
+	struct parsed parsed = PARSE("--node-name", "bad");
+
+	(void)state;
+	assert_refused(&parsed, "test: error: --node-name: 'bad': expected a good name\n");
+}
+
+static void flags_hostile_text_stays_one_line(void **state)
+{
+	struct parsed parsed = PARSE("--x\n\x1b[2Jy");
+
+	(void)state;
+	assert_refused(
+		&parsed,
+		"test: error: unknown flag '--x\\x0a\\x1b[2Jy': see --help for those there are\n");
+}
+
+static void flags_words_are_errors_unless_wanted(void **state)
+{
+	struct parsed refused = PARSE("--strict", "word");
+	struct parsed wanted = PARSE_REST("--strict", "word", "--unknown");
+	struct parsed none = PARSE_REST("--strict");
+
+	(void)state;
+	assert_refused(
+		&refused,
+		"test: error: unexpected argument 'word': expected only flags (see --help)\n");
+	assert_int_equal(wanted.outcome, FLAGS_RUN);
+	assert_int_equal(wanted.rest, 2);
+	assert_int_equal(none.rest, 2);
+}
+
+static void flags_come_from_the_environment(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	setenv("PODVEIL_NODE_NAME", "from-env", 1);
+	setenv("PODVEIL_STRICT", "true", 1);
+	setenv("PODVEIL_ITEM", "a,b", 1);
+	parsed = PARSE(NULL);
+	assert_int_equal(parsed.outcome, FLAGS_RUN);
+	assert_string_equal(parsed.settings.name, "from-env");
+	assert_true(parsed.settings.is_strict);
+	assert_string_equal(parsed.settings.list, "a;b;");
+}
+
+static void flags_command_line_wins_over_the_environment(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	setenv("PODVEIL_NODE_NAME", "from-env", 1);
+	setenv("PODVEIL_STRICT", "0", 1);
+	setenv("PODVEIL_ITEM", "a", 1);
+	parsed = PARSE("--node-name", "from-line", "--item", "b");
+	assert_string_equal(parsed.settings.name, "from-line");
+	assert_false(parsed.settings.is_strict);
+	assert_string_equal(parsed.settings.list, "a;b;");
+}
+
+static void flags_empty_variable_counts_as_unset(void **state)
+{
+	struct parsed parsed;
+
+	(void)state;
+	setenv("PODVEIL_NODE_NAME", "", 1);
+	setenv("PODVEIL_STRICT", "", 1); /* neither true nor false */
+	parsed = PARSE(NULL);
+	assert_int_equal(parsed.outcome, FLAGS_RUN);
+	assert_string_equal(parsed.settings.name, "");
+	assert_false(parsed.settings.is_strict);
+}
+
+static void flags_bad_variable_is_named(void **state)
+{
+	struct parsed value, truth;
+
+	(void)state;
+	setenv("PODVEIL_NODE_NAME", "bad", 1);
+	value = PARSE(NULL);
+	assert_refused(&value,
+		       "test: error: environment: node-name: 'bad': expected a good name\n");
+	clear_environment(NULL);
+	setenv("PODVEIL_STRICT", "perhaps", 1);
+	truth = PARSE(NULL);
+	assert_refused(&truth, "test: error: PODVEIL_STRICT: 'perhaps': expected true or false\n");
+}
+
+static void flags_help_lists_every_flag(void **state)
+{
+	struct parsed parsed = PARSE("--strict", "--help");
+
+	(void)state;
+	assert_int_equal(parsed.outcome, FLAGS_DONE);
+	assert_non_null(strstr(parsed.output, "usage: test"));
+	for (const struct flag *flag = flags; flag->name; flag++)
+		assert_non_null(strstr(parsed.output, flag->help));
+}
+
+static void flags_version_names_program_and_version(void **state)
+{
+	struct parsed parsed = PARSE("--version");
+
+	(void)state;
+	assert_int_equal(parsed.outcome, FLAGS_DONE);
+	assert_string_equal(parsed.output, "test " PODVEIL_VERSION "\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flags_are_taken_with_space_or_equals_sign),
+		cmocka_unit_test(flags_repeat_only_by_adding),
+		cmocka_unit_test(flags_unknown_is_named),
+		cmocka_unit_test(flags_without_value_are_named),
+		cmocka_unit_test(flags_bad_value_is_quoted_with_what_was_expected),
+		cmocka_unit_test(flags_hostile_text_stays_one_line),
+		cmocka_unit_test(flags_words_are_errors_unless_wanted),
+		cmocka_unit_test_teardown(flags_come_from_the_environment, clear_environment),
+		cmocka_unit_test_teardown(flags_command_line_wins_over_the_environment,
+					  clear_environment),
+		cmocka_unit_test_teardown(flags_empty_variable_counts_as_unset, clear_environment),
+		cmocka_unit_test_teardown(flags_bad_variable_is_named, clear_environment),
+		cmocka_unit_test(flags_help_lists_every_flag),
+		cmocka_unit_test(flags_version_names_program_and_version),
+	};
+
+	clear_environment(NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/* include/log.h: what reaches a terminal or a log collector is one line of printable text, whatever was passed. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "log.h"
+
+static void assert_escaped(const char *text, bool is_json, const char *expected)
+{
+	char line[256];
+
+	log_escape(line, sizeof(line), text, is_json);
+	assert_string_equal(line, expected);
+}
+
+static void log_escape_leaves_printable_ascii_alone(void **state)
+{
+	(void)state;
+	assert_escaped("node n1: 10.244.1.0/24 ~ 'x'", false, "node n1: 10.244.1.0/24 ~ 'x'");
+	assert_escaped("", false, "");
+}
+
+static void log_escape_never_passes_a_control_character(void **state)
+{
+	char text[] = "?", line[64];
+
+	(void)state;
+	for (int c = 1; c < 256; c++) {
+		text[0] = (char)c;
+		for (int is_json = 0; is_json < 2; is_json++) {
+			log_escape(line, sizeof(line), text, is_json);
+			for (const char *p = line; *p; p++)
+				assert_in_range(*p, 0x20, 0x7e);
+		}
+	}
+}
+
+static void log_escape_shows_what_it_replaced(void **state)
+{
+	(void)state;
+	assert_escaped("a\x1b[2J\nb\x7f\xc3", false, "a\\x1b[2J\\x0ab\\x7f\\xc3");
+	assert_escaped("a\x1b\n", true, "a\\u001b\\u000a");
+}
+
+static void log_escape_keeps_quotes_from_ending_a_json_string(void **state)
+{
+	(void)state;
+	assert_escaped("say \"no\" \\ ", true, "say \\\"no\\\" \\\\ ");
+	assert_escaped("say \"no\"", false, "say \"no\"");
+}
+
+static void log_escape_cuts_at_the_end_of_its_room(void **state)
+{
+	char line[12];
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	log_escape(line, sizeof(line), "\n\n\n\n\n\n\n\n", true);
+	assert_in_range(strlen(line), 1, sizeof(line) - 1);
+	assert_int_equal(strlen(line) % 6, 0); /* no half escape */
+}
+
+static void log_level_is_parsed_by_name_only(void **state)
+{
+	enum log_level level = LOG_INFO;
+
+	(void)state;
+	assert_true(log_parse_level(&level, "debug"));
+	assert_int_equal(level, LOG_DEBUG);
+	assert_false(log_parse_level(&level, "verbose"));
+	assert_false(log_parse_level(&level, ""));
+	assert_false(log_parse_level(&level, "INFO"));
+	assert_int_equal(level, LOG_DEBUG);
+}
+
+/* What one log_error wrote to stderr. */
+static void capture(char *ret_text, size_t size, bool is_json, enum log_level level,
+		    const char *message)
+{
+	int saved = dup(STDERR_FILENO), channel[2];
+	ssize_t length;
+
+	assert_int_equal(pipe(channel), 0);
+	dup2(channel[1], STDERR_FILENO);
+	log_settings =
+		(struct log_settings){.program = "test", .level = LOG_INFO, .is_json = is_json};
+	log_write(level, "%s", message);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(channel[1]);
+	length = read(channel[0], ret_text, size - 1);
+	close(channel[0]);
+	assert_true(length >= 0);
+	ret_text[length] = '\0';
+}
+
+static void log_text_is_one_line_with_program_and_level(void **state)
+{
+	char text[256];
+
+	(void)state;
+	capture(text, sizeof(text), false, LOG_WARNING, "two\nlines");
+	assert_string_equal(text, "test: warning: two\\x0alines\n");
+}
+
+static void log_json_is_one_document_whatever_the_message(void **state)
+{
+	json_t *document;
+	char text[512];
+
+	(void)state;
+	capture(text, sizeof(text), true, LOG_ERROR, "a \"quoted\"\n\x01 \\ word");
+	document = json_loads(text, 0, NULL);
+	assert_non_null(document);
+	assert_string_equal(json_string_value(json_object_get(document, "level")), "error");
+	assert_string_equal(json_string_value(json_object_get(document, "program")), "test");
+	assert_string_equal(json_string_value(json_object_get(document, "message")),
+			    "a \"quoted\"\n\x01 \\ word");
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+	json_decref(document);
+}
+
+static void log_below_its_level_writes_nothing(void **state)
+{
+	char text[64];
+
+	(void)state;
+	capture(text, sizeof(text), false, LOG_DEBUG, "not wanted");
+	assert_string_equal(text, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(log_escape_leaves_printable_ascii_alone),
+		cmocka_unit_test(log_escape_never_passes_a_control_character),
+		cmocka_unit_test(log_escape_shows_what_it_replaced),
+		cmocka_unit_test(log_escape_keeps_quotes_from_ending_a_json_string),
+		cmocka_unit_test(log_escape_cuts_at_the_end_of_its_room),
+		cmocka_unit_test(log_level_is_parsed_by_name_only),
+		cmocka_unit_test(log_text_is_one_line_with_program_and_level),
+		cmocka_unit_test(log_json_is_one_document_whatever_the_message),
+		cmocka_unit_test(log_below_its_level_writes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
