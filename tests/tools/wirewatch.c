@@ -30,8 +30,9 @@
 
 #define BLOCK_BYTES    (4U << 20) /* a block takes many frames of 64 KiB, and any frame whole */
 #define BLOCK_COUNT    24
-#define BLOCK_AGE_MS   10
-#define DRAIN_MS       100 /* after the end, so that what was in the ring is still looked at */
+/* BLOCK_COUNT times this is for how long we may be kept from the CPU and still miss nothing. */
+#define BLOCK_AGE_MS 50
+#define DRAIN_MS     100 /* after the end, so that what was in the ring is still looked at */
 
 struct settings {
 	const char *interfaces[INTERFACES_MAX];

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * podveil cleanup: takes our programs, pins and device off this node without any daemon's help. The way out in an
+ * emergency, and the uninstall: afterwards pod traffic leaves in the clear, and it says so. Removes nothing that is not
+ * ours, and may be called again and again.
+ */
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include "../../bpf/loader.h"
+#include "../link.h"
+#include "cli.h"
+#include "client.h"
+#include "keyd_control.h"
+#include "log.h"
+#include "text.h"
+
+static bool is_tun(const char *interface)
+{
+	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {.ifr_data = (char *)&driver};
+	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && copy_text(request.ifr_name, sizeof(request.ifr_name), interface) &&
+	       !ioctl(fd, SIOCETHTOOL, &request) &&
+	       !strncmp(driver.driver, "tun", sizeof(driver.driver));
+}
+
+/* A wrong --interface must not cost the node its network: only a TUN is taken for ours. */
+static bool may_clean_up(const struct cli_settings *settings)
+{
+	if (geteuid() != 0) {
+		log_error("cleanup removes BPF programs and devices: run as root");
+		return false;
+	}
+	if (if_nametoindex(settings->interface) && !is_tun(settings->interface)) {
+		log_error("'%s' is no TUN device, so it is not podveil's: expected %s or what "
+			  "podveil-tunnel was given as --interface",
+			  settings->interface, DEFAULT_INTERFACE);
+		return false;
+	}
+	return true;
+}
+
+static void print_removed(const struct cli_settings *settings, unsigned int pins, bool has_device)
+{
+	CLEANUP_JSON json_t *answer = NULL;
+
+	if (settings->is_json) {
+		answer = json_pack("{s:{s:i,s:s?}}", "removed", "hooks_and_pins", (int)pins,
+				   "interface", has_device ? settings->interface : NULL);
+		if (answer)
+			text_print_json(answer);
+		return;
+	}
+	if (!pins && !has_device) {
+		text_print_line("nothing to remove: no podveil hooks, pins or device here");
+		return;
+	}
+	text_print_line("removed %u hooks and pins%s%s", pins, has_device ? " and the device " : "",
+			has_device ? settings->interface : "");
+	text_print_line("pod traffic of this node is no longer encrypted");
+}
+
+enum cli_exit cleanup_run(const struct cli_settings *settings)
+{
+	unsigned int pins = 0;
+	int hooks_error, device_error;
+
+	if (!may_clean_up(settings))
+		return EXIT_FAILED;
+	if (client_is_daemon_running(settings->control))
+		log_warning(
+			"podveil-keyd answers at '%s' and will put back what is removed: stop it "
+			"first",
+			settings->control);
+	hooks_error = loader_cleanup(settings->bpffs, &pins); /* it has said why */
+	device_error = link_delete(settings->interface);
+	if (device_error && device_error != -ENODEV)
+		log_error("cannot delete '%s': %s", settings->interface, strerror(-device_error));
+	print_removed(settings, pins, !device_error);
+	return hooks_error || (device_error && device_error != -ENODEV) ? EXIT_FAILED : EXIT_FINE;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The podveil command: settings from its flags, one function per subcommand, each in the file of its name. Subcommands
+ * print to stdout, log what went wrong as one line, and return the exit status.
+ */
+#pragma once
+
+#include "util.h"
+
+enum cli_exit {
+	EXIT_FINE = 0,
+	EXIT_FAILED = 1, /* it did not work, or the node is not protected */
+	EXIT_USAGE = 2,
+};
+
+struct cli_settings {
+	const char *control; /* keyd's socket */
+	bool is_json;
+	const char *bpffs;     /* cleanup only */
+	const char *interface; /* cleanup only */
+};
+
+enum cli_exit status_run(const struct cli_settings *settings);
+enum cli_exit peers_run(const struct cli_settings *settings);
+enum cli_exit key_status_run(const struct cli_settings *settings);
+enum cli_exit cleanup_run(const struct cli_settings *settings);
+enum cli_exit version_run(const struct cli_settings *settings);

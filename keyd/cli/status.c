@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * podveil status: is this node's pod traffic protected, and if not, why not. The first line is the verdict, and the
+ * exit status says the same.
+ */
+#include <inttypes.h>
+
+#include "cli.h"
+#include "client.h"
+#include "keyd_control.h"
+#include "text.h"
+
+static bool is_protected(const json_t *status)
+{
+	return !strcmp(answer_text(status, "state"), "protected");
+}
+
+static void print_verdict(const json_t *status)
+{
+	const json_t *peers = json_object_get(status, "peers");
+	const char *state = answer_text(status, "state");
+	json_t *reason;
+	size_t index;
+
+	if (is_protected(status))
+		text_print_line("protected: pod traffic of %s to %" PRIu64 " of %" PRIu64
+				" other nodes is encrypted",
+				answer_text(status, "node"), answer_count(peers, "usable"),
+				answer_count(peers, "total"));
+	else
+		text_print_line("%s: %s", *state ? state : "unknown", answer_text(status, "node"));
+	json_array_foreach(json_object_get(status, "reasons"), index, reason)
+		text_print_line("  - %s", json_is_string(reason) ? json_string_value(reason) : "?");
+	putchar('\n');
+}
+
+static void print_list(const char *title, const json_t *list)
+{
+	CLEANUP_FREE char *text = text_join(list);
+
+	text_print_line("%-10s %s", title, text);
+}
+
+static void print_tunnel(const json_t *status)
+{
+	const json_t *tunnel = json_object_get(status, "tunnel");
+
+	if (!json_is_true(json_object_get(tunnel, "is_connected"))) {
+		text_print_line("tunnel     podveil-tunnel does not answer");
+		return;
+	}
+	text_print_line("tunnel     %s, UDP port %" PRIu64 ", MTU %" PRIu64 ", process %" PRIu64,
+			answer_text(status, "interface"), answer_count(status, "port"),
+			answer_count(status, "mtu"), answer_count(tunnel, "pid"));
+}
+
+static void print_datapath(const json_t *datapath)
+{
+	CLEANUP_FREE char *uplinks = text_join(json_object_get(datapath, "uplinks"));
+	CLEANUP_FREE char *pods = text_join(json_object_get(datapath, "pods"));
+
+	text_print_line("datapath   %s on %s; pods behind %s", answer_text(datapath, "mechanism"),
+			uplinks, pods);
+}
+
+static void print_peers(const json_t *peers)
+{
+	text_print_line("peers      %" PRIu64 " usable of %" PRIu64 ", %" PRIu64
+			" with a session, %" PRIu64 " refused",
+			answer_count(peers, "usable"), answer_count(peers, "total"),
+			answer_count(peers, "with_session"), answer_count(peers, "refused"));
+}
+
+static void print_traffic(const char *title, const json_t *traffic)
+{
+	char bytes[TEXT_AMOUNT_LEN];
+
+	text_print_line("%-10s %" PRIu64 " packets, %s", title, answer_count(traffic, "packets"),
+			text_format_bytes(bytes, answer_count(traffic, "bytes")));
+}
+
+static void print_drops(const json_t *drops)
+{
+	CLEANUP_TABLE struct table table = {.columns = 4};
+	json_t *drop;
+	size_t index;
+
+	if (!json_array_size(drops)) {
+		text_print_line("dropped    none");
+		return;
+	}
+	json_array_foreach(drops, index, drop) {
+		char packets[TEXT_AMOUNT_LEN];
+
+		snprintf(packets, sizeof(packets), "%" PRIu64, answer_count(drop, "packets"));
+		table_add(&table, index ? "         " : "dropped  ");
+		table_add(&table, packets);
+		table_add(&table, answer_text(drop, "reason"));
+		table_add(&table, answer_text(drop, "text"));
+	}
+	table_print(&table);
+}
+
+static void print_status(const json_t *status)
+{
+	const json_t *traffic = json_object_get(status, "traffic");
+
+	print_verdict(status);
+	text_print_line("node       %s, podveil %s, mode %s", answer_text(status, "node"),
+			answer_text(status, "version"), answer_text(status, "mode"));
+	text_print_line("registry   %s", answer_text(status, "registry"));
+	print_list("cluster", json_object_get(status, "cluster_cidrs"));
+	print_list("own pods", json_object_get(status, "pod_cidrs"));
+	print_list("reached at", json_object_get(status, "endpoints"));
+	print_tunnel(status);
+	print_datapath(json_object_get(status, "datapath"));
+	print_peers(json_object_get(status, "peers"));
+	print_traffic("sent", json_object_get(traffic, "to_tunnel"));
+	print_traffic("received", json_object_get(traffic, "from_tunnel"));
+	print_drops(json_object_get(status, "drops"));
+}
+
+enum cli_exit status_run(const struct cli_settings *settings)
+{
+	CLEANUP_JSON json_t *status = client_ask(settings->control, "status");
+
+	if (!status)
+		return EXIT_FAILED;
+	if (settings->is_json)
+		text_print_json(status);
+	else
+		print_status(status);
+	return is_protected(status) ? EXIT_FINE : EXIT_FAILED;
+}

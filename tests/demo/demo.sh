@@ -1,0 +1,190 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo: two nodes and two pods made of network namespaces, an agent on each node, and a look at the wire between
+# them. First with the agents off, where the detector must see the pods' addresses and a random marker in the payload;
+# then with them on, where it must see neither, whatever the pods do and whatever happens to an agent. One line and one
+# verdict per claim; the exit status is their sum. Leaves nothing behind.
+
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/../netns/lib.sh"
+
+LINES_FAILED=0
+MARKER=$(new_marker)
+MEASURE_SECONDS=2
+WATCHED_RATE=300M # the detector has to see every frame of it, also on a small machine
+
+if [ -t 1 ]; then
+	GREEN=$'\e[32m' RED=$'\e[31m' PLAIN=$'\e[0m'
+else
+	GREEN='' RED='' PLAIN=''
+fi
+
+line() { # VERDICT CLAIM SEEN
+	local colour=$GREEN
+	[ "$1" = ok ] || { colour=$RED; LINES_FAILED=$((LINES_FAILED + 1)); }
+	printf '  %s%-6s%s  %-50s  %s\n' "$colour" "$1" "$PLAIN" "$2" "$3"
+}
+
+verdict() { if "$@" >/dev/null 2>&1; then echo ok; else echo FAILED; fi; } # COMMAND...
+
+# -- what the pods do; each writes what it saw into SEEN and fails where it did not work --
+
+pod_address() { if [ "$1" = 4 ]; then pod_v4 "$2"; else pod_v6 "$2"; fi; } # FAMILY POD
+url_host() { if [ "$1" = 4 ]; then pod_v4 "$2"; else echo "[$(pod_v6 "$2")]"; fi; }
+
+try_ping() { # FAMILY
+	local output
+	output=$(in_ns p1 ping "-$1" -c 10 -i 0.02 -W 1 -q -p "$MARKER" "$(pod_address "$1" 2)")
+	SEEN=$(echo "$output" | sed -n -e 's/.* \([0-9.]*% packet loss\).*/\1/p' -e 's|^rtt [^=]*= [^/]*/\([^/]*\)/.*|\1 ms|p' | paste -sd' ')
+	[[ $output == *' 0% packet loss'* ]]
+}
+
+try_http() { # FAMILY
+	rm -f "$RUN_DIR/page"
+	in_ns p1 curl -s --max-time 5 -o "$RUN_DIR/page" "http://$(url_host "$1" 2):8080/page"
+	SEEN="$(stat -c %s "$RUN_DIR/page" 2>/dev/null || echo 0) bytes"
+	cmp -s "$RUN_DIR/www/page" "$RUN_DIR/page"
+}
+
+# Mbit/s into MBITS; 0 where it did not work.
+try_bulk() { # FAMILY SECONDS RATE: in bits per second, 0 for all it can
+	MBITS=$(timeout $(($2 + 8)) nsenter --net="/run/netns/$(ns p1)" -- \
+		iperf3 "-$1" -c "$(pod_address "$1" 2)" -t "$2" -b "$3" -J --connect-timeout 3000 2>/dev/null |
+		jq -r '(.end.sum_received.bits_per_second // 0) / 1e6 | floor' 2>/dev/null)
+	MBITS=${MBITS:-0}
+	SEEN="$(gbits "$MBITS")"
+	[ "$MBITS" -gt 0 ]
+}
+
+gbits() { awk -v m="$1" 'BEGIN { printf "%.2f Gbit/s", m / 1000 }'; } # MBITS
+
+try() { # CLAIM COMMAND...: a line of its own
+	local claim=$1
+	shift
+	SEEN=
+	if "$@"; then line ok "$claim" "$SEEN"; else line FAILED "$claim" "$SEEN"; fi
+}
+
+serve() {
+	mkdir "$RUN_DIR/www"
+	{ marker_bytes "$MARKER"; head -c 200000 /dev/urandom; } >"$RUN_DIR/www/page"
+	spawn p2 "$RUN_DIR/http.out" python3 -m http.server --bind :: --directory "$RUN_DIR/www" 8080
+	spawn p2 "$RUN_DIR/iperf.out" iperf3 -s
+	wait_until 10 in_ns p2 curl -s -o /dev/null 'http://[::1]:8080/' || bail "python3 -m http.server does not start"
+}
+
+# -- the wire --
+
+wire_seen() {
+	jq -r '"\(.frames) frames: \(.addresses) with a pod address, \(.marker) with the marker"' "$RUN_DIR/watch.json"
+}
+
+wire_line() { # CLAIM
+	watch_stop
+	line "$(verdict watch_saw_nothing)" "$1" "$(wire_seen)"
+}
+
+# -- the scenes --
+
+agents_off() {
+	local family
+	echo "agents off: plain routing"
+	watch_start "$MARKER"
+	for family in 4 6; do
+		try_ping $family
+		try_http $family
+	done
+	watch_stop
+	line "$(verdict watch_saw_plaintext)" "the detector sees the pods' traffic" "$(wire_seen)"
+	for family in 4 6; do
+		try "bulk TCP over IPv$family, as fast as it goes" try_bulk $family $MEASURE_SECONDS 0
+		PLAIN_MBITS[family]=$MBITS
+	done
+}
+
+agents_on() {
+	local family began
+	echo "agents on"
+	began=$(now_ms)
+	if start_agents; then
+		line ok "an agent on each node, both protected" "after $(($(now_ms) - began)) ms"
+	else
+		line FAILED "an agent on each node, both protected" "see above"
+		return
+	fi
+	watch_start "$MARKER"
+	for family in 4 6; do
+		try "ping over IPv$family" try_ping $family
+		try "HTTP over IPv$family" try_http $family
+		try "bulk TCP over IPv$family, watched" try_bulk $family 1 $WATCHED_RATE
+	done
+	wire_line "nothing of it is on the wire, bulk TCP included"
+	for family in 4 6; do
+		measure $family
+	done
+}
+
+measure() { # FAMILY
+	local share
+	try_bulk "$1" $MEASURE_SECONDS 0
+	share=$((${PLAIN_MBITS[$1]} > 0 ? MBITS * 100 / ${PLAIN_MBITS[$1]} : 0))
+	line "$(verdict test "$MBITS" -gt 0)" "bulk TCP over IPv$1, as fast as it goes" "$SEEN ($share % of plain routing)"
+}
+
+traffic_start() {
+	local to
+	for to in "$(pod_v4 2)" "[$(pod_v6 2)]"; do
+		spawn p1 "$RUN_DIR/traffic.$to" "$BUILD/tools/flow" udp-send --to "$to:9000" --rate 500 --seconds 20 \
+			--size 400 --marker "$MARKER"
+	done
+	for to in "$(pod_v4 1)" "[$(pod_v6 1)]"; do
+		spawn p2 "$RUN_DIR/traffic.$to" "$BUILD/tools/flow" udp-send --to "$to:9000" --rate 500 --seconds 20 \
+			--size 400 --marker "$MARKER"
+	done
+}
+
+agent_killed() {
+	local began
+	echo "agent of n1 killed (SIGKILL) under traffic"
+	traffic_start
+	watch_start "$MARKER"
+	sleep 0.3
+	kill_agent 1
+	sleep 1
+	wire_line "nothing leaves in the clear"
+	watch_start "$MARKER"
+	began=$(now_ms)
+	if start_agent 1 && wait_until 15 in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && wait_until 15 agents_are_ready; then
+		line ok "it comes back, the pods talk again" "after $(($(now_ms) - began)) ms"
+	else
+		line FAILED "it comes back, the pods talk again" "not within 15 s"
+	fi
+	wire_line "nothing leaves while it comes back"
+}
+
+show_status() {
+	echo
+	echo "  n1# podveil status"
+	podveil 1 status 2>&1 | sed 's/^/  | /'
+	echo
+}
+
+[ "$(id -u)" -eq 0 ] || { echo "demo: run as root: it makes network namespaces and loads BPF programs" >&2; exit 1; }
+needs podveil-tunnel podveil-keyd podveil tools/wirewatch tools/flow
+PLAIN_MBITS=()
+begin
+echo "podveil demo: pods p1 and p2 on nodes n1 and n2, watched on the wire between the nodes"
+cluster_up 2
+serve
+agents_off
+agents_on
+show_status
+agent_killed
+echo
+if [ $LINES_FAILED -gt 0 ]; then
+	show_agent_logs
+	echo "${RED}$LINES_FAILED lines failed${PLAIN} after $SECONDS s"
+	exit 1
+fi
+echo "${GREEN}all as promised${PLAIN}, in $SECONDS s"

@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian packages that are missing, for building, for the tests and for the demo. Touches nothing, and
+# needs neither root nor a network, where all of them are there already.
+
+set -u
+
+BUILDING="gcc make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libmnl-dev libjansson-dev
+	libb2-dev libcmocka-dev pkg-config linux-libc-dev"
+TESTING="wireguard-tools iperf3 tcpdump iproute2 iputils-ping curl python3 nftables socat jq ethtool procps
+	util-linux perl mount"
+
+fail() {
+	echo "deps: $1" >&2
+	exit 1
+}
+
+is_installed() {
+	[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+command -v dpkg-query >/dev/null || fail "this is no Debian: install by hand what it calls $BUILDING $TESTING"
+for package in $BUILDING $TESTING; do
+	is_installed "$package" || missing="$missing $package"
+done
+
+if [ -n "$missing" ]; then
+	[ "$(id -u)" -eq 0 ] || fail "run as root, or install first:$missing"
+	log=$(mktemp) || fail "no temporary file"
+	echo "deps: installing$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # one word each
+	if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		fail "apt-get could not install:$missing"
+	fi
+	rm -f "$log"
+fi
+
+if [ "$(id -u)" -eq 0 ] && ! mountpoint -q /sys/fs/bpf; then
+	mount -t bpf bpf /sys/fs/bpf 2>/dev/null || echo "deps: cannot mount a bpffs on /sys/fs/bpf: what needs BPF will not run" >&2
+fi
+exit 0

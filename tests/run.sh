@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the tests named as arguments (cmocka programs and scripts that print TAP) under prove, one after the other, each
+# bounded in time. Shows the whole output of what failed; the last line counts passed, failed and skipped tests, below
+# the list of the skipped ones with their reasons. A crash, a hang and a test without verdict are failures, and so is a
+# run in which nothing ran.
+#
+# prove calls this file again for each test: run.sh --one FILE keeps the test's words, so that they can be shown later.
+
+set -u -o pipefail
+
+SECONDS_PER_FILE=${SECONDS_PER_FILE:-300}
+
+# cmocka says "not ok 3 # SKIP name", which TAP reads as a failure.
+run_one() { # FILE
+	local output status
+	output=$RESULTS/$(date +%s%N)
+	echo "$1" >"$output.name"
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=20 "$SECONDS_PER_FILE" "$1" 2>&1 |
+		sed -u 's/^not ok \([0-9]*\) # SKIP \(.*\)/ok \1 - \2 # SKIP no reason given/' | tee "$output"
+	status=${PIPESTATUS[0]}
+	[ "$status" -eq 124 ] && echo "# ended after $SECONDS_PER_FILE seconds" | tee -a "$output"
+	[ "$status" -gt 128 ] && echo "# ended by signal $((status - 128))" | tee -a "$output"
+	echo "$status" >"$output.status"
+	exit "$status"
+}
+
+if [ "${1:-}" = --one ]; then
+	run_one "$2"
+fi
+
+# One line per file: passed failed skipped. Tests that were planned and never reported are failures.
+count_file() { # OUTPUT STATUS
+	awk -v status="$2" '
+		/^1\.\.[0-9]+/ { planned = substr($1, 4) + 0; has_plan = 1; if (/# SKIP/) skipped++ }
+		/^ok / { if (/# SKIP/) skipped++; else passed++; seen++ }
+		/^not ok / { failed++; seen++ }
+		END {
+			if (has_plan && seen < planned) failed += planned - seen
+			if (!failed && (status != 0 || !has_plan || seen > planned)) failed = 1
+			print passed + 0, failed + 0, skipped + 0
+		}' "$1"
+}
+
+list_skipped() { # OUTPUT NAME
+	sed -n -e 's/^ok [0-9]* - \(.*\) # SKIP \(.*\)/\1: \2/p' -e 's/^1\.\.0 # SKIP \(.*\)/all of it: \1/p' "$1" |
+		sed "s|^|skipped: $2: |"
+}
+
+main() {
+	local output name passed=0 failed=0 skipped=0 p f s
+	[ $# -gt 0 ] || { echo "run.sh: nothing to run: name test programs or scripts" >&2; exit 2; }
+	RESULTS=$(mktemp -d) || exit 1
+	export RESULTS SECONDS_PER_FILE
+	trap 'rm -rf "$RESULTS"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+
+	prove --merge --exec "$(realpath "$0") --one" "$@" 2>&1 | sed -u '/^Test Summary Report/,$d; /^Files=/d; /^Result:/d' &
+	wait $!
+
+	for name in "$RESULTS"/*.name; do
+		output=${name%.name}
+		name=$(cat "$output.name")
+		read -r p f s < <(count_file "$output" "$(cat "$output.status" 2>/dev/null || echo 1)")
+		if [ "$f" -gt 0 ]; then
+			printf '\n-- %s failed; all it wrote:\n' "$name"
+			cat "$output"
+			echo "-- end of $name"
+		fi
+		list_skipped "$output" "$name" >>"$RESULTS/skipped"
+		passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	done
+	cat "$RESULTS/skipped" 2>/dev/null
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+main "$@"
