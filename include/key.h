@@ -24,7 +24,7 @@ struct preshared_key {
 	uint8_t bytes[KEY_LEN];
 };
 
-/* The slots in which own and peers' static keys are held while they rotate (DESIGN: two identities on one port). */
+/* The slots in which own and peers' static keys are held while they rotate. */
 enum key_slot { KEY_NEXT, KEY_CURRENT, KEY_PREVIOUS, KEY_SLOTS };
 
 static inline const char *key_slot_name(enum key_slot slot)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The rules of DESIGN's "Registries", "Prefixes", "Epochs" and "Trust" that can be judged from records alone, in three
+ * What other nodes publish is judged here as far as records alone can tell (keys, epochs, prefixes, endpoints), in three
  * steps: which record of each node may be used, whose the keys are, whose the prefixes. Every resolution starts from
  * the records, never from the outcome of the last one: nothing has to be undone.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which key this node should have, and when it needs another (DESIGN: two identities on one port, epochs). So far a node
+ * Which key this node should have, and when it needs another. So far a node
  * makes a pair when its tunnel has none that its published record allows, and takes over the one it finds otherwise.
  */
 #include "rotate.h"

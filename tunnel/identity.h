@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One of our own static keys, with what is derived from its public half once: the keys of mac1 and of cookies.
- * mac1 of an arriving handshake message tells which of our identities it was made for (DESIGN: two identities).
+ * mac1 of an arriving handshake message tells which of our identities it was made for.
  */
 #pragma once
 

@@ -12,7 +12,7 @@
 #include "util.h"
 
 #define TUN_DEFAULT_MTU \
-	1420 /* of a new device: an uplink of 1500 with IPv6 outside (DESIGN: MTU) */
+	1420 /* of a new device: an uplink of 1500 with IPv6 outside */
 #define TUN_PACKET_MAX 65535
 
 struct tun {

@@ -4,7 +4,7 @@
 # Every payload size from nothing to well over the MTU crosses between the pods exactly once and unchanged, in both
 # families; what may not be cut and is too big is answered with "too big"; and the wire never sees an outer fragment.
 #
-# The wire's MTU is 1500, so the tunnel's is 1440 (DESIGN: 60 bytes of overhead over IPv4), and the largest UDP payload
+# The wire's MTU is 1500, so the tunnel's is 1440 (60 bytes of overhead over IPv4), and the largest UDP payload
 # that fits is 1412 bytes over IPv4 and 1392 over IPv6.
 
 # shellcheck source=tests/netns/lib.sh

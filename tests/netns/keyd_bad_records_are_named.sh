@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Whatever stands in the registry's folder, it is named, it changes nothing for the traffic of the nodes whose records
-# are good, and it never becomes clear traffic (DESIGN, Trust; promise 1).
+# are good, and it never becomes clear traffic.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

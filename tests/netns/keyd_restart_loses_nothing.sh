@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # podveil-keyd may end, be killed and come back under traffic without one packet being lost, and the one that comes back
-# finds everything in place: same key, same epoch, same programs (DESIGN, promise 5).
+# finds everything in place: same key, same epoch, same programs.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A TCP connection that was opened before the agents came goes on inside the tunnel and loses nothing, although both ends
-# agreed on segments that are too large for it (DESIGN: a TCP packet that is still larger is cut at segment level).
+# agreed on segments that are too large for it (a TCP packet that is too large is cut at segment level).
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # From the moment an agent first ran, no packet for a pod on another node is seen in the clear on the wire: not while
-# the agents run, not while one is killed, absent or comes back, not when its device is deleted (DESIGN, promise 1).
+# the agents run, not while one is killed, absent or comes back, not when its device is deleted.
 # Both families and both directions are under traffic all the time. The detector proves itself before the agents ran,
 # and again at the end, after `podveil cleanup` took the protection away.
 
