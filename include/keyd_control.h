@@ -28,7 +28,27 @@
  *
  * key-status:
  *   {"keys":[{"node":"n1","is_self":true,"epoch":1795348800000,"age":12.0|null,"fingerprint":"<first 8 characters of
- *     the current key>","state":"current"|"unknown"|"refused","reason":""}]}
+ *     the current key>","state":"current"|"preparing"|"proving"|"overlapping"|"degraded"|"unknown"|"refused","reason":"",
+ *     "next":"<fingerprint of the next key, empty where there is none>","since":"2026-11-22T12:00:00Z"|null,
+ *     "peers_proved":2|null,"peers_live":2|null,"time_left":118.0|null,"stragglers":["n3"]}]}
+ *   preparing: the next key is made and published. proving: it is published, and live peers prove that they know it.
+ *   overlapping: it became the current key, and the previous one still answers. degraded: the same beyond the overlap,
+ *   because a straggler still needs the previous key. current: none of these. `since` is when the state began. Of other
+ *   nodes only what their records say is known: current, proving or overlapping. `age` is that of the current key.
+ *   peers_proved of peers_live (who is live and has not proved, or still needs the previous key, is a straggler), and
+ *   time_left (until the node promotes, or wipes the previous key, without the stragglers) are of this node alone, and
+ *   null where no rotation runs.
+ *
+ * rotate-key {"verb":"rotate-key","revoke":false}: this node rotates; "revoke" ends the previous key and all sessions
+ * made under it at once, which may lose packets.
+ *   {"accepted":true,"is_merged":false,"epoch":1795348800000,"fingerprint":"<of the current key>"}
+ *   is_merged: a rotation runs already, and serves this request too. Epoch and fingerprint are those before: a node has
+ *   rotated as soon as its fingerprint in key-status is another.
+ *
+ * rotate-all: asks every node of the registry, this one included; the others begin when they see it.
+ *   {"asked":[{"node":"n1","is_self":true,"epoch":1795348800000,"fingerprint":"..."}],
+ *    "failed":[{"node":"n3","reason":"<why the request could not be left in the registry>"}]}
+ *   Epoch 0 and an empty fingerprint: nothing usable of that node is known.
  */
 #pragma once
 

@@ -25,12 +25,15 @@
 enum control_verb {
 	CONTROL_HELLO = 1,    /* no body -> struct control_hello */
 	CONTROL_SET_IDENTITY, /* struct control_identity -> nothing; the device is managed from then on, and peers that
-				 wg(8) gave it before are removed */
+				 wg(8) gave it before are removed; -EEXIST where another slot has that
+				 key, -ENOSPC where there is no room for handshakes under one more */
 	CONTROL_SET_DEVICE,   /* struct control_device -> nothing; -EADDRINUSE where the port is taken */
 	CONTROL_SET_PEER,     /* struct control_peer, endpoints, cidrs -> nothing */
 	CONTROL_REMOVE_PEER,  /* struct control_peer_id -> nothing; -ENOENT where there is none */
 	CONTROL_LIST_PEERS,   /* struct control_peer_id (list the ids greater than it) -> struct control_page */
 	CONTROL_READ_DROPS,   /* no body -> struct control_drops */
+	CONTROL_PROMOTE_IDENTITY, /* struct control_epoch -> nothing; -ENOENT where there is no next key */
+	CONTROL_CLEAR_IDENTITY,	  /* struct control_clear -> nothing; a slot that is empty is no error */
 };
 
 struct control_header {
@@ -60,6 +63,19 @@ struct control_identity {
 	uint64_t epoch;
 };
 
+/* next becomes current and current previous; what was previous is wiped. No session is touched, no peer forgotten. */
+struct control_epoch {
+	uint64_t epoch;
+};
+
+/* The key is wiped: no handshake under it any more. Sessions made under it run out by themselves, unless they are to
+ * end at once. */
+struct control_clear {
+	uint32_t slot; /* enum key_slot, not KEY_CURRENT */
+	uint8_t ends_sessions;
+	uint64_t epoch;
+};
+
 struct control_device {
 	uint16_t port;	 /* UDP, both families; not 0 */
 	uint32_t fwmark; /* SO_MARK of the outer datagrams; 0: none */
@@ -71,9 +87,14 @@ struct control_peer {
 	uint32_t id; /* keyd's, the same as in the BPF maps; not 0 */
 	uint8_t has_key[KEY_SLOTS];	   /* KEY_CURRENT always */
 	struct public_key keys[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order or our own, -EADDRINUSE where another peer
-					      has it */
-	uint8_t has_preshared;
-	struct preshared_key preshared;
+					      has it, -EINVAL for one in two slots, -ENOSPC where there is no room for
+					      handshakes with one more */
+	/* By our slot, then theirs, as the slots are when this is said; they follow their keys when those move. Zero:
+	 * none. */
+	struct preshared_key preshared[KEY_SLOTS][KEY_SLOTS];
+	/* A next key of a live peer (authenticated packet within 180 s) is tried at once, of any other at a random time
+	 * within this. */
+	uint32_t try_next_within_s;
 	uint16_t endpoint_count; /* best first, none of them unspecified, multicast or port 0; the peer roams within their
 				    addresses only */
 	uint16_t cidr_count;	 /* allowed IPs, host bits zero; -ENOSPC where the table has no room for them */
@@ -89,6 +110,8 @@ struct control_peer_status {
 	uint8_t has_endpoint;
 	union endpoint endpoint;	    /* in use */
 	struct public_key key;		    /* current */
+	uint8_t has_proved[KEY_SLOTS]; /* authenticated data came on a session made with our key in that slot */
+	uint8_t has_reached[KEY_SLOTS]; /* a session was made with the peer's key in that slot, and is confirmed */
 	uint64_t last_handshake_wall_ns;    /* Unix time; 0: never */
 	uint64_t last_received_age_ns;	    /* since the last authenticated packet; UINT64_MAX: never */
 	uint64_t received_bytes, sent_bytes; /* as `wg show transfer` counts them */

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "identity.h"
 #include "reconcile.h"
 #include "report.h"
 
@@ -38,12 +39,38 @@ static uint64_t wall_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
+struct rotate_now agent_rotate_now(void)
+{
+	return (struct rotate_now){.wall_ms = wall_ms(),
+				   .mono_ms = (int64_t)(boot_ns() / NS_PER_MS)};
+}
+
 static void want_pass(struct agent *agent, uint64_t delay_ns)
 {
 	uint64_t due_ns = boot_ns() + delay_ns;
 
 	if (!agent->due_ns || due_ns < agent->due_ns)
 		agent->due_ns = due_ns;
+}
+
+void agent_wake(struct agent *agent)
+{
+	want_pass(agent, 0);
+}
+
+void agent_blame(struct agent *agent, const char *format, ...)
+{
+	struct refusal reason;
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(reason.text, sizeof(reason.text), format, arguments);
+	va_end(arguments);
+	for (uint32_t i = 0; i < agent->reason_count; i++)
+		if (!strcmp(agent->reasons[i].text, reason.text))
+			return;
+	if (agent->reason_count < AGENT_REASONS_MAX)
+		agent->reasons[agent->reason_count++] = reason;
 }
 
 /* -- the registry's word -- */
@@ -69,7 +96,16 @@ static void take_own(struct agent *agent, const struct node *node)
 			"somebody else wrote the record of %s (uid %s): does another agent run with this --node?",
 			node->name, node->uid);
 	else if (node->voice == NODE_PUBLISHED)
-		rotate_record_seen(&agent->rotate, &node->annotation, wall_ms());
+		rotate_record_seen(&agent->rotate, &node->annotation, agent_rotate_now());
+}
+
+static void take_request(struct agent *agent)
+{
+	bool is_merged = rotate_ask(&agent->rotate, ROTATE_BY_REGISTRY, false, agent_rotate_now());
+
+	agent->is_asked = true;
+	log_info("the registry asks for a rotation of this node's key%s",
+		 is_merged ? ": one is under way, and serves this request too" : "");
 }
 
 static void take_change(struct agent *agent, struct registry_change *change)
@@ -97,6 +133,9 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		break;
 	case REGISTRY_LISTED:
 		agent->is_listed = true;
+		break;
+	case REGISTRY_REQUESTED:
+		take_request(agent);
 		break;
 	}
 }
@@ -134,7 +173,7 @@ static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_C
 	control_prepare(&agent->control, &fds[FD_CONTROL]);
 }
 
-/* When something is to be done without an event. */
+/* When a pass is to be made without an event. */
 static uint64_t next_deadline(const struct agent *agent)
 {
 	uint64_t deadline_ns = agent->tick_ns;
@@ -146,9 +185,16 @@ static uint64_t next_deadline(const struct agent *agent)
 	return deadline_ns;
 }
 
+static uint64_t next_wakeup(const struct agent *agent)
+{
+	uint64_t deadline_ns = next_deadline(agent);
+
+	return agent->rotation_ns ? MIN(deadline_ns, agent->rotation_ns) : deadline_ns;
+}
+
 static int wait_ms(const struct agent *agent)
 {
-	uint64_t now_ns = boot_ns(), deadline_ns = next_deadline(agent);
+	uint64_t now_ns = boot_ns(), deadline_ns = next_wakeup(agent);
 
 	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / NS_PER_MS + 1);
 }
@@ -186,10 +232,12 @@ static void take_time(struct agent *agent)
 		take_changes(agent);
 		agent->due_ns = now_ns;
 	}
-	if (now_ns < next_deadline(agent))
-		return;
-	agent->due_ns = 0;
-	reconcile(agent);
+	if (now_ns >= next_deadline(agent)) {
+		agent->due_ns = 0;
+		reconcile(agent);
+	} else if (now_ns >= next_wakeup(agent)) {
+		identity_advance(agent);
+	}
 }
 
 static int loop(struct agent *agent)
@@ -310,9 +358,10 @@ static bool start(struct agent *agent)
 			       settings->node) ||
 	    !choose_pods(agent))
 		return false;
-	rotate_init(&agent->rotate, agent->registry->uid);
+	rotate_init(&agent->rotate, agent->registry->uid, &settings->rotate);
 	if (agent->registry->found && agent->registry->found->voice == NODE_PUBLISHED)
-		rotate_record_seen(&agent->rotate, &agent->registry->found->annotation, wall_ms());
+		rotate_record_seen(&agent->rotate, &agent->registry->found->annotation,
+				   agent_rotate_now());
 	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs) ||
 	    reconcile_shut(agent))
 		return false;

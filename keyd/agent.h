@@ -42,7 +42,10 @@ struct agent {
 	uint64_t due_ns;		       /* next reconciliation; 0: none is wanted */
 	uint64_t tick_ns;		       /* the one that happens anyway */
 	uint64_t connect_ns, connect_delay_ns; /* next attempt to reach the tunnel */
-	uint64_t publish_ns;		       /* not before */
+	uint64_t publish_ns;		       /* the same record again: not before */
+	uint64_t published_epoch;	       /* of what was published last */
+	uint64_t rotation_ns; /* next look at the peers' proofs; 0: none is wanted */
+	bool is_asked;	      /* the registry's request to rotate is not settled yet */
 	struct refusal reasons[AGENT_REASONS_MAX], reasons_before[AGENT_REASONS_MAX];
 	uint32_t reason_count, reason_count_before;
 };
@@ -53,6 +56,14 @@ int agent_run(const struct settings *settings);
 
 /* Asks the tunnel how its peers are, into the members' status. False: it is not there. */
 bool agent_refresh_status(struct agent *agent);
+
+/* A pass soon, because of something that came by the control socket. */
+void agent_wake(struct agent *agent);
+
+struct rotate_now agent_rotate_now(void);
+
+/* A reason why not all is as it should be, until the next pass. */
+PRINTF(2, 3) void agent_blame(struct agent *agent, const char *format, ...);
 
 /* "protected", "starting" or "degraded". */
 const char *agent_state(const struct agent *agent);

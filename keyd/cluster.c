@@ -12,7 +12,8 @@
 
 #define RANK_SELF   0
 #define RANK_PROVED 1
-#define RANK_AGE    2 /* and onwards */
+#define RANK_HELD   2 /* of the record in use so far: who copies a key that is new does not get it */
+#define RANK_AGE    3 /* and onwards */
 
 static PRINTF(2, 3) void complain(struct cluster_member *member, const char *format, ...)
 {
@@ -100,10 +101,42 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 			      new->epoch);
 	if (new->secret_count)
 		return refuse(refusal, "it asks for a cluster secret, and this node has none");
+	if (member->floor && !strcmp(member->floor->uid, new->uid) &&
+	    !follows(new, member->floor, refusal))
+		return false;
 	return !good || good == seen || follows(new, &good->annotation, refusal);
 }
 
 /* -- whose key -- */
+
+static bool has_proved(const struct cluster_member *member, const struct public_key *key)
+{
+	for (uint32_t i = 0; i < member->proved_count; i++)
+		if (public_key_is_equal(&member->proved_keys[i], key))
+			return true;
+	return false;
+}
+
+static bool has_key(const struct node *node, const struct public_key *key)
+{
+	for (unsigned int slot = 0; node && slot < KEY_SLOTS; slot++)
+		if (node->annotation.has_key[slot] &&
+		    public_key_is_equal(&node->annotation.keys[slot], key))
+			return true;
+	return false;
+}
+
+void cluster_note_proof(struct cluster_member *member, const struct public_key *key)
+{
+	struct public_key newest = *key;
+
+	if (has_proved(member, key))
+		return;
+	member->proved_count = MIN(member->proved_count + 1, (uint32_t)CLUSTER_PROVED_MAX);
+	memmove(&member->proved_keys[1], &member->proved_keys[0],
+		(member->proved_count - 1) * sizeof(newest));
+	member->proved_keys[0] = newest;
+}
 
 static uint32_t add_keys(struct cluster_key_claim *keys, uint32_t used,
 			 const struct cluster_member *member, const struct node *node,
@@ -112,14 +145,16 @@ static uint32_t add_keys(struct cluster_key_claim *keys, uint32_t used,
 	const struct annotation *annotation = &node->annotation;
 
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
-		bool is_proved = member->has_proved &&
-				 public_key_is_equal(&member->proved_key, &annotation->keys[slot]);
+		const struct public_key *key = &annotation->keys[slot];
+		uint32_t rank = has_proved(member, key)		   ? RANK_PROVED
+				: has_key(still_good(member), key) ? RANK_HELD
+								   : RANK_AGE + age;
 
 		if (annotation->has_key[slot])
 			keys[used++] = (struct cluster_key_claim){
-				.key = &annotation->keys[slot],
+				.key = key,
 				.member = index,
-				.rank = is_proved ? RANK_PROVED : RANK_AGE + age,
+				.rank = rank,
 				.is_of_seen = node == member->seen,
 			};
 	}

@@ -13,6 +13,7 @@
 
 #define CLUSTER_CIDRS_MAX	  64
 #define CLUSTER_OWN_ADDRESSES_MAX 256
+#define CLUSTER_PROVED_MAX	  4 /* keys remembered of each node */
 
 /* This node: settings and what its kernel shows. */
 struct cluster_self {
@@ -40,8 +41,11 @@ struct cluster_member {
 	const struct node *seen;   /* newest record that could be read; NULL: none yet */
 	const struct node *good;   /* the one in use so far; NULL: none */
 	struct refusal unreadable; /* why the newest record could not be read; empty: it could */
-	bool has_proved;	   /* a handshake was completed under proved_key */
-	struct public_key proved_key;
+	const struct annotation *
+		floor; /* of seen's uid, from when it was in use before the node left or was another;
+					   NULL: none. Without pods. */
+	uint32_t proved_count; /* keys under which a session was made, newest first */
+	struct public_key proved_keys[CLUSTER_PROVED_MAX];
 	bool was_found; /* an earlier agent on this node had it in the maps, and no record was in use since */
 
 	/* Out, from cluster_resolve. */
@@ -79,6 +83,9 @@ struct cluster_needs cluster_needs(const struct cluster_self *self,
 
 void cluster_resolve(const struct cluster_self *self, struct cluster_member *const *members,
 		     uint32_t count, struct cluster_workspace *workspace);
+
+/* A session was made under this key of the node: nobody else gets it, however old. */
+void cluster_note_proof(struct cluster_member *member, const struct public_key *key);
 
 /* After a resolution: does the record in use so far count no more? The caller then lets it go, and `seen` takes its
  * place if that was chosen. */

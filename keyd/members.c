@@ -46,6 +46,34 @@ struct member *members_add(struct members *members, const char *name)
 	return member;
 }
 
+/* -- what was in use once -- */
+
+static struct annotation *find_floor(const struct members *members, const char *uid)
+{
+	for (uint32_t i = 0; i < members->floor_count; i++)
+		if (!strcmp(members->floors[i].uid, uid))
+			return &members->floors[i];
+	return NULL;
+}
+
+static void remember(struct members *members, const struct node *node)
+{
+	struct annotation *floor = find_floor(members, node->uid);
+
+	if (!members->floors)
+		members->floors = calloc(MEMBERS_FLOORS_MAX, sizeof(*members->floors));
+	if (!members->floors)
+		return; /* no worse off than after a restart */
+	if (!floor) {
+		floor = &members->floors[members->floor_next];
+		members->floor_next = (members->floor_next + 1) % MEMBERS_FLOORS_MAX;
+		members->floor_count = MIN(members->floor_count + 1, (uint32_t)MEMBERS_FLOORS_MAX);
+	}
+	*floor = node->annotation;
+	floor->pods = NULL;
+	floor->pod_count = 0;
+}
+
 static void member_free(struct cluster_member *member)
 {
 	if (member->good != member->seen)
@@ -58,6 +86,8 @@ void members_remove(struct members *members, const char *name)
 {
 	for (uint32_t i = 0; i < members->count; i++)
 		if (!strcmp(members->items[i]->name, name)) {
+			if (members->items[i]->good)
+				remember(members, members->items[i]->good);
 			member_free(members->items[i]);
 			members->items[i] = members->items[--members->count];
 			return;
@@ -74,6 +104,7 @@ void members_clear(struct members *members)
 	free(members->workspace.claims.items);
 	free(members->workspace.claims.order);
 	free(members->entries);
+	free(members->floors);
 	*members = (struct members){0};
 }
 
@@ -115,11 +146,27 @@ static bool make_room(struct members *members, const struct cluster_self *self)
 	       renew(&members->entries, needs.claims, sizeof(*members->entries));
 }
 
-static void settle(struct cluster_member *member)
+/* The key's age is counted from the first record that had it as the current one. */
+static void note_current_key(struct member *member)
 {
-	if (member->chosen)
+	const struct annotation *annotation = &member->core.chosen->annotation;
+
+	if (member->current_epoch &&
+	    public_key_is_equal(&member->current_key, &annotation->keys[KEY_CURRENT]))
+		return;
+	member->current_key = annotation->keys[KEY_CURRENT];
+	member->current_epoch = annotation->epoch;
+}
+
+static void settle(struct members *members, struct cluster_member *member)
+{
+	if (member->chosen) {
 		member->was_found = false;
+		note_current_key(member_of(member));
+	}
 	if (cluster_outgrew_good(member)) {
+		if (strcmp(member->good->uid, member->seen->uid))
+			remember(members, member->good);
 		free((void *)member->good);
 		member->good = NULL;
 	}
@@ -131,10 +178,14 @@ int members_resolve(struct members *members, const struct cluster_self *self)
 {
 	if (!make_room(members, self))
 		return -ENOMEM;
+	for (uint32_t i = 0; i < members->count; i++)
+		members->items[i]->floor =
+			members->items[i]->seen ? find_floor(members, members->items[i]->seen->uid)
+						: NULL;
 	cluster_resolve(self, members->items, members->count, &members->workspace);
 	members->entry_count =
 		cluster_list_prefixes(&members->workspace, members->items, members->entries);
 	for (uint32_t i = 0; i < members->count; i++)
-		settle(members->items[i]);
+		settle(members, members->items[i]);
 	return 0;
 }

@@ -15,8 +15,14 @@ struct member {
 	uint8_t sent
 		[crypto_generichash_BYTES]; /* digest of the last request that the tunnel took */
 	bool is_sent;
+	bool was_told[KEY_SLOTS]; /* the keys in that request */
+	struct public_key told_keys[KEY_SLOTS];
+	struct public_key current_key; /* of the record in use, which had it first at this epoch */
+	uint64_t current_epoch;
 	char logged[REFUSAL_LEN]; /* the refusal that was logged last */
 };
+
+#define MEMBERS_FLOORS_MAX 8192
 
 struct members {
 	struct cluster_member **items;
@@ -24,6 +30,10 @@ struct members {
 	struct cluster_workspace workspace;
 	struct prefix_entry *entries; /* the map's content as it should be */
 	uint32_t entry_count;
+	/* What was in use of nodes that left, or were made anew: they may come back with what they had then, or newer.
+	 * The oldest is forgotten first. */
+	struct annotation *floors;
+	uint32_t floor_count, floor_next;
 };
 
 static inline struct member *member_of(struct cluster_member *core)

@@ -10,11 +10,11 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "identity.h"
 #include "log.h"
 
-#define PUBLISH_SPACING_NS (1 * NS_PER_S) /* should somebody else keep rewriting our record */
-#define CONNECT_FIRST_NS   (50 * NS_PER_MS)
-#define CONNECT_MAX_NS	   (1 * NS_PER_S)
+#define CONNECT_FIRST_NS (50 * NS_PER_MS)
+#define CONNECT_MAX_NS	 (1 * NS_PER_S)
 
 static uint64_t wall_ms(void)
 {
@@ -30,21 +30,6 @@ static uint64_t boot_ns(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static PRINTF(2, 3) void blame(struct agent *agent, const char *format, ...)
-{
-	struct refusal reason;
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(reason.text, sizeof(reason.text), format, arguments);
-	va_end(arguments);
-	for (uint32_t i = 0; i < agent->reason_count; i++)
-		if (!strcmp(agent->reasons[i].text, reason.text))
-			return;
-	if (agent->reason_count < AGENT_REASONS_MAX)
-		agent->reasons[agent->reason_count++] = reason;
 }
 
 /* -- facts -- */
@@ -72,7 +57,7 @@ static void read_underlay(struct agent *agent)
 	int error = link_read(&view);
 
 	if (error) {
-		blame(agent, "devices and addresses cannot be read: %s", strerror(-error));
+		agent_blame(agent, "devices and addresses cannot be read: %s", strerror(-error));
 		return;
 	}
 	link_view_clear(&agent->view);
@@ -120,12 +105,14 @@ static void blame_devices(struct agent *agent)
 
 	for (uint32_t i = 0; i < settings->uplink_count; i++)
 		if (!underlay_find_device(&agent->view, settings->uplinks[i]))
-			blame(agent, "--uplink %s: there is no such device", settings->uplinks[i]);
+			agent_blame(agent, "--uplink %s: there is no such device",
+				    settings->uplinks[i]);
 	if (!agent->underlay.uplink_count)
-		blame(agent, "no device leads to other nodes: give --uplink");
+		agent_blame(agent, "no device leads to other nodes: give --uplink");
 	if (!agent->underlay.endpoint_count)
-		blame(agent,
-		      "no address to publish is on a device that leads to other nodes: give --endpoint");
+		agent_blame(
+			agent,
+			"no address to publish is on a device that leads to other nodes: give --endpoint");
 }
 
 /* -- the tunnel -- */
@@ -158,11 +145,13 @@ static int open_port(struct agent *agent)
 		agent->changes++;
 	error = tunnel_client_set_device(&agent->tunnel, port);
 	if (error == -EADDRINUSE)
-		blame(agent,
-		      "UDP port %u is taken on this machine: stop what uses it, or give every node another --port",
-		      port);
+		agent_blame(
+			agent,
+			"UDP port %u is taken on this machine: stop what uses it, or give every node another --port",
+			port);
 	else if (error)
-		blame(agent, "podveil-tunnel cannot open UDP port %u: %s", port, strerror(-error));
+		agent_blame(agent, "podveil-tunnel cannot open UDP port %u: %s", port,
+			    strerror(-error));
 	if (error && !agent->has_port && tunnel_client_is_connected(&agent->tunnel))
 		agent->must_end = true;
 	agent->has_port |= !error;
@@ -176,14 +165,16 @@ static int greet_tunnel(struct agent *agent)
 	int error = tunnel_client_hello(&agent->tunnel, hello);
 
 	if (error) {
-		blame(agent, "podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
-		      agent->settings->tunnel, strerror(-error));
+		agent_blame(agent,
+			    "podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
+			    agent->settings->tunnel, strerror(-error));
 		return error;
 	}
 	if (strcmp(hello->interface, agent->settings->interface)) {
-		blame(agent,
-		      "podveil-tunnel at %s has the device %s: expected %s (--interface of both)",
-		      agent->settings->tunnel, hello->interface, agent->settings->interface);
+		agent_blame(
+			agent,
+			"podveil-tunnel at %s has the device %s: expected %s (--interface of both)",
+			agent->settings->tunnel, hello->interface, agent->settings->interface);
 		return -ENODEV;
 	}
 	error = open_port(agent);
@@ -195,7 +186,7 @@ static int greet_tunnel(struct agent *agent)
 		identity.has_key[slot] = hello->has_key[slot];
 		identity.keys[slot] = hello->keys[slot];
 	}
-	rotate_tunnel_found(&agent->rotate, &identity);
+	rotate_tunnel_found(&agent->rotate, &identity, agent_rotate_now());
 	log_info("connected to podveil-tunnel (process %u, device %s)", hello->pid,
 		 hello->interface);
 	return 0;
@@ -210,9 +201,10 @@ static void reach_tunnel(struct agent *agent)
 	lose_tunnel(agent);
 	error = tunnel_client_connect(&agent->tunnel);
 	if (error)
-		blame(agent,
-		      "podveil-tunnel does not answer at %s (%s): start it, or give its --control path as --tunnel",
-		      agent->settings->tunnel, strerror(-error));
+		agent_blame(
+			agent,
+			"podveil-tunnel does not answer at %s (%s): start it, or give its --control path as --tunnel",
+			agent->settings->tunnel, strerror(-error));
 	else
 		error = greet_tunnel(agent);
 	if (error) {
@@ -221,27 +213,6 @@ static void reach_tunnel(struct agent *agent)
 		return;
 	}
 	agent->connect_delay_ns = 0;
-}
-
-static void follow_rotation(struct agent *agent)
-{
-	struct rotate_action action = rotate_next(&agent->rotate, wall_ms());
-	struct public_key key;
-	int error;
-
-	if (action.step != ROTATE_MAKE_KEY)
-		return;
-	error = tunnel_client_give_new_key(&agent->tunnel, action.slot, agent->registry->uid,
-					   action.epoch, &key);
-	if (error) {
-		blame(agent, "podveil-tunnel does not take this node's new key: %s",
-		      strerror(-error));
-		return;
-	}
-	rotate_key_given(&agent->rotate, action.slot, &key, action.epoch);
-	log_info("made this node's %s key, epoch %" PRIu64, key_slot_name(action.slot),
-		 action.epoch);
-	agent->changes++;
 }
 
 bool agent_refresh_status(struct agent *agent)
@@ -267,15 +238,18 @@ bool agent_refresh_status(struct agent *agent)
 	return true;
 }
 
+/* The keys in the other slots are known by what the tunnel was told; after a restart that is nothing yet. */
 static void note_proofs(struct agent *agent)
 {
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		struct member *member = member_of(agent->members.items[i]);
+		const struct control_peer_status *status = &member->status;
 
-		if (!member->status.last_handshake_wall_ns)
-			continue;
-		member->core.has_proved = true;
-		member->core.proved_key = member->status.key;
+		for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+			if (status->has_reached[slot] && slot == KEY_CURRENT)
+				cluster_note_proof(&member->core, &status->key);
+			else if (status->has_reached[slot] && member->was_told[slot])
+				cluster_note_proof(&member->core, &member->told_keys[slot]);
 	}
 }
 
@@ -328,6 +302,11 @@ static int send_peer(struct agent *agent, struct member *member, const struct tu
 	error = tunnel_client_set_peer(&agent->tunnel, peer);
 	member->is_sent = !error;
 	memcpy(member->sent, digest, sizeof(digest));
+	if (!error) {
+		memcpy(member->told_keys, peer->fixed.keys, sizeof(member->told_keys));
+		for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+			member->was_told[slot] = peer->fixed.has_key[slot];
+	}
 	if (!error && (!member->status.id ||
 		       !public_key_is_equal(&member->status.key, &peer->fixed.keys[KEY_CURRENT])))
 		agent->changes++;
@@ -344,6 +323,7 @@ static int tell_tunnel(struct agent *agent, struct member *member)
 	uint32_t pods;
 
 	peer.fixed.id = core->id;
+	peer.fixed.try_next_within_s = (uint32_t)(agent->settings->rotate.overlap_ms / 2000);
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
 		peer.fixed.has_key[slot] = annotation->has_key[slot];
 		if (annotation->has_key[slot])
@@ -361,7 +341,7 @@ static int tell_tunnel(struct agent *agent, struct member *member)
 static void disarm_peer(struct agent *agent, struct member *member)
 {
 	if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, false))
-		blame(agent, "the BPF maps cannot be written");
+		agent_blame(agent, "the BPF maps cannot be written");
 	if (member->status.id && !tunnel_client_remove_peer(&agent->tunnel, member->core.id)) {
 		member->status = (struct control_peer_status){0};
 		agent->changes++;
@@ -377,10 +357,10 @@ static void arm_peer(struct agent *agent, struct member *member)
 		return; /* what the maps say stays: without the tunnel its packets are dropped anyway */
 	error = tell_tunnel(agent, member);
 	if (error)
-		blame(agent, "podveil-tunnel refuses node %s: %s", member->core.name,
-		      strerror(-error));
+		agent_blame(agent, "podveil-tunnel refuses node %s: %s", member->core.name,
+			    strerror(-error));
 	else if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, true))
-		blame(agent, "the BPF maps cannot be written");
+		agent_blame(agent, "the BPF maps cannot be written");
 }
 
 static void identify_members(struct agent *agent)
@@ -394,7 +374,7 @@ static void identify_members(struct agent *agent)
 		if (!member->id) {
 			member->id = datapath_new_id(&agent->datapath, agent->last_id);
 			if (datapath_set_peer(&agent->datapath, member->id, member->name, false))
-				blame(agent, "the BPF maps cannot be written");
+				agent_blame(agent, "the BPF maps cannot be written");
 		}
 		agent->last_id = MAX(agent->last_id, member->id);
 	}
@@ -423,7 +403,7 @@ static void settle_prefixes(struct agent *agent)
 			held[held_count++] = members->items[i]->id;
 	if (!held || datapath_set_prefixes(&agent->datapath, members->entries, members->entry_count,
 					   held, held_count, agent->is_listed))
-		blame(agent, "the BPF maps cannot be written");
+		agent_blame(agent, "the BPF maps cannot be written");
 }
 
 static void remove_gone_peers(struct agent *agent)
@@ -433,7 +413,7 @@ static void remove_gone_peers(struct agent *agent)
 	for (uint32_t i = datapath->peer_count; i-- > 0;)
 		if (!members_find_id(&agent->members, datapath->peers[i].id) &&
 		    datapath_remove_peer(datapath, datapath->peers[i].id))
-			blame(agent, "the BPF maps cannot be written");
+			agent_blame(agent, "the BPF maps cannot be written");
 	remove_strangers(agent);
 }
 
@@ -449,7 +429,7 @@ static void report_refusals(struct agent *agent)
 			log_info("node %s: its record is good again", member->core.name);
 		copy_text(member->logged, sizeof(member->logged), text);
 		if (text[0])
-			blame(agent, "node %s: %s", member->core.name, text);
+			agent_blame(agent, "node %s: %s", member->core.name, text);
 	}
 }
 
@@ -495,16 +475,16 @@ static void settle_device(struct agent *agent)
 		error = link_prepare_tunnel(&agent->view, agent->settings->interface,
 					    agent->inner_mtu, &changed);
 		if (error)
-			blame(agent, "%s cannot be set up: %s", agent->settings->interface,
-			      strerror(-error));
+			agent_blame(agent, "%s cannot be set up: %s", agent->settings->interface,
+				    strerror(-error));
 		agent->changes += changed;
 		if (datapath_attach(&agent->datapath, LOADER_FROM_TUNNEL, &config.tunnel_ifindex,
 				    1))
-			blame(agent, "from_tunnel cannot be attached to %s",
-			      agent->settings->interface);
+			agent_blame(agent, "from_tunnel cannot be attached to %s",
+				    agent->settings->interface);
 	}
 	if (datapath_set_config(&agent->datapath, &config))
-		blame(agent, "the BPF maps cannot be written");
+		agent_blame(agent, "the BPF maps cannot be written");
 }
 
 static uint32_t settle_hooks(struct agent *agent)
@@ -518,61 +498,9 @@ static uint32_t settle_hooks(struct agent *agent)
 	failed = datapath_attach(&agent->datapath, LOADER_TO_WIRE, ifindexes,
 				 underlay->uplink_count);
 	if (failed)
-		blame(agent, "to_wire cannot be attached to %u of %u devices", failed,
-		      underlay->uplink_count);
+		agent_blame(agent, "to_wire cannot be attached to %u of %u devices", failed,
+			    underlay->uplink_count);
 	return failed;
-}
-
-/* -- our own record -- */
-
-static void fill_record(const struct agent *agent, const struct rotate_identity *own,
-			struct node *node)
-{
-	const struct underlay *underlay = &agent->underlay;
-	struct annotation *annotation = &node->annotation;
-
-	copy_text(node->name, sizeof(node->name), agent->settings->node);
-	copy_text(node->uid, sizeof(node->uid), agent->registry->uid);
-	node->created_s = agent->registry->created_s;
-	node->pod_cidr_count = agent->self.pod_count;
-	memcpy(node->pod_cidrs, agent->self.pods, sizeof(node->pod_cidrs));
-	node->address_count = underlay->published_count;
-	memcpy(node->addresses, underlay->published, sizeof(node->addresses));
-	node->voice = NODE_PUBLISHED;
-	copy_text(annotation->uid, sizeof(annotation->uid), agent->registry->uid);
-	annotation->epoch = own->epoch;
-	memcpy(annotation->has_key, own->has_key, sizeof(annotation->has_key));
-	memcpy(annotation->keys, own->keys, sizeof(annotation->keys));
-	annotation->port = agent->settings->port;
-	annotation->endpoint_count = underlay->endpoint_count;
-	memcpy(annotation->endpoints, underlay->endpoints, sizeof(annotation->endpoints));
-	annotation->pods = agent->self.pods;
-	annotation->pod_count = agent->self.pod_count;
-}
-
-static void publish(struct agent *agent)
-{
-	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
-	uint64_t now_ns = boot_ns();
-	struct node node = {0};
-	int written;
-
-	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0)
-		return;
-	if (now_ns < agent->publish_ns) {
-		agent->due_ns = agent->publish_ns;
-		return;
-	}
-	fill_record(agent, own, &node);
-	written = agent->registry->operations->publish(agent->registry, &node);
-	if (written < 0) {
-		blame(agent, "this node's record cannot be written to %s: %s",
-		      agent->settings->registry, strerror(-written));
-	} else if (written) {
-		agent->publish_ns = now_ns + PUBLISH_SPACING_NS;
-		agent->changes++;
-		log_info("published this node's record, epoch %" PRIu64, own->epoch);
-	}
 }
 
 /* -- the whole -- */
@@ -631,23 +559,23 @@ static void report_outcome(struct agent *agent)
 	if (is_whole && !agent->reason_count && !agent->was_protected)
 		log_info("protected: pod traffic is encrypted or dropped");
 	agent->was_protected = is_whole && !agent->reason_count;
+	agent->reason_count_before = agent->reason_count;
+	memcpy(agent->reasons_before, agent->reasons, sizeof(agent->reasons));
 }
 
 void reconcile(struct agent *agent)
 {
-	agent->reason_count_before = agent->reason_count;
-	memcpy(agent->reasons_before, agent->reasons, sizeof(agent->reasons));
 	agent->reason_count = 0;
 	read_underlay(agent);
 	blame_devices(agent);
 	reach_tunnel(agent);
-	follow_rotation(agent);
+	identity_arm(agent);
 	describe_self(agent);
 	identify_members(agent);
 	agent_refresh_status(agent);
 	note_proofs(agent);
 	if (members_resolve(&agent->members, &agent->self)) {
-		blame(agent, "not enough memory");
+		agent_blame(agent, "not enough memory");
 		return;
 	}
 	settle_device(agent);
@@ -656,10 +584,10 @@ void reconcile(struct agent *agent)
 	settle_prefixes(agent);
 	if (agent->is_listed)
 		remove_gone_peers(agent);
-	publish(agent);
+	identity_advance(agent);
 	report_refusals(agent);
 	if (agent->registry->fd < 0)
-		blame(agent, "the registry %s is away", agent->settings->registry);
+		agent_blame(agent, "the registry %s is away", agent->settings->registry);
 	if (!tunnel_client_is_connected(&agent->tunnel) && !agent->connect_ns)
 		retry_tunnel(agent);
 	report_outcome(agent);

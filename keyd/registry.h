@@ -13,6 +13,7 @@ enum registry_event {
 	REGISTRY_GONE,	 /* `name` left */
 	REGISTRY_OWN,	 /* our own record, or what somebody made of it */
 	REGISTRY_LISTED, /* every record there was has been told once */
+	REGISTRY_REQUESTED, /* somebody, anybody, asks our own node to rotate its key */
 };
 
 struct registry_change {
@@ -30,6 +31,10 @@ struct registry_operations {
 	/* 1: *ret_change holds; 0: nothing for now, wait for `fd`; or -errno. Also to be called now and then without a
 	 * word from `fd`: a registry that went away is looked for again. */
 	int (*next)(struct registry *registry, struct registry_change *ret_change);
+	/* Asks a node, also our own, to rotate its key. 0 or -errno. */
+	int (*request)(struct registry *registry, const char *node_name);
+	/* The request that was told is served: it is told no more, also not after a restart. A newer one is. */
+	void (*settle_request)(struct registry *registry);
 	void (*close)(struct registry *registry);
 };
 

@@ -3,6 +3,8 @@
  * The registry in a folder: DIR/<node>.json, written by that node alone, read by all. A writer never shows half a
  * record (temporary file, fsync, rename); a reader never trusts that (sizes, types and names are checked, and a file may
  * be anything that a folder can hold). File names never leave the folder: they are node names, opened relative to it.
+ * DIR/<node>.request asks that node to rotate its key. Whoever has the folder may write it, so it is never read: that it
+ * is there, and since when, is all it says.
  */
 #include "registry.h"
 
@@ -18,9 +20,18 @@
 
 #define SUFFIX	   ".json"
 #define SUFFIX_LEN (sizeof(SUFFIX) - 1)
+#define REQUEST	   ".request"
+#define PATH_LEN   (NODE_NAME_LEN + sizeof(REQUEST))
 #define WATCHED                                                                                  \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
 	 IN_MOVE_SELF | IN_ONLYDIR)
+
+/* Which request it is: written again, it is another. */
+struct request_stamp {
+	ino_t inode;
+	struct timespec modified;
+	off_t size;
+};
 
 struct registry_file {
 	struct registry registry;
@@ -32,8 +43,10 @@ struct registry_file {
 	size_t queue_count, queue_capacity, queue_next;
 	char (*known)[NODE_NAME_LEN]; /* names that were told and are not gone */
 	size_t known_count, known_capacity;
-	char *text;	   /* NODE_TEXT_MAX + 1 */
-	struct cidr *pods; /* ANNOTATION_PODS_MAX */
+	bool may_be_asked;	    /* our own request is to be looked at */
+	struct request_stamp stamp; /* of the request that was told last */
+	char *text;		    /* NODE_TEXT_MAX + 1 */
+	struct cidr *pods;	    /* ANNOTATION_PODS_MAX */
 };
 
 struct node *node_copy(const struct node *node)
@@ -190,6 +203,80 @@ static int look_at(struct registry_file *file, const char *name, struct registry
 	return 1;
 }
 
+/* -- requests -- */
+
+static void request_path(char path[static PATH_LEN], const char *node_name)
+{
+	snprintf(path, PATH_LEN, "%s" REQUEST, node_name);
+}
+
+static bool find_request(const struct registry_file *file, struct request_stamp *ret_stamp)
+{
+	struct stat status;
+	char path[PATH_LEN];
+
+	request_path(path, file->node_name);
+	if (fstatat(file->folder_fd, path, &status, AT_SYMLINK_NOFOLLOW) ||
+	    !S_ISREG(status.st_mode))
+		return false;
+	*ret_stamp = (struct request_stamp){status.st_ino, status.st_mtim, status.st_size};
+	return true;
+}
+
+static bool stamp_is_equal(const struct request_stamp *a, const struct request_stamp *b)
+{
+	return a->inode == b->inode && a->size == b->size &&
+	       a->modified.tv_sec == b->modified.tv_sec &&
+	       a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+/* 1 where there is a request that was not told yet. */
+static int look_at_request(struct registry_file *file, struct registry_change *ret_change)
+{
+	struct request_stamp stamp;
+
+	file->may_be_asked = false;
+	if (!find_request(file, &stamp) || stamp_is_equal(&stamp, &file->stamp))
+		return 0;
+	file->stamp = stamp;
+	ret_change->event = REGISTRY_REQUESTED;
+	copy_text(ret_change->name, sizeof(ret_change->name), file->node_name);
+	return 1;
+}
+
+static int file_request(struct registry *registry, const char *node_name)
+{
+	struct registry_file *file = (struct registry_file *)registry;
+	static const char word[] = "rotate\n";
+	CLEANUP_CLOSE int fd = -1;
+	char path[PATH_LEN];
+
+	if (registry->fd < 0)
+		return -ENOENT;
+	request_path(path, node_name);
+	fd = openat(file->folder_fd, path,
+		    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	return write(fd, word, sizeof(word) - 1) < 0 ? -errno : 0;
+}
+
+static void file_settle_request(struct registry *registry)
+{
+	struct registry_file *file = (struct registry_file *)registry;
+	struct request_stamp stamp;
+	char path[PATH_LEN];
+
+	if (registry->fd < 0 || !find_request(file, &stamp) ||
+	    !stamp_is_equal(&stamp, &file->stamp))
+		return;
+	request_path(path, file->node_name);
+	if (unlinkat(file->folder_fd, path, 0))
+		log_warning(
+			"registry %s: %s cannot be removed: %s: it is served again at the next start",
+			file->folder, path, strerror(errno));
+}
+
 /* -- following the folder -- */
 
 static int scan(struct registry_file *file)
@@ -212,7 +299,7 @@ static int scan(struct registry_file *file)
 	/* Those that went away unseen: looking at them finds no file. */
 	for (size_t i = 0; i < file->known_count; i++)
 		has_room &= enqueue(file, file->known[i]);
-	file->is_listing = true;
+	file->is_listing = file->may_be_asked = true;
 	return has_room ? 0 : -ENOMEM;
 }
 
@@ -238,7 +325,7 @@ static int watch(struct registry_file *file)
 
 static int take_event(struct registry_file *file, const struct inotify_event *event)
 {
-	char name[NODE_NAME_LEN];
+	char name[NODE_NAME_LEN], request[PATH_LEN];
 
 	if (event->mask & IN_Q_OVERFLOW)
 		return scan(file);
@@ -249,7 +336,10 @@ static int take_event(struct registry_file *file, const struct inotify_event *ev
 		fd_close(&file->registry.fd);
 		return 0;
 	}
-	if (event->len && parse_file_name(file, event->name, name) && !enqueue(file, name))
+	request_path(request, file->node_name);
+	if (event->len && !strcmp(event->name, request))
+		file->may_be_asked = true;
+	else if (event->len && parse_file_name(file, event->name, name) && !enqueue(file, name))
 		return -ENOMEM;
 	return 0;
 }
@@ -287,6 +377,8 @@ static int file_next(struct registry *registry, struct registry_change *ret_chan
 				return found;
 		}
 		file->queue_count = file->queue_next = 0;
+		if (file->may_be_asked && look_at_request(file, ret_change))
+			return 1;
 		if (file->is_listing) {
 			file->is_listing = false;
 			ret_change->event = REGISTRY_LISTED;
@@ -419,7 +511,8 @@ static int find_identity(struct registry_file *file)
 
 int registry_file_open(struct registry **ret_registry, const char *folder, const char *node_name)
 {
-	static const struct registry_operations operations = {file_publish, file_next, file_close};
+	static const struct registry_operations operations = {file_publish, file_next, file_request,
+							      file_settle_request, file_close};
 	struct registry_file *file = calloc(1, sizeof(*file));
 	int error = -ENOMEM;
 

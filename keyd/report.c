@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * status, peers and key-status. Everything is read when it is asked for; nothing is kept for the purpose. Texts that
- * come from elsewhere were quoted when they were refused, so they are always valid JSON strings.
+ * status, peers and key-status, read when they are asked for; nothing is kept for the purpose. And the wish to rotate,
+ * which is only noted here or left in the registry: the agent's next pass begins with it. Texts that come from elsewhere
+ * were quoted when they were refused, so they are always valid JSON strings.
  */
 #include "report.h"
 
 #include <jansson.h>
-#include <time.h>
+
+#include "identity.h"
+#include "log.h"
 
 #define FINGERPRINT_LEN 8
 
@@ -119,13 +122,14 @@ static json_t *tunnel_status(const struct agent *agent)
 			 peers);
 }
 
-static json_t *status(struct agent *agent)
+static json_t *status(struct agent *agent, const json_t *request)
 {
 	const struct settings *settings = agent->settings;
 	const struct cluster_self *self = &agent->self;
 	const struct underlay *underlay = &agent->underlay;
 	json_t *answer, *datapath;
 
+	(void)request;
 	agent_refresh_status(agent);
 	answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s}", "version", PODVEIL_VERSION,
 			   "node", settings->node, "uid", agent->registry->uid, "mode", "strict",
@@ -255,10 +259,11 @@ static json_t *peer(const struct agent *agent, struct cluster_member *member)
 	return answer;
 }
 
-static json_t *peers(struct agent *agent)
+static json_t *peers(struct agent *agent, const json_t *request)
 {
 	json_t *list = json_array();
 
+	(void)request;
 	agent_refresh_status(agent);
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		json_array_append_new(list, peer(agent, agent->members.items[i]));
@@ -267,66 +272,222 @@ static json_t *peers(struct agent *agent)
 
 /* -- key-status -- */
 
-/* A change of keys takes its epoch from the clock, so the epoch tells the key's age. */
-static json_t *key_age(uint64_t epoch)
-{
-	struct timespec now;
-	uint64_t now_ms;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-	return epoch && epoch <= now_ms ? json_real((double)(now_ms - epoch) / 1000) : json_null();
-}
-
-static json_t *key(const char *node, bool is_self, uint64_t epoch, const struct public_key *current,
-		   const char *state, const char *reason)
+static json_t *fingerprint(const struct public_key *key)
 {
 	char text[KEY_BASE64_LEN + 1] = "";
 
-	if (current)
-		public_key_encode(text, current);
+	if (key)
+		public_key_encode(text, key);
 	text[FINGERPRINT_LEN] = '\0';
-	return json_pack("{s:s, s:b, s:I, s:o, s:s, s:s, s:s}", "node", node, "is_self", is_self,
-			 "epoch", (json_int_t)epoch, "age", key_age(epoch), "fingerprint", text,
-			 "state", state, "reason", reason);
+	return json_string(text);
 }
 
-static json_t *member_key(const struct cluster_member *member)
+static json_t *seconds(int64_t ms)
 {
-	const struct annotation *annotation = member->chosen ? &member->chosen->annotation : NULL;
-	const char *state = annotation			      ? "current"
-			    : member->state == MEMBER_REFUSED ? "refused"
-							      : "unknown";
-
-	return key(member->name, false, annotation ? annotation->epoch : 0,
-		   annotation ? &annotation->keys[KEY_CURRENT] : NULL, state, member->refusal.text);
+	return json_real((double)MAX(ms, 0) / 1000);
 }
 
-static json_t *key_status(struct agent *agent)
+static json_t *wall_time(uint64_t wall_ms)
 {
-	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	char text[NODE_TIME_LEN];
+
+	return json_string(node_format_time(text, (int64_t)(wall_ms / 1000)));
+}
+
+/* A change of keys takes its epoch from the clock, so the epoch tells when it was. */
+static json_t *age_of_epoch(uint64_t epoch, struct rotate_now now)
+{
+	return epoch && epoch <= now.wall_ms ? seconds((int64_t)(now.wall_ms - epoch))
+					     : json_null();
+}
+
+/* The rest, which only this node knows of itself, is null. */
+static json_t *key(const char *node, bool is_self, const char *state, const char *reason)
+{
+	return json_pack("{s:s, s:b, s:s, s:s, s:n, s:n, s:n, s:n, s:n, s:[]}", "node", node,
+			 "is_self", is_self, "state", state, "reason", reason, "age", "since",
+			 "peers_proved", "peers_live", "time_left", "stragglers");
+}
+
+static void add_keys(json_t *answer, uint64_t epoch, const bool has_key[static KEY_SLOTS],
+		     const struct public_key keys[static KEY_SLOTS])
+{
+	json_object_set_new(answer, "epoch", json_integer((json_int_t)epoch));
+	json_object_set_new(answer, "fingerprint", fingerprint(&keys[KEY_CURRENT]));
+	json_object_set_new(answer, "next",
+			    fingerprint(has_key[KEY_NEXT] ? &keys[KEY_NEXT] : NULL));
+}
+
+static void add_no_keys(json_t *answer)
+{
+	static const struct public_key none[KEY_SLOTS];
+	static const bool has_none[KEY_SLOTS];
+
+	add_keys(answer, 0, has_none, none);
+	json_object_set_new(answer, "fingerprint", json_string(""));
+}
+
+static json_t *member_key(const struct member *member, struct rotate_now now)
+{
+	const struct cluster_member *core = &member->core;
+	const struct annotation *annotation = core->chosen ? &core->chosen->annotation : NULL;
+	const char *state = core->state == MEMBER_REFUSED ? "refused" : "unknown";
+	json_t *answer;
+
+	if (annotation)
+		state = rotate_state_name(annotation->has_key[KEY_NEXT]	      ? ROTATE_PROVING
+					  : annotation->has_key[KEY_PREVIOUS] ? ROTATE_OVERLAPPING
+									      : ROTATE_CURRENT);
+	answer = key(core->name, false, state, core->refusal.text);
+	if (!annotation) {
+		add_no_keys(answer);
+		return answer;
+	}
+	add_keys(answer, annotation->epoch, annotation->has_key, annotation->keys);
+	json_object_set_new(answer, "age", age_of_epoch(member->current_epoch, now));
+	json_object_set_new(answer, "since", wall_time(annotation->epoch));
+	return answer;
+}
+
+static void add_proofs(json_t *answer, const struct agent *agent)
+{
+	json_t *stragglers = json_object_get(answer, "stragglers");
+	struct rotate_peer peer;
+	json_int_t live = 0, waiting = 0;
+
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		const struct member *member = member_of(agent->members.items[i]);
+
+		if (!identity_judge_peer(member, &peer) || !rotate_is_live(&peer))
+			continue;
+		live++;
+		if (!rotate_waits_for(&agent->rotate, &peer))
+			continue;
+		waiting++;
+		json_array_append_new(stragglers, json_string(member->core.name));
+	}
+	json_object_set_new(answer, "peers_live", json_integer(live));
+	json_object_set_new(answer, "peers_proved", json_integer(live - waiting));
+}
+
+static json_t *own_key(struct agent *agent, struct rotate_now now)
+{
+	const struct rotate *rotate = &agent->rotate;
+	const struct rotate_identity *own = rotate_publishable(rotate);
+	enum rotate_state state = rotate_state(rotate, now);
+	int64_t since_ms = rotate_state_since(rotate, state);
+	json_t *answer = key(agent->settings->node, true, rotate_state_name(state),
+			     own ? "" : "podveil-tunnel has no key of this node");
+
+	if (!own) {
+		add_no_keys(answer);
+		return answer;
+	}
+	add_keys(answer, own->epoch, own->has_key, own->keys);
+	json_object_set_new(answer, "age", seconds(now.mono_ms - rotate->current_at_ms));
+	json_object_set_new(answer, "since",
+			    wall_time(now.wall_ms - (uint64_t)MAX(now.mono_ms - since_ms, 0)));
+	if (state == ROTATE_PROVING || state == ROTATE_OVERLAPPING || state == ROTATE_DEGRADED)
+		add_proofs(answer, agent);
+	if (state == ROTATE_PROVING || state == ROTATE_OVERLAPPING)
+		json_object_set_new(answer, "time_left",
+				    seconds(rotate_state_end(rotate, state) - now.mono_ms));
+	return answer;
+}
+
+static json_t *key_status(struct agent *agent, const json_t *request)
+{
+	struct rotate_now now = agent_rotate_now();
 	json_t *list = json_array();
 
-	json_array_append_new(list,
-			      key(agent->settings->node, true, own ? own->epoch : 0,
-				  own ? &own->keys[KEY_CURRENT] : NULL, own ? "current" : "unknown",
-				  own ? "" : "podveil-tunnel has no key of this node"));
+	(void)request;
+	agent_refresh_status(agent);
+	json_array_append_new(list, own_key(agent, now));
 	for (uint32_t i = 0; i < agent->members.count; i++)
-		json_array_append_new(list, member_key(agent->members.items[i]));
+		json_array_append_new(list, member_key(member_of(agent->members.items[i]), now));
 	return json_pack("{s:o}", "keys", list);
+}
+
+/* -- rotate-key, rotate-all -- */
+
+static json_t *refusal(const char *text)
+{
+	return json_pack("{s:s}", "error", text);
+}
+
+static json_t *rotate_key(struct agent *agent, const json_t *request)
+{
+	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	const json_t *revoke = json_object_get(request, "revoke");
+	bool is_merged;
+
+	if (revoke && !json_is_boolean(revoke))
+		return refusal("'revoke': expected true or false");
+	if (!own)
+		return refusal(
+			"this node has no key to rotate: podveil-tunnel is not there, see podveil status");
+	is_merged = rotate_ask(&agent->rotate, ROTATE_BY_COMMAND, json_is_true(revoke),
+			       agent_rotate_now());
+	log_info("a command asks for a rotation of this node's key%s%s",
+		 json_is_true(revoke) ? ", and for the end of the old one" : "",
+		 is_merged ? ": one is under way, and serves this request too" : "");
+	agent_wake(agent);
+	return json_pack("{s:b, s:b, s:I, s:o}", "accepted", true, "is_merged", is_merged, "epoch",
+			 (json_int_t)own->epoch, "fingerprint",
+			 fingerprint(&own->keys[KEY_CURRENT]));
+}
+
+static void ask(struct agent *agent, json_t *asked, json_t *failed, const char *node, bool is_self,
+		const struct public_key *current, uint64_t epoch)
+{
+	int error = agent->registry->operations->request(agent->registry, node);
+
+	if (error)
+		json_array_append_new(
+			failed, json_pack("{s:s, s:s}", "node", node, "reason", strerror(-error)));
+	else
+		json_array_append_new(asked,
+				      json_pack("{s:s, s:b, s:I, s:o}", "node", node, "is_self",
+						is_self, "epoch", (json_int_t)epoch, "fingerprint",
+						fingerprint(current)));
+}
+
+/* This node last: with the others' requests its own rotation begins at the same time as theirs. */
+static json_t *rotate_all(struct agent *agent, const json_t *request)
+{
+	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	json_t *asked, *failed;
+
+	if (json_is_true(json_object_get(request, "revoke")))
+		return refusal(
+			"a key can be revoked on its own node only: run rotate-key --revoke there");
+	asked = json_array();
+	failed = json_array();
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		const struct cluster_member *member = agent->members.items[i];
+		const struct annotation *annotation =
+			member->chosen ? &member->chosen->annotation : NULL;
+
+		ask(agent, asked, failed, member->name, false,
+		    annotation ? &annotation->keys[KEY_CURRENT] : NULL,
+		    annotation ? annotation->epoch : 0);
+	}
+	ask(agent, asked, failed, agent->settings->node, true, own ? &own->keys[KEY_CURRENT] : NULL,
+	    own ? own->epoch : 0);
+	log_info("a command asks all %zu nodes to rotate their keys", json_array_size(asked));
+	return json_pack("{s:o, s:o}", "asked", asked, "failed", failed);
 }
 
 /* -- dispatch -- */
 
 static const struct verb {
 	const char *name;
-	json_t *(*answer)(struct agent *agent);
-} verbs[] = {{"status", status}, {"peers", peers}, {"key-status", key_status}};
-
-static json_t *refusal(const char *text)
-{
-	return json_pack("{s:s}", "error", text);
-}
+	json_t *(*answer)(struct agent *agent, const json_t *request);
+} verbs[] = {{"status", status},
+	     {"peers", peers},
+	     {"key-status", key_status},
+	     {"rotate-key", rotate_key},
+	     {"rotate-all", rotate_all}};
 
 char *report_answer(void *agent, const char *request, size_t len)
 {
@@ -335,11 +496,11 @@ char *report_answer(void *agent, const char *request, size_t len)
 
 	for (unsigned int i = 0; name && i < ARRAY_SIZE(verbs); i++)
 		if (!strcmp(verbs[i].name, name))
-			answer = verbs[i].answer(agent);
+			answer = verbs[i].answer(agent, root);
 	if (!answer)
 		answer = refusal(
-			name ? "unknown verb: expected status, peers or key-status (is the podveil command of "
-			       "another version?)"
+			name ? "unknown verb: expected status, peers, key-status, rotate-key or rotate-all (is the "
+			       "podveil command of another version?)"
 			     : "no request: expected one line of JSON such as {\"verb\":\"status\"}");
 	return json_dumps(answer, JSON_COMPACT);
 }

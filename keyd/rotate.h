@@ -3,9 +3,9 @@
  * The life of this node's keys as a state machine: time and events in, one next step out. CORE. It never sees a private
  * key: SHELL makes the pair, hands it to the tunnel and tells which public half came of it.
  *
- * The order is fixed: a key is published only after the tunnel has it, so that no node is ever told a key that cannot
- * answer. Every step survives a crash after it, because the tunnel keeps uid, epoch and keys, and the registry the
- * record: both are told here again after a restart.
+ * The order is fixed: a key is armed before it is published, so that no node is ever told a key that cannot answer, and
+ * published before it is promoted. Nothing but the tunnel's slots and the published record is needed to go on: both are
+ * told here again after a restart, so every step survives a crash before the next.
  */
 #pragma once
 
@@ -13,15 +13,44 @@
 
 #define EPOCH_AHEAD_MAX_MS (24ULL * 3600 * 1000)
 
+/* Authenticated data came within this time: the peer is live, and would notice a key that is gone. */
+#define ROTATE_LIVE_MS		  180000
+#define ROTATE_DEADLINE_MS	  120000 /* for the proofs, with an overlap of 10 minutes or more */
+#define ROTATE_REQUEST_SPACING_MS 5000	 /* between two rotations that the registry asks for */
+
 enum rotate_step {
-	ROTATE_WAIT, /* nothing to do until the next event */
-	ROTATE_MAKE_KEY, /* make a pair for `slot` and `epoch`, give it to the tunnel, then rotate_key_given */
+	ROTATE_WAIT,	  /* nothing to do until the next event */
+	ROTATE_MAKE_KEY,  /* make a pair for `slot` and give it to the tunnel */
+	ROTATE_PROMOTE,	  /* next becomes current, current previous */
+	ROTATE_CLEAR_KEY, /* wipe what is in `slot` */
 };
 
 struct rotate_action {
 	enum rotate_step step;
 	enum key_slot slot;
 	uint64_t epoch;
+	bool ends_sessions;
+};
+
+enum rotate_state {
+	ROTATE_UNKNOWN,	    /* no key that could be published */
+	ROTATE_CURRENT,	    /* one key, and no rotation */
+	ROTATE_PREPARING,   /* a rotation is wanted, or its key not published yet */
+	ROTATE_PROVING,	    /* next is published; peers prove that they know it */
+	ROTATE_OVERLAPPING, /* it is current now, and previous still answers */
+	ROTATE_DEGRADED, /* the same after the end of the overlap: somebody still needs previous */
+};
+
+/* `wall_ms` makes epochs; `mono_ms` never jumps and measures every duration. */
+struct rotate_now {
+	uint64_t wall_ms;
+	int64_t mono_ms;
+};
+
+struct rotate_settings {
+	int64_t every_ms; /* 0: by command only */
+	int64_t overlap_ms;
+	bool is_strict; /* previous ends with the overlap, whoever still needs it */
 };
 
 /* The tunnel's side of the identity, or what was last published of it. */
@@ -32,30 +61,85 @@ struct rotate_identity {
 	struct public_key keys[KEY_SLOTS];
 };
 
+/* Another node, as far as our keys concern it. */
+struct rotate_peer {
+	bool has_proved[KEY_SLOTS]; /* our key in that slot */
+	uint64_t received_age_ms;   /* UINT64_MAX: never */
+};
+
+/* All usable peers, counted after the last step. */
+struct rotate_census {
+	uint32_t known, live;
+	uint32_t known_with_current, live_with_current, live_with_next;
+};
+
 struct rotate {
 	/* configuration */
 	char uid[NODE_UID_LEN];
+	struct rotate_settings settings;
 	/* state */
 	uint64_t last_epoch; /* greatest one of this uid that was seen anywhere */
 	bool is_tunnel_there;
-	struct rotate_identity armed; /* what the tunnel has; epoch 0: nothing that counts */
+	struct rotate_identity armed; /* what the tunnel has, whoever's it is */
 	struct rotate_identity published;
+	int64_t changed_at_ms, published_at_ms, previous_at_ms, current_at_ms, next_at_ms;
+	bool is_wanted;	       /* a rotation is to begin ... */
+	int64_t not_before_ms; /* ... then */
+	bool was_begun;	       /* since this program runs, at ... */
+	int64_t begun_at_ms;
+	bool revokes;
+	bool has_census;
+	struct rotate_census census;
 };
 
-void rotate_init(struct rotate *rotate, const char *uid);
+void rotate_init(struct rotate *rotate, const char *uid, const struct rotate_settings *settings);
+
+/* -- events -- */
 
 /* Own record as the registry shows it, also when somebody else rewrote it. Another uid's says nothing about us, and an
  * epoch so far ahead that every peer refuses it is no floor for ours. */
 void rotate_record_seen(struct rotate *rotate, const struct annotation *annotation,
-			uint64_t now_ms);
+			struct rotate_now now);
+/* The registry took what is publishable. */
+void rotate_published(struct rotate *rotate, struct rotate_now now);
 
 /* The tunnel is connected and has this; keys of another uid, or of an epoch behind our record, cannot be ours. */
-void rotate_tunnel_found(struct rotate *rotate, const struct rotate_identity *identity);
+void rotate_tunnel_found(struct rotate *rotate, const struct rotate_identity *identity,
+			 struct rotate_now now);
 void rotate_tunnel_lost(struct rotate *rotate);
-void rotate_key_given(struct rotate *rotate, enum key_slot slot, const struct public_key *key,
-		      uint64_t epoch);
 
-struct rotate_action rotate_next(const struct rotate *rotate, uint64_t now_ms);
+enum rotate_asker { ROTATE_BY_COMMAND, ROTATE_BY_REGISTRY };
 
-/* What may be published now, NULL where nothing may. It holds until the next call into this file. */
+/* True: a rotation runs or waits already, and this request is served by it. */
+bool rotate_ask(struct rotate *rotate, enum rotate_asker asker, bool revokes,
+		struct rotate_now now);
+
+/* Counted while the tunnel has what is armed here; it holds until the next step is done. */
+void rotate_peers_counted(struct rotate *rotate, const struct rotate_census *census);
+void rotate_census_add(struct rotate_census *census, const struct rotate_peer *peer);
+
+/* The step of rotate_next was made; `key` is the public half of the pair that was made. */
+void rotate_step_done(struct rotate *rotate, const struct rotate_action *action,
+		      const struct public_key *key, struct rotate_now now);
+
+/* -- questions -- */
+
+struct rotate_action rotate_next(const struct rotate *rotate, struct rotate_now now);
+
+/* What may be published now, NULL where nothing may. It holds until the next event. */
 const struct rotate_identity *rotate_publishable(const struct rotate *rotate);
+
+enum rotate_state rotate_state(const struct rotate *rotate, struct rotate_now now);
+const char *rotate_state_name(enum rotate_state state);
+
+static inline bool rotate_is_live(const struct rotate_peer *peer)
+{
+	return peer->received_age_ms < ROTATE_LIVE_MS;
+}
+
+/* Does the rotation, or the end of the previous key, wait for this peer, which is live? */
+bool rotate_waits_for(const struct rotate *rotate, const struct rotate_peer *peer);
+
+/* When the state began and, while it waits for stragglers, when it ends without them; both in mono_ms. */
+int64_t rotate_state_since(const struct rotate *rotate, enum rotate_state state);
+int64_t rotate_state_end(const struct rotate *rotate, enum rotate_state state);

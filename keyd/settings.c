@@ -5,6 +5,16 @@
  */
 #include "settings.h"
 
+#define HOUR_MS		(3600 * 1000LL)
+#define DURATION_MAX_MS (365 * 24 * HOUR_MS)
+#define OVERLAP_MIN_MS	5000
+#define OVERLAP_MAX_MS	(24 * HOUR_MS)
+#ifdef PODVEIL_CRASH_POINTS /* a build for tests, which cannot wait */
+#define ROTATE_EVERY_MIN_MS 1
+#else
+#define ROTATE_EVERY_MIN_MS (5 * 60 * 1000)
+#endif
+
 #define TAKE(name) \
 	static bool take_##name(void *context, const char *value, char *error, size_t size)
 
@@ -228,6 +238,71 @@ TAKE(xdp)
 	return !strcmp(value, "off") || flags_refuse(error, size, "expected off");
 }
 
+/* "90s", "24h", "1h30m"; "0" where nothing is wanted. */
+static bool parse_duration(int64_t *ret_ms, const char *value)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
+	int64_t sum_ms = 0;
+
+	if (!strcmp(value, "0")) {
+		*ret_ms = 0;
+		return true;
+	}
+	do {
+		size_t digits = strspn(value, "0123456789"), unit = 0, letters;
+		int64_t number = strtoll(value, NULL, 10);
+
+		if (!digits || digits > 9)
+			return false;
+		value += digits;
+		letters = strspn(value, "hms");
+		while (unit < ARRAY_SIZE(units) && (strlen(units[unit].name) != letters ||
+						    strncmp(units[unit].name, value, letters)))
+			unit++;
+		if (unit == ARRAY_SIZE(units))
+			return false;
+		sum_ms += number * units[unit].ms;
+		value += letters;
+	} while (*value);
+	*ret_ms = sum_ms;
+	return true;
+}
+
+TAKE(rotate_every)
+{
+	struct rotate_settings *rotate = &((struct settings *)context)->rotate;
+
+	if (!parse_duration(&rotate->every_ms, value))
+		return flags_refuse(
+			error, size,
+			"expected a duration such as 24h, 90m or 1h30m, or 0 for never");
+	return !rotate->every_ms ||
+	       (rotate->every_ms >= ROTATE_EVERY_MIN_MS && rotate->every_ms <= DURATION_MAX_MS) ||
+	       flags_refuse(error, size, "expected 0 for never, or from 5m to 8760h (a year)");
+}
+
+TAKE(overlap)
+{
+	struct rotate_settings *rotate = &((struct settings *)context)->rotate;
+
+	if (!parse_duration(&rotate->overlap_ms, value))
+		return flags_refuse(error, size, "expected a duration such as 10m or 90s");
+	return (rotate->overlap_ms >= OVERLAP_MIN_MS && rotate->overlap_ms <= OVERLAP_MAX_MS) ||
+	       flags_refuse(error, size, "expected from 5s to 24h");
+}
+
+TAKE(overlap_strict)
+{
+	(void)value;
+	(void)error;
+	(void)size;
+	((struct settings *)context)->rotate.is_strict = true;
+	return true;
+}
+
 TAKE(later)
 {
 	(void)context;
@@ -261,9 +336,12 @@ static const struct flag flags[] = {
 	 take_control},
 	{"bpffs", "DIR", "where programs and maps are pinned (" DEFAULT_BPFFS ")", false,
 	 take_bpffs},
-	{"rotate-every", "DURATION", LATER, false, take_later},
-	{"overlap", "DURATION", LATER, false, take_later},
-	{"overlap-strict", NULL, LATER, false, take_later},
+	{"rotate-every", "DURATION",
+	 "age at which this node's key is changed, or 0 for never (24h)", false, take_rotate_every},
+	{"overlap", "DURATION", "how long the previous key still answers at most (10m)", false,
+	 take_overlap},
+	{"overlap-strict", NULL, "end it then, also for a node that still needs it", false,
+	 take_overlap_strict},
 	{"cluster-secret", "FILE", LATER, false, take_later},
 	{"xdp", "off", "no program at XDP", false, take_xdp},
 	{"require-admission", NULL, LATER, false, take_later},
@@ -288,6 +366,10 @@ static bool check_required(const struct settings *settings)
 		log_error("--pod-cidrs-from flag: expected at least one --pod-cidr");
 	else if (settings->pods_source == PODS_NODE && settings->pod_count)
 		log_error("--pod-cidrs-from node and --pod-cidr exclude each other: leave one out");
+	else if (settings->rotate.every_ms &&
+		 settings->rotate.every_ms < settings->rotate.overlap_ms)
+		log_error(
+			"--rotate-every is shorter than --overlap: a key would go while its predecessor still answers");
 	else
 		return true;
 	return false;
@@ -324,6 +406,7 @@ enum flags_outcome settings_parse(struct settings *settings, int argc, char **ar
 		.bpffs = DEFAULT_BPFFS,
 		.port = DEFAULT_PORT,
 		.is_uplink_auto = true,
+		.rotate = {.every_ms = 24 * HOUR_MS, .overlap_ms = 10 * 60 * 1000},
 	};
 	outcome = flags_parse(
 		flags, "podveil-keyd --node NAME --registry file:DIR --cluster-cidr CIDR [FLAG]...",

@@ -24,6 +24,7 @@ struct settings {
 	struct cidr pods[NODE_POD_CIDRS_MAX];
 	struct cidr ranges[CLUSTER_CIDRS_MAX];
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX];
+	struct rotate_settings rotate;
 };
 
 /* Takes environment and command line, and looks whether they make sense together; logs what does not. */

@@ -104,6 +104,21 @@ int tunnel_client_hello(struct tunnel_client *client, struct control_hello *ret_
 	return 0;
 }
 
+int tunnel_client_promote(struct tunnel_client *client, uint64_t epoch)
+{
+	struct control_epoch promotion = {epoch};
+
+	return exchange(client, CONTROL_PROMOTE_IDENTITY, &promotion, sizeof(promotion), NULL, 0);
+}
+
+int tunnel_client_clear_key(struct tunnel_client *client, enum key_slot slot, uint64_t epoch,
+			    bool ends_sessions)
+{
+	struct control_clear clear = {.slot = slot, .ends_sessions = ends_sessions, .epoch = epoch};
+
+	return exchange(client, CONTROL_CLEAR_IDENTITY, &clear, sizeof(clear), NULL, 0);
+}
+
 int tunnel_client_set_device(struct tunnel_client *client, uint16_t port)
 {
 	struct control_device device = {.port = port};

@@ -30,6 +30,10 @@ MUST_CHECK int tunnel_client_connect(struct tunnel_client *client);
 void tunnel_client_close(struct tunnel_client *client);
 
 MUST_CHECK int tunnel_client_hello(struct tunnel_client *client, struct control_hello *ret_hello);
+/* next becomes current, current previous. */
+MUST_CHECK int tunnel_client_promote(struct tunnel_client *client, uint64_t epoch);
+MUST_CHECK int tunnel_client_clear_key(struct tunnel_client *client, enum key_slot slot,
+				       uint64_t epoch, bool ends_sessions);
 MUST_CHECK int tunnel_client_set_device(struct tunnel_client *client, uint16_t port);
 MUST_CHECK int tunnel_client_set_peer(struct tunnel_client *client, const struct tunnel_peer *peer);
 MUST_CHECK int tunnel_client_remove_peer(struct tunnel_client *client, uint32_t id);

@@ -9,7 +9,7 @@ set -u
 BUILDING="gcc make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libmnl-dev libjansson-dev
 	libb2-dev libcmocka-dev pkg-config linux-libc-dev"
 TESTING="wireguard-tools iperf3 tcpdump iproute2 iputils-ping curl python3 nftables socat jq ethtool procps
-	util-linux perl mount"
+	util-linux perl mount spin"
 
 fail() {
 	echo "deps: $1" >&2

@@ -8,7 +8,7 @@
 #include "tunnel.h"
 
 static_assert((INDEX_SLOTS & (INDEX_SLOTS - 1)) == 0, "places are taken by a mask");
-static_assert(INDEX_SLOTS >= 4 * (SESSIONS_MAX + PEERS_MAX), "runs stay short");
+static_assert(INDEX_SLOTS >= 4 * (SESSIONS_MAX + PAIRS_MAX), "runs stay short");
 
 static uint32_t place_of(uint32_t index)
 {

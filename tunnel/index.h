@@ -8,7 +8,7 @@
 
 #include "util.h"
 
-#define INDEX_SLOTS 131072 /* power of two, four times the indices that can live */
+#define INDEX_SLOTS 262144 /* power of two, at least four times the indices that can live */
 
 struct tunnel;
 struct tunnel_state;
@@ -18,7 +18,7 @@ enum index_kind { INDEX_FREE, INDEX_HANDSHAKE, INDEX_SESSION };
 struct index_entry {
 	uint32_t index;
 	uint32_t kind : 2;  /* enum index_kind */
-	uint32_t slot : 30; /* a peer's for a handshake, a session's for a session */
+	uint32_t slot : 30; /* a pair's for a handshake, a session's for a session */
 };
 
 /* Makes an index for the thing in this slot. */

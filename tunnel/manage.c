@@ -85,23 +85,66 @@ static bool is_identity_valid(const struct control_identity *identity)
 	       !sodium_is_zero(identity->private_key.bytes, KEY_LEN);
 }
 
+/* A key in two slots would be promoted over itself. */
+static int check_identity(const struct tunnel *tunnel, const struct control_identity *identity)
+{
+	const struct identity *identities = tunnel->state->secrets.identities;
+	int error = 0;
+	struct identity given;
+
+	if (!is_identity_valid(identity))
+		return -EINVAL;
+	identity_set(&given, &identity->private_key);
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+		if (slot != identity->slot && identities[slot].is_set &&
+		    public_key_is_equal(&identities[slot].public_key, &given.public_key))
+			error = -EEXIST;
+	identity_clear(&given);
+	if (!error && !tunnel_has_room_for_identity(tunnel, (enum key_slot)identity->slot))
+		error = -ENOSPC;
+	return error;
+}
+
 static int handle_set_identity(struct exchange *exchange)
 {
 	struct tunnel_state *state = exchange->tunnel->state;
 	struct control_identity identity;
-	int error = -EINVAL;
+	int error;
 
 	memcpy(&identity, exchange->body, sizeof(identity));
-	if (is_identity_valid(&identity)) {
+	error = check_identity(exchange->tunnel, &identity);
+	if (!error) {
 		tunnel_set_private_key(exchange->tunnel, (enum key_slot)identity.slot,
 				       &identity.private_key);
 		copy_text(state->uid, sizeof(state->uid), identity.uid);
 		state->epoch = identity.epoch;
 		take_over(exchange);
-		error = 0;
 	}
 	crypto_wipe(&identity, sizeof(identity));
 	return error;
+}
+
+static int handle_promote_identity(struct exchange *exchange)
+{
+	struct control_epoch promoted;
+	int error = tunnel_promote_identity(exchange->tunnel);
+
+	memcpy(&promoted, exchange->body, sizeof(promoted));
+	if (!error)
+		exchange->tunnel->state->epoch = promoted.epoch;
+	return error;
+}
+
+static int handle_clear_identity(struct exchange *exchange)
+{
+	struct control_clear clear;
+
+	memcpy(&clear, exchange->body, sizeof(clear));
+	if (clear.slot >= KEY_SLOTS || clear.slot == KEY_CURRENT)
+		return -EINVAL;
+	tunnel_clear_identity(exchange->tunnel, (enum key_slot)clear.slot, clear.ends_sessions);
+	exchange->tunnel->state->epoch = clear.epoch;
+	return 0;
 }
 
 static int handle_set_device(struct exchange *exchange)
@@ -178,9 +221,21 @@ static bool decode_peer_request(struct peer_request *ret_request, const uint8_t 
 	return true;
 }
 
+static bool has_key_twice(const struct peer_request *request)
+{
+	const struct control_peer *fixed = &request->fixed;
+
+	for (unsigned int a = 0; a < KEY_SLOTS; a++)
+		for (unsigned int b = a + 1; b < KEY_SLOTS; b++)
+			if (fixed->has_key[a] && fixed->has_key[b] &&
+			    public_key_is_equal(&fixed->keys[a], &fixed->keys[b]))
+				return true;
+	return false;
+}
+
 static bool is_peer_request_valid(const struct peer_request *request)
 {
-	if (!request->fixed.id || !request->fixed.has_key[KEY_CURRENT])
+	if (!request->fixed.id || !request->fixed.has_key[KEY_CURRENT] || has_key_twice(request))
 		return false;
 	for (unsigned int i = 0; i < request->fixed.endpoint_count; i++)
 		if (!is_endpoint_valid(&request->endpoints[i]))
@@ -191,32 +246,28 @@ static bool is_peer_request_valid(const struct peer_request *request)
 	return true;
 }
 
-static bool is_own_key(const struct tunnel_state *state, const struct public_key *key)
+static struct peer_keys request_keys(const struct peer_request *request)
 {
-	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
-		if (state->secrets.identities[slot].is_set &&
-		    public_key_is_equal(&state->secrets.identities[slot].public_key, key))
-			return true;
-	return false;
+	struct peer_keys keys = {0};
+
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		keys.has_key[slot] = request->fixed.has_key[slot];
+		if (keys.has_key[slot])
+			keys.keys[slot] = request->fixed.keys[slot];
+	}
+	return keys;
 }
 
 /* `peer` is the request's own slot, NO_PEER if it is new. */
-static int check_keys(const struct tunnel *tunnel, const struct peer_request *request,
-		      uint32_t peer)
+static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys, uint32_t peer)
 {
-	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
-		const struct public_key *key = &request->fixed.keys[slot];
-		uint32_t holder;
+	int error;
 
-		if (!request->fixed.has_key[slot])
-			continue;
-		if (public_key_is_low_order(key) || is_own_key(tunnel->state, key))
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+		if (keys->has_key[slot] && public_key_is_low_order(&keys->keys[slot]))
 			return -EADDRNOTAVAIL;
-		holder = tunnel_find_peer(tunnel, key);
-		if (holder != NO_PEER && holder != peer)
-			return -EADDRINUSE;
-	}
-	return 0;
+	error = tunnel_check_peer_keys(tunnel, peer, keys);
+	return error == -EEXIST ? -EADDRINUSE : error;
 }
 
 /* Old and new prefixes are in the table together for a moment. */
@@ -289,35 +340,34 @@ static void replace_allowed_ips(struct tunnel *tunnel, uint32_t slot,
 static void replace_preshared(struct tunnel *tunnel, uint32_t slot,
 			      const struct peer_request *request)
 {
-	static const struct preshared_key none;
-	const struct preshared_key *wanted =
-		request->fixed.has_preshared ? &request->fixed.preshared : &none;
-
-	if (!crypto_is_equal(&tunnel->state->secrets.pairs[slot].preshared, wanted,
-			     sizeof(*wanted)))
-		tunnel_set_preshared(tunnel, slot, wanted);
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
+		for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+			tunnel_set_preshared(tunnel, slot, own, remote,
+					     &request->fixed.preshared[own][remote]);
 }
 
-/* The key comes last: a new one asks for a handshake at once, and that goes to the new endpoint. */
+/* Keys come after endpoints: a new one asks for a handshake at once, and that goes to the new endpoint. Preshared keys
+ * come after the keys that they belong to; a handshake that we begin needs them only when the answer comes. */
 static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *request)
 {
-	const struct public_key *key = &request->fixed.keys[KEY_CURRENT];
+	struct peer_keys keys = request_keys(request);
 	uint32_t slot = tunnel_find_peer_by_id(tunnel, request->fixed.id);
 	int error;
 
-	error = check_keys(tunnel, request, slot);
+	error = check_keys(tunnel, &keys, slot);
 	if (!error)
 		error = check_room(&tunnel->state->allowedips, request);
 	if (!error && slot == NO_PEER)
-		error = tunnel_add_peer(tunnel, key, &slot);
+		error = tunnel_add_peer(tunnel, &keys.keys[KEY_CURRENT], &slot);
 	if (error)
 		return error;
 	tunnel->state->peers[slot].id = request->fixed.id;
 	tunnel->state->peers[slot].is_managed = true;
-	replace_preshared(tunnel, slot, request);
 	replace_endpoints(tunnel, slot, request);
 	replace_allowed_ips(tunnel, slot, request);
-	return tunnel_change_peer_key(tunnel, slot, key);
+	tunnel_change_peer_keys(tunnel, slot, &keys, request->fixed.try_next_within_s * NS_PER_S);
+	replace_preshared(tunnel, slot, request);
+	return 0;
 }
 
 static int handle_set_peer(struct exchange *exchange)
@@ -379,7 +429,7 @@ static struct control_peer_status peer_status(const struct tunnel *tunnel, const
 	struct control_peer_status status = {
 		.id = peer->id,
 		.has_endpoint = peer->has_endpoint,
-		.key = peer->key,
+		.key = peer->keys[KEY_CURRENT].key,
 		.last_handshake_wall_ns = peer->last_handshake_wall_ns,
 		.last_received_age_ns = UINT64_MAX,
 		.received_bytes = peer->received_bytes,
@@ -387,6 +437,10 @@ static struct control_peer_status peer_status(const struct tunnel *tunnel, const
 		.staged_packets = peer->stage_count,
 	};
 
+	for (unsigned int key = 0; key < KEY_SLOTS; key++) {
+		status.has_proved[key] = peer->has_proved[key];
+		status.has_reached[key] = peer->has_reached[key];
+	}
 	if (peer->current != NO_SESSION)
 		status.has_session = session_can_send(&sessions[peer->current], tunnel->now_ns);
 	if (peer->has_endpoint)
@@ -436,6 +490,8 @@ static const struct verb {
 	[CONTROL_REMOVE_PEER] = {sizeof(struct control_peer_id), handle_remove_peer},
 	[CONTROL_LIST_PEERS] = {sizeof(struct control_peer_id), handle_list_peers},
 	[CONTROL_READ_DROPS] = {0, handle_read_drops},
+	[CONTROL_PROMOTE_IDENTITY] = {sizeof(struct control_epoch), handle_promote_identity},
+	[CONTROL_CLEAR_IDENTITY] = {sizeof(struct control_clear), handle_clear_identity},
 };
 
 static int dispatch(const struct control_header *header, struct exchange *exchange)

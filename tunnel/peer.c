@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The peers: a pool of slots, found by public key (a hash under a random key, since strangers choose keys) or by keyd's
- * id. A peer that goes away, or whose key does, takes its secrets and everything derived from them along.
+ * The peers: a pool of slots, found by any of their public keys (a hash under a random key, since strangers choose
+ * keys) or by keyd's id. A peer that goes away, or whose key does, takes its secrets and everything derived from them
+ * along. A key that moves from slot to slot, ours or a peer's, takes its pairs along and disturbs nothing.
  */
 #include "peer.h"
 
@@ -11,7 +12,14 @@
 #include "send.h"
 #include "tunnel.h"
 
-/* -- finding -- */
+static_assert(NO_PAIR == UINT32_MAX, "a peer's pairs begin as all ones");
+
+/* -- finding: buckets and chains hold the peer's slot and its key's in one number, NO_PEER at their end -- */
+
+static struct peer_key *key_at(struct tunnel_state *state, uint32_t entry)
+{
+	return &state->peers[entry / KEY_SLOTS].keys[entry % KEY_SLOTS];
+}
 
 static uint32_t *bucket_of(struct tunnel_state *state, const struct public_key *key)
 {
@@ -22,14 +30,30 @@ static uint32_t *bucket_of(struct tunnel_state *state, const struct public_key *
 	return &state->peer_buckets[get_le64(hash) % PEER_BUCKETS];
 }
 
+static uint32_t find_entry(struct tunnel_state *state, const struct public_key *key)
+{
+	uint32_t entry = *bucket_of(state, key);
+
+	while (entry != NO_PEER && !public_key_is_equal(&key_at(state, entry)->key, key))
+		entry = key_at(state, entry)->hash_next;
+	return entry;
+}
+
 uint32_t tunnel_find_peer(const struct tunnel *tunnel, const struct public_key *key)
 {
-	const struct peer *peers = tunnel->state->peers;
-	uint32_t slot = *bucket_of(tunnel->state, key);
+	uint32_t entry = find_entry(tunnel->state, key);
 
-	while (slot != NO_PEER && !public_key_is_equal(&peers[slot].key, key))
-		slot = peers[slot].hash_next;
-	return slot;
+	return entry == NO_PEER ? NO_PEER : entry / KEY_SLOTS;
+}
+
+uint32_t peer_find_pair(const struct tunnel *tunnel, enum key_slot own,
+			const struct public_key *remote)
+{
+	uint32_t entry = find_entry(tunnel->state, remote);
+
+	if (entry == NO_PEER)
+		return NO_PAIR;
+	return tunnel->state->peers[entry / KEY_SLOTS].pairs[own][entry % KEY_SLOTS];
 }
 
 uint32_t tunnel_find_peer_by_id(const struct tunnel *tunnel, uint32_t id)
@@ -42,52 +66,171 @@ uint32_t tunnel_find_peer_by_id(const struct tunnel *tunnel, uint32_t id)
 	return NO_PEER;
 }
 
-static void link_key(struct tunnel_state *state, uint32_t slot)
+static void link_key(struct tunnel_state *state, uint32_t slot, enum key_slot remote)
 {
-	uint32_t *bucket = bucket_of(state, &state->peers[slot].key);
+	struct peer_key *key = &state->peers[slot].keys[remote];
+	uint32_t *bucket = bucket_of(state, &key->key);
 
-	state->peers[slot].hash_next = *bucket;
-	*bucket = slot;
+	key->hash_next = *bucket;
+	*bucket = slot * KEY_SLOTS + remote;
 }
 
-static void unlink_key(struct tunnel_state *state, uint32_t slot)
+static void unlink_key(struct tunnel_state *state, uint32_t slot, enum key_slot remote)
 {
-	uint32_t *link = bucket_of(state, &state->peers[slot].key);
+	uint32_t entry = slot * KEY_SLOTS + remote;
+	uint32_t *link = bucket_of(state, &key_at(state, entry)->key);
 
-	while (*link != slot)
-		link = &state->peers[*link].hash_next;
-	*link = state->peers[slot].hash_next;
+	while (*link != entry)
+		link = &key_at(state, *link)->hash_next;
+	*link = key_at(state, entry)->hash_next;
 }
 
-/* -- its handshake -- */
+/* -- our keys, towards one peer -- */
 
-const struct identity *peer_identity(const struct tunnel *tunnel, uint32_t slot)
+/* With the current one there are pairs even while it is missing: they keep the preshared keys. */
+static bool has_pairs_of(const struct tunnel *tunnel, enum key_slot own)
 {
-	(void)slot; /* all peers know one key of ours: the current one */
-	return &tunnel->state->secrets.identities[KEY_CURRENT];
+	return own == KEY_CURRENT || tunnel->state->secrets.identities[own].is_set;
 }
 
-void peer_renew_pair(struct tunnel *tunnel, uint32_t slot)
+/* Until keyd says the preshared keys of these pairs, those of our current key stand in for them: they fit nothing,
+ * where none at all would fit whoever has none. */
+void peer_add_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
 {
-	struct noise_pair *pair = &tunnel->state->secrets.pairs[slot];
+	struct noise_pair *noise = tunnel->state->secrets.pairs;
+	struct peer *peer = &tunnel->state->peers[slot];
 
-	peer_forget_handshake(tunnel, slot);
-	noise_pair_init(pair, peer_identity(tunnel, slot), &tunnel->state->peers[slot].key,
-			&pair->preshared);
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
+		if (!peer->keys[remote].is_set)
+			continue;
+		peer->pairs[own][remote] = pair_add(tunnel, slot, own, remote);
+		noise[peer->pairs[own][remote]].preshared =
+			noise[peer->pairs[KEY_CURRENT][remote]].preshared;
+	}
+	peer->has_proved[own] = false;
 }
 
-void peer_set_handshake_index(struct tunnel *tunnel, uint32_t slot, uint32_t index)
+void peer_renew_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
 {
 	struct peer *peer = &tunnel->state->peers[slot];
 
-	index_remove(tunnel->state, peer->handshake_index);
-	peer->handshake_index = index;
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+		if (peer->pairs[own][remote] != NO_PAIR)
+			pair_renew(tunnel, peer->pairs[own][remote]);
+	peer->has_proved[own] = false;
 }
 
-void peer_forget_handshake(struct tunnel *tunnel, uint32_t slot)
+void peer_remove_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
 {
-	peer_set_handshake_index(tunnel, slot, 0);
-	noise_pair_clear_handshake(&tunnel->state->secrets.pairs[slot]);
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
+		if (peer->pairs[own][remote] != NO_PAIR)
+			pair_remove(tunnel, peer->pairs[own][remote]);
+		peer->pairs[own][remote] = NO_PAIR;
+	}
+	peer->has_proved[own] = false;
+}
+
+static void move_own(struct tunnel *tunnel, uint32_t slot, enum key_slot from, enum key_slot to)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
+		uint32_t pair = peer->pairs[from][remote];
+
+		peer->pairs[to][remote] = pair;
+		peer->pairs[from][remote] = NO_PAIR;
+		if (pair != NO_PAIR)
+			tunnel->state->pairs[pair].own = to;
+	}
+	peer->has_proved[to] = peer->has_proved[from];
+	peer->has_proved[from] = false;
+}
+
+void peer_promote_own(struct tunnel *tunnel, uint32_t slot)
+{
+	move_own(tunnel, slot, KEY_CURRENT, KEY_PREVIOUS);
+	move_own(tunnel, slot, KEY_NEXT, KEY_CURRENT);
+}
+
+void peer_note_proof(struct tunnel *tunnel, uint32_t session)
+{
+	const struct tunnel_state *state = tunnel->state;
+	uint32_t pair = state->sessions[session].pair;
+	struct peer *peer = &tunnel->state->peers[state->sessions[session].peer];
+
+	if (pair == NO_PAIR)
+		return;
+	peer->has_proved[state->pairs[pair].own] = true;
+	peer->has_reached[state->pairs[pair].remote] = true;
+}
+
+/* -- its handshakes -- */
+
+static enum key_slot newest_proved(const struct tunnel *tunnel, const struct peer *peer)
+{
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
+		if (peer->has_proved[own] && tunnel->state->secrets.identities[own].is_set)
+			return own;
+	return KEY_CURRENT;
+}
+
+/* Of four tries that stay without an answer each second one goes to the peer's current key, and the last two come from
+ * our current one: whatever is old of what we know, one of them is right. */
+uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t slot)
+{
+	const struct peer *peer = &tunnel->state->peers[slot];
+	bool wants_next = peer->keys[KEY_NEXT].is_set && !(peer->unanswered & 1);
+	enum key_slot own = peer->unanswered & 2 ? KEY_CURRENT : newest_proved(tunnel, peer);
+
+	return peer->pairs[own][wants_next ? KEY_NEXT : KEY_CURRENT];
+}
+
+uint32_t peer_choose_newest_pair(const struct tunnel *tunnel, uint32_t slot)
+{
+	const struct peer *peer = &tunnel->state->peers[slot];
+
+	return peer->pairs[newest_proved(tunnel, peer)][peer_newest_key(peer)];
+}
+
+enum key_slot peer_newest_key(const struct peer *peer)
+{
+	return peer->keys[KEY_NEXT].is_set ? KEY_NEXT : KEY_CURRENT;
+}
+
+static bool has_begun_handshake(const struct tunnel *tunnel, uint32_t pair)
+{
+	return pair != NO_PAIR &&
+	       tunnel->state->secrets.pairs[pair].state == HANDSHAKE_INITIATION_SENT;
+}
+
+bool peer_is_initiating(const struct tunnel *tunnel, uint32_t slot)
+{
+	const uint32_t *pairs = tunnel->state->peers[slot].pairs[0];
+
+	for (unsigned int i = 0; i < KEY_SLOTS * KEY_SLOTS; i++)
+		if (has_begun_handshake(tunnel, pairs[i]) && !timers_allow_try(tunnel, pairs[i]))
+			return true;
+	return false;
+}
+
+void peer_forget_handshakes(struct tunnel *tunnel, uint32_t slot)
+{
+	const uint32_t *pairs = tunnel->state->peers[slot].pairs[0];
+
+	for (unsigned int i = 0; i < KEY_SLOTS * KEY_SLOTS; i++)
+		if (pairs[i] != NO_PAIR)
+			pair_forget_handshake(tunnel, pairs[i]);
+}
+
+void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t slot, uint32_t pair)
+{
+	const uint32_t *pairs = tunnel->state->peers[slot].pairs[0];
+
+	for (unsigned int i = 0; i < KEY_SLOTS * KEY_SLOTS; i++)
+		if (pairs[i] != pair && has_begun_handshake(tunnel, pairs[i]))
+			pair_forget_handshake(tunnel, pairs[i]);
 }
 
 /* -- where it is -- */
@@ -122,7 +265,163 @@ void peer_follow(struct tunnel *tunnel, uint32_t slot, const union endpoint *fro
 	peer->source = *to;
 }
 
-/* -- adding and removing -- */
+/* -- its keys -- */
+
+/* A key of the peer's with all that hangs on it, out of its slot. */
+struct key_column {
+	struct peer_key key;
+	uint32_t pairs[KEY_SLOTS]; /* by our slot */
+	bool has_reached;
+};
+
+static struct key_column take_column(struct tunnel *tunnel, uint32_t slot, enum key_slot remote)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	struct key_column column = {
+		.key = peer->keys[remote],
+		.has_reached = peer->has_reached[remote],
+	};
+
+	if (column.key.is_set)
+		unlink_key(tunnel->state, slot, remote);
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
+		column.pairs[own] = peer->pairs[own][remote];
+		peer->pairs[own][remote] = NO_PAIR;
+	}
+	peer->keys[remote] = (struct peer_key){0};
+	peer->has_reached[remote] = false;
+	return column;
+}
+
+static void put_column(struct tunnel *tunnel, uint32_t slot, enum key_slot remote,
+		       const struct key_column *column)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	peer->keys[remote] = column->key;
+	peer->has_reached[remote] = column->has_reached;
+	link_key(tunnel->state, slot, remote);
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
+		peer->pairs[own][remote] = column->pairs[own];
+		if (column->pairs[own] != NO_PAIR)
+			tunnel->state->pairs[column->pairs[own]].remote = remote;
+	}
+}
+
+static void remove_column(struct tunnel *tunnel, struct peer *peer, const struct key_column *column)
+{
+	struct noise_pair *noise = tunnel->state->secrets.pairs;
+	struct peer_former_key former = {.key = column->key.key};
+
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
+		uint32_t pair = column->pairs[own];
+
+		if (pair == NO_PAIR)
+			continue;
+		if (memcmp(noise[pair].latest_timestamp, former.latest_timestamp, TIMESTAMP_LEN) >
+		    0)
+			memcpy(former.latest_timestamp, noise[pair].latest_timestamp,
+			       TIMESTAMP_LEN);
+		pair_remove(tunnel, pair);
+	}
+	peer->former_key = former;
+	tunnel->state->peer_key_count--;
+}
+
+static void add_key(struct tunnel *tunnel, uint32_t slot, enum key_slot remote,
+		    const struct public_key *public_key)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer_key *key = &peer->keys[remote];
+
+	*key = (struct peer_key){.is_set = true, .key = *public_key};
+	identity_derive_mac_keys(key->mac1_key, key->cookie_key, public_key);
+	link_key(tunnel->state, slot, remote);
+	tunnel->state->peer_key_count++;
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
+		if (!has_pairs_of(tunnel, own))
+			continue;
+		peer->pairs[own][remote] = pair_add(tunnel, slot, own, remote);
+		if (public_key_is_equal(&peer->former_key.key, public_key))
+			memcpy(tunnel->state->secrets.pairs[peer->pairs[own][remote]]
+				       .latest_timestamp,
+			       peer->former_key.latest_timestamp, TIMESTAMP_LEN);
+	}
+}
+
+/* KEY_SLOTS: in none. */
+static enum key_slot find_column(const struct key_column columns[static KEY_SLOTS],
+				 const struct public_key *key)
+{
+	enum key_slot slot = 0;
+
+	while (slot < KEY_SLOTS &&
+	       !(columns[slot].key.is_set && public_key_is_equal(&columns[slot].key.key, key)))
+		slot++;
+	return slot;
+}
+
+static void replace_keys(struct tunnel *tunnel, uint32_t slot, const struct peer_keys *keys)
+{
+	struct key_column before[KEY_SLOTS];
+
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+		before[remote] = take_column(tunnel, slot, remote);
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
+		enum key_slot from = find_column(before, &keys->keys[remote]);
+
+		if (!keys->has_key[remote])
+			continue;
+		if (from == KEY_SLOTS) {
+			add_key(tunnel, slot, remote, &keys->keys[remote]);
+			continue;
+		}
+		put_column(tunnel, slot, remote, &before[from]);
+		before[from].key.is_set = false;
+	}
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+		if (before[remote].key.is_set)
+			remove_column(tunnel, &tunnel->state->peers[slot], &before[remote]);
+}
+
+static bool peer_has_key(const struct peer *peer, const struct public_key *key)
+{
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+		if (peer->keys[remote].is_set && public_key_is_equal(&peer->keys[remote].key, key))
+			return true;
+	return false;
+}
+
+/* The peer lost its keys, and with them what it knew of ours and the sessions: it cannot tell us so but by a handshake
+ * of ours. */
+static void restart_conversation(struct tunnel *tunnel, uint32_t slot)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	bool was_talking = peer->current != NO_SESSION || peer->next != NO_SESSION;
+
+	session_remove_keyless(tunnel, slot);
+	timers_peer_restarted(tunnel, slot);
+	memset(peer->has_proved, 0, sizeof(peer->has_proved));
+	peer->unanswered = 0;
+	peer->has_sent_lastminute_handshake = false;
+	timers_keepalive_configured(tunnel, slot);
+	if (was_talking || peer->stage_count)
+		(void)send_initiation(tunnel, slot, false);
+}
+
+void tunnel_change_peer_keys(struct tunnel *tunnel, uint32_t slot, const struct peer_keys *keys,
+			     uint64_t try_next_within_ns)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	bool has_lost_keys = !peer_has_key(peer, &keys->keys[KEY_CURRENT]);
+	bool has_new_next = keys->has_key[KEY_NEXT] && !peer_has_key(peer, &keys->keys[KEY_NEXT]);
+
+	replace_keys(tunnel, slot, keys);
+	if (has_lost_keys)
+		restart_conversation(tunnel, slot);
+	if (has_new_next)
+		timers_next_key_learnt(tunnel, slot, try_next_within_ns);
+}
 
 static bool is_own_key(const struct tunnel *tunnel, const struct public_key *key)
 {
@@ -135,38 +434,61 @@ static bool is_own_key(const struct tunnel *tunnel, const struct public_key *key
 	return false;
 }
 
-static int check_new_key(const struct tunnel *tunnel, const struct public_key *key)
+static uint32_t pairs_of_a_key(const struct tunnel *tunnel)
 {
-	if (is_own_key(tunnel, key))
-		return -EADDRNOTAVAIL;
-	return tunnel_find_peer(tunnel, key) == NO_PEER ? 0 : -EEXIST;
+	uint32_t count = 0;
+
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
+		count += has_pairs_of(tunnel, own);
+	return count;
 }
+
+int tunnel_check_peer_keys(const struct tunnel *tunnel, uint32_t slot, const struct peer_keys *keys)
+{
+	uint32_t added = 0;
+
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
+		uint32_t holder;
+
+		if (!keys->has_key[remote])
+			continue;
+		if (is_own_key(tunnel, &keys->keys[remote]))
+			return -EADDRNOTAVAIL;
+		holder = tunnel_find_peer(tunnel, &keys->keys[remote]);
+		if (holder != NO_PEER && holder != slot)
+			return -EEXIST;
+		added += holder == NO_PEER;
+	}
+	return added * pairs_of_a_key(tunnel) <= pair_room(tunnel->state) ? 0 : -ENOSPC;
+}
+
+void tunnel_set_preshared(struct tunnel *tunnel, uint32_t slot, enum key_slot own,
+			  enum key_slot remote, const struct preshared_key *preshared)
+{
+	uint32_t pair = tunnel->state->peers[slot].pairs[own][remote];
+
+	if (pair != NO_PAIR)
+		tunnel->state->secrets.pairs[pair].preshared = *preshared;
+}
+
+/* -- adding and removing -- */
 
 static uint32_t take_slot(struct tunnel_state *state)
 {
 	uint32_t slot = state->peer_free;
 
 	if (slot != NO_PEER) {
-		state->peer_free = state->peers[slot].hash_next;
+		state->peer_free = state->peers[slot].next_free;
 		return slot;
 	}
 	return state->peers_used_end < PEERS_MAX ? state->peers_used_end++ : NO_PEER;
 }
 
-static void set_key(struct tunnel *tunnel, uint32_t slot, const struct public_key *key)
-{
-	struct peer *peer = &tunnel->state->peers[slot];
-
-	peer->key = *key;
-	identity_derive_mac_keys(peer->remote_mac1_key, peer->remote_cookie_key, key);
-	link_key(tunnel->state, slot);
-	peer_renew_pair(tunnel, slot);
-}
-
 int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key, uint32_t *ret_peer)
 {
 	struct tunnel_state *state = tunnel->state;
-	int error = check_new_key(tunnel, key);
+	struct peer_keys keys = {.has_key[KEY_CURRENT] = true, .keys[KEY_CURRENT] = *key};
+	int error = tunnel_check_peer_keys(tunnel, NO_PEER, &keys);
 	uint32_t slot;
 
 	if (error)
@@ -179,10 +501,12 @@ int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key, uint32_
 		.next = NO_SESSION,
 		.current = NO_SESSION,
 		.previous = NO_SESSION,
+		.former = NO_SESSION,
 		.stage_head = NO_CHUNK,
 		.stage_tail = NO_CHUNK,
 	};
-	set_key(tunnel, slot, key);
+	memset(state->peers[slot].pairs, 0xff, sizeof(state->peers[slot].pairs));
+	add_key(tunnel, slot, KEY_CURRENT, key);
 	state->peer_count++;
 	*ret_peer = slot;
 	return 0;
@@ -194,48 +518,16 @@ void tunnel_remove_peer(struct tunnel *tunnel, uint32_t slot)
 
 	send_purge_staged(tunnel, slot);
 	timers_stop(tunnel, slot);
-	peer_forget_handshake(tunnel, slot);
 	session_remove_all(tunnel, slot);
 	allowedips_remove_peer(&state->allowedips, state->allowedips_heads, slot);
-	unlink_key(state, slot);
-	crypto_wipe(&state->secrets.pairs[slot], sizeof(state->secrets.pairs[slot]));
+	replace_keys(tunnel, slot, &(struct peer_keys){0});
 	crypto_wipe(&state->peers[slot], sizeof(state->peers[slot]));
-	state->peers[slot].hash_next = state->peer_free;
+	state->peers[slot].next_free = state->peer_free;
 	state->peer_free = slot;
 	state->peer_count--;
 }
 
 /* -- configuring -- */
-
-int tunnel_change_peer_key(struct tunnel *tunnel, uint32_t slot, const struct public_key *key)
-{
-	struct peer *peer = &tunnel->state->peers[slot];
-	bool was_talking = peer->current != NO_SESSION || peer->next != NO_SESSION;
-	int error;
-
-	if (public_key_is_equal(&peer->key, key))
-		return 0;
-	error = check_new_key(tunnel, key);
-	if (error)
-		return error;
-	timers_stop(tunnel, slot);
-	session_remove_all(tunnel, slot);
-	unlink_key(tunnel->state, slot);
-	crypto_wipe(&peer->jar, sizeof(peer->jar));
-	peer->has_sent_lastminute_handshake = false;
-	set_key(tunnel, slot, key);
-	timers_keepalive_configured(tunnel, slot);
-	/* The peer lost its key, and with it the session: it cannot tell us so but by a handshake of ours. */
-	if (was_talking || peer->stage_count)
-		(void)send_initiation(tunnel, slot, false);
-	return 0;
-}
-
-void tunnel_set_preshared(struct tunnel *tunnel, uint32_t slot,
-			  const struct preshared_key *preshared)
-{
-	tunnel->state->secrets.pairs[slot].preshared = *preshared;
-}
 
 void tunnel_set_endpoint(struct tunnel *tunnel, uint32_t slot, const union endpoint *endpoint)
 {

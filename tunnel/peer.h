@@ -6,12 +6,13 @@
 #pragma once
 
 #include "address.h"
-#include "cookie.h"
+#include "pair.h"
 #include "session.h"
 #include "timers.h"
 
 #define PEERS_MAX	   8192
 #define PEER_ENDPOINTS_MAX 8
+#define SESSIONS_PER_PEER  4
 
 struct tunnel;
 
@@ -21,25 +22,48 @@ struct local_source {
 	uint32_t ifindex;
 };
 
+/* One of a peer's statics. */
+struct peer_key {
+	bool is_set;
+	struct public_key key;
+	uint8_t mac1_key[HASH_LEN],
+		cookie_key[HASH_LEN]; /* of messages to it and cookies from it */
+	uint32_t hash_next;	      /* chain of the table of public keys */
+};
+
+/* A key that a record named no more, and may name again: no initiation under it is taken twice. */
+struct peer_former_key {
+	struct public_key key;
+	uint8_t latest_timestamp[TIMESTAMP_LEN];
+};
+
 struct peer {
 	/* configuration */
 	bool is_used;
-	bool is_managed; /* by keyd: roams within published[] only */
-	uint32_t id;	 /* keyd's; 0 for a peer of wg(8) */
-	struct public_key key;
-	uint8_t remote_mac1_key[HASH_LEN], remote_cookie_key[HASH_LEN];
+	bool is_managed;		 /* by keyd: roams within published[] only */
+	uint32_t id;			 /* keyd's; 0 for a peer of wg(8) */
+	struct peer_key keys[KEY_SLOTS]; /* current always */
+	struct peer_former_key former_key;
 	union endpoint published[PEER_ENDPOINTS_MAX]; /* best first */
 	uint32_t published_count;
 	uint16_t persistent_keepalive_s; /* 0: off */
-	uint32_t hash_next;		 /* chain of the table of public keys */
+	uint32_t next_free;
 
 	/* state */
+	uint32_t pairs
+		[KEY_SLOTS]
+		[KEY_SLOTS]; /* by our slot, then the peer's; NO_PAIR where one of the keys is not set,
+						 but with our current one always */
+	bool has_proved
+		[KEY_SLOTS]; /* authenticated data came on a session made with our key in that slot */
+	bool has_reached
+		[KEY_SLOTS]; /* a session was made with its key in that slot, and is confirmed */
 	bool has_endpoint;
 	union endpoint endpoint;
 	struct local_source source;
-	uint32_t next, current, previous; /* session slots or NO_SESSION (paper, 6.3 and 6.4) */
-	uint32_t handshake_index;	  /* receiver index of the handshake under way; 0: none */
-	struct cookie_jar jar;
+	uint32_t next, current, previous,
+		former;	     /* session slots or NO_SESSION (paper, 6.3 and 6.4; session.h) */
+	uint32_t unanswered; /* initiations since a handshake was last complete */
 	struct timers timers;
 	uint32_t stage_head, stage_tail; /* packets that wait for a session (stage.h) */
 	uint32_t stage_count;		 /* segments they stand for */
@@ -51,17 +75,36 @@ struct peer {
 	uint64_t last_received_ns;	     /* boot clock, authenticated; 0: never */
 };
 
-/* The own identity with which the peer is spoken to. */
-const struct identity *peer_identity(const struct tunnel *tunnel, uint32_t peer);
+/* The pair of the statics with these public halves, ours and a peer's; NO_PAIR. */
+uint32_t peer_find_pair(const struct tunnel *tunnel, enum key_slot own,
+			const struct public_key *remote);
 
-/* Derives anew what the peer and our identity share; a handshake under way is forgotten. */
-void peer_renew_pair(struct tunnel *tunnel, uint32_t peer);
+/* With which statics the next handshake is to be begun. Ours is the newest that the peer has proved to know; the peer's
+ * is its next one, which it armed before it published it. Where that stays without an answer the tries alternate, so
+ * that no traffic depends on a record that is old. */
+uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t peer);
+uint32_t peer_choose_newest_pair(const struct tunnel *tunnel, uint32_t peer);
 
-/* The handshake under way has this index from now on (0: there is none); the one before is free. */
-void peer_set_handshake_index(struct tunnel *tunnel, uint32_t peer, uint32_t index);
+/* Its next key, or the current one where there is none: a next one may have been promoted before we tried it. */
+enum key_slot peer_newest_key(const struct peer *peer);
 
-/* Wipes the handshake under way. */
-void peer_forget_handshake(struct tunnel *tunnel, uint32_t peer);
+/* Our key in that slot is there now, is another one than it was, or is gone. There has to be room for pairs. */
+void peer_add_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
+void peer_renew_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
+void peer_remove_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
+
+/* Our keys move on by one slot; there are no pairs of the previous one any more. */
+void peer_promote_own(struct tunnel *tunnel, uint32_t peer);
+
+/* Is a handshake under way that we began, young enough for an answer to come? */
+bool peer_is_initiating(const struct tunnel *tunnel, uint32_t peer);
+
+/* Wipes the handshakes under way: all, or those that we began with another pair. */
+void peer_forget_handshakes(struct tunnel *tunnel, uint32_t peer);
+void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer, uint32_t pair);
+
+/* Authenticated data came on the session: the peer knows the key of ours that it was made with. */
+void peer_note_proof(struct tunnel *tunnel, uint32_t session);
 
 /* An authenticated datagram came from there: answers go there, if the peer may be there. */
 void peer_follow(struct tunnel *tunnel, uint32_t peer, const union endpoint *from,

@@ -26,6 +26,11 @@ static void note_authenticated(struct tunnel *tunnel, uint32_t slot)
 
 /* -- handshake messages: who may cost us a scalar multiplication -- */
 
+static enum key_slot slot_of(const struct tunnel *tunnel, const struct identity *own)
+{
+	return (enum key_slot)(own - tunnel->state->secrets.identities);
+}
+
 static const struct identity *find_addressed(const struct tunnel *tunnel, const uint8_t *message,
 					     size_t len)
 {
@@ -99,32 +104,32 @@ static const enum drop_reason reason_of_verdict[] = {
 	[NOISE_FLOOD] = DROP_HANDSHAKE_FLOOD,
 };
 
-/* The peer whose initiation this proved to be, NO_PEER where it was refused. */
+/* The pair of statics whose initiation this proved to be, NO_PAIR where it was refused. */
 static uint32_t accept_initiation(struct tunnel *tunnel, const struct message_initiation *message,
 				  const struct identity *own)
 {
 	struct noise_opening opening;
 	enum noise_verdict verdict;
-	uint32_t slot;
+	uint32_t pair;
 
 	if (!noise_open_initiation(&opening, message, own)) {
 		drop(tunnel, DROP_BAD_HANDSHAKE);
-		return NO_PEER;
+		return NO_PAIR;
 	}
-	slot = tunnel_find_peer(tunnel, &opening.remote);
-	if (slot == NO_PEER) {
+	pair = peer_find_pair(tunnel, slot_of(tunnel, own), &opening.remote);
+	if (pair == NO_PAIR) {
 		drop(tunnel, DROP_UNKNOWN_PEER);
 		goto out;
 	}
-	verdict = noise_consume_initiation(&tunnel->state->secrets.pairs[slot], message, &opening,
+	verdict = noise_consume_initiation(pair_derive(tunnel, pair), message, &opening,
 					   tunnel->now_ns);
 	if (verdict != NOISE_ACCEPTED) {
 		drop(tunnel, reason_of_verdict[verdict]);
-		slot = NO_PEER;
+		pair = NO_PAIR;
 	}
 out:
 	crypto_wipe(&opening, sizeof(opening));
-	return slot;
+	return pair;
 }
 
 static void consume_initiation(struct tunnel *tunnel, const struct incoming *incoming,
@@ -132,22 +137,33 @@ static void consume_initiation(struct tunnel *tunnel, const struct incoming *inc
 {
 	const struct message_initiation *message = (const struct message_initiation *)data;
 	const struct identity *own = admit(tunnel, incoming, data, sizeof(*message));
-	uint32_t slot;
+	uint32_t pair, slot;
 
 	if (!own)
 		return;
-	slot = accept_initiation(tunnel, message, own);
-	if (slot == NO_PEER)
+	pair = accept_initiation(tunnel, message, own);
+	if (pair == NO_PAIR)
 		return;
-	peer_set_handshake_index(tunnel, slot, 0); /* theirs has taken the place of ours */
+	slot = tunnel->state->pairs[pair].peer;
+	pair_set_handshake_index(tunnel, pair, 0); /* theirs has taken the place of ours */
 	peer_follow(tunnel, slot, &incoming->from, &incoming->to);
-	if (!send_response(tunnel, slot)) {
-		peer_forget_handshake(tunnel, slot);
+	if (!send_response(tunnel, pair)) {
+		pair_forget_handshake(tunnel, pair);
 		drop(tunnel, DROP_BAD_HANDSHAKE);
 		return;
 	}
 	tunnel->state->peers[slot].received_bytes += sizeof(*message);
 	note_authenticated(tunnel, slot);
+}
+
+/* Only the key's owner can answer with it. */
+static void note_reached(struct tunnel *tunnel, const struct pair *pair)
+{
+	struct peer *peer = &tunnel->state->peers[pair->peer];
+
+	if (pair->remote == peer_newest_key(peer) && !peer->has_reached[pair->remote])
+		timers_next_key_reached(tunnel, pair->peer);
+	peer->has_reached[pair->remote] = true;
 }
 
 static void consume_response(struct tunnel *tunnel, const struct incoming *incoming,
@@ -156,7 +172,7 @@ static void consume_response(struct tunnel *tunnel, const struct incoming *incom
 	const struct message_response *message = (const struct message_response *)data;
 	const struct identity *own = admit(tunnel, incoming, data, sizeof(*message));
 	const struct index_entry *entry;
-	uint32_t slot;
+	uint32_t pair, slot;
 
 	if (!own)
 		return;
@@ -165,12 +181,14 @@ static void consume_response(struct tunnel *tunnel, const struct incoming *incom
 		drop(tunnel, DROP_UNKNOWN_INDEX);
 		return;
 	}
-	slot = entry->slot;
-	if (!noise_consume_response(&tunnel->state->secrets.pairs[slot], message, own) ||
-	    !session_begin(tunnel, slot)) {
+	pair = entry->slot;
+	slot = tunnel->state->pairs[pair].peer;
+	if (!noise_consume_response(&tunnel->state->secrets.pairs[pair], message, own) ||
+	    !session_begin(tunnel, pair)) {
 		drop(tunnel, DROP_BAD_HANDSHAKE);
 		return;
 	}
+	note_reached(tunnel, &tunnel->state->pairs[pair]);
 	peer_follow(tunnel, slot, &incoming->from, &incoming->to);
 	timers_session_derived(tunnel, slot);
 	timers_handshake_complete(tunnel, slot);
@@ -185,18 +203,22 @@ static void consume_cookie(struct tunnel *tunnel, const struct incoming *incomin
 	const struct message_cookie *message = (const struct message_cookie *)data;
 	const struct index_entry *entry =
 		index_find(tunnel->state, get_le32(message->receiver_index));
-	struct peer *peer;
+	const struct peer_key *key;
+	uint32_t slot = NO_PAIR;
+	struct pair *pair;
 
 	(void)incoming;
-	if (!entry) {
+	if (entry)
+		slot = entry->kind == INDEX_HANDSHAKE ? entry->slot
+						      : tunnel->state->sessions[entry->slot].pair;
+	if (slot == NO_PAIR) {
 		drop(tunnel, DROP_UNKNOWN_INDEX);
 		return;
 	}
-	peer = &tunnel->state->peers[entry->kind == INDEX_HANDSHAKE
-					     ? entry->slot
-					     : tunnel->state->sessions[entry->slot].peer];
+	pair = &tunnel->state->pairs[slot];
+	key = &tunnel->state->peers[pair->peer].keys[pair->remote];
 	/* It is for the next retry: to answer at once would let whoever saw our message make us send. */
-	if (!cookie_consume_reply(&peer->jar, message, peer->remote_cookie_key, tunnel->now_ns))
+	if (!cookie_consume_reply(&pair->jar, message, key->cookie_key, tunnel->now_ns))
 		drop(tunnel, DROP_BAD_HANDSHAKE);
 }
 
@@ -246,6 +268,8 @@ static void begin_run(struct tunnel *tunnel, uint32_t slot, const struct receive
 	struct peer *peer = &tunnel->state->peers[slot];
 
 	peer_follow(tunnel, slot, &received->incoming->from, &received->incoming->to);
+	tunnel->state->sessions[received->session].last_received_ns = tunnel->now_ns;
+	peer_note_proof(tunnel, received->session);
 	if (session_confirm(tunnel, received->session)) {
 		timers_handshake_complete(tunnel, slot);
 		send_staged(tunnel, slot);

@@ -56,14 +56,15 @@ static bool has_session_for(struct tunnel *tunnel, const struct peer *peer, uint
 }
 
 /* One data message with room for len bytes of plain text, which the caller writes where this points to. */
-static uint8_t *add_data(struct tunnel *tunnel, struct peer *peer, uint8_t tos, size_t len)
+static uint8_t *add_data(struct tunnel *tunnel, uint32_t session_slot, uint8_t tos, size_t len)
 {
-	struct session *session = &tunnel->state->sessions[peer->current];
+	struct session *session = &tunnel->state->sessions[session_slot];
+	struct peer *peer = &tunnel->state->peers[session->peer];
 	const struct outbox_address address = {&peer->endpoint, &peer->source, tos};
 	struct message_data *message;
 
 	message = (struct message_data *)outbox_add_sealed(tunnel, &address, sizeof(*message), len,
-							   peer->current, session->send_counter);
+							   session_slot, session->send_counter);
 	put_le32(message->type, MESSAGE_DATA);
 	put_le32(message->receiver_index, session->remote_index);
 	put_le64(message->counter, session->send_counter);
@@ -98,7 +99,7 @@ static void send_segments(struct tunnel *tunnel, uint32_t slot, struct segmenter
 
 	while ((len = segment_peek_len(segmenter))) {
 		size_t padded = padded_len(len, tunnel->state->mtu);
-		uint8_t *plain = add_data(tunnel, peer, tos, padded);
+		uint8_t *plain = add_data(tunnel, peer->current, tos, padded);
 
 		segment_next(segmenter, plain);
 		memset(plain + len, 0, padded - len);
@@ -174,9 +175,39 @@ void send_keepalive(struct tunnel *tunnel, uint32_t slot)
 	} else if (!has_session_for(tunnel, peer, 1)) {
 		(void)send_initiation(tunnel, slot, false);
 	} else if (peer->has_endpoint) {
-		add_data(tunnel, peer, 0, 0);
+		add_data(tunnel, peer->current, 0, 0);
 		data_sent(tunnel, slot, true);
 	}
+}
+
+static bool is_with_newest_key(const struct tunnel *tunnel, const struct peer *peer,
+			       uint32_t session_slot)
+{
+	const struct tunnel_state *state = tunnel->state;
+	const struct session *session;
+
+	if (session_slot == NO_SESSION)
+		return false;
+	session = &state->sessions[session_slot];
+	return session->pair != NO_PAIR &&
+	       state->pairs[session->pair].remote == peer_newest_key(peer) &&
+	       session_can_send(session, tunnel->now_ns);
+}
+
+bool send_proof(struct tunnel *tunnel, uint32_t slot)
+{
+	const struct peer *peer = &tunnel->state->peers[slot];
+	uint32_t session = peer->current;
+
+	/* Where both rotate at once, their handshakes cross, and ours may have been made the previous one. */
+	if (!is_with_newest_key(tunnel, peer, session))
+		session = peer->previous;
+	if (!peer->has_endpoint || !is_with_newest_key(tunnel, peer, session))
+		return false;
+	add_data(tunnel, session, 0, 0);
+	timers_any_authenticated_traversed(tunnel, slot);
+	timers_any_authenticated_sent(tunnel, slot);
+	return true;
 }
 
 /* -- a packet of the TUN -- */
@@ -220,7 +251,7 @@ void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const
 		refuse_too_big(tunnel, packet, len, segmenter.count);
 	} else if (has_session_for(tunnel, &state->peers[slot], segmenter.count)) {
 		send_segments(tunnel, slot, &segmenter);
-	} else if (!state->secrets.pairs[slot].is_usable) {
+	} else if (!pair_derive(tunnel, peer_choose_pair(tunnel, slot))->is_usable) {
 		refuse(tunnel, DROP_NO_KEY, packet, len, segmenter.count);
 	} else {
 		stage(tunnel, &state->peers[slot], vnet, packet, len, (uint16_t)segmenter.count);
@@ -244,85 +275,116 @@ static void next_timestamp(struct tunnel *tunnel, uint8_t ret_timestamp[static T
 }
 
 /* Completes a message of the handshake and lays it into the outbox. */
-static void add_handshake(struct tunnel *tunnel, struct peer *peer, void *message, size_t len)
+static void add_handshake(struct tunnel *tunnel, uint32_t pair_slot, void *message, size_t len)
 {
+	struct pair *pair = &tunnel->state->pairs[pair_slot];
+	struct peer *peer = &tunnel->state->peers[pair->peer];
 	const struct outbox_address address = {&peer->endpoint, &peer->source, TOS_HANDSHAKE};
 
-	cookie_add_macs(message, len, &peer->jar, peer->remote_mac1_key, tunnel->now_ns);
+	cookie_add_macs(message, len, &pair->jar, peer->keys[pair->remote].mac1_key,
+			tunnel->now_ns);
 	memcpy(outbox_add(tunnel, &address, len), message, len);
 	peer->sent_bytes += len;
 }
 
-static bool create_initiation(struct tunnel *tunnel, uint32_t slot,
+static bool create_initiation(struct tunnel *tunnel, uint32_t pair,
 			      struct message_initiation *ret_message)
 {
+	const struct identity *own =
+		&tunnel->state->secrets.identities[tunnel->state->pairs[pair].own];
 	uint8_t ephemeral[KEY_LEN], timestamp[TIMESTAMP_LEN];
-	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, slot);
+	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, pair);
 	bool is_created;
 
 	next_timestamp(tunnel, timestamp);
 	tunnel->upcalls.random(tunnel->context, ephemeral, sizeof(ephemeral));
-	is_created =
-		noise_create_initiation(ret_message, &tunnel->state->secrets.pairs[slot],
-					peer_identity(tunnel, slot), index, ephemeral, timestamp);
+	is_created = noise_create_initiation(ret_message, pair_derive(tunnel, pair), own, index,
+					     ephemeral, timestamp);
 	crypto_wipe(ephemeral, sizeof(ephemeral));
 	if (is_created)
-		peer_set_handshake_index(tunnel, slot, index);
+		pair_set_handshake_index(tunnel, pair, index);
 	else
 		index_remove(tunnel->state, index);
 	return is_created;
+}
+
+/* One handshake of ours at a time: were two answered, the peer could miss which session we took. */
+static bool initiate(struct tunnel *tunnel, uint32_t pair)
+{
+	uint32_t slot = tunnel->state->pairs[pair].peer;
+	struct peer *peer = &tunnel->state->peers[slot];
+	struct message_initiation message;
+
+	if (!peer->has_endpoint || !pair_derive(tunnel, pair)->is_usable ||
+	    !create_initiation(tunnel, pair, &message))
+		return false;
+	peer_forget_initiations_but(tunnel, slot, pair);
+	peer->unanswered++;
+	timers_any_authenticated_traversed(tunnel, slot);
+	timers_any_authenticated_sent(tunnel, slot);
+	add_handshake(tunnel, pair, &message, sizeof(message));
+	return true;
 }
 
 bool send_initiation(struct tunnel *tunnel, uint32_t slot, bool is_retry)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
-	struct message_initiation message;
+	uint32_t pair = peer_choose_pair(tunnel, slot);
 
 	if (!is_retry)
-		peer->timers.attempts = 0;
-	if (!peer->has_endpoint || !tunnel->state->secrets.pairs[slot].is_usable ||
-	    !timers_allow_initiation(tunnel, slot))
+		tunnel->state->peers[slot].timers.attempts = 0;
+	if (!timers_allow_initiation(tunnel, slot)) {
+		if (peer_is_initiating(tunnel, slot))
+			timers_handshake_awaited(tunnel, slot);
 		return false;
-	if (!create_initiation(tunnel, slot, &message))
+	}
+	if (!initiate(tunnel, pair))
 		return false;
-	timers_any_authenticated_traversed(tunnel, slot);
-	timers_any_authenticated_sent(tunnel, slot);
-	add_handshake(tunnel, peer, &message, sizeof(message));
-	timers_handshake_initiated(tunnel, slot);
+	timers_handshake_initiated(tunnel, pair);
 	return true;
 }
 
-static bool create_response(struct tunnel *tunnel, uint32_t slot,
+bool send_initiation_to_newest(struct tunnel *tunnel, uint32_t slot)
+{
+	uint32_t pair = peer_choose_newest_pair(tunnel, slot);
+
+	if (peer_is_initiating(tunnel, slot) || !timers_allow_try(tunnel, pair) ||
+	    !initiate(tunnel, pair))
+		return false;
+	timers_next_key_tried(tunnel, pair);
+	return true;
+}
+
+static bool create_response(struct tunnel *tunnel, uint32_t pair,
 			    struct message_response *ret_message)
 {
 	uint8_t ephemeral[KEY_LEN];
-	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, slot);
+	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, pair);
 	bool is_created;
 
 	tunnel->upcalls.random(tunnel->context, ephemeral, sizeof(ephemeral));
-	is_created = noise_create_response(ret_message, &tunnel->state->secrets.pairs[slot], index,
+	is_created = noise_create_response(ret_message, &tunnel->state->secrets.pairs[pair], index,
 					   ephemeral);
 	crypto_wipe(ephemeral, sizeof(ephemeral));
 	if (is_created)
-		peer_set_handshake_index(tunnel, slot, index);
+		pair_set_handshake_index(tunnel, pair, index);
 	else
 		index_remove(tunnel->state, index);
 	return is_created;
 }
 
-bool send_response(struct tunnel *tunnel, uint32_t slot)
+bool send_response(struct tunnel *tunnel, uint32_t pair)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	uint32_t slot = tunnel->state->pairs[pair].peer;
 	struct message_response message;
 
-	if (!create_response(tunnel, slot, &message) || !session_begin(tunnel, slot))
+	if (!create_response(tunnel, pair, &message) || !session_begin(tunnel, pair))
 		return false;
-	timers_handshake_answered(tunnel, slot);
+	timers_handshake_answered(tunnel, pair);
 	timers_session_derived(tunnel, slot);
 	timers_any_authenticated_traversed(tunnel, slot);
 	timers_any_authenticated_sent(tunnel, slot);
-	if (peer->has_endpoint)
-		add_handshake(tunnel, peer, &message, sizeof(message));
+	if (tunnel->state->peers[slot].has_endpoint)
+		add_handshake(tunnel, pair, &message, sizeof(message));
 	return true;
 }
 

@@ -10,8 +10,15 @@
  * Unless it is a retry, the count of attempts begins anew. */
 bool send_initiation(struct tunnel *tunnel, uint32_t peer, bool is_retry);
 
+/* The same to the peer's newest key, for that key's own sake; false also while another handshake of ours is under way. */
+MUST_CHECK bool send_initiation_to_newest(struct tunnel *tunnel, uint32_t peer);
+
+/* An empty packet on the session that was made with the peer's newest key: it proves that we know it. False: there is no
+ * such session. */
+MUST_CHECK bool send_proof(struct tunnel *tunnel, uint32_t peer);
+
 /* Answers the initiation that was just consumed and makes the session; false where its ephemeral is of no use. */
-MUST_CHECK bool send_response(struct tunnel *tunnel, uint32_t peer);
+MUST_CHECK bool send_response(struct tunnel *tunnel, uint32_t pair);
 
 /* Answers an initiation or a response, both of which begin alike, with a cookie. */
 void send_cookie_reply(struct tunnel *tunnel, const struct identity *own,

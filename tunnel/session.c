@@ -54,7 +54,7 @@ static uint32_t take_slot(struct tunnel_state *state)
 		return slot;
 	}
 	assert(state->sessions_used_end <
-	       SESSIONS_MAX); /* three for each peer: it cannot run out */
+	       SESSIONS_MAX); /* SESSIONS_PER_PEER for each: it cannot run out */
 	return state->sessions_used_end++;
 }
 
@@ -81,24 +81,50 @@ static void move(struct tunnel *tunnel, uint32_t *to, uint32_t *from)
 	*from = NO_SESSION;
 }
 
+/* The peer sends on one session at a time: on the one it sent on last, or on one that is new. */
+static uint64_t last_use(const struct tunnel_state *state, uint32_t slot)
+{
+	const struct session *session;
+
+	if (slot == NO_SESSION)
+		return 0;
+	session = &state->sessions[slot];
+	return MAX(session->birth_ns, session->last_received_ns);
+}
+
+/* Packets on it may still be under way: what can still receive is kept, unless the one that was put away before was
+ * used later. Where sessions follow each other by the clock alone, it is too old for that, and gone at once. */
+static void put_away(struct tunnel *tunnel, struct peer *peer, uint32_t *place)
+{
+	const struct tunnel_state *state = tunnel->state;
+
+	if (*place != NO_SESSION && session_can_receive(&state->sessions[*place], tunnel->now_ns) &&
+	    last_use(state, *place) >= last_use(state, peer->former))
+		move(tunnel, &peer->former, place);
+	else
+		drop(tunnel, place);
+}
+
 /* -- which is which -- */
 
 /* We initiated, so the response has confirmed it. A next one that was never confirmed is kept a while for receiving:
- * with both sides initiating at once it may be the one that the peer sends on. */
+ * with both sides initiating at once it may be the one that the peer sends on. So may the current one. */
 static void make_room_as_initiator(struct tunnel *tunnel, struct peer *peer)
 {
+	put_away(tunnel, peer, &peer->previous);
 	if (peer->next != NO_SESSION) {
 		move(tunnel, &peer->previous, &peer->next);
-		drop(tunnel, &peer->current);
+		put_away(tunnel, peer, &peer->current);
 	} else {
 		move(tunnel, &peer->previous, &peer->current);
 	}
 }
 
+/* The peer may have begun to send on the next one, though its confirmation is not here yet. The previous one goes when
+ * the new one is confirmed. */
 static void make_room_as_responder(struct tunnel *tunnel, struct peer *peer)
 {
-	drop(tunnel, &peer->next);
-	drop(tunnel, &peer->previous);
+	put_away(tunnel, peer, &peer->next);
 }
 
 static uint32_t *make_room(struct tunnel *tunnel, struct peer *peer, bool is_initiator)
@@ -111,40 +137,41 @@ static uint32_t *make_room(struct tunnel *tunnel, struct peer *peer, bool is_ini
 	return &peer->next;
 }
 
-static void fill_slot(struct tunnel *tunnel, uint32_t slot, uint32_t peer_slot, bool is_initiator)
+static void fill_slot(struct tunnel *tunnel, uint32_t slot, uint32_t pair_slot, bool is_initiator)
 {
 	struct tunnel_state *state = tunnel->state;
-	struct peer *peer = &state->peers[peer_slot];
-	struct index_entry *entry = index_find(state, peer->handshake_index);
+	struct pair *pair = &state->pairs[pair_slot];
+	struct index_entry *entry = index_find(state, pair->handshake_index);
 
 	state->sessions[slot] = (struct session){
 		.is_used = true,
 		.is_initiator = is_initiator,
-		.peer = peer_slot,
-		.local_index = peer->handshake_index,
-		.remote_index = state->secrets.pairs[peer_slot].remote_index,
+		.peer = pair->peer,
+		.pair = pair_slot,
+		.local_index = pair->handshake_index,
+		.remote_index = state->secrets.pairs[pair_slot].remote_index,
 		.birth_ns = tunnel->now_ns,
 	};
 	replay_init(&state->sessions[slot].replay);
 	entry->kind = INDEX_SESSION;
 	entry->slot = slot & 0x3fffffff;
-	peer->handshake_index = 0;
+	pair->handshake_index = 0;
 }
 
-bool session_begin(struct tunnel *tunnel, uint32_t peer_slot)
+bool session_begin(struct tunnel *tunnel, uint32_t pair)
 {
 	struct tunnel_state *state = tunnel->state;
 	struct session_keys keys;
 	bool is_initiator;
 	uint32_t *place, slot;
 
-	if (!noise_derive_session(&keys, &is_initiator, &state->secrets.pairs[peer_slot]))
+	if (!noise_derive_session(&keys, &is_initiator, &state->secrets.pairs[pair]))
 		return false;
-	place = make_room(tunnel, &state->peers[peer_slot], is_initiator);
+	place = make_room(tunnel, &state->peers[state->pairs[pair].peer], is_initiator);
 	slot = take_slot(state);
 	state->secrets.session_keys[slot] = keys;
 	crypto_wipe(&keys, sizeof(keys));
-	fill_slot(tunnel, slot, peer_slot, is_initiator);
+	fill_slot(tunnel, slot, pair, is_initiator);
 	*place = slot;
 	return true;
 }
@@ -155,6 +182,7 @@ bool session_confirm(struct tunnel *tunnel, uint32_t slot)
 
 	if (peer->next != slot)
 		return false;
+	put_away(tunnel, peer, &peer->previous);
 	move(tunnel, &peer->previous, &peer->current);
 	move(tunnel, &peer->current, &peer->next);
 	return true;
@@ -174,11 +202,58 @@ void session_retire_all(struct tunnel *tunnel, uint32_t peer_slot)
 	retire(tunnel->state, peer->current);
 }
 
-void session_remove_all(struct tunnel *tunnel, uint32_t peer_slot)
+/* -- some of them, or all -- */
+
+struct session_places {
+	uint32_t *places[SESSIONS_PER_PEER];
+};
+
+static struct session_places places_of(struct tunnel *tunnel, uint32_t peer_slot)
 {
 	struct peer *peer = &tunnel->state->peers[peer_slot];
 
-	drop(tunnel, &peer->next);
-	drop(tunnel, &peer->current);
-	drop(tunnel, &peer->previous);
+	return (struct session_places){
+		{&peer->next, &peer->current, &peer->previous, &peer->former}};
+}
+
+void session_remove_all(struct tunnel *tunnel, uint32_t peer)
+{
+	struct session_places all = places_of(tunnel, peer);
+
+	for (unsigned int i = 0; i < SESSIONS_PER_PEER; i++)
+		drop(tunnel, all.places[i]);
+}
+
+void session_remove_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own)
+{
+	const struct tunnel_state *state = tunnel->state;
+	struct session_places all = places_of(tunnel, peer);
+
+	for (unsigned int i = 0; i < SESSIONS_PER_PEER; i++) {
+		uint32_t slot = *all.places[i];
+		uint32_t pair = slot == NO_SESSION ? NO_PAIR : state->sessions[slot].pair;
+
+		if (pair != NO_PAIR && state->pairs[pair].own == own)
+			drop(tunnel, all.places[i]);
+	}
+}
+
+void session_remove_keyless(struct tunnel *tunnel, uint32_t peer)
+{
+	struct session_places all = places_of(tunnel, peer);
+
+	for (unsigned int i = 0; i < SESSIONS_PER_PEER; i++)
+		if (*all.places[i] != NO_SESSION &&
+		    tunnel->state->sessions[*all.places[i]].pair == NO_PAIR)
+			drop(tunnel, all.places[i]);
+}
+
+void session_forget_pair(struct tunnel *tunnel, uint32_t pair)
+{
+	struct tunnel_state *state = tunnel->state;
+	struct session_places all = places_of(tunnel, state->pairs[pair].peer);
+
+	for (unsigned int i = 0; i < SESSIONS_PER_PEER; i++)
+		if (*all.places[i] != NO_SESSION && state->sessions[*all.places[i]].pair == pair)
+			state->sessions[*all.places[i]].pair = NO_PAIR;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A session: what a finished handshake leaves behind (paper, 5.4.6). Its keys are apart, in the locked part of the
- * state, under the same slot number. A peer has at most three: the one it sends on (current), the one before
- * (previous, for what is still under way), and one that waits to be confirmed by the peer (next).
+ * state, under the same slot number. A peer has at most four: the one it sends on (current), the one before
+ * (previous, for what is still under way), one that waits to be confirmed by the peer (next), and the last one that had
+ * to make room for those (former): when both sides rotate, handshakes follow each other faster than packets arrive.
+ *
+ * A session does not depend on the statics it was made with: they may move or go while it lives.
  */
 #pragma once
 
@@ -18,10 +21,12 @@ struct session {
 	bool is_initiator;
 	bool is_retired; /* sends no more, but receives: our static key was changed, or the counter ran out */
 	uint32_t peer;
+	uint32_t pair;	    /* with whose keys it was made; NO_PAIR: one of them is gone */
 	uint32_t next_free; /* slot; NO_SESSION ends the list */
 	uint32_t local_index, remote_index;
-	uint64_t birth_ns;     /* boot clock */
-	uint64_t send_counter; /* the next to use */
+	uint64_t birth_ns;	   /* boot clock */
+	uint64_t last_received_ns; /* 0: never */
+	uint64_t send_counter;	   /* the next to use */
 	struct replay replay;
 };
 
@@ -35,8 +40,8 @@ bool session_wants_rekey_after_send(const struct session *session, uint64_t now_
 /* After receiving: as initiator, so near the end that a silent sender would be cut off. */
 bool session_wants_rekey_after_receive(const struct session *session, uint64_t now_ns);
 
-/* Makes a session of the peer's finished handshake: current where we initiated, next where we responded. */
-MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t peer);
+/* Makes a session of the pair's finished handshake: current where we initiated, next where we responded. */
+MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t pair);
 
 /* Authenticated data came on it. True where that was the confirmation: next became current. */
 bool session_confirm(struct tunnel *tunnel, uint32_t slot);
@@ -46,3 +51,10 @@ void session_retire_all(struct tunnel *tunnel, uint32_t peer);
 
 /* Wipes the peer's sessions; what waits to be sealed with their keys is sent before. */
 void session_remove_all(struct tunnel *tunnel, uint32_t peer);
+
+/* Of those only the ones made with our key in that slot, or only those of whose keys one is gone. */
+void session_remove_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
+void session_remove_keyless(struct tunnel *tunnel, uint32_t peer);
+
+/* The pair goes; its peer's sessions no longer name it. */
+void session_forget_pair(struct tunnel *tunnel, uint32_t pair);

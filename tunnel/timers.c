@@ -10,6 +10,13 @@
 #include "session.h"
 #include "tunnel.h"
 
+/* A keepalive that confirms a session may be lost, and nobody would send it again. Where traffic took another session,
+ * nothing else proves to the peer that we know its key. */
+#define NEXT_KEY_PROOFS	  5
+#define NEXT_KEY_PROOF_NS NS_PER_S
+#define IDLE_NEXT_KEY_TRIES \
+	3 /* perhaps nobody is there any more, and a rotation must cause no storm */
+
 /* -- the heap: peers by wake_ns, the earliest at position 1 -- */
 
 static struct timers *timers_of(struct tunnel *tunnel, uint32_t peer)
@@ -122,6 +129,14 @@ static void disarm(struct tunnel *tunnel, uint32_t peer, enum timer timer)
 	timers_of(tunnel, peer)->deadline_ns[timer] = 0;
 }
 
+static uint64_t random_ns(struct tunnel *tunnel, uint64_t below_ns)
+{
+	uint64_t random;
+
+	tunnel->upcalls.random(tunnel->context, &random, sizeof(random));
+	return below_ns ? random % below_ns : 0;
+}
+
 /* Two nodes that began at once shall not begin at once again. */
 static void draw_jitter(struct tunnel *tunnel, uint32_t peer)
 {
@@ -133,9 +148,19 @@ static void draw_jitter(struct tunnel *tunnel, uint32_t peer)
 
 /* -- what happened -- */
 
+static void try_next_key(struct tunnel *tunnel, uint32_t peer);
+static void postpone_retransmit(struct tunnel *tunnel, uint32_t peer);
+
 bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer)
 {
 	uint64_t last_ns = tunnel->state->peers[peer].timers.last_initiation_sent_ns;
+
+	return !last_ns || tunnel->now_ns - last_ns >= REKEY_TIMEOUT_NS;
+}
+
+bool timers_allow_try(const struct tunnel *tunnel, uint32_t pair)
+{
+	uint64_t last_ns = tunnel->state->pairs[pair].last_initiation_sent_ns;
 
 	return !last_ns || tunnel->now_ns - last_ns >= REKEY_TIMEOUT_NS;
 }
@@ -178,24 +203,33 @@ void timers_any_authenticated_traversed(struct tunnel *tunnel, uint32_t peer)
 		arm(tunnel, peer, TIMER_PERSISTENT_KEEPALIVE, interval_s * NS_PER_S);
 }
 
-void timers_handshake_initiated(struct tunnel *tunnel, uint32_t peer)
+static void begin_spacing(struct tunnel *tunnel, uint32_t pair)
 {
-	struct timers *timers = timers_of(tunnel, peer);
-
-	timers->last_initiation_sent_ns = tunnel->now_ns;
-	draw_jitter(tunnel, peer);
-	arm(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE, REKEY_TIMEOUT_NS + timers->jitter_ns);
+	timers_of(tunnel, tunnel->state->pairs[pair].peer)->last_initiation_sent_ns =
+		tunnel->now_ns;
+	tunnel->state->pairs[pair].last_initiation_sent_ns = tunnel->now_ns;
 }
 
-void timers_handshake_answered(struct tunnel *tunnel, uint32_t peer)
+void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair)
 {
-	timers_of(tunnel, peer)->last_initiation_sent_ns = tunnel->now_ns;
+	uint32_t peer = tunnel->state->pairs[pair].peer;
+
+	begin_spacing(tunnel, pair);
+	draw_jitter(tunnel, peer);
+	arm(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE,
+	    REKEY_TIMEOUT_NS + timers_of(tunnel, peer)->jitter_ns);
+}
+
+void timers_handshake_answered(struct tunnel *tunnel, uint32_t pair)
+{
+	begin_spacing(tunnel, pair);
 }
 
 void timers_handshake_complete(struct tunnel *tunnel, uint32_t peer)
 {
 	disarm(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE);
 	timers_of(tunnel, peer)->attempts = 0;
+	tunnel->state->peers[peer].unanswered = 0;
 	tunnel->state->peers[peer].has_sent_lastminute_handshake = false;
 	tunnel->state->peers[peer].last_handshake_wall_ns = tunnel->wall_ns;
 }
@@ -212,6 +246,67 @@ void timers_keepalive_configured(struct tunnel *tunnel, uint32_t peer)
 	timers_any_authenticated_traversed(tunnel, peer);
 }
 
+static bool is_live(const struct tunnel *tunnel, uint32_t peer)
+{
+	uint64_t last_ns = tunnel->state->peers[peer].last_received_ns;
+
+	return last_ns && tunnel->now_ns - last_ns < REJECT_AFTER_TIME_NS;
+}
+
+/* A node's key is learnt by all others at once: those that have nothing to say to it take their time. */
+void timers_next_key_learnt(struct tunnel *tunnel, uint32_t peer, uint64_t try_within_ns)
+{
+	struct timers *timers = timers_of(tunnel, peer);
+
+	if (is_live(tunnel, peer)) {
+		timers->next_key_tries = HANDSHAKE_RETRIES_MAX;
+		try_next_key(tunnel, peer);
+	} else {
+		timers->next_key_tries = IDLE_NEXT_KEY_TRIES;
+		arm(tunnel, peer, TIMER_TRY_NEXT_KEY, random_ns(tunnel, try_within_ns));
+	}
+}
+
+void timers_next_key_tried(struct tunnel *tunnel, uint32_t pair)
+{
+	begin_spacing(tunnel, pair);
+}
+
+/* Should what is under way stay without an answer, it was perhaps not meant to be tried again. */
+void timers_handshake_awaited(struct tunnel *tunnel, uint32_t peer)
+{
+	if (!is_armed(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE))
+		postpone_retransmit(tunnel, peer);
+}
+
+void timers_next_key_reached(struct tunnel *tunnel, uint32_t peer)
+{
+	struct timers *timers = timers_of(tunnel, peer);
+
+	if (!timers->next_key_tries) /* it was not a new key */
+		return;
+	timers->next_key_tries = NEXT_KEY_PROOFS;
+	arm(tunnel, peer, TIMER_TRY_NEXT_KEY, NEXT_KEY_PROOF_NS);
+}
+
+/* With many peers these handshakes would come all at once. */
+void timers_identity_promoted(struct tunnel *tunnel, uint32_t peer)
+{
+	if (is_armed(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE))
+		return;
+	timers_of(tunnel, peer)->attempts = 0;
+	arm(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE, random_ns(tunnel, REKEY_TIMEOUT_NS));
+}
+
+void timers_peer_restarted(struct tunnel *tunnel, uint32_t peer)
+{
+	uint64_t zero_keys_ns = timers_of(tunnel, peer)->deadline_ns[TIMER_ZERO_KEYS];
+
+	timers_stop(tunnel, peer);
+	if (zero_keys_ns) /* some sessions may have been left */
+		arm_at(tunnel, peer, TIMER_ZERO_KEYS, zero_keys_ns);
+}
+
 void timers_stop(struct tunnel *tunnel, uint32_t peer)
 {
 	struct timers *timers = timers_of(tunnel, peer);
@@ -222,12 +317,18 @@ void timers_stop(struct tunnel *tunnel, uint32_t peer)
 
 /* -- what follows -- */
 
+/* Of a handshake that stays without an answer. */
+static void wipe_later(struct tunnel *tunnel, uint32_t peer)
+{
+	if (!is_armed(tunnel, peer, TIMER_ZERO_KEYS))
+		arm(tunnel, peer, TIMER_ZERO_KEYS, ZERO_KEYS_AFTER_NS);
+}
+
 static void give_up_handshake(struct tunnel *tunnel, uint32_t peer)
 {
 	disarm(tunnel, peer, TIMER_SEND_KEEPALIVE);
 	send_purge_staged(tunnel, peer);
-	if (!is_armed(tunnel, peer, TIMER_ZERO_KEYS))
-		arm(tunnel, peer, TIMER_ZERO_KEYS, ZERO_KEYS_AFTER_NS);
+	wipe_later(tunnel, peer);
 }
 
 /* A retry that comes too soon after a response of ours waits for its time. */
@@ -280,7 +381,7 @@ static void begin_handshake_anew(struct tunnel *tunnel, uint32_t peer)
 
 static void zero_keys(struct tunnel *tunnel, uint32_t peer)
 {
-	peer_forget_handshake(tunnel, peer);
+	peer_forget_handshakes(tunnel, peer);
 	session_remove_all(tunnel, peer);
 }
 
@@ -290,12 +391,33 @@ static void keep_alive_persistently(struct tunnel *tunnel, uint32_t peer)
 		send_keepalive(tunnel, peer);
 }
 
+/* Until an answer comes; then until it is likely that the peer has got the proof, too. */
+static void try_next_key(struct tunnel *tunnel, uint32_t slot)
+{
+	struct timers *timers = timers_of(tunnel, slot);
+	const struct peer *peer = &tunnel->state->peers[slot];
+	uint64_t delay_ns = NEXT_KEY_PROOF_NS;
+
+	if (!timers->next_key_tries) {
+		wipe_later(tunnel, slot);
+		return;
+	}
+	timers->next_key_tries--;
+	if (!(peer->has_reached[peer_newest_key(peer)] && send_proof(tunnel, slot)) &&
+	    send_initiation_to_newest(tunnel, slot)) {
+		draw_jitter(tunnel, slot);
+		delay_ns = REKEY_TIMEOUT_NS + timers->jitter_ns;
+	}
+	arm(tunnel, slot, TIMER_TRY_NEXT_KEY, delay_ns);
+}
+
 static void (*const expired[TIMER_COUNT])(struct tunnel *tunnel, uint32_t peer) = {
 	[TIMER_ZERO_KEYS] = zero_keys,
 	[TIMER_RETRANSMIT_HANDSHAKE] = retransmit_handshake,
 	[TIMER_SEND_KEEPALIVE] = keep_alive,
 	[TIMER_NEW_HANDSHAKE] = begin_handshake_anew,
 	[TIMER_PERSISTENT_KEEPALIVE] = keep_alive_persistently,
+	[TIMER_TRY_NEXT_KEY] = try_next_key,
 };
 
 static void run_due(struct tunnel *tunnel, uint32_t peer)

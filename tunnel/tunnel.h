@@ -18,8 +18,8 @@
 #include "ratelimit.h"
 #include "stage.h"
 
-#define TUNNEL_STATE_VERSION 1
-#define SESSIONS_MAX	     (3 * PEERS_MAX)
+#define TUNNEL_STATE_VERSION 2
+#define SESSIONS_MAX	     (SESSIONS_PER_PEER * PEERS_MAX)
 #define PEER_BUCKETS	     16384 /* power of two */
 #define OUTBOX_DATAGRAMS     1024  /* sealed packets in one batch */
 #define OUTBOX_BYTES	     (2 * 1024 * 1024)
@@ -31,9 +31,11 @@
 struct tunnel_secrets {
 	struct identity identities[KEY_SLOTS];
 	struct cookie_checker cookie_checker;
-	struct noise_pair pairs[PEERS_MAX];
+	struct noise_pair pairs[PAIRS_MAX];
 	struct session_keys session_keys[SESSIONS_MAX];
 };
+
+static_assert(sizeof(struct tunnel_secrets) < 8 * 1024 * 1024, "RLIMIT_MEMLOCK may be no more");
 
 struct tunnel_state {
 	_Alignas(4096) struct tunnel_secrets secrets;
@@ -52,11 +54,15 @@ struct tunnel_state {
 
 	uint32_t peer_count;
 	uint32_t peers_used_end;	     /* slots at and above it were never used */
-	uint32_t peer_free;		     /* list through hash_next; NO_PEER ends */
-	uint32_t peer_buckets[PEER_BUCKETS]; /* by public key; NO_PEER: empty */
+	uint32_t peer_free;		     /* list through next_free; NO_PEER ends */
+	uint32_t peer_buckets[PEER_BUCKETS]; /* by public key, all of them; peer.c knows how */
+	uint32_t peer_key_count;
 	uint8_t peer_hash_key[16];
 	struct peer peers[PEERS_MAX];
 	uint32_t allowedips_heads[PEERS_MAX];
+
+	uint32_t pair_free, pairs_used_end, pair_count;
+	struct pair pairs[PAIRS_MAX];
 
 	uint32_t session_free, sessions_used_end;
 	struct session sessions[SESSIONS_MAX];
@@ -150,12 +156,21 @@ static inline void tunnel_count_drop(struct tunnel *tunnel, enum drop_reason rea
 
 /* -- configuration; used by manage.c (keyd) and uapi.c (wg) -- */
 
-/* Our own key. Sessions of the old one stop sending, handshakes restart, a peer with this very key is removed
- * (kernel: B19, B20). NULL clears it. */
+/* Our own key. A peer with this very key is removed. NULL clears it.
+ * Current: sessions of the old one stop sending, handshakes restart (kernel: B19, B20). Next and previous: the key is
+ * armed, and nothing else happens; where there was none before, tunnel_has_room_for_identity has to be true. */
 void tunnel_set_private_key(struct tunnel *tunnel, enum key_slot slot,
 			    const struct private_key *private_key);
+bool tunnel_has_room_for_identity(const struct tunnel *tunnel, enum key_slot slot);
 
-/* Slot of the peer with the key or id; NO_PEER. */
+/* Next becomes current, current previous; what was previous is wiped. Sessions go on; a peer that talks gets a fresh
+ * one soon if its newest was not made with the new key although it knows it. -ENOENT: there is no next key. */
+MUST_CHECK int tunnel_promote_identity(struct tunnel *tunnel);
+
+/* Wipes next or previous. Sessions made with it go on until they are too old, or end now. */
+void tunnel_clear_identity(struct tunnel *tunnel, enum key_slot slot, bool ends_sessions);
+
+/* Slot of the peer with the key, in whichever of its slots, or with the id; NO_PEER. */
 uint32_t tunnel_find_peer(const struct tunnel *tunnel, const struct public_key *key);
 uint32_t tunnel_find_peer_by_id(const struct tunnel *tunnel, uint32_t id);
 
@@ -167,10 +182,25 @@ MUST_CHECK int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *k
 /* Wipes its secrets and sessions, counts its staged packets as dropped. */
 void tunnel_remove_peer(struct tunnel *tunnel, uint32_t peer);
 
-/* Replaces the peer's key and makes its sessions forgotten; -EEXIST, -EADDRNOTAVAIL as above. Same key: nothing. */
-MUST_CHECK int tunnel_change_peer_key(struct tunnel *tunnel, uint32_t peer,
-				      const struct public_key *key);
-void tunnel_set_preshared(struct tunnel *tunnel, uint32_t peer,
-			  const struct preshared_key *preshared);
+/* All that the peer's record names; current always, no key twice. */
+struct peer_keys {
+	bool has_key[KEY_SLOTS];
+	struct public_key keys[KEY_SLOTS];
+};
+
+/* -EEXIST, -EADDRNOTAVAIL as above; -ENOSPC: no room for the pairs. `peer` is NO_PEER for one that is to be added. */
+MUST_CHECK int tunnel_check_peer_keys(const struct tunnel *tunnel, uint32_t peer,
+				      const struct peer_keys *keys);
+
+/* Replaces the peer's keys, which pass the check. A key that only moves to another slot takes everything along. A
+ * current one that was in no slot says that the peer has lost its keys: sessions made with a key that is gone end, and a
+ * handshake begins if there was any traffic. Otherwise no session is touched, and a new next key is tried: at once if
+ * the peer is live (authenticated packet within 180 s), else at a random time within try_next_within_ns. */
+void tunnel_change_peer_keys(struct tunnel *tunnel, uint32_t peer, const struct peer_keys *keys,
+			     uint64_t try_next_within_ns);
+
+/* Between our key in one slot and the peer's in another; where one of them is not set nothing happens. */
+void tunnel_set_preshared(struct tunnel *tunnel, uint32_t peer, enum key_slot own,
+			  enum key_slot remote, const struct preshared_key *preshared);
 void tunnel_set_endpoint(struct tunnel *tunnel, uint32_t peer, const union endpoint *endpoint);
 void tunnel_set_keepalive(struct tunnel *tunnel, uint32_t peer, uint16_t interval_s);

@@ -343,7 +343,7 @@ static void apply_preshared(struct edit *edit)
 	struct preshared_key key;
 
 	memcpy(key.bytes, edit->setting.key, KEY_LEN);
-	tunnel_set_preshared(edit->tunnel, edit->peer, &key);
+	tunnel_set_preshared(edit->tunnel, edit->peer, KEY_CURRENT, KEY_CURRENT, &key);
 	crypto_wipe(&key, sizeof(key));
 }
 
@@ -502,10 +502,11 @@ static void say_allowed_ips(const struct answer *answer, const struct tunnel_sta
 static void say_peer(const struct answer *answer, const struct tunnel_state *state, uint32_t slot)
 {
 	const struct peer *peer = &state->peers[slot];
+	uint32_t pair = peer->pairs[KEY_CURRENT][KEY_CURRENT];
 
-	say_key(answer, "public_key", peer->key.bytes);
+	say_key(answer, "public_key", peer->keys[KEY_CURRENT].key.bytes);
 	if (!state->is_managed)
-		say_key(answer, "preshared_key", state->secrets.pairs[slot].preshared.bytes);
+		say_key(answer, "preshared_key", state->secrets.pairs[pair].preshared.bytes);
 	say(answer, "protocol_version=1\n");
 	if (peer->has_endpoint)
 		say_endpoint(answer, &peer->endpoint);

@@ -112,23 +112,31 @@ static json_t *receive_answer(const char *control, int fd)
 	return TAKE_PTR(answer);
 }
 
-json_t *client_ask(const char *control, const char *verb)
+json_t *client_request(const char *control, const json_t *request)
 {
-	char request[64];
-	int length, ret;
+	CLEANUP_FREE char *line = json_dumps(request, JSON_COMPACT);
 	CLEANUP_CLOSE int fd = client_open(control);
+	int ret;
 
 	if (fd < 0) {
 		log_unreachable(control, -fd);
 		return NULL;
 	}
-	length = snprintf(request, sizeof(request), "{\"verb\":\"%s\"}\n", verb);
-	ret = send_all(fd, request, (size_t)length);
+	ret = line ? send_all(fd, line, strlen(line)) : -ENOMEM;
+	if (!ret)
+		ret = send_all(fd, "\n", 1);
 	if (ret) {
 		log_unreachable(control, -ret);
 		return NULL;
 	}
 	return receive_answer(control, fd);
+}
+
+json_t *client_ask(const char *control, const char *verb)
+{
+	CLEANUP_JSON json_t *request = json_pack("{s:s}", "verb", verb);
+
+	return client_request(control, request);
 }
 
 bool client_is_daemon_running(const char *control)

@@ -10,6 +10,9 @@
  * why and what to do has been logged. The caller frees the object with json_decref. */
 MUST_CHECK json_t *client_ask(const char *control, const char *verb);
 
+/* The same with a request of more than its verb; it stays the caller's. */
+MUST_CHECK json_t *client_request(const char *control, const json_t *request);
+
 /* True where something accepts connections on the socket. */
 bool client_is_daemon_running(const char *control);
 

@@ -6,7 +6,28 @@
 #include "client.h"
 #include "text.h"
 
-static const char *const titles[] = {"NODE", "KEY", "AGE", "EPOCH", "STATE", "WHY"};
+static const char *const titles[] = {"NODE", "KEY",    "AGE",	      "EPOCH", "STATE",
+				     "NEXT", "PROVED", "WAITING FOR", "LEFT",  "WHY"};
+
+/* Of this node alone, and only while it rotates. */
+static void add_rotation(struct table *table, const json_t *key)
+{
+	const json_t *stragglers = json_object_get(key, "stragglers");
+	const json_t *left = json_object_get(key, "time_left");
+	CLEANUP_FREE char *names = text_join(stragglers);
+	CLEANUP_FREE char *proved = NULL;
+	char text[TEXT_AMOUNT_LEN];
+
+	if (json_is_integer(json_object_get(key, "peers_live")) &&
+	    asprintf(&proved, "%" PRIu64 " of %" PRIu64, answer_count(key, "peers_proved"),
+		     answer_count(key, "peers_live")) < 0)
+		proved = NULL;
+	table_add(table, answer_text(key, "next"));
+	table_add(table, proved ? proved : "");
+	table_add(table, names);
+	table_add(table,
+		  json_is_number(left) ? text_format_duration(text, json_number_value(left)) : "");
+}
 
 static void add_node(struct table *table, const json_t *key)
 {
@@ -26,6 +47,7 @@ static void add_node(struct table *table, const json_t *key)
 		  json_is_number(age) ? text_format_duration(text, json_number_value(age)) : "");
 	table_add(table, epoch ? epoch : "?");
 	table_add(table, answer_text(key, "state"));
+	add_rotation(table, key);
 	table_add(table, answer_text(key, "reason"));
 }
 

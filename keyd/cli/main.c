@@ -44,9 +44,42 @@ static bool take_interface(void *settings, const char *value, char *error, size_
 	return true;
 }
 
+static bool take_all(void *settings, const char *value, char *error, size_t size)
+{
+	(void)value, (void)error, (void)size;
+	return ((struct cli_settings *)settings)->is_all = true;
+}
+
+static bool take_revoke(void *settings, const char *value, char *error, size_t size)
+{
+	(void)value, (void)error, (void)size;
+	return ((struct cli_settings *)settings)->is_revoking = true;
+}
+
+static bool take_wait(void *settings, const char *value, char *error, size_t size)
+{
+	bool is_detached = !strcmp(value, "false");
+
+	if (!is_detached && strcmp(value, "true"))
+		return flags_refuse(error, size, "expected true or false");
+	((struct cli_settings *)settings)->is_detached = is_detached;
+	return true;
+}
+
 static const struct flag common_flags[] = {
 	{"control", "PATH", "podveil-keyd's socket", false, take_control},
 	{"output", "text|json", "what to print (also -o)", false, take_output},
+	{0},
+};
+
+static const struct flag rotate_key_flags[] = {
+	{"control", "PATH", "podveil-keyd's socket", false, take_control},
+	{"output", "text|json", "what to print (also -o)", false, take_output},
+	{"all", NULL, "ask every node of the registry", false, take_all},
+	{"wait", "true|false", "until the nodes asked use their new keys (default true)", false,
+	 take_wait},
+	{"revoke", NULL, "end the previous key and its sessions at once: may lose packets", false,
+	 take_revoke},
 	{0},
 };
 
@@ -67,6 +100,8 @@ static const struct verb {
 	{"status", "is this node protected, and if not, why not", common_flags, status_run},
 	{"peers", "the other nodes", common_flags, peers_run},
 	{"key-status", "every node's key, its age and epoch", common_flags, key_status_run},
+	{"rotate-key", "give this node, or every node, a new key without losing a packet",
+	 rotate_key_flags, rotate_key_run},
 	{"cleanup", "take hooks, pins and device off this node, without a running agent",
 	 cleanup_flags, cleanup_run},
 	{"version", "of this command", common_flags, version_run},

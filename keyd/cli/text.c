@@ -37,6 +37,14 @@ void text_print_line(const char *format, ...)
 	puts(line);
 }
 
+void text_print_over(const char *text)
+{
+	CLEANUP_FREE char *line = escape(text);
+
+	printf("\r%s\033[K", line);
+	fflush(stdout);
+}
+
 void text_print_json(const json_t *document)
 {
 	CLEANUP_FREE char *text =

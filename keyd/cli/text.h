@@ -15,6 +15,9 @@
 /* Prints one line to stdout, escaped. */
 void PRINTF(1, 2) text_print_line(const char *format, ...);
 
+/* Writes over the line the cursor is in, escaped; for terminals. */
+void text_print_over(const char *text);
+
 /* Prints the document with two spaces of indentation; control characters cannot occur in it. */
 void text_print_json(const json_t *document);
 

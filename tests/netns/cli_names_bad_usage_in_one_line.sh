@@ -7,7 +7,7 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-COMMANDS='status, peers, key-status, cleanup, version'
+COMMANDS='status, peers, key-status, rotate-key, cleanup, version'
 
 refuses() { # STATUS EXPECTED_WORDS ARGUMENT...
 	local status=$1 words=$2 seen

@@ -103,10 +103,19 @@ bad_flag "expected an absolute path of at most 107 bytes" --tunnel "/$(printf 'x
 bad_flag "'bpf': expected an absolute path" --bpffs bpf
 bad_flag "'loud': expected error, warning, info or debug" --log-level loud
 bad_flag "'xml': expected text or json" --log-format xml
-for flag in --kubeconfig --except-cidr --bypass --rotate-every --overlap --cluster-secret --metrics; do
+for duration in x 10 -5m 1d 1h30 5mm "" 99999999999h; do
+	bad_flag "'$duration': expected a duration such as 24h" --rotate-every "$duration"
+	bad_flag "'$duration': expected a duration such as 10m" --overlap "$duration"
+done
+bad_flag "'4m': expected 0 for never, or from 5m" --rotate-every 4m
+bad_flag "'8761h': expected 0 for never, or from 5m" --rotate-every 8761h
+bad_flag "'0': expected from 5s to 24h" --overlap 0
+bad_flag "'25h': expected from 5s to 24h" --overlap 25h
+check "refuses to rotate more often than the overlap lasts" refuses 2 "--rotate-every is shorter than --overlap" \
+	"${GOOD[@]}" --rotate-every 5m --overlap 1h30m
+for flag in --kubeconfig --except-cidr --bypass --cluster-secret --metrics; do
 	bad_flag "is not in this version" "$flag" x
 done
-bad_flag "is not in this version" --overlap-strict
 bad_flag "is not in this version" --require-admission
 bad_flag "'on': is not in this version" --xdp on
 

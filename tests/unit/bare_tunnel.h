@@ -169,6 +169,7 @@ static struct fingerprint take_fingerprint(void)
 #define ADD(field, len) crypto_generichash_update(&hash, (const unsigned char *)(field), len)
 	ADD(s->secrets.identities, sizeof(s->secrets.identities));
 	ADD(s->secrets.pairs, 8 * sizeof(s->secrets.pairs[0]));
+	ADD(s->pairs, 8 * sizeof(s->pairs[0]));
 	ADD(&s->is_managed, sizeof(s->is_managed));
 	ADD(s->uid, sizeof(s->uid));
 	ADD(&s->epoch, sizeof(s->epoch));

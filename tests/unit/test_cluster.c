@@ -388,12 +388,98 @@ static void cluster_key_claimed_twice_stays_where_it_was_proved(void **state)
 {
 	add_member();
 	add_member()->annotation.keys[KEY_CURRENT] = key(1);
-	members[1].has_proved = true;
-	members[1].proved_key = key(1);
+	cluster_note_proof(&members[1], &(struct public_key){.bytes[0] = 9});
+	cluster_note_proof(&members[1], &seen[1].annotation.keys[KEY_CURRENT]);
 	resolve();
 	assert_usable(2);
 	assert_refused(1, "a key of node n2");
 	assert_null(members[0].chosen);
+}
+
+static void cluster_proofs_of_the_newest_keys_are_remembered(void **state)
+{
+	add_member();
+	for (uint8_t filling = 1; filling <= CLUSTER_PROVED_MAX + 1; filling++) {
+		struct public_key proved = key(filling);
+
+		cluster_note_proof(&members[0], &proved);
+		cluster_note_proof(&members[0], &proved);
+	}
+	assert_int_equal(members[0].proved_count, CLUSTER_PROVED_MAX);
+	for (uint8_t i = 0; i < CLUSTER_PROVED_MAX; i++)
+		assert_int_equal(members[0].proved_keys[i].bytes[0], CLUSTER_PROVED_MAX + 1 - i);
+}
+
+/* Node 2 announces its next key; node 1, which is older, says at once that it is its own. */
+static void cluster_next_key_stays_with_who_published_it_first(void **state)
+{
+	add_member();
+	add_member();
+	seen[1].annotation.has_key[KEY_NEXT] = true;
+	seen[1].annotation.keys[KEY_NEXT] = key(7);
+	follow_up(2);
+	seen[0].annotation.has_key[KEY_NEXT] = true;
+	seen[0].annotation.keys[KEY_NEXT] = key(7);
+	resolve();
+	assert_usable(2);
+	assert_refused(1, "a key of node n2");
+}
+
+static void cluster_promoted_key_is_taken_from_the_record_that_says_so(void **state)
+{
+	struct node *node = add_member();
+
+	node->annotation.has_key[KEY_NEXT] = true;
+	node->annotation.keys[KEY_NEXT] = key(7);
+	follow_up(1);
+	node->annotation.epoch = 101;
+	node->annotation.has_key[KEY_NEXT] = false;
+	node->annotation.has_key[KEY_PREVIOUS] = true;
+	node->annotation.keys[KEY_PREVIOUS] = key(1);
+	node->annotation.keys[KEY_CURRENT] = key(7);
+	resolve();
+	assert_usable(1);
+	assert_ptr_equal(members[0].chosen, node);
+}
+
+/* -- what a node had before it left, or before it was made anew -- */
+
+static void cluster_node_that_comes_back_with_an_older_record_is_refused(void **state)
+{
+	struct annotation floor = add_member()->annotation;
+
+	floor.epoch = 101;
+	members[0].floor = &floor;
+	resolve();
+	assert_refused(1, "epoch 100 is lower than 101");
+	assert_null(members[0].chosen);
+	assert_int_equal(members[0].state, MEMBER_REFUSED);
+}
+
+static void cluster_node_that_comes_back_as_it_was_is_taken(void **state)
+{
+	struct annotation floor = add_member()->annotation;
+
+	members[0].floor = &floor;
+	resolve();
+	assert_usable(1);
+	seen[0].annotation.keys[KEY_CURRENT] = key(7);
+	resolve();
+	assert_refused(1, "epoch 100 has other keys than before");
+	seen[0].annotation.epoch = 101;
+	resolve();
+	assert_usable(1);
+}
+
+static void cluster_floor_of_another_uid_says_nothing(void **state)
+{
+	struct annotation floor = add_member()->annotation;
+
+	floor.epoch = 101;
+	copy_text(floor.uid, sizeof(floor.uid), "u9");
+	members[0].floor = &floor;
+	resolve();
+	assert_usable(1);
 }
 
 static void cluster_thief_of_a_key_keeps_its_own_last_good_record(void **state)
@@ -631,6 +717,12 @@ int main(void)
 		TEST(cluster_key_claimed_twice_is_the_older_nodes),
 		TEST(cluster_equal_age_is_decided_by_name),
 		TEST(cluster_key_claimed_twice_stays_where_it_was_proved),
+		TEST(cluster_proofs_of_the_newest_keys_are_remembered),
+		TEST(cluster_next_key_stays_with_who_published_it_first),
+		TEST(cluster_promoted_key_is_taken_from_the_record_that_says_so),
+		TEST(cluster_node_that_comes_back_with_an_older_record_is_refused),
+		TEST(cluster_node_that_comes_back_as_it_was_is_taken),
+		TEST(cluster_floor_of_another_uid_says_nothing),
 		TEST(cluster_thief_of_a_key_keeps_its_own_last_good_record),
 		TEST(cluster_prefix_outside_the_range_is_refused),
 		TEST(cluster_whole_range_as_prefix_loses_against_older_nodes),

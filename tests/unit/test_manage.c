@@ -168,7 +168,7 @@ static void answers_never_hold_the_private_key(void **state)
 	assert_int_equal(set_peer(), 0);
 	memcpy(private_key, tunnel.state->secrets.identities[KEY_CURRENT].private_key.bytes,
 	       KEY_LEN);
-	for (enum control_verb verb = CONTROL_HELLO; verb <= CONTROL_READ_DROPS; verb++) {
+	for (enum control_verb verb = CONTROL_HELLO; verb <= CONTROL_CLEAR_IDENTITY; verb++) {
 		static const struct control_peer_id none;
 
 		memset(answer, 0, sizeof(answer));
@@ -185,7 +185,7 @@ static void unknown_version_and_verb_are_refused(void **state)
 	memcpy(request, &header, sizeof(header));
 	assert_int_equal(send_packet(sizeof(header)), -EPROTONOSUPPORT);
 	assert_int_equal(ask(0, NULL, 0), -EOPNOTSUPP);
-	assert_int_equal(ask(CONTROL_READ_DROPS + 1, NULL, 0), -EOPNOTSUPP);
+	assert_int_equal(ask(CONTROL_CLEAR_IDENTITY + 1, NULL, 0), -EOPNOTSUPP);
 	assert_int_equal(ask(65535, NULL, 0), -EOPNOTSUPP);
 }
 
@@ -198,6 +198,8 @@ static void wrong_length_is_refused_and_changes_nothing(void **state)
 		[CONTROL_REMOVE_PEER] = sizeof(struct control_peer_id),
 		[CONTROL_LIST_PEERS] = sizeof(struct control_peer_id),
 		[CONTROL_READ_DROPS] = 0,
+		[CONTROL_PROMOTE_IDENTITY] = sizeof(struct control_epoch),
+		[CONTROL_CLEAR_IDENTITY] = sizeof(struct control_clear),
 	};
 	uint8_t body[256];
 	struct fingerprint before;
@@ -294,6 +296,83 @@ static void identity_with_bad_slot_uid_or_key_is_refused(void **state)
 	assert_int_equal(device_log.persists, 0);
 }
 
+static int set_identity_in(enum key_slot slot, uint8_t number)
+{
+	struct control_identity identity = identity_number(number);
+
+	identity.slot = slot;
+	return ask(CONTROL_SET_IDENTITY, &identity, sizeof(identity));
+}
+
+static struct control_hello say_hello(void)
+{
+	struct control_hello hello;
+
+	assert_int_equal(ask(CONTROL_HELLO, NULL, 0), 0);
+	memcpy(&hello, answer_body(), sizeof(hello));
+	return hello;
+}
+
+static int clear_identity(uint32_t slot, uint64_t epoch)
+{
+	struct control_clear clear = {.slot = slot, .epoch = epoch};
+
+	return ask(CONTROL_CLEAR_IDENTITY, &clear, sizeof(clear));
+}
+
+static void promotion_moves_each_key_by_one_slot(void **state)
+{
+	struct control_epoch epoch = {1795348800001};
+	struct control_hello before, after;
+
+	(void)state;
+	assert_int_equal(set_identity(9), 0);
+	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
+	before = say_hello();
+	assert_true(before.has_key[KEY_NEXT] && !before.has_key[KEY_PREVIOUS]);
+	assert_int_equal(ask(CONTROL_PROMOTE_IDENTITY, &epoch, sizeof(epoch)), 0);
+	after = say_hello();
+	assert_false(after.has_key[KEY_NEXT]);
+	assert_memory_equal(&after.keys[KEY_CURRENT], &before.keys[KEY_NEXT], KEY_LEN);
+	assert_memory_equal(&after.keys[KEY_PREVIOUS], &before.keys[KEY_CURRENT], KEY_LEN);
+	assert_int_equal(after.epoch, epoch.epoch);
+	epoch.epoch++;
+	assert_int_equal(ask(CONTROL_PROMOTE_IDENTITY, &epoch, sizeof(epoch)), -ENOENT);
+	before = say_hello();
+	assert_memory_equal(&before, &after, sizeof(after));
+}
+
+static void next_and_previous_may_be_cleared_and_current_may_not(void **state)
+{
+	struct fingerprint before;
+
+	(void)state;
+	assert_int_equal(set_identity(9), 0);
+	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
+	assert_int_equal(set_identity_in(KEY_PREVIOUS, 11), 0);
+	before = take_fingerprint();
+	assert_int_equal(clear_identity(KEY_CURRENT, 5), -EINVAL);
+	assert_int_equal(clear_identity(KEY_SLOTS, 5), -EINVAL);
+	assert_unchanged(&before);
+	assert_int_equal(clear_identity(KEY_NEXT, 5), 0);
+	assert_int_equal(clear_identity(KEY_PREVIOUS, 6), 0);
+	assert_int_equal(clear_identity(KEY_PREVIOUS, 7), 0);
+	assert_true(say_hello().has_key[KEY_CURRENT]);
+	assert_false(say_hello().has_key[KEY_NEXT] || say_hello().has_key[KEY_PREVIOUS]);
+	assert_int_equal(say_hello().epoch, 7);
+}
+
+static void identity_that_another_slot_has_is_refused(void **state)
+{
+	struct fingerprint before;
+
+	(void)state;
+	assert_int_equal(set_identity(9), 0);
+	before = take_fingerprint();
+	assert_int_equal(set_identity_in(KEY_NEXT, 9), -EEXIST);
+	assert_unchanged(&before);
+}
+
 static void taking_over_removes_the_peers_of_wg(void **state)
 {
 	struct public_key key = key_number(0x77);
@@ -350,8 +429,7 @@ static void peer_gets_all_it_was_given(void **state)
 
 	(void)state;
 	draft_peer(1);
-	packet.fixed.has_preshared = true;
-	memset(packet.fixed.preshared.bytes, 0x55, KEY_LEN);
+	memset(packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT].bytes, 0x55, KEY_LEN);
 	assert_int_equal(set_peer(), 0);
 	peer = peer_of(1);
 	assert_true(peer->is_managed);
@@ -361,8 +439,9 @@ static void peer_gets_all_it_was_given(void **state)
 	assert_int_equal(find_address("10.244.3.1"), NO_PEER);
 	assert_int_equal(peer->published_count, 2);
 	assert_true(peer->has_endpoint && endpoint_is_equal(&peer->endpoint, &packet.endpoints[0]));
-	assert_memory_equal(&tunnel.state->secrets.pairs[peer - tunnel.state->peers].preshared,
-			    &packet.fixed.preshared, KEY_LEN);
+	assert_memory_equal(
+		&tunnel.state->secrets.pairs[peer->pairs[KEY_CURRENT][KEY_CURRENT]].preshared,
+		&packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT], KEY_LEN);
 }
 
 static void same_peer_twice_changes_nothing(void **state)
@@ -372,8 +451,7 @@ static void same_peer_twice_changes_nothing(void **state)
 	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	draft_peer(1);
-	packet.fixed.has_preshared = true;
-	memset(packet.fixed.preshared.bytes, 0x55, KEY_LEN);
+	memset(packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT].bytes, 0x55, KEY_LEN);
 	assert_int_equal(set_peer(), 0);
 	tunnel.state->secrets.pairs[0].state = HANDSHAKE_INITIATION_SENT;
 	before = take_fingerprint();
@@ -495,6 +573,78 @@ static void new_key_takes_the_place_of_the_old(void **state)
 	assert_int_equal(tunnel.state->peer_count, 1);
 }
 
+static void draft_rotating_peer(uint32_t id)
+{
+	draft_peer(id);
+	packet.fixed.has_key[KEY_NEXT] = packet.fixed.has_key[KEY_PREVIOUS] = true;
+	packet.fixed.keys[KEY_NEXT] = key_number((uint8_t)(0x60 + id));
+	packet.fixed.keys[KEY_PREVIOUS] = key_number((uint8_t)(0x70 + id));
+	packet.fixed.try_next_within_s = 300;
+	for (uint8_t pair = 0; pair < 9; pair++)
+		memset(packet.fixed.preshared[pair / 3][pair % 3].bytes, 1 + pair, KEY_LEN);
+}
+
+static void peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one(void **state)
+{
+	struct fingerprint before;
+	struct public_key next;
+
+	(void)state;
+	assert_int_equal(set_identity(9), 0);
+	draft_rotating_peer(1);
+	assert_int_equal(set_peer(), 0);
+	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++)
+		assert_int_equal(tunnel_find_peer(&tunnel, &packet.fixed.keys[slot]), 0);
+	before = take_fingerprint();
+	assert_int_equal(set_peer(), 0);
+	assert_unchanged(&before);
+	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++) {
+		draft_peer(2);
+		packet.fixed.has_key[KEY_PREVIOUS] = true;
+		packet.fixed.keys[KEY_PREVIOUS] = key_number((uint8_t[]){0x61, 0x41, 0x71}[slot]);
+		assert_refused(-EADDRINUSE);
+	}
+	draft_peer(1);
+	assert_int_equal(set_peer(), 0); /* the rotation is over */
+	next = key_number(0x61);
+	assert_int_equal(tunnel_find_peer(&tunnel, &next), NO_PEER);
+}
+
+static void key_in_two_slots_is_refused(void **state)
+{
+	(void)state;
+	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++) {
+		draft_rotating_peer(1);
+		packet.fixed.keys[slot] = packet.fixed.keys[(slot + 1) % KEY_SLOTS];
+		assert_refused(-EINVAL);
+	}
+}
+
+static uint8_t preshared_between(enum key_slot own, enum key_slot remote)
+{
+	return tunnel.state->secrets.pairs[peer_of(1)->pairs[own][remote]].preshared.bytes[0];
+}
+
+static void preshared_keys_lie_between_two_statics_and_move_with_them(void **state)
+{
+	struct control_epoch epoch = {1795348800001};
+
+	(void)state;
+	assert_int_equal(set_identity(9), 0);
+	draft_rotating_peer(1);
+	assert_int_equal(set_peer(), 0);
+	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
+	/* not said yet, and so none that could be right */
+	assert_int_equal(preshared_between(KEY_NEXT, KEY_CURRENT), 1 + 4);
+	assert_int_equal(set_peer(), 0);
+	for (uint8_t pair = 0; pair < 6; pair++)
+		assert_int_equal(preshared_between(pair / 3, pair % 3), 1 + pair);
+	assert_int_equal(peer_of(1)->pairs[KEY_PREVIOUS][KEY_CURRENT], NO_PAIR);
+	assert_int_equal(ask(CONTROL_PROMOTE_IDENTITY, &epoch, sizeof(epoch)), 0);
+	for (uint8_t pair = 0; pair < 6; pair++)
+		assert_int_equal(preshared_between(1 + pair / 3, pair % 3), 1 + pair);
+}
+
 static void allowed_ips_are_replaced_as_a_whole(void **state)
 {
 	uint32_t slot;
@@ -593,10 +743,9 @@ static void preshared_key_can_be_taken_away(void **state)
 {
 	(void)state;
 	draft_peer(1);
-	packet.fixed.has_preshared = true;
-	memset(packet.fixed.preshared.bytes, 0x55, KEY_LEN);
+	memset(packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT].bytes, 0x55, KEY_LEN);
 	assert_int_equal(set_peer(), 0);
-	packet.fixed.has_preshared = false;
+	memset(packet.fixed.preshared, 0, sizeof(packet.fixed.preshared));
 	assert_int_equal(set_peer(), 0);
 	assert_true(sodium_is_zero(tunnel.state->secrets.pairs[0].preshared.bytes, KEY_LEN));
 }
@@ -698,6 +847,12 @@ static void list_tells_the_state_of_each_peer(void **state)
 	assert_int_equal(status.last_handshake_wall_ns, 77);
 	assert_int_equal(status.received_bytes, 10);
 	assert_int_equal(status.sent_bytes, 20);
+	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++)
+		assert_false(status.has_proved[slot] || status.has_reached[slot]);
+	peer->has_proved[KEY_NEXT] = peer->has_reached[KEY_PREVIOUS] = true;
+	assert_int_equal(ask(CONTROL_LIST_PEERS, &after, sizeof(after)), 0);
+	assert_memory_equal(page->peers[0].has_proved, ((uint8_t[]){1, 0, 0}), KEY_SLOTS);
+	assert_memory_equal(page->peers[0].has_reached, ((uint8_t[]){0, 0, 1}), KEY_SLOTS);
 
 	tunnel.now_ns += REJECT_AFTER_TIME_NS;
 	assert_int_equal(ask(CONTROL_LIST_PEERS, &after, sizeof(after)), 0);
@@ -731,6 +886,9 @@ int main(void)
 		TEST(identity_given_twice_disturbs_no_handshake),
 		TEST(identity_keeps_its_slot_uid_and_epoch),
 		TEST(identity_with_bad_slot_uid_or_key_is_refused),
+		TEST(promotion_moves_each_key_by_one_slot),
+		TEST(next_and_previous_may_be_cleared_and_current_may_not),
+		TEST(identity_that_another_slot_has_is_refused),
 		TEST(taking_over_removes_the_peers_of_wg),
 		TEST(device_is_opened_only_where_it_differs),
 		TEST(port_zero_and_port_taken_are_refused),
@@ -741,6 +899,9 @@ int main(void)
 		TEST(key_of_another_peer_is_refused),
 		TEST(other_keys_of_a_peer_may_be_given),
 		TEST(new_key_takes_the_place_of_the_old),
+		TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one),
+		TEST(key_in_two_slots_is_refused),
+		TEST(preshared_keys_lie_between_two_statics_and_move_with_them),
 		TEST(allowed_ips_are_replaced_as_a_whole),
 		TEST(prefix_moves_to_the_peer_named_last),
 		TEST(peer_without_room_for_its_prefixes_is_refused),

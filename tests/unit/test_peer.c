@@ -15,6 +15,19 @@ static struct public_key random_key(void)
 	return key;
 }
 
+static int check_peer_key(uint32_t slot, const struct public_key *key)
+{
+	const struct peer_keys keys = {.has_key[KEY_CURRENT] = true, .keys[KEY_CURRENT] = *key};
+
+	return tunnel_check_peer_keys(tunnel_of_a(), slot, &keys);
+}
+
+static void set_preshared(unsigned int node, const struct preshared_key *preshared)
+{
+	tunnel_set_preshared(&world->nodes[node].tunnel, world->nodes[node].peer, KEY_CURRENT,
+			     KEY_CURRENT, preshared);
+}
+
 static void peers_are_found_by_key_and_id_as_long_as_they_exist(void **state)
 {
 	static struct public_key keys[3000];
@@ -89,10 +102,8 @@ static void own_key_is_no_peers(void **state)
 	assert_int_equal(tunnel_add_peer(tunnel_of_a(), &world->nodes[A].public_key, &slot),
 			 -EADDRNOTAVAIL);
 	assert_int_equal(tunnel_add_peer(tunnel_of_a(), &key, &slot), 0);
-	assert_int_equal(tunnel_change_peer_key(tunnel_of_a(), slot, &world->nodes[A].public_key),
-			 -EADDRNOTAVAIL);
-	assert_int_equal(tunnel_change_peer_key(tunnel_of_a(), slot, &world->nodes[B].public_key),
-			 -EEXIST);
+	assert_int_equal(check_peer_key(slot, &world->nodes[A].public_key), -EADDRNOTAVAIL);
+	assert_int_equal(check_peer_key(slot, &world->nodes[B].public_key), -EEXIST);
 	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &key), slot);
 }
 
@@ -155,7 +166,7 @@ static void peer_that_is_removed_leaves_no_secret_behind(void **state)
 	uint32_t slot = world->nodes[A].peer, index = current_of(A)->local_index;
 
 	world_fill_random(NULL, preshared.bytes, KEY_LEN);
-	tunnel_set_preshared(tunnel_of_a(), slot, &preshared);
+	tunnel_set_preshared(tunnel_of_a(), slot, KEY_CURRENT, KEY_CURRENT, &preshared);
 	memcpy(shared, pair_of(A)->static_static, KEY_LEN);
 	keys = tunnel_state->secrets.session_keys[peer_of(A)->current];
 	assert_true(state_holds(A, preshared.bytes, KEY_LEN));
@@ -177,7 +188,7 @@ static void peer_that_is_removed_takes_its_handshake_and_its_staged_packets_alon
 
 	send_inner(A, 4, 100, 1);
 	send_inner(A, 4, 100, 2);
-	index = peer_of(A)->handshake_index;
+	index = handshake_of(A)->handshake_index;
 	assert_non_null(index_find(tunnel_of_a()->state, index));
 	tunnel_remove_peer(tunnel_of_a(), world->nodes[A].peer);
 	assert_null(index_find(tunnel_of_a()->state, index));
@@ -193,7 +204,7 @@ static void key_that_changes_ends_what_was_said_under_the_old_one(void **state)
 	struct session_keys keys = tunnel_of_a()->state->secrets.session_keys[peer_of(A)->current];
 	struct public_key key = random_key();
 
-	assert_int_equal(tunnel_change_peer_key(tunnel_of_a(), world->nodes[A].peer, &key), 0);
+	change_peer_key(tunnel_of_a(), world->nodes[A].peer, &key);
 	assert_false(state_holds(A, keys.send, KEY_LEN));
 	assert_int_equal(peer_of(A)->current, NO_SESSION);
 	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &key), world->nodes[A].peer);
@@ -206,9 +217,7 @@ static void key_that_stays_changes_nothing(void **state)
 {
 	uint32_t session = peer_of(A)->current;
 
-	assert_int_equal(tunnel_change_peer_key(tunnel_of_a(), world->nodes[A].peer,
-						&world->nodes[B].public_key),
-			 0);
+	change_peer_key(tunnel_of_a(), world->nodes[A].peer, &world->nodes[B].public_key);
 	assert_int_equal(peer_of(A)->current, session);
 	ping(A, 1);
 	assert_int_equal(came(B, 1), 1);
@@ -278,11 +287,11 @@ static void preshared_keys_that_differ_make_no_session(void **state)
 	struct preshared_key preshared;
 
 	world_fill_random(NULL, preshared.bytes, KEY_LEN);
-	tunnel_set_preshared(&world->nodes[A].tunnel, world->nodes[A].peer, &preshared);
+	set_preshared(A, &preshared);
 	ping(A, 1);
 	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE), 1);
 	assert_int_equal(peer_of(A)->current, NO_SESSION);
-	tunnel_set_preshared(&world->nodes[B].tunnel, world->nodes[B].peer, &preshared);
+	set_preshared(B, &preshared);
 	world_sleep(6 * NS_PER_S);
 	assert_int_equal(came(B, 1), 1);
 }

@@ -79,9 +79,9 @@ static void session_that_is_retired_receives_only_and_asks_for_nothing(void **st
 static uint32_t finish_handshake(bool is_initiator)
 {
 	struct tunnel *tunnel = &world->nodes[A].tunnel;
-	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, world->nodes[A].peer);
+	uint32_t index = index_add(tunnel, INDEX_HANDSHAKE, pair_number(A));
 
-	peer_set_handshake_index(tunnel, world->nodes[A].peer, index);
+	pair_set_handshake_index(tunnel, pair_number(A), index);
 	world_fill_random(NULL, pair_of(A)->chaining_key, HASH_LEN);
 	pair_of(A)->state = is_initiator ? HANDSHAKE_RESPONSE_CONSUMED : HANDSHAKE_RESPONSE_SENT;
 	pair_of(A)->local_index = index;
@@ -91,7 +91,7 @@ static uint32_t finish_handshake(bool is_initiator)
 
 /* Sessions by their index; 0: none. */
 struct slots {
-	uint32_t next, current, previous;
+	uint32_t next, current, previous, former;
 };
 
 static uint32_t index_at(uint32_t slot)
@@ -103,12 +103,13 @@ static void assert_slots(const struct slots *expected)
 {
 	const struct tunnel_state *state = world->nodes[A].tunnel.state;
 	const struct peer *peer = peer_of(A);
-	unsigned int used = 0,
-		     wanted = !!expected->next + !!expected->current + !!expected->previous;
+	unsigned int used = 0, wanted = !!expected->next + !!expected->current +
+					!!expected->previous + !!expected->former;
 
 	assert_int_equal(index_at(peer->next), expected->next);
 	assert_int_equal(index_at(peer->current), expected->current);
 	assert_int_equal(index_at(peer->previous), expected->previous);
+	assert_int_equal(index_at(peer->former), expected->former);
 	for (uint32_t slot = 0; slot < state->sessions_used_end; slot++) {
 		used += state->sessions[slot].is_used;
 		if (!state->sessions[slot].is_used)
@@ -117,14 +118,23 @@ static void assert_slots(const struct slots *expected)
 					       sizeof(state->secrets.session_keys[slot])));
 	}
 	assert_int_equal(used, wanted);
-	assert_in_range(state->sessions_used_end, 0, 3); /* slots are used again */
+	assert_in_range(state->sessions_used_end, 0, SESSIONS_PER_PEER); /* slots are used again */
+}
+
+static void put_away(struct slots *model, uint32_t index)
+{
+	if (index)
+		model->former = index;
 }
 
 static void begin_as_initiator(struct slots *model)
 {
 	uint32_t index = finish_handshake(true);
 
-	assert_true(session_begin(&world->nodes[A].tunnel, world->nodes[A].peer));
+	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
+	put_away(model, model->previous);
+	if (model->next)
+		put_away(model, model->current);
 	model->previous = model->next ? model->next : model->current;
 	model->next = 0;
 	model->current = index;
@@ -134,8 +144,8 @@ static void begin_as_responder(struct slots *model)
 {
 	uint32_t index = finish_handshake(false);
 
-	assert_true(session_begin(&world->nodes[A].tunnel, world->nodes[A].peer));
-	model->previous = 0;
+	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
+	put_away(model, model->next);
 	model->next = index;
 }
 
@@ -146,8 +156,10 @@ static void receive_on(struct slots *model, uint32_t slot)
 	if (slot == NO_SESSION)
 		return;
 	assert_int_equal(session_confirm(&world->nodes[A].tunnel, slot), is_next);
-	if (is_next)
-		*model = (struct slots){0, model->next, model->current};
+	if (!is_next)
+		return;
+	put_away(model, model->previous);
+	*model = (struct slots){0, model->next, model->current, model->former};
 }
 
 static void session_slots_follow_the_rules_through_any_sequence(void **state)
@@ -179,13 +191,48 @@ static void session_slots_follow_the_rules_through_any_sequence(void **state)
 	assert_slots(&(struct slots){0});
 }
 
+static void session_that_can_receive_no_more_is_not_kept(void **state)
+{
+	uint32_t first = finish_handshake(true), second, third;
+
+	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
+	world_set_clock(world->now_ns + 100 * NS_PER_S);
+	second = finish_handshake(true);
+	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
+	world_set_clock(world->now_ns + 100 * NS_PER_S);
+	third = finish_handshake(true);
+	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
+	assert_slots(&(struct slots){.current = third, .previous = second});
+	assert_null(index_find(world->nodes[A].tunnel.state, first));
+}
+
+static void sessions_made_with_one_key_of_ours_end_alone(void **state)
+{
+	struct tunnel *tunnel = &world->nodes[A].tunnel;
+	struct private_key key;
+	uint32_t current = finish_handshake(true);
+
+	assert_true(session_begin(tunnel, pair_number(A)));
+	world_fill_random(NULL, key.bytes, KEY_LEN);
+	tunnel_set_private_key(tunnel, KEY_NEXT, &key);
+	session_remove_own(tunnel, world->nodes[A].peer, KEY_NEXT);
+	assert_slots(&(struct slots){.current = current});
+	session_remove_keyless(tunnel, world->nodes[A].peer);
+	assert_slots(&(struct slots){.current = current});
+	session_forget_pair(tunnel, pair_number(A));
+	session_remove_own(tunnel, world->nodes[A].peer, KEY_CURRENT);
+	assert_slots(&(struct slots){.current = current});
+	session_remove_keyless(tunnel, world->nodes[A].peer);
+	assert_slots(&(struct slots){0});
+}
+
 static void session_begins_only_from_a_finished_handshake(void **state)
 {
 	(void)state;
 	for (enum handshake_state at = HANDSHAKE_NONE; at <= HANDSHAKE_INITIATION_CONSUMED; at++) {
 		finish_handshake(true);
 		pair_of(A)->state = at;
-		assert_false(session_begin(&world->nodes[A].tunnel, world->nodes[A].peer));
+		assert_false(session_begin(&world->nodes[A].tunnel, pair_number(A)));
 	}
 	assert_int_equal(peer_of(A)->current, NO_SESSION);
 	assert_int_equal(peer_of(A)->next, NO_SESSION);
@@ -197,12 +244,12 @@ static void session_takes_over_the_index_of_its_handshake(void **state)
 	const struct index_entry *entry;
 
 	(void)state;
-	assert_true(session_begin(&world->nodes[A].tunnel, world->nodes[A].peer));
+	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
 	entry = index_find(world->nodes[A].tunnel.state, index);
 	assert_non_null(entry);
 	assert_int_equal(entry->kind, INDEX_SESSION);
 	assert_int_equal(entry->slot, peer_of(A)->current);
-	assert_int_equal(peer_of(A)->handshake_index, 0);
+	assert_int_equal(handshake_of(A)->handshake_index, 0);
 	assert_int_equal(current_of(A)->remote_index, ~index);
 	session_remove_all(&world->nodes[A].tunnel, world->nodes[A].peer);
 	assert_null(index_find(world->nodes[A].tunnel.state, index));
@@ -230,6 +277,8 @@ int main(void)
 		cmocka_unit_test(session_of_a_receiving_initiator_wants_rekey_at_165_seconds),
 		cmocka_unit_test(session_that_is_retired_receives_only_and_asks_for_nothing),
 		SILENT_TEST(session_slots_follow_the_rules_through_any_sequence),
+		SILENT_TEST(session_that_can_receive_no_more_is_not_kept),
+		SILENT_TEST(sessions_made_with_one_key_of_ours_end_alone),
 		SILENT_TEST(session_begins_only_from_a_finished_handshake),
 		SILENT_TEST(session_takes_over_the_index_of_its_handshake),
 		TALKING_TEST(session_that_ends_has_its_last_packets_sealed_before),

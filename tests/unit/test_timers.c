@@ -297,7 +297,7 @@ static void handshake_that_was_given_up_is_wiped_after_540_seconds(void **state)
 	world_sleep(SECONDS(540));
 	assert_false(state_holds(A, ephemeral, KEY_LEN));
 	assert_int_equal(pair_of(A)->state, HANDSHAKE_NONE);
-	assert_int_equal(peer_of(A)->handshake_index, 0);
+	assert_int_equal(handshake_of(A)->handshake_index, 0);
 }
 
 static void persistent_keepalive_is_off_by_default_and_keeps_its_interval(void **state)

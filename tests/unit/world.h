@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two tunnels in one process under one clock that the test turns, with a wire between them that is a queue: it can
- * delay, lose, double and reorder. Every seal is watched: the same counter twice under one key fails the test, wherever
+ * Two or three tunnels in one process under one clock that the test turns, with a wire between them that is a queue: it
+ * can delay, lose, double and reorder. Every seal is watched: the same counter twice under one key fails the test, wherever
  * it happens.
  */
 #pragma once
@@ -23,6 +23,8 @@
 
 #define A		 0
 #define B		 1
+#define C		 2
+#define NODES_MAX	 3
 #define WIRE_MAX	 8192
 #define WORLD_PACKET	 65600
 #define SEQUENCES_MAX	 262144
@@ -47,7 +49,7 @@ struct node {
 	union endpoint address;
 	struct private_key private_key;
 	struct public_key public_key;
-	uint32_t peer; /* slot of the other node */
+	uint32_t peer; /* slot of the other node; of the first other one where there are three */
 
 	/* what it did */
 	unsigned int transmits;		     /* messages handed to the kernel */
@@ -61,7 +63,8 @@ struct node {
 
 struct world {
 	uint64_t now_ns, wall_ns;
-	struct node nodes[2];
+	struct node nodes[NODES_MAX];
+	unsigned int count;
 	struct datagram wire[WIRE_MAX];
 	unsigned int wire_len;
 	uint64_t latency_ns;
@@ -155,13 +158,21 @@ static inline void count_sent(struct node *node, const struct outgoing *outgoing
 	}
 }
 
+static inline unsigned int node_at(const union endpoint *endpoint)
+{
+	for (unsigned int i = 0; i < world->count; i++)
+		if (endpoint_is_equal(endpoint, &world->nodes[i].address))
+			return i;
+	return NODES_MAX;
+}
+
 static inline void world_transmit(void *context, const struct outgoing *outgoing, uint32_t count)
 {
 	struct node *node = context;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct datagram datagram = {
-			.to = 1 - node->number,
+			.to = node_at(&outgoing[i].to),
 			.from = node->address,
 			.arrives_ns = world->now_ns + world->latency_ns,
 			.tos = outgoing[i].tos | world->outer_tos_or,
@@ -173,7 +184,7 @@ static inline void world_transmit(void *context, const struct outgoing *outgoing
 
 		node->transmits++;
 		count_sent(node, &outgoing[i]);
-		if (!endpoint_is_equal(&outgoing[i].to, &world->nodes[datagram.to].address))
+		if (datagram.to == NODES_MAX)
 			continue; /* nobody lives there */
 		copies = world->on_wire ? world->on_wire(world, &datagram) : 1;
 		while (copies--)
@@ -212,7 +223,7 @@ static inline void world_set_clock(uint64_t now_ns)
 {
 	world->wall_ns += now_ns - world->now_ns;
 	world->now_ns = now_ns;
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < world->count; i++) {
 		world->nodes[i].tunnel.now_ns = now_ns;
 		world->nodes[i].tunnel.wall_ns = world->wall_ns;
 	}
@@ -278,7 +289,7 @@ static inline bool has_arrivals(void)
 static inline void world_settle(void)
 {
 	do {
-		for (unsigned int i = 0; i < 2; i++) {
+		for (unsigned int i = 0; i < world->count; i++) {
 			tunnel_expire(&world->nodes[i].tunnel);
 			(void)receive_arrived(&world->nodes[i]);
 		}
@@ -287,9 +298,10 @@ static inline void world_settle(void)
 
 static inline uint64_t next_event(void)
 {
-	uint64_t next = MIN(tunnel_next_deadline(&world->nodes[A].tunnel),
-			    tunnel_next_deadline(&world->nodes[B].tunnel));
+	uint64_t next = UINT64_MAX;
 
+	for (unsigned int i = 0; i < world->count; i++)
+		next = MIN(next, tunnel_next_deadline(&world->nodes[i].tunnel));
 	for (unsigned int i = 0; i < world->wire_len; i++)
 		next = MIN(next, world->wire[i].arrives_ns);
 	return next;
@@ -388,9 +400,20 @@ static inline struct peer *peer_of(unsigned int node)
 	return &world->nodes[node].tunnel.state->peers[world->nodes[node].peer];
 }
 
+/* Of the current keys: its number, its secret half and the other one. */
+static inline uint32_t pair_number(unsigned int node)
+{
+	return peer_of(node)->pairs[KEY_CURRENT][KEY_CURRENT];
+}
+
 static inline struct noise_pair *pair_of(unsigned int node)
 {
-	return &world->nodes[node].tunnel.state->secrets.pairs[world->nodes[node].peer];
+	return &world->nodes[node].tunnel.state->secrets.pairs[pair_number(node)];
+}
+
+static inline struct pair *handshake_of(unsigned int node)
+{
+	return &world->nodes[node].tunnel.state->pairs[pair_number(node)];
 }
 
 static inline struct session *current_of(unsigned int node)
@@ -447,6 +470,8 @@ static inline void node_begin(struct node *node, unsigned int number)
 
 	node->number = number;
 	node->address = endpoint_from(number ? "192.0.2.2" : "192.0.2.1", 51890);
+	if (number == C)
+		node->address = endpoint_from("192.0.2.3", 51890);
 	tunnel_init(&node->tunnel, world_map(sizeof(struct tunnel_state)),
 		    world_map(sizeof(struct outbox)), &watching_engine, &upcalls, node);
 	make_key(node);
@@ -472,6 +497,7 @@ static inline int world_begin(void **state)
 	world->random = 0x2545f4914f6cdd1d;
 	memset(nonces, 0, sizeof(nonces));
 	nonce_count = 0;
+	world->count = 2;
 	node_begin(&world->nodes[A], A);
 	node_begin(&world->nodes[B], B);
 	world->wall_ns = WORLD_BEGIN_WALL;
@@ -480,6 +506,16 @@ static inline int world_begin(void **state)
 	node_know(&world->nodes[A], &world->nodes[B]);
 	node_know(&world->nodes[B], &world->nodes[A]);
 	return 0;
+}
+
+/* The peer has this one key from now on. */
+static inline void change_peer_key(struct tunnel *tunnel, uint32_t peer,
+				   const struct public_key *key)
+{
+	const struct peer_keys keys = {.has_key[KEY_CURRENT] = true, .keys[KEY_CURRENT] = *key};
+
+	assert_int_equal(tunnel_check_peer_keys(tunnel, peer, &keys), 0);
+	tunnel_change_peer_keys(tunnel, peer, &keys, 0);
 }
 
 /* A has initiated, and packets went both ways. */
@@ -497,7 +533,7 @@ static inline int world_end(void **state)
 {
 	(void)state;
 	clear_wire();
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < world->count; i++) {
 		munmap(world->nodes[i].tunnel.state, sizeof(struct tunnel_state));
 		munmap(world->nodes[i].tunnel.outbox, sizeof(struct outbox));
 	}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a test lets the agent die: PODVEIL_CRASH_AFTER=<name> in the environment, honoured only in a build made with
+ * `make CRASH_POINTS=1`. In every other build there is nothing here.
+ */
+#pragma once
+
+#ifdef PODVEIL_CRASH_POINTS
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static inline void crash_point(const char *name)
+{
+	const char *chosen = getenv("PODVEIL_CRASH_AFTER");
+
+	if (chosen && !strcmp(chosen, name))
+		raise(SIGKILL);
+}
+
+#else
+
+static inline void crash_point(const char *name)
+{
+	(void)name;
+}
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This node's keys, moved from step to step as rotate.c says: to the tunnel, then to the registry. SHELL.
+ */
+#pragma once
+
+#include "agent.h"
+
+/* The steps that need no other node: a key where there is none, a next key where one is wanted. */
+void identity_arm(struct agent *agent);
+
+/* Publishes what is armed, asks the tunnel what the peers have proved, and makes the steps that this allows, until
+ * nothing is to be done for now; says when to look again. Cheap enough for ten times a second. */
+void identity_advance(struct agent *agent);
+
+/* How far the other node is with our keys; false: it does not count, as no record of it can be used. */
+bool identity_judge_peer(const struct member *member, struct rotate_peer *ret_peer);
