@@ -50,9 +50,10 @@ LOADER_OBJECTS      := $(call objects,bpf,$(LOADER))
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+TEST_TOOLS  := $(patsubst %/older_kernel,%/older_kernel.so,$(TEST_TOOLS))
 NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
 
-.PHONY: all deps demo test test-unit test-bpf test-netns programs tools install clean help
+.PHONY: all deps demo test test-unit test-bpf test-netns bench programs tools install clean help
 all: programs ## build the three programs into build/
 programs: $(PROGRAMS)
 tools: $(TEST_TOOLS)
@@ -66,16 +67,21 @@ demo: deps ## two nodes, two pods, one command: see it work (as root)
 
 test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
 	@$(MAKE) --no-print-directory -j2 all tools tests
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh $(UNIT_TESTS) tests/model/run.sh $(BPF_TESTS) $(NETNS_TESTS)
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh $(UNIT_TESTS) tests/model/run.sh \
+		$(BPF_TESTS) $(NETNS_TESTS)
 
 test-unit: tests ## the unit tests alone (no root)
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh $(UNIT_TESTS)
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh $(UNIT_TESTS)
 
 test-bpf: all tests ## the BPF programs, packet by packet (as root)
 	@BUILD=$(BUILD) tests/run.sh $(BPF_TESTS)
 
 test-netns: all tools ## the namespace tests alone (as root)
 	@BUILD=$(BUILD) tests/run.sh $(NETNS_TESTS)
+
+bench: deps ## throughput beside wireguard-go and no tunnel, as ratios (as root)
+	@$(MAKE) --no-print-directory -j2 all
+	@BUILD=$(BUILD) tests/bench/throughput.sh
 
 .PHONY: tests
 tests: $(UNIT_TESTS) $(BPF_TESTS) $(BUILD)/tests/model_replay
@@ -90,7 +96,7 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
-# What tests/core_is_pure.sh looks into: the objects on the pure side of the boundary, one a line.
+# What tests/core_is_pure.sh and core_is_tested.sh go by: the objects on the pure side of the boundary, one a line.
 .PHONY: print-core
 print-core:
 	@printf 'tunnel %s\n' $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
@@ -161,5 +167,10 @@ $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -o $@ $< -lsodium $(TOOL_LIBS)
+
+$(BUILD)/tools/%.so: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -78,7 +78,8 @@ static bool opposes(const struct claim *above, const struct claim *claim)
 	case CLAIM_OWN_ADDRESS:
 		return true;
 	case CLAIM_ADDRESS:
-		return claim->kind != CLAIM_ENDPOINT;
+		return claim->kind == CLAIM_POD ||
+		       (claim->kind == CLAIM_ADDRESS && above->owner != claim->owner);
 	case CLAIM_POD:
 		return claim->kind == CLAIM_ENDPOINT || above->owner != claim->owner;
 	}

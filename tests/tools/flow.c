@@ -7,11 +7,13 @@
  *
  *   flow udp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--idle MS] [--ready-file FILE]
  *   flow udp-send --to ADDR:PORT --marker HEX32 --rate PPS (--seconds N | --count N) [--size BYTES] [--bind ADDR]
+ *                 [--joined]
  *   flow tcp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--ready-file FILE]
  *   flow tcp-send --to ADDR:PORT --marker HEX32 (--seconds N | --count BYTES) [--rate BYTES] [--bind ADDR]
  */
 #include <fcntl.h>
 #include <linux/sock_diag.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -34,7 +36,7 @@
 
 struct settings {
 	union endpoint bind, to;
-	bool has_bind, has_to, has_marker;
+	bool has_bind, has_to, has_marker, is_joined;
 	uint8_t marker[MARKER_LEN];
 	uint64_t rate, count;
 	unsigned int seconds, idle_ms;
@@ -193,6 +195,13 @@ static bool take_size(void *settings, const char *value, char *error, size_t siz
 	return true;
 }
 
+static bool take_joined(void *settings, const char *value, char *error, size_t size)
+{
+	(void)value, (void)error, (void)size;
+	((struct settings *)settings)->is_joined = true;
+	return true;
+}
+
 static bool take_ready_file(void *settings, const char *value, char *error, size_t size)
 {
 	(void)error, (void)size;
@@ -209,6 +218,8 @@ static const struct flag flags[] = {
 	{"seconds", "N", "send for this time; receive at most for it (60)", false, take_seconds},
 	{"count", "N", "datagrams or (TCP) bytes to send, instead of a time", false, take_count},
 	{"size", "BYTES", "of a datagram (256)", false, take_size},
+	{"joined", NULL, "udp-send: many in one send, which the kernel cuts apart (UDP_SEGMENT)",
+	 false, take_joined},
 	{"idle", "MS", "udp-recv: end when nothing came for this long, once something had", false,
 	 take_idle},
 	{"ready-file", "FILE", "made once the receiver receives", false, take_ready_file},
@@ -331,6 +342,14 @@ static void write_datagram(const struct udp_sender *sender, uint8_t *bytes, uint
 	memcpy(bytes + sizeof(head), pattern_of(sequence), size - sizeof(head));
 }
 
+/* All or nothing, as the socket option of udp_send says where to cut. */
+static int send_joined(const struct udp_sender *sender, struct iovec *vectors, unsigned int count)
+{
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
+
+	return sendmsg(sender->fd, &message, 0) < 0 ? -1 : (int)count;
+}
+
 /* True where all were taken. What the kernel refuses is tried again under the same number: a number is lost only on
  * the way. */
 static bool send_batch(struct udp_sender *sender, unsigned int count)
@@ -347,7 +366,8 @@ static bool send_batch(struct udp_sender *sender, unsigned int count)
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
 	}
-	taken = sendmmsg(sender->fd, messages, count, 0);
+	taken = sender->settings->is_joined ? send_joined(sender, vectors, count)
+					    : sendmmsg(sender->fd, messages, count, 0);
 	if (taken > 0)
 		sender->sent += (unsigned int)taken;
 	else
@@ -357,11 +377,13 @@ static bool send_batch(struct udp_sender *sender, unsigned int count)
 
 static void send_due(struct udp_sender *sender, struct pace *pace, uint64_t total)
 {
-	uint64_t due = MIN(pace_due(pace), total - sender->sent);
+	uint64_t due = MIN(pace_due(pace), total - sender->sent), most = BATCH;
 	bool goes_on = true;
 
+	if (sender->settings->is_joined)
+		most = MIN(most, DATAGRAM_MAX / sender->settings->size);
 	while (due && goes_on) {
-		unsigned int batch = (unsigned int)MIN(due, BATCH);
+		unsigned int batch = (unsigned int)MIN(due, most);
 		uint64_t before = sender->sent;
 
 		goes_on = send_batch(sender, batch);
@@ -390,11 +412,17 @@ static int udp_send(const struct settings *settings)
 	struct pace pace = {.start_ns = now_ns(), .rate = settings->rate};
 	uint64_t began = pace.start_ns,
 		 deadline = began + (total * 3 / settings->rate + 2) * NS_PER_S;
+	int segment = (int)settings->size;
 
 	if (sender.fd < 0)
 		return 1;
 	if (connect(sender.fd, &settings->to.any, endpoint_len(&settings->to)) < 0) {
 		log_error("cannot send: %s", strerror(errno));
+		return 1;
+	}
+	if (settings->is_joined &&
+	    setsockopt(sender.fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment)) < 0) {
+		log_error("cannot send joined datagrams: %s", strerror(errno));
 		return 1;
 	}
 	set_buffer(sender.fd, SO_SNDBUFFORCE, SO_SNDBUF);

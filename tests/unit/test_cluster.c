@@ -597,6 +597,18 @@ static void cluster_address_claimed_twice_is_the_older_nodes(void **state)
 	assert_class("192.168.50.1", PREFIX_NODE, 1);
 }
 
+/* A Node often has one address as InternalIP and as ExternalIP. */
+static void cluster_address_listed_twice_by_its_node_is_no_complaint(void **state)
+{
+	struct node *node = add_member();
+
+	node->addresses[node->address_count++] = address("192.168.50.1");
+	resolve();
+	assert_usable(1);
+	assert_int_equal(members[0].refusal_count, 0);
+	assert_class("192.168.50.1", PREFIX_NODE, 1);
+}
+
 static void cluster_special_prefixes_and_endpoints_are_refused(void **state)
 {
 	static const char *const endpoints[] = {"127.0.0.1", "224.0.0.1", "::", "fe80::1",
@@ -732,6 +744,7 @@ int main(void)
 		TEST(cluster_prefix_over_any_nodes_address_is_refused),
 		TEST(cluster_address_of_ours_or_in_our_pods_is_refused),
 		TEST(cluster_address_claimed_twice_is_the_older_nodes),
+		TEST(cluster_address_listed_twice_by_its_node_is_no_complaint),
 		TEST(cluster_special_prefixes_and_endpoints_are_refused),
 		TEST(cluster_endpoint_in_pods_or_of_ours_is_refused),
 		TEST(cluster_endpoints_are_of_one_family_that_we_have),

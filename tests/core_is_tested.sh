@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every file of CORE has a unit test of its own: DIR/FILE.c is tested by tests/unit/test_FILE.c, whatever tests of its
+# neighbours also pass through it. One exception: the engines of tunnel/aead/ promise the same, so tests/unit/test_aead.c
+# asks all of them, and has to name each in its list. Prints TAP; BUILD is the build folder, of which only names are used.
+
+cd "$(dirname "$0")/.." || exit 1
+BUILD=${BUILD:-build}
+number=0
+failed=0
+
+has_tests() { # $1 = source of a unit test
+	grep -q '^static void [a-z0-9_]*(void \*\*state)' "$1" 2>/dev/null && grep -q 'cmocka_run_group_tests' "$1"
+}
+
+asks_engine() { # $1 = source of a unit test, $2 = engine
+	sed -n '/engine_names\[\]/,/;/p' "$1" | grep -q "\"$2\""
+}
+
+# Of a CORE file, as tunnel/noise or tunnel/aead/sodium: has it a unit test in folder $2?
+is_tested() {
+	case $1 in
+	tunnel/aead/aead) has_tests "$2/test_aead.c" ;;
+	tunnel/aead/*) has_tests "$2/test_aead.c" && asks_engine "$2/test_aead.c" "${1##*/}" ;;
+	*) has_tests "$2/test_${1##*/}.c" ;;
+	esac
+}
+
+verdict() { # $1 = 0 or not, $2 = name
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $number - $2"
+	else
+		echo "not ok $number - $2"
+		failed=1
+	fi
+}
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+MAKEFLAGS='' make -s --no-print-directory BUILD="$BUILD" print-core >"$work/objects" || exit 1
+echo "1..$(($(wc -l <"$work/objects") + 4))"
+
+# First the detector: a test that is there, one that is missing, one without a single test, an engine that is not named.
+mkdir "$work/unit"
+cat >"$work/unit/test_there.c" <<'SOURCE'
+static void thing_is_so(void **state)
+int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
+SOURCE
+cp "$work/unit/test_there.c" "$work/unit/test_aead.c"
+echo 'static const char *const engine_names[] = {"sodium"};' >>"$work/unit/test_aead.c"
+tail -n 1 "$work/unit/test_there.c" >"$work/unit/test_empty.c"
+is_tested keyd/there "$work/unit" && is_tested tunnel/aead/sodium "$work/unit"
+verdict $? "detector finds a test that is there"
+! is_tested keyd/missing "$work/unit"
+verdict $? "detector sees that a test is missing"
+! is_tested keyd/empty "$work/unit"
+verdict $? "detector sees that a file has no test in it"
+! is_tested tunnel/aead/other "$work/unit"
+verdict $? "detector sees that an AEAD engine is not asked"
+
+while read -r _ object; do
+	name=${object#"$BUILD/"}
+	name=${name%.o}
+	is_tested "$name" tests/unit
+	verdict $? "$name has a unit test of its own"
+done <"$work/objects"
+exit $failed

@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * keyd/claim.c: who gets which prefix. Each rule of claim.h by itself, and then many random disputes, whose outcome is
+ * compared with a model that asks every pair of claims.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "claim.h"
+
+#define CLAIMS_MAX 256
+#define OWNERS	   5
+#define ROUNDS	   3000
+
+static struct claim items[CLAIMS_MAX];
+static uint32_t order[CLAIMS_MAX];
+static struct claims claims;
+
+static int begin(void **state)
+{
+	claims = (struct claims){items, order, 0};
+	return 0;
+}
+
+static struct cidr cidr(const char *text)
+{
+	struct cidr parsed;
+
+	assert_true(cidr_parse(&parsed, text));
+	return parsed;
+}
+
+/* The number of the claim. */
+static uint32_t add(enum claim_kind kind, uint32_t owner, const char *text)
+{
+	struct cidr prefix = cidr(text);
+
+	assert_true(claims.count < CLAIMS_MAX);
+	claims_add(&claims, kind, owner, &prefix);
+	return claims.count - 1;
+}
+
+static void add_ranges(void)
+{
+	add(CLAIM_RANGE, CLAIM_SELF, "10.0.0.0/8");
+	add(CLAIM_RANGE, CLAIM_SELF, "fd00::/16");
+}
+
+static void decide(enum claim_kind kind, uint32_t first, uint32_t count)
+{
+	claims_decide(&claims, kind, first, count);
+}
+
+static bool is_accepted(uint32_t index)
+{
+	return items[index].is_accepted;
+}
+
+static void assert_refused_because_of(uint32_t index, uint32_t opponent)
+{
+	assert_false(is_accepted(index));
+	assert_int_equal(items[index].opponent, opponent);
+}
+
+/* -- who contains whom -- */
+
+static void claim_is_inside_the_narrowest_that_contains_it(void **state)
+{
+	uint32_t narrow = add(CLAIM_POD, 1, "10.1.1.0/24"), wide = add(CLAIM_POD, 2, "10.0.0.0/8"),
+		 middle = add(CLAIM_POD, 3, "10.1.0.0/16"),
+		 beside = add(CLAIM_POD, 4, "10.2.0.0/16"), apart = add(CLAIM_POD, 5, "11.0.0.0/8");
+
+	claims_nest(&claims);
+	assert_int_equal(items[wide].parent, CLAIM_NONE);
+	assert_int_equal(items[middle].parent, wide);
+	assert_int_equal(items[narrow].parent, middle);
+	assert_int_equal(items[beside].parent, wide);
+	assert_int_equal(items[apart].parent, CLAIM_NONE);
+}
+
+static void claim_of_the_same_prefix_is_inside_the_kind_that_stands_first(void **state)
+{
+	uint32_t endpoint = add(CLAIM_ENDPOINT, 1, "10.0.0.1"),
+		 pod = add(CLAIM_POD, 1, "10.0.0.1/32"),
+		 own = add(CLAIM_OWN_ADDRESS, CLAIM_SELF, "10.0.0.1");
+
+	claims_nest(&claims);
+	assert_int_equal(items[own].parent, CLAIM_NONE);
+	assert_int_equal(items[pod].parent, own);
+	assert_int_equal(items[endpoint].parent, pod);
+}
+
+static void claim_families_never_touch(void **state)
+{
+	uint32_t v6, v4;
+
+	add_ranges();
+	add(CLAIM_OWN_POD, CLAIM_SELF, "fd00:a::/32");
+	add(CLAIM_OWN_POD, CLAIM_SELF, "10.10.0.0/16");
+	v6 = add(CLAIM_POD, 1, "fd00:b::/32");
+	v4 = add(CLAIM_POD, 1, "10.11.0.0/16");
+	claims_nest(&claims);
+	decide(CLAIM_POD, v6, 2);
+	assert_true(is_accepted(v6) && is_accepted(v4));
+	assert_int_equal(items[v6].parent, 1);
+	assert_int_equal(items[v4].parent, 0);
+}
+
+/* -- acceptance -- */
+
+static void claim_of_this_node_is_accepted_whatever_others_claim(void **state)
+{
+	uint32_t theirs, pod, address;
+
+	add_ranges();
+	theirs = add(CLAIM_POD, 1, "10.1.0.0/16");
+	pod = add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
+	address = add(CLAIM_OWN_ADDRESS, CLAIM_SELF, "10.1.0.1");
+	claims_nest(&claims);
+	decide(CLAIM_POD, theirs, 1);
+	assert_true(is_accepted(pod) && is_accepted(address));
+	assert_refused_because_of(theirs, pod);
+}
+
+static void claim_to_pods_outside_every_range_is_refused_without_opponent(void **state)
+{
+	static const char *const outside[] = {"11.0.0.0/16", "0.0.0.0/0", "8.0.0.0/6", "fe00::/64",
+					      "fc00::/7"};
+
+	add_ranges();
+	for (unsigned int i = 0; i < ARRAY_SIZE(outside); i++)
+		add(CLAIM_POD, 1, outside[i]);
+	claims_nest(&claims);
+	decide(CLAIM_POD, 2, ARRAY_SIZE(outside));
+	for (unsigned int i = 0; i < ARRAY_SIZE(outside); i++)
+		assert_refused_because_of(2 + i, CLAIM_NONE);
+}
+
+static void claim_to_a_whole_range_is_inside_it(void **state)
+{
+	uint32_t v4, v6;
+
+	add_ranges();
+	v4 = add(CLAIM_POD, 1, "10.0.0.0/8");
+	v6 = add(CLAIM_POD, 1, "fd00::/16");
+	claims_nest(&claims);
+	decide(CLAIM_POD, v4, 2);
+	assert_true(is_accepted(v4) && is_accepted(v6));
+}
+
+static void claim_around_a_narrower_range_is_accepted_inside_a_wider_one(void **state)
+{
+	uint32_t pod;
+
+	add_ranges();
+	add(CLAIM_RANGE, CLAIM_SELF, "10.1.2.0/24");
+	pod = add(CLAIM_POD, 1, "10.1.0.0/16");
+	claims_nest(&claims);
+	decide(CLAIM_POD, pod, 1);
+	assert_true(is_accepted(pod));
+}
+
+static void claim_to_addresses_and_endpoints_needs_no_range(void **state)
+{
+	uint32_t address = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
+		 endpoint = add(CLAIM_ENDPOINT, 1, "192.168.50.1");
+
+	claims_nest(&claims);
+	decide(CLAIM_ADDRESS, 0, 2);
+	decide(CLAIM_ENDPOINT, 0, 2);
+	assert_true(is_accepted(address) && is_accepted(endpoint));
+}
+
+static void claim_not_yet_decided_stands_against_nobody(void **state)
+{
+	uint32_t later, now;
+
+	add_ranges();
+	later = add(CLAIM_POD, 1, "10.1.0.0/16");
+	now = add(CLAIM_POD, 2, "10.1.1.0/24");
+	claims_nest(&claims);
+	decide(CLAIM_POD, now, 1);
+	assert_true(is_accepted(now));
+	decide(CLAIM_POD, later, 1);
+	assert_refused_because_of(later, now);
+}
+
+static void claim_that_was_refused_stands_against_nobody(void **state)
+{
+	uint32_t own, refused, third;
+
+	add_ranges();
+	own = add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/24");
+	refused = add(CLAIM_POD, 1, "10.1.0.0/16");
+	third = add(CLAIM_POD, 2, "10.1.2.0/24");
+	claims_nest(&claims);
+	decide(CLAIM_POD, refused, 1);
+	decide(CLAIM_POD, third, 1);
+	assert_refused_because_of(refused, own);
+	assert_true(is_accepted(third));
+}
+
+static void claim_of_another_kind_is_left_undecided(void **state)
+{
+	uint32_t address, pod;
+
+	add_ranges();
+	address = add(CLAIM_ADDRESS, 1, "192.168.50.1");
+	pod = add(CLAIM_POD, 1, "10.1.0.0/16");
+	claims_nest(&claims);
+	decide(CLAIM_ADDRESS, address, 2);
+	assert_true(is_accepted(address));
+	assert_false(is_accepted(pod));
+	decide(CLAIM_POD, address, 2);
+	assert_true(is_accepted(pod));
+}
+
+/* -- opponents -- */
+
+/* Decides `first`, then `second`, in a fresh dispute inside the ranges; says whether `second` was accepted. */
+static bool accepts_after(enum claim_kind first, const char *held, enum claim_kind second,
+			  uint32_t owner, const char *wanted)
+{
+	uint32_t holder, claimant;
+
+	begin(NULL);
+	add_ranges();
+	holder = add(first, first == CLAIM_OWN_POD || first == CLAIM_OWN_ADDRESS ? CLAIM_SELF : 1,
+		     held);
+	claimant = add(second, owner, wanted);
+	claims_nest(&claims);
+	decide(first, holder, 1);
+	assert_true(is_accepted(holder));
+	decide(second, claimant, 1);
+	if (!is_accepted(claimant))
+		assert_int_equal(items[claimant].opponent, holder);
+	return is_accepted(claimant);
+}
+
+static void claim_to_pods_touches_neither_others_pods_nor_any_address(void **state)
+{
+	static const char *const touching[] = {"10.1.0.0/16", "10.1.2.0/23", "10.1.2.0/24",
+					       "10.1.2.7/32"};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(touching); i++) {
+		const char *wanted = touching[i];
+
+		assert_false(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_POD, 2, wanted));
+		assert_false(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_POD, 2, wanted));
+		assert_false(accepts_after(CLAIM_OWN_ADDRESS, "10.1.2.7", CLAIM_POD, 2, wanted));
+		assert_false(accepts_after(CLAIM_ADDRESS, "10.1.2.7", CLAIM_POD, 2, wanted));
+		assert_false(accepts_after(CLAIM_ADDRESS, "10.1.2.7", CLAIM_POD, 1, wanted));
+	}
+	assert_true(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_POD, 2, "10.1.3.0/24"));
+	assert_true(accepts_after(CLAIM_ADDRESS, "10.1.2.7", CLAIM_POD, 2, "10.1.2.8/32"));
+	assert_false(accepts_after(CLAIM_POD, "fd00:1::/64", CLAIM_POD, 2, "fd00:1::/32"));
+	assert_true(accepts_after(CLAIM_POD, "fd00:1::/64", CLAIM_POD, 2, "fd00:1:0:1::/64"));
+}
+
+static void claim_to_an_address_is_not_ours_nor_in_our_pods_nor_anothers(void **state)
+{
+	assert_false(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_ADDRESS, 2, "10.1.2.7"));
+	assert_false(
+		accepts_after(CLAIM_OWN_ADDRESS, "192.168.50.1", CLAIM_ADDRESS, 2, "192.168.50.1"));
+	assert_false(
+		accepts_after(CLAIM_ADDRESS, "192.168.50.1", CLAIM_ADDRESS, 2, "192.168.50.1"));
+	assert_false(
+		accepts_after(CLAIM_OWN_ADDRESS, "fd00:50::1", CLAIM_ADDRESS, 2, "fd00:50::1"));
+	assert_true(accepts_after(CLAIM_ADDRESS, "192.168.50.1", CLAIM_ADDRESS, 2, "192.168.50.2"));
+	assert_true(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_ADDRESS, 2, "10.1.3.7"));
+}
+
+static void claim_to_an_endpoint_is_not_ours_nor_in_anybodys_pods(void **state)
+{
+	assert_false(accepts_after(CLAIM_OWN_ADDRESS, "192.168.50.1", CLAIM_ENDPOINT, 2,
+				   "192.168.50.1"));
+	assert_false(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_ENDPOINT, 2, "10.1.2.7"));
+	assert_false(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_ENDPOINT, 2, "10.1.2.7"));
+	assert_false(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_ENDPOINT, 1, "10.1.2.7"));
+	assert_true(
+		accepts_after(CLAIM_ADDRESS, "192.168.50.1", CLAIM_ENDPOINT, 2, "192.168.50.1"));
+	assert_true(
+		accepts_after(CLAIM_ENDPOINT, "192.168.50.1", CLAIM_ENDPOINT, 2, "192.168.50.1"));
+}
+
+/* -- one owner -- */
+
+static void claim_inside_another_pod_prefix_of_its_owner_is_accepted(void **state)
+{
+	uint32_t narrow, wide, same;
+
+	add_ranges();
+	narrow = add(CLAIM_POD, 1, "10.1.1.0/24");
+	wide = add(CLAIM_POD, 1, "10.1.0.0/16");
+	same = add(CLAIM_POD, 1, "10.1.0.0/16");
+	claims_nest(&claims);
+	decide(CLAIM_POD, narrow, 3);
+	assert_true(is_accepted(narrow) && is_accepted(wide) && is_accepted(same));
+}
+
+static void claim_to_an_address_that_its_owner_lists_twice_is_no_dispute(void **state)
+{
+	uint32_t first = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
+		 again = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
+		 anothers = add(CLAIM_ADDRESS, 2, "192.168.50.1");
+
+	claims_nest(&claims);
+	decide(CLAIM_ADDRESS, first, 2);
+	decide(CLAIM_ADDRESS, anothers, 1);
+	assert_true(is_accepted(first) && is_accepted(again));
+	assert_false(is_accepted(anothers));
+	assert_int_equal(items[items[anothers].opponent].owner, 1);
+}
+
+/* Both ways round: the opponent is found above in the one, below in the other. */
+static void claim_to_a_disputed_prefix_is_the_first_deciders(void **state)
+{
+	for (unsigned int older = 0; older < 2; older++) {
+		uint32_t both[2], younger = !older;
+
+		begin(NULL);
+		add_ranges();
+		for (uint32_t i = 0; i < 2; i++)
+			both[i] = add(CLAIM_POD, i, "10.1.0.0/16");
+		claims_nest(&claims);
+		decide(CLAIM_POD, both[older], 1);
+		decide(CLAIM_POD, both[younger], 1);
+		assert_true(is_accepted(both[older]));
+		assert_refused_because_of(both[younger], both[older]);
+	}
+}
+
+/* -- the model: every pair -- */
+
+struct wish {
+	enum claim_kind kind;
+	uint32_t owner;
+	struct cidr prefix;
+};
+
+struct dispute {
+	struct wish wishes
+		[CLAIMS_MAX]; /* ours, then the owners' one after the other, the older first */
+	uint32_t count;
+	bool is_accepted[CLAIMS_MAX];
+};
+
+static uint32_t seed;
+
+static uint32_t below(uint32_t bound)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % bound;
+}
+
+/* From few bits, so that much touches: hosts 10.0-3.0-3.0-3 and fd00:0-3:0-3::0-3, as they are or cut. */
+static struct cidr random_prefix(bool is_host)
+{
+	static const uint8_t cuts[2][6] = {{7, 8, 16, 23, 24, 32}, {15, 16, 32, 47, 48, 128}};
+	bool is_v6 = below(2);
+	char text[CIDR_TEXT_LEN];
+	struct cidr prefix;
+
+	snprintf(text, sizeof(text), is_v6 ? "fd00:%u:%u::%u" : "10.%u.%u.%u", below(4), below(4),
+		 below(4));
+	prefix = cidr(text);
+	if (!is_host)
+		prefix.prefix_len = cuts[is_v6][below(6)];
+	cidr_clear_host_bits(&prefix);
+	return prefix;
+}
+
+static void wish(struct dispute *dispute, enum claim_kind kind, uint32_t owner, uint32_t most)
+{
+	bool is_host = kind == CLAIM_OWN_ADDRESS || kind == CLAIM_ADDRESS || kind == CLAIM_ENDPOINT;
+
+	for (uint32_t n = below(most + 1); n > 0; n--)
+		dispute->wishes[dispute->count++] =
+			(struct wish){kind, owner, random_prefix(is_host)};
+}
+
+static void create_dispute(struct dispute *dispute)
+{
+	static const enum claim_kind theirs[] = {CLAIM_POD, CLAIM_ADDRESS, CLAIM_ENDPOINT};
+
+	*dispute = (struct dispute){
+		.wishes = {{CLAIM_RANGE, CLAIM_SELF, cidr("10.0.0.0/14")},
+			   {CLAIM_RANGE, CLAIM_SELF, cidr("fd00::/30")}},
+		.count = 2,
+	};
+	wish(dispute, CLAIM_OWN_POD, CLAIM_SELF, 2);
+	wish(dispute, CLAIM_OWN_ADDRESS, CLAIM_SELF, 2);
+	for (uint32_t owner = 0; owner < OWNERS; owner++)
+		for (unsigned int i = 0; i < ARRAY_SIZE(theirs); i++)
+			wish(dispute, theirs[i], owner, 4);
+}
+
+/* The three rules of claim.h, as they are written there. */
+static bool stands_against(const struct wish *held, const struct wish *wanted)
+{
+	bool is_ours = held->kind == CLAIM_OWN_POD || held->kind == CLAIM_OWN_ADDRESS;
+	bool is_anothers = held->owner != wanted->owner;
+
+	if (!cidr_overlaps(&held->prefix, &wanted->prefix))
+		return false;
+	if (wanted->kind == CLAIM_POD)
+		return is_ours || held->kind == CLAIM_ADDRESS ||
+		       (held->kind == CLAIM_POD && is_anothers);
+	if (wanted->kind == CLAIM_ADDRESS)
+		return is_ours || (held->kind == CLAIM_ADDRESS && is_anothers);
+	return is_ours || held->kind == CLAIM_POD;
+}
+
+static bool is_in_a_range(const struct dispute *dispute, const struct wish *wanted)
+{
+	for (uint32_t i = 0; i < dispute->count; i++)
+		if (dispute->wishes[i].kind == CLAIM_RANGE &&
+		    cidr_contains(&dispute->wishes[i].prefix, &wanted->prefix))
+			return true;
+	return false;
+}
+
+static bool model_accepts(const struct dispute *dispute, const struct wish *wanted)
+{
+	for (uint32_t i = 0; i < dispute->count; i++)
+		if (dispute->is_accepted[i] && stands_against(&dispute->wishes[i], wanted))
+			return false;
+	return wanted->kind != CLAIM_POD || is_in_a_range(dispute, wanted);
+}
+
+/* Wishes of one owner and kind stand together, and none of them is in another's way. */
+static void decide_by_model(struct dispute *dispute)
+{
+	static const enum claim_kind steps[] = {CLAIM_ADDRESS, CLAIM_POD, CLAIM_ENDPOINT};
+
+	for (uint32_t i = 0; i < dispute->count; i++)
+		dispute->is_accepted[i] = dispute->wishes[i].owner == CLAIM_SELF;
+	for (unsigned int step = 0; step < ARRAY_SIZE(steps); step++)
+		for (uint32_t i = 0; i < dispute->count; i++)
+			if (dispute->wishes[i].kind == steps[step])
+				dispute->is_accepted[i] =
+					model_accepts(dispute, &dispute->wishes[i]);
+}
+
+/* The owners' wishes are added in the order of `owners`, decided in the order of their age. ret_number[i]: wish i's. */
+static void decide_by_claims(const struct dispute *dispute,
+			     const uint32_t owners[static OWNERS + 1],
+			     uint32_t ret_number[static CLAIMS_MAX])
+{
+	static const enum claim_kind steps[] = {CLAIM_ADDRESS, CLAIM_POD, CLAIM_ENDPOINT};
+	uint32_t first[OWNERS] = {0}, count[OWNERS] = {0};
+
+	begin(NULL);
+	for (unsigned int at = 0; at < OWNERS + 1; at++)
+		for (uint32_t i = 0; i < dispute->count; i++) {
+			const struct wish *of = &dispute->wishes[i];
+
+			if (of->owner != owners[at])
+				continue;
+			ret_number[i] = claims.count;
+			if (of->owner != CLAIM_SELF && !count[of->owner]++)
+				first[of->owner] = claims.count;
+			claims_add(&claims, of->kind, of->owner, &of->prefix);
+		}
+	claims_nest(&claims);
+	for (unsigned int step = 0; step < ARRAY_SIZE(steps); step++)
+		for (uint32_t owner = 0; owner < OWNERS; owner++)
+			decide(steps[step], first[owner], count[owner]);
+}
+
+static void assert_same_verdicts(const struct dispute *dispute,
+				 const uint32_t number[static CLAIMS_MAX])
+{
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < dispute->count; i++)
+		if (is_accepted(number[i]) != dispute->is_accepted[i])
+			fail_msg("kind %d, owner %u, %s: %s", dispute->wishes[i].kind,
+				 dispute->wishes[i].owner,
+				 cidr_format(text, &dispute->wishes[i].prefix),
+				 dispute->is_accepted[i] ? "refused" : "accepted");
+}
+
+static void shuffle(uint32_t *owners, uint32_t count)
+{
+	for (uint32_t i = count; i > 1; i--) {
+		uint32_t other = below(i), spare = owners[i - 1];
+
+		owners[i - 1] = owners[other];
+		owners[other] = spare;
+	}
+}
+
+static void claim_verdicts_are_those_of_asking_every_pair_in_any_order_of_adding(void **state)
+{
+	uint32_t owners[OWNERS + 1] = {CLAIM_SELF, 0, 1, 2, 3, 4}, number[CLAIMS_MAX];
+	struct dispute dispute;
+	uint32_t accepted = 0, refused = 0;
+
+	seed = 1;
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		create_dispute(&dispute);
+		decide_by_model(&dispute);
+		shuffle(owners, ARRAY_SIZE(owners));
+		decide_by_claims(&dispute, owners, number);
+		assert_same_verdicts(&dispute, number);
+		for (uint32_t i = 0; i < dispute.count; i++)
+			*(dispute.is_accepted[i] ? &accepted : &refused) +=
+				dispute.wishes[i].owner != CLAIM_SELF;
+	}
+	assert_true(accepted > ROUNDS && refused > ROUNDS); /* else it proved little */
+}
+
+static void assert_refusal_has_a_reason(const struct dispute *dispute, uint32_t wish_number,
+					const struct claim *claim)
+{
+	const struct claim *opponent;
+
+	if (claim->opponent == CLAIM_NONE) {
+		assert_int_equal(claim->kind, CLAIM_POD);
+		assert_false(is_in_a_range(dispute, &dispute->wishes[wish_number]));
+		return;
+	}
+	opponent = &items[claim->opponent];
+	assert_true(opponent->is_accepted);
+	assert_true(prefix_key_contains(&opponent->key, &claim->key) ||
+		    prefix_key_contains(&claim->key, &opponent->key));
+}
+
+static void claim_refused_names_an_accepted_one_that_it_touches_or_lies_outside(void **state)
+{
+	uint32_t owners[OWNERS + 1] = {CLAIM_SELF, 0, 1, 2, 3, 4}, number[CLAIMS_MAX];
+	struct dispute dispute;
+
+	seed = 2;
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		create_dispute(&dispute);
+		decide_by_claims(&dispute, owners, number);
+		for (uint32_t i = 0; i < dispute.count; i++)
+			if (!is_accepted(number[i]))
+				assert_refusal_has_a_reason(&dispute, i, &items[number[i]]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(claim_is_inside_the_narrowest_that_contains_it, begin),
+		cmocka_unit_test_setup(
+			claim_of_the_same_prefix_is_inside_the_kind_that_stands_first, begin),
+		cmocka_unit_test_setup(claim_families_never_touch, begin),
+		cmocka_unit_test_setup(claim_of_this_node_is_accepted_whatever_others_claim, begin),
+		cmocka_unit_test_setup(
+			claim_to_pods_outside_every_range_is_refused_without_opponent, begin),
+		cmocka_unit_test_setup(claim_to_a_whole_range_is_inside_it, begin),
+		cmocka_unit_test_setup(claim_around_a_narrower_range_is_accepted_inside_a_wider_one,
+				       begin),
+		cmocka_unit_test_setup(claim_to_addresses_and_endpoints_needs_no_range, begin),
+		cmocka_unit_test_setup(claim_not_yet_decided_stands_against_nobody, begin),
+		cmocka_unit_test_setup(claim_that_was_refused_stands_against_nobody, begin),
+		cmocka_unit_test_setup(claim_of_another_kind_is_left_undecided, begin),
+		cmocka_unit_test_setup(claim_to_pods_touches_neither_others_pods_nor_any_address,
+				       begin),
+		cmocka_unit_test_setup(claim_to_an_address_is_not_ours_nor_in_our_pods_nor_anothers,
+				       begin),
+		cmocka_unit_test_setup(claim_to_an_endpoint_is_not_ours_nor_in_anybodys_pods,
+				       begin),
+		cmocka_unit_test_setup(claim_inside_another_pod_prefix_of_its_owner_is_accepted,
+				       begin),
+		cmocka_unit_test_setup(claim_to_an_address_that_its_owner_lists_twice_is_no_dispute,
+				       begin),
+		cmocka_unit_test_setup(claim_to_a_disputed_prefix_is_the_first_deciders, begin),
+		cmocka_unit_test_setup(
+			claim_verdicts_are_those_of_asking_every_pair_in_any_order_of_adding,
+			begin),
+		cmocka_unit_test_setup(
+			claim_refused_names_an_accepted_one_that_it_touches_or_lies_outside, begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
