@@ -36,7 +36,7 @@ uint32_t pair_add(struct tunnel *tunnel, uint32_t peer, enum key_slot own, enum 
 /* Wipes it. Sessions made with it go on, and no longer know by which keys. */
 void pair_remove(struct tunnel *tunnel, uint32_t pair);
 
-/* Our own static in its slot became another one: only preshared key and greatest timestamp stay. */
+/* Our own static in its slot became another one: only the preshared key and what guards against replay stay. */
 void pair_renew(struct tunnel *tunnel, uint32_t pair);
 
 /* Its noise half, ready for a handshake: what the statics share is computed when it is first needed, so that a new key
