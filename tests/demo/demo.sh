@@ -3,15 +3,18 @@
 #
 # make demo: two nodes and two pods made of network namespaces, an agent on each node, and a look at the wire between
 # them. First with the agents off, where the detector must see the pods' addresses and a random marker in the payload;
-# then with them on, where it must see neither, whatever the pods do and whatever happens to an agent. One line and one
-# verdict per claim; the exit status is their sum. Leaves nothing behind.
+# then with them on, where it must see neither, whatever the pods do, while both nodes change their keys, and whatever
+# happens to an agent. One line and one verdict per claim; the exit status is their sum. Leaves nothing behind.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"
+# shellcheck source=tests/netns/rotation.bash
+. "$(dirname "$0")/../netns/rotation.bash"
 
 LINES_FAILED=0
 MARKER=$(new_marker)
 MEASURE_SECONDS=2
+UDP_RATE=2000 # packets a second each way, while keys rotate
 WATCHED_RATE=300M # the detector has to see every frame of it, also on a small machine
 
 if [ -t 1 ]; then
@@ -132,7 +135,34 @@ measure() { # FAMILY
 	line "$(verdict test "$MBITS" -gt 0)" "bulk TCP over IPv$1, as fast as it goes" "$SEEN ($share % of plain routing)"
 }
 
-traffic_start() {
+fingerprints() { own_key 1 .fingerprint; own_key 2 .fingerprint; }
+
+have_new_keys() { ! fingerprints | grep -qxFf "$RUN_DIR/fingerprints"; }
+
+udp_lost() { # PREFIX
+	jq -rs '"\(map(.received) | add) datagrams, \(map(.lost) | add) lost"' "$RUN_DIR/$1"-{there,back}.recv
+}
+
+keys_rotated() {
+	local began
+	echo "both nodes rotate their keys, at once, under $UDP_RATE datagrams/s each way"
+	fingerprints >"$RUN_DIR/fingerprints"
+	watch_start "$MARKER"
+	udp_start rotated 1 2
+	sleep 1
+	began=$(now_ms)
+	if podveil 1 rotate-key --all >"$RUN_DIR/rotate.txt" 2>&1 && have_new_keys; then
+		line ok "podveil rotate-key --all: both have new keys" "after $(($(now_ms) - began)) ms"
+	else
+		line FAILED "podveil rotate-key --all: both have new keys" "$(tail -n 1 "$RUN_DIR/rotate.txt")"
+	fi
+	sleep 1
+	traffic_stop
+	line "$(verdict udp_lost_nothing rotated 1000)" "not one datagram is lost" "$(udp_lost rotated)"
+	wire_line "nothing leaves in the clear meanwhile"
+}
+
+some_traffic() {
 	local to
 	for to in "$(pod_v4 2)" "[$(pod_v6 2)]"; do
 		spawn p1 "$RUN_DIR/traffic.$to" "$BUILD/tools/flow" udp-send --to "$to:9000" --rate 500 --seconds 20 \
@@ -147,7 +177,7 @@ traffic_start() {
 agent_killed() {
 	local began
 	echo "agent of n1 killed (SIGKILL) under traffic"
-	traffic_start
+	some_traffic
 	watch_start "$MARKER"
 	sleep 0.3
 	kill_agent 1
@@ -180,6 +210,7 @@ serve
 agents_off
 agents_on
 show_status
+keys_rotated
 agent_killed
 echo
 if [ $LINES_FAILED -gt 0 ]; then
