@@ -28,7 +28,8 @@ enum control_verb {
 				 wg(8) gave it before are removed; -EEXIST where another slot has that
 				 key, -ENOSPC where there is no room for handshakes under one more */
 	CONTROL_SET_DEVICE,   /* struct control_device -> nothing; -EADDRINUSE where the port is taken */
-	CONTROL_SET_PEER,     /* struct control_peer, endpoints, cidrs -> nothing */
+	CONTROL_SET_PEER,     /* struct control_peer, endpoints, cidrs -> nothing; -ESTALE where the peer has that uid
+				 and a greater epoch */
 	CONTROL_REMOVE_PEER,  /* struct control_peer_id -> nothing; -ENOENT where there is none */
 	CONTROL_LIST_PEERS,   /* struct control_peer_id (list the ids greater than it) -> struct control_page */
 	CONTROL_READ_DROPS,   /* no body -> struct control_drops */
@@ -85,6 +86,8 @@ struct control_device {
  * pass through no state in which an address of both old and new set is missing. */
 struct control_peer {
 	uint32_t id; /* keyd's, the same as in the BPF maps; not 0 */
+	char uid[CONTROL_UID_LEN]; /* of the record that this is from: terminated, not empty */
+	uint64_t epoch;
 	uint8_t has_key[KEY_SLOTS];	   /* KEY_CURRENT always */
 	struct public_key keys[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order or our own, -EADDRINUSE where another peer
 					      has it, -EINVAL for one in two slots, -ENOSPC where there is no room for
@@ -106,6 +109,8 @@ struct control_peer_id {
 
 struct control_peer_status {
 	uint32_t id;
+	char uid[CONTROL_UID_LEN]; /* as given last: no older record may be taken, also by a keyd that knows of none */
+	uint64_t epoch;
 	uint8_t has_session; /* one that can send now */
 	uint8_t has_endpoint;
 	union endpoint endpoint;	    /* in use */

@@ -56,22 +56,36 @@ static bool keys_are_equal(const struct annotation *a, const struct annotation *
 	return true;
 }
 
-/* The record in use so far, unless the node was made anew under its name. */
+/* Does the tunnel go by a newer record of the same node? */
+static bool is_behind_tunnel(const struct cluster_member *member,
+			     const struct annotation *annotation)
+{
+	return annotation->epoch < member->told_epoch && !strcmp(annotation->uid, member->told_uid);
+}
+
+/* The record in use so far, unless the node was made anew under its name; or unless the tunnel, which we found only
+ * later, knows better. */
 static const struct node *still_good(const struct cluster_member *member)
 {
-	return member->good && member->seen && !strcmp(member->good->uid, member->seen->uid)
-		       ? member->good
-		       : NULL;
+	const struct node *good = member->good;
+
+	if (!good || !member->seen || strcmp(good->uid, member->seen->uid))
+		return NULL;
+	return is_behind_tunnel(member, &good->annotation) ? NULL : good;
+}
+
+static bool refuse_lower(const struct annotation *new, uint64_t epoch, struct refusal *refusal)
+{
+	return refuse(refusal,
+		      "epoch %" PRIu64 " is lower than %" PRIu64 ", which was seen before: ignored",
+		      new->epoch, epoch);
 }
 
 static bool follows(const struct annotation *new, const struct annotation *old,
 		    struct refusal *refusal)
 {
 	if (new->epoch < old->epoch)
-		return refuse(refusal,
-			      "epoch %" PRIu64 " is lower than %" PRIu64
-			      ", which was seen before: ignored",
-			      new->epoch, old->epoch);
+		return refuse_lower(new, old->epoch, refusal);
 	if (new->epoch == old->epoch && !keys_are_equal(new, old))
 		return refuse(refusal,
 			      "epoch %" PRIu64
@@ -90,8 +104,10 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 	if (seen->voice == NODE_GARBLED)
 		return refuse(refusal, "annotation: %s", seen->refusal.text);
 	if (seen->voice == NODE_SILENT)
-		return good ? refuse(refusal, "its annotation is gone: the last one stays in use")
-			    : false;
+		return good || !strcmp(member->told_uid, seen->uid)
+			       ? refuse(refusal,
+					"its annotation is gone: the last one stays in use")
+			       : false;
 	if (strcmp(new->uid, seen->uid))
 		return refuse(refusal, "annotation is of uid '%s': expected the node's own, '%s'",
 			      new->uid, seen->uid);
@@ -101,6 +117,8 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 			      new->epoch);
 	if (new->secret_count)
 		return refuse(refusal, "it asks for a cluster secret, and this node has none");
+	if (is_behind_tunnel(member, new))
+		return refuse_lower(new, member->told_epoch, refusal);
 	if (member->floor && !strcmp(member->floor->uid, new->uid) &&
 	    !follows(new, member->floor, refusal))
 		return false;
@@ -397,7 +415,9 @@ static void judge(const struct cluster_self *self, struct cluster_member *member
 		member->state = MEMBER_USABLE;
 	else
 		member->state = member->refusal_count ? MEMBER_REFUSED : MEMBER_WAITING;
-	member->is_held = member->was_found && !member->chosen && member->refusal_count;
+	member->is_held = !member->chosen && member->refusal_count &&
+			  (member->was_found ||
+			   (member->seen && is_behind_tunnel(member, &member->seen->annotation)));
 }
 
 void cluster_resolve(const struct cluster_self *self, struct cluster_member *const *members,

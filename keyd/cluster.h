@@ -44,6 +44,9 @@ struct cluster_member {
 	const struct annotation *
 		floor; /* of seen's uid, from when it was in use before the node left or was another;
 					   NULL: none. Without pods. */
+	/* Of the newest record that the tunnel was told, which outlives the agent that told it; uid empty: none. */
+	char told_uid[NODE_UID_LEN];
+	uint64_t told_epoch;
 	uint32_t proved_count; /* keys under which a session was made, newest first */
 	struct public_key proved_keys[CLUSTER_PROVED_MAX];
 	bool was_found; /* an earlier agent on this node had it in the maps, and no record was in use since */

@@ -94,7 +94,7 @@ bool identity_judge_peer(const struct member *member, struct rotate_peer *ret_pe
 {
 	const struct control_peer_status *status = &member->status;
 
-	if (member->core.state != MEMBER_USABLE)
+	if (member->core.state != MEMBER_USABLE && !member->core.is_held)
 		return false;
 	*ret_peer = (struct rotate_peer){.received_age_ms = UINT64_MAX};
 	if (!status->id)

@@ -174,14 +174,27 @@ static void settle(struct members *members, struct cluster_member *member)
 		member->good = member->chosen;
 }
 
+/* What an earlier agent told the tunnel counts as if this one had. It counts on where the tunnel is away. */
+static void note_told(struct member *member)
+{
+	const struct control_peer_status *status = &member->status;
+
+	if (!status->id || !status->uid[0])
+		return;
+	copy_text(member->core.told_uid, sizeof(member->core.told_uid), status->uid);
+	member->core.told_epoch = status->epoch;
+}
+
 int members_resolve(struct members *members, const struct cluster_self *self)
 {
 	if (!make_room(members, self))
 		return -ENOMEM;
-	for (uint32_t i = 0; i < members->count; i++)
-		members->items[i]->floor =
-			members->items[i]->seen ? find_floor(members, members->items[i]->seen->uid)
-						: NULL;
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct cluster_member *member = members->items[i];
+
+		member->floor = member->seen ? find_floor(members, member->seen->uid) : NULL;
+		note_told(member_of(member));
+	}
 	cluster_resolve(self, members->items, members->count, &members->workspace);
 	members->entry_count =
 		cluster_list_prefixes(&members->workspace, members->items, members->entries);

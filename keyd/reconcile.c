@@ -323,6 +323,8 @@ static int tell_tunnel(struct agent *agent, struct member *member)
 	uint32_t pods;
 
 	peer.fixed.id = core->id;
+	copy_text(peer.fixed.uid, sizeof(peer.fixed.uid), annotation->uid);
+	peer.fixed.epoch = annotation->epoch;
 	peer.fixed.try_next_within_s = (uint32_t)(agent->settings->rotate.overlap_ms / 2000);
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
 		peer.fixed.has_key[slot] = annotation->has_key[slot];

@@ -14,6 +14,7 @@
 static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
 static_assert(CONTROL_UID_LEN == sizeof((struct tunnel_state){0}.uid),
 	      "the tunnel keeps the uid whole");
+static_assert(CONTROL_UID_LEN == sizeof((struct peer){0}.uid), "and each peer's");
 static_assert(sizeof(struct control_header) + sizeof(struct control_peer) +
 			      CONTROL_ENDPOINTS_MAX * sizeof(union endpoint) +
 			      CONTROL_CIDRS_MAX * sizeof(struct cidr) <=
@@ -78,10 +79,14 @@ static void take_over(struct exchange *exchange)
 	exchange->device->persist(exchange->device->context);
 }
 
+static bool is_uid_valid(const char uid[static CONTROL_UID_LEN])
+{
+	return uid[0] && memchr(uid, '\0', CONTROL_UID_LEN);
+}
+
 static bool is_identity_valid(const struct control_identity *identity)
 {
-	return identity->slot < KEY_SLOTS && identity->uid[0] &&
-	       memchr(identity->uid, '\0', sizeof(identity->uid)) &&
+	return identity->slot < KEY_SLOTS && is_uid_valid(identity->uid) &&
 	       !sodium_is_zero(identity->private_key.bytes, KEY_LEN);
 }
 
@@ -235,7 +240,9 @@ static bool has_key_twice(const struct peer_request *request)
 
 static bool is_peer_request_valid(const struct peer_request *request)
 {
-	if (!request->fixed.id || !request->fixed.has_key[KEY_CURRENT] || has_key_twice(request))
+	if (!request->fixed.id || !is_uid_valid(request->fixed.uid))
+		return false;
+	if (!request->fixed.has_key[KEY_CURRENT] || has_key_twice(request))
 		return false;
 	for (unsigned int i = 0; i < request->fixed.endpoint_count; i++)
 		if (!is_endpoint_valid(&request->endpoints[i]))
@@ -268,6 +275,14 @@ static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys,
 			return -EADDRNOTAVAIL;
 	error = tunnel_check_peer_keys(tunnel, peer, keys);
 	return error == -EEXIST ? -EADDRINUSE : error;
+}
+
+/* A keyd that was started again may be shown the past, and know of nothing newer. */
+static int check_epoch(const struct tunnel *tunnel, const struct control_peer *fixed, uint32_t slot)
+{
+	const struct peer *peer = slot == NO_PEER ? NULL : &tunnel->state->peers[slot];
+
+	return peer && fixed->epoch < peer->epoch && !strcmp(fixed->uid, peer->uid) ? -ESTALE : 0;
 }
 
 /* Old and new prefixes are in the table together for a moment. */
@@ -352,17 +367,23 @@ static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *
 {
 	struct peer_keys keys = request_keys(request);
 	uint32_t slot = tunnel_find_peer_by_id(tunnel, request->fixed.id);
+	struct peer *peer;
 	int error;
 
-	error = check_keys(tunnel, &keys, slot);
+	error = check_epoch(tunnel, &request->fixed, slot);
+	if (!error)
+		error = check_keys(tunnel, &keys, slot);
 	if (!error)
 		error = check_room(&tunnel->state->allowedips, request);
 	if (!error && slot == NO_PEER)
 		error = tunnel_add_peer(tunnel, &keys.keys[KEY_CURRENT], &slot);
 	if (error)
 		return error;
-	tunnel->state->peers[slot].id = request->fixed.id;
-	tunnel->state->peers[slot].is_managed = true;
+	peer = &tunnel->state->peers[slot];
+	peer->id = request->fixed.id;
+	peer->is_managed = true;
+	copy_text(peer->uid, sizeof(peer->uid), request->fixed.uid);
+	peer->epoch = request->fixed.epoch;
 	replace_endpoints(tunnel, slot, request);
 	replace_allowed_ips(tunnel, slot, request);
 	tunnel_change_peer_keys(tunnel, slot, &keys, request->fixed.try_next_within_s * NS_PER_S);
@@ -428,6 +449,7 @@ static struct control_peer_status peer_status(const struct tunnel *tunnel, const
 	const struct session *sessions = tunnel->state->sessions;
 	struct control_peer_status status = {
 		.id = peer->id,
+		.epoch = peer->epoch,
 		.has_endpoint = peer->has_endpoint,
 		.key = peer->keys[KEY_CURRENT].key,
 		.last_handshake_wall_ns = peer->last_handshake_wall_ns,
@@ -437,6 +459,7 @@ static struct control_peer_status peer_status(const struct tunnel *tunnel, const
 		.staged_packets = peer->stage_count,
 	};
 
+	memcpy(status.uid, peer->uid, sizeof(status.uid));
 	for (unsigned int key = 0; key < KEY_SLOTS; key++) {
 		status.has_proved[key] = peer->has_proved[key];
 		status.has_reached[key] = peer->has_reached[key];

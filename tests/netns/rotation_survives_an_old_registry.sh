@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A registry that shows the past, by a restored backup or by malice, moves nobody's keys back: a node writes its own newer
-# record again, the others ignore what is older than they have seen, also of a node that left in between. And what stands
-# in the file of a request, or in its place, does no harm: it means "please rotate" at most.
+# record again, the others ignore what is older than they have seen, also of a node that left in between, and also where
+# the agent that saw it is dead: the tunnel remembers. And what stands in the file of a request, or in its place, does no
+# harm: it means "please rotate" at most.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -59,6 +60,26 @@ check "it does not come back with a record older than its last" wait_until 5 rea
 start_keyd 2
 check "its own agent mends that" wait_until 10 agent_is_ready 1
 check "pods talk again" wait_until 10 pods_talk
+
+# The agent that saw the newer record is gone, and so is the one that could mend the registry.
+cp "$REGISTRY/n1.json" "$RUN_DIR/n1.old"
+udp_start past 1 2
+check "a node rotates once more" rotate_and_wait 1
+new=$(epoch_of 1)
+check "the other node goes by its new record" wait_until 5 goes_by 2 n1 "$new"
+stop_keyd 1
+kill_keyd 2
+put_back n1
+spawn_keyd 2
+check "an agent that knows only the past ignores the old record, and names it" wait_until 10 reason_is 2 n1 "is lower than $new"
+sleep 2
+check "pods talk on with the keys that the tunnel has" pods_talk
+check "the node's own agent comes back" start_keyd 1
+check "and mends the registry" wait_until 10 record_says n1 "$new"
+check "both agents protect their pods" wait_until 10 agents_are_ready
+check "the other node goes by the newer record again" goes_by 2 n1 "$new"
+traffic_stop
+check "no datagram was lost, doubled or changed meanwhile" udp_lost_nothing past 1000
 
 # Whatever stands there, it is one rotation at most.
 old=$(own_key 1 .fingerprint)

@@ -482,6 +482,75 @@ static void cluster_floor_of_another_uid_says_nothing(void **state)
 	assert_usable(1);
 }
 
+/* -- what an earlier agent told the tunnel -- */
+
+static void tell_tunnel(uint32_t i, const char *uid, uint64_t epoch)
+{
+	copy_text(members[i - 1].told_uid, sizeof(members[i - 1].told_uid), uid);
+	members[i - 1].told_epoch = epoch;
+}
+
+static void cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held(void **state)
+{
+	add_member();
+	tell_tunnel(1, "u1", 101);
+	resolve();
+	assert_refused(1, "epoch 100 is lower than 101");
+	assert_null(members[0].chosen);
+	assert_int_equal(members[0].state, MEMBER_REFUSED);
+	assert_true(members[0].is_held);
+	seen[0].annotation.epoch = 102;
+	resolve();
+	assert_usable(1);
+	assert_false(members[0].is_held);
+}
+
+static void cluster_record_that_the_tunnel_has_is_taken(void **state)
+{
+	add_member();
+	tell_tunnel(1, "u1", 100);
+	resolve();
+	assert_usable(1);
+	assert_ptr_equal(members[0].chosen, &seen[0]);
+}
+
+static void cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone(void **state)
+{
+	add_member()->voice = NODE_SILENT;
+	members[0].was_found = true;
+	tell_tunnel(1, "u1", 100);
+	resolve();
+	assert_refused(1, "annotation is gone");
+	assert_true(members[0].is_held);
+	tell_tunnel(1, "u9", 100);
+	resolve();
+	assert_int_equal(members[0].state, MEMBER_WAITING);
+	assert_false(members[0].is_held);
+}
+
+static void cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing(void **state)
+{
+	add_member();
+	tell_tunnel(1, "u9", 101);
+	resolve();
+	assert_usable(1);
+}
+
+static void cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it(void **state)
+{
+	add_member();
+	members[0].good = &seen[0];
+	tell_tunnel(1, "u1", 101);
+	resolve();
+	assert_refused(1, "epoch 100 is lower than 101");
+	assert_null(members[0].chosen);
+	assert_true(members[0].is_held);
+	follow_up(1)->voice = NODE_GARBLED;
+	resolve();
+	assert_null(members[0].chosen);
+	assert_true(cluster_outgrew_good(&members[0]));
+}
+
 static void cluster_thief_of_a_key_keeps_its_own_last_good_record(void **state)
 {
 	struct node *node;
@@ -735,6 +804,11 @@ int main(void)
 		TEST(cluster_node_that_comes_back_with_an_older_record_is_refused),
 		TEST(cluster_node_that_comes_back_as_it_was_is_taken),
 		TEST(cluster_floor_of_another_uid_says_nothing),
+		TEST(cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held),
+		TEST(cluster_record_that_the_tunnel_has_is_taken),
+		TEST(cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone),
+		TEST(cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing),
+		TEST(cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it),
 		TEST(cluster_thief_of_a_key_keeps_its_own_last_good_record),
 		TEST(cluster_prefix_outside_the_range_is_refused),
 		TEST(cluster_whole_range_as_prefix_loses_against_older_nodes),

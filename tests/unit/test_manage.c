@@ -83,6 +83,8 @@ static void draft_peer(uint32_t id)
 {
 	memset(&packet, 0, sizeof(packet));
 	packet.fixed.id = id;
+	copy_text(packet.fixed.uid, sizeof(packet.fixed.uid), "7f2d");
+	packet.fixed.epoch = 1795348800000;
 	packet.fixed.has_key[KEY_CURRENT] = true;
 	packet.fixed.keys[KEY_CURRENT] = key_number((uint8_t)(0x40 + id));
 	add_endpoint("192.168.50.2", 51890);
@@ -471,6 +473,11 @@ static void invalid_peer_is_refused_and_changes_nothing(void **state)
 	draft_peer(0);
 	assert_refused(-EINVAL);
 	draft_peer(2);
+	packet.fixed.uid[0] = '\0';
+	assert_refused(-EINVAL);
+	memset(packet.fixed.uid, 'x', sizeof(packet.fixed.uid));
+	assert_refused(-EINVAL);
+	draft_peer(2);
 	packet.fixed.has_key[KEY_CURRENT] = false;
 	packet.fixed.has_key[KEY_NEXT] = true;
 	packet.fixed.keys[KEY_NEXT] = key_number(0x66);
@@ -509,6 +516,39 @@ static void invalid_peer_is_refused_and_changes_nothing(void **state)
 	while (packet.fixed.cidr_count <= CONTROL_CIDRS_MAX)
 		add_cidr("192.0.2.1/32");
 	assert_refused(-EINVAL);
+}
+
+static void peer_is_never_taken_back_to_an_older_record(void **state)
+{
+	(void)state;
+	draft_peer(1);
+	assert_int_equal(set_peer(), 0);
+	packet.fixed.epoch++;
+	assert_int_equal(set_peer(), 0);
+	assert_string_equal(peer_of(1)->uid, "7f2d");
+	assert_int_equal(peer_of(1)->epoch, 1795348800001);
+
+	draft_peer(1);
+	assert_refused(-ESTALE);
+	packet.fixed.keys[KEY_CURRENT] = key_number(0x66);
+	add_cidr("10.244.3.0/24");
+	assert_refused(-ESTALE);
+	packet.fixed.epoch = 0;
+	assert_refused(-ESTALE);
+}
+
+static void peer_of_another_uid_may_have_any_epoch(void **state)
+{
+	(void)state;
+	draft_peer(1);
+	assert_int_equal(set_peer(), 0);
+	copy_text(packet.fixed.uid, sizeof(packet.fixed.uid), "7f2");
+	packet.fixed.epoch = 1;
+	assert_int_equal(set_peer(), 0);
+	assert_string_equal(peer_of(1)->uid, "7f2");
+	assert_int_equal(peer_of(1)->epoch, 1);
+	packet.fixed.epoch = 0;
+	assert_refused(-ESTALE);
 }
 
 static void low_order_and_own_keys_are_refused_in_every_slot(void **state)
@@ -826,6 +866,8 @@ static void list_tells_the_state_of_each_peer(void **state)
 	peer = peer_of(7);
 	assert_int_equal(ask(CONTROL_LIST_PEERS, &after, sizeof(after)), 0);
 	status = page->peers[0];
+	assert_string_equal(status.uid, "7f2d");
+	assert_int_equal(status.epoch, 1795348800000);
 	assert_false(status.has_session);
 	assert_int_equal(status.last_handshake_wall_ns, 0);
 	assert_true(status.last_received_age_ns == UINT64_MAX);
@@ -895,6 +937,8 @@ int main(void)
 		TEST(peer_gets_all_it_was_given),
 		TEST(same_peer_twice_changes_nothing),
 		TEST(invalid_peer_is_refused_and_changes_nothing),
+		TEST(peer_is_never_taken_back_to_an_older_record),
+		TEST(peer_of_another_uid_may_have_any_epoch),
 		TEST(low_order_and_own_keys_are_refused_in_every_slot),
 		TEST(key_of_another_peer_is_refused),
 		TEST(other_keys_of_a_peer_may_be_given),
