@@ -14,8 +14,9 @@
 #include "util.h"
 
 struct address {
-	uint8_t family;	   /* AF_INET or AF_INET6 */
-	uint8_t bytes[16]; /* network order; an IPv4 address uses the first four, the rest are zero */
+	uint8_t family; /* AF_INET or AF_INET6 */
+	uint8_t bytes
+		[16]; /* network order; an IPv4 address uses the first four, the rest are zero */
 };
 
 struct cidr {
@@ -30,8 +31,8 @@ union endpoint {
 	struct sockaddr_in6 in6;
 };
 
-#define ADDRESS_TEXT_LEN  INET6_ADDRSTRLEN	    /* with the zero, as in <netinet/in.h> */
-#define CIDR_TEXT_LEN	  (INET6_ADDRSTRLEN + 4)    /* "/128" */
+#define ADDRESS_TEXT_LEN  INET6_ADDRSTRLEN	     /* with the zero, as in <netinet/in.h> */
+#define CIDR_TEXT_LEN	  (INET6_ADDRSTRLEN + 4)     /* "/128" */
 #define ENDPOINT_TEXT_LEN (INET6_ADDRSTRLEN + 2 + 6) /* "[]" and ":65535" */
 
 static inline unsigned int address_bits(uint8_t family)
@@ -58,13 +59,15 @@ static inline bool address_parse(struct address *ret_address, const char *text)
 	return true;
 }
 
-static inline const char *address_format(char text[static ADDRESS_TEXT_LEN], const struct address *address)
+static inline const char *address_format(char text[static ADDRESS_TEXT_LEN],
+					 const struct address *address)
 {
 	return inet_ntop(address->family, address->bytes, text, ADDRESS_TEXT_LEN);
 }
 
 /* True where the first prefix_len bits of both are the same. Families must agree. */
-static inline bool address_shares_prefix(const struct address *a, const struct address *b, unsigned int prefix_len)
+static inline bool address_shares_prefix(const struct address *a, const struct address *b,
+					 unsigned int prefix_len)
 {
 	unsigned int whole = prefix_len / 8, rest = prefix_len % 8;
 
@@ -74,13 +77,14 @@ static inline bool address_shares_prefix(const struct address *a, const struct a
 
 static inline struct cidr cidr_of_address(const struct address *address)
 {
-	return (struct cidr){.address = *address, .prefix_len = (uint8_t)address_bits(address->family)};
+	return (struct cidr){.address = *address,
+			     .prefix_len = (uint8_t)address_bits(address->family)};
 }
 
 static inline void cidr_clear_host_bits(struct cidr *cidr)
 {
 	for (unsigned int bit = cidr->prefix_len; bit < 128; bit++)
-		cidr->address.bytes[bit / 8] &= (uint8_t)~(0x80U >> (bit % 8));
+		cidr->address.bytes[bit / 8] &= (uint8_t) ~(0x80U >> (bit % 8));
 }
 
 /* "10.244.1.0/24", "fd00::/64", or a bare address (then /32 or /128). Host bits are cleared, as wg(8) does. */
@@ -119,7 +123,8 @@ static inline const char *cidr_format(char text[static CIDR_TEXT_LEN], const str
 {
 	char address[ADDRESS_TEXT_LEN];
 
-	snprintf(text, CIDR_TEXT_LEN, "%s/%u", address_format(address, &cidr->address), cidr->prefix_len);
+	snprintf(text, CIDR_TEXT_LEN, "%s/%u", address_format(address, &cidr->address),
+		 cidr->prefix_len);
 	return text;
 }
 
@@ -136,7 +141,8 @@ static inline bool cidr_contains_address(const struct cidr *cidr, const struct a
 /* True where every address of inner is in outer. */
 static inline bool cidr_contains(const struct cidr *outer, const struct cidr *inner)
 {
-	return outer->prefix_len <= inner->prefix_len && cidr_contains_address(outer, &inner->address);
+	return outer->prefix_len <= inner->prefix_len &&
+	       cidr_contains_address(outer, &inner->address);
 }
 
 static inline bool cidr_overlaps(const struct cidr *a, const struct cidr *b)
@@ -151,7 +157,8 @@ static inline socklen_t endpoint_len(const union endpoint *endpoint)
 
 static inline uint16_t endpoint_port(const union endpoint *endpoint)
 {
-	return ntohs(endpoint->any.sa_family == AF_INET ? endpoint->in4.sin_port : endpoint->in6.sin6_port);
+	return ntohs(endpoint->any.sa_family == AF_INET ? endpoint->in4.sin_port
+							: endpoint->in6.sin6_port);
 }
 
 static inline struct address endpoint_address(const union endpoint *endpoint)
@@ -189,7 +196,8 @@ static inline bool endpoint_is_equal(const union endpoint *a, const union endpoi
 }
 
 /* "192.0.2.1:51890" or "[fd00::1]:51890". */
-static inline const char *endpoint_format(char text[static ENDPOINT_TEXT_LEN], const union endpoint *endpoint)
+static inline const char *endpoint_format(char text[static ENDPOINT_TEXT_LEN],
+					  const union endpoint *endpoint)
 {
 	struct address address = endpoint_address(endpoint);
 	char host[ADDRESS_TEXT_LEN];

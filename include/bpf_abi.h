@@ -12,9 +12,10 @@
 
 #define MAP_ABI_VERSION 1
 
-#define PREFIXES_MAX  131072
-#define MAP_PEERS_MAX 16384
-#define DROPS_MAX     256 /* more than there are reasons, so that a new one does not change the pinned map's shape */
+#define PREFIXES_MAX	131072
+#define MAP_PEERS_MAX	16384
+#define DROPS_MAX \
+	256 /* more than there are reasons, so that a new one does not change the pinned map's shape */
 #define NODE_NAME_LEN 254 /* a DNS subdomain has at most 253 characters */
 
 /* Key of `prefixes` (LPM trie, both families): an IPv4 prefix is held as ::ffff:a.b.c.d with 96 added to its length. */

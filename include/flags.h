@@ -38,14 +38,16 @@ static inline void flags_print_help(const char *usage, const struct flag *flags)
 
 		snprintf(left, sizeof(left), "--%s%s%s", flag->name, flag->value ? " " : "",
 			 flag->value ? flag->value : "");
-		printf("  %-32s %s%s\n", left, flag->help, flag->is_repeatable ? " (may be repeated)" : "");
+		printf("  %-32s %s%s\n", left, flag->help,
+		       flag->is_repeatable ? " (may be repeated)" : "");
 	}
 	printf("  %-32s %s\n", "--version", "print the version and exit");
 	printf("  %-32s %s\n", "--help", "print this and exit");
 	printf("\nEvery flag has an environment variable: PODVEIL_ and the flag in upper case, '-' as '_'.\n");
 }
 
-static inline bool flags_take(const struct flag *flag, void *settings, const char *value, const char *origin)
+static inline bool flags_take(const struct flag *flag, void *settings, const char *value,
+			      const char *origin)
 {
 	char error[512] = "";
 
@@ -69,8 +71,8 @@ static inline bool flags_take_environment(const struct flag *flags, void *settin
 		if (!value || !*value)
 			continue;
 		if (!flag->is_repeatable) {
-			if (!flag->value && strcmp(value, "true") && strcmp(value, "false") && strcmp(value, "1") &&
-			    strcmp(value, "0")) {
+			if (!flag->value && strcmp(value, "true") && strcmp(value, "false") &&
+			    strcmp(value, "1") && strcmp(value, "0")) {
 				log_error("%s: '%s': expected true or false", name, value);
 				return false;
 			}
@@ -81,7 +83,8 @@ static inline bool flags_take_environment(const struct flag *flags, void *settin
 			continue;
 		}
 		copy = strdup(value);
-		for (part = copy ? strtok_r(copy, ",", &rest) : NULL; part; part = strtok_r(NULL, ",", &rest))
+		for (part = copy ? strtok_r(copy, ",", &rest) : NULL; part;
+		     part = strtok_r(NULL, ",", &rest))
 			if (!flags_take(flag, settings, part, "environment: "))
 				return false;
 	}
@@ -95,8 +98,8 @@ enum flags_outcome { FLAGS_RUN, FLAGS_DONE, FLAGS_WRONG };
  * word that is no flag: *ret_rest is its index (argc if none; NULL: such a word is an error). Prints --help and
  * --version itself (FLAGS_DONE: exit 0) and logs what is wrong (FLAGS_WRONG: exit 2).
  */
-static inline enum flags_outcome flags_parse(const struct flag *flags, const char *usage, void *settings, int argc,
-					     char **argv, int *ret_rest)
+static inline enum flags_outcome flags_parse(const struct flag *flags, const char *usage,
+					     void *settings, int argc, char **argv, int *ret_rest)
 {
 	int i;
 
@@ -110,7 +113,8 @@ static inline enum flags_outcome flags_parse(const struct flag *flags, const cha
 		if (strncmp(argv[i], "--", 2) || !argv[i][2]) {
 			if (ret_rest)
 				break;
-			log_error("unexpected argument '%s': expected only flags (see --help)", argv[i]);
+			log_error("unexpected argument '%s': expected only flags (see --help)",
+				  argv[i]);
 			return FLAGS_WRONG;
 		}
 		name = argv[i] + 2;
@@ -124,7 +128,8 @@ static inline enum flags_outcome flags_parse(const struct flag *flags, const cha
 			printf("%s %s\n", log_settings.program, PODVEIL_VERSION);
 			return FLAGS_DONE;
 		}
-		while (flag->name && (strlen(flag->name) != length || strncmp(flag->name, name, length)))
+		while (flag->name &&
+		       (strlen(flag->name) != length || strncmp(flag->name, name, length)))
 			flag++;
 		if (!flag->name) {
 			log_error("unknown flag '%s': see --help for those there are", argv[i]);
@@ -138,7 +143,11 @@ static inline enum flags_outcome flags_parse(const struct flag *flags, const cha
 			log_error("flag '--%s' needs a value: %s", flag->name, flag->value);
 			return FLAGS_WRONG;
 		}
-		if (!flags_take(flag, settings, !flag->value ? "" : equals ? equals + 1 : argv[++i], "--"))
+		if (!flags_take(flag, settings,
+				!flag->value ? ""
+				: equals     ? equals + 1
+					     : argv[++i],
+				"--"))
 			return FLAGS_WRONG;
 	}
 	if (ret_rest)

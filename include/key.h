@@ -44,9 +44,11 @@ static inline bool public_key_is_zero(const struct public_key *key)
 	return sodium_is_zero(key->bytes, KEY_LEN);
 }
 
-static inline void public_key_encode(char text[static KEY_BASE64_LEN + 1], const struct public_key *key)
+static inline void public_key_encode(char text[static KEY_BASE64_LEN + 1],
+				     const struct public_key *key)
 {
-	sodium_bin2base64(text, KEY_BASE64_LEN + 1, key->bytes, KEY_LEN, sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(text, KEY_BASE64_LEN + 1, key->bytes, KEY_LEN,
+			  sodium_base64_VARIANT_ORIGINAL);
 }
 
 /* True only for canonical base64 of exactly 32 bytes; *ret_key is untouched otherwise. Written again it must be the

@@ -52,13 +52,13 @@
  */
 #pragma once
 
-#define KEYD_REQUEST_MAX 4096
-#define KEYD_ANSWER_MAX	 (64 * 1024 * 1024)
+#define KEYD_REQUEST_MAX       4096
+#define KEYD_ANSWER_MAX	       (64 * 1024 * 1024)
 
-#define PODVEIL_VERSION "0.1.0"
-#define KEYD_DEFAULT_CONTROL "/run/podveil/keyd.sock"
+#define PODVEIL_VERSION	       "0.1.0"
+#define KEYD_DEFAULT_CONTROL   "/run/podveil/keyd.sock"
 #define TUNNEL_DEFAULT_CONTROL "/run/podveil/tunnel.sock"
-#define DEFAULT_BPFFS "/sys/fs/bpf/podveil"
-#define DEFAULT_INTERFACE "podveil0"
-#define DEFAULT_PORT 51890
-#define DEFAULT_WIREGUARD_DIR "/var/run/wireguard"
+#define DEFAULT_BPFFS	       "/sys/fs/bpf/podveil"
+#define DEFAULT_INTERFACE      "podveil0"
+#define DEFAULT_PORT	       51890
+#define DEFAULT_WIREGUARD_DIR  "/var/run/wireguard"

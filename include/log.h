@@ -79,8 +79,9 @@ static inline void PRINTF(2, 3) log_write(enum log_level level, const char *form
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
-	fprintf(stderr, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"message\":\"%s\"}\n", when,
-		now.tv_nsec / 1000000, names[level], log_settings.program, line);
+	fprintf(stderr,
+		"{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"message\":\"%s\"}\n",
+		when, now.tv_nsec / 1000000, names[level], log_settings.program, line);
 }
 
 #define log_error(...)	 log_write(LOG_ERROR, __VA_ARGS__)

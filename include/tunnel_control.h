@@ -23,18 +23,18 @@
 #define CONTROL_PAGE	      128
 
 enum control_verb {
-	CONTROL_HELLO = 1,    /* no body -> struct control_hello */
+	CONTROL_HELLO = 1, /* no body -> struct control_hello */
 	CONTROL_SET_IDENTITY, /* struct control_identity -> nothing; the device is managed from then on, and peers that
 				 wg(8) gave it before are removed; -EEXIST where another slot has that
 				 key, -ENOSPC where there is no room for handshakes under one more */
-	CONTROL_SET_DEVICE,   /* struct control_device -> nothing; -EADDRINUSE where the port is taken */
-	CONTROL_SET_PEER,     /* struct control_peer, endpoints, cidrs -> nothing; -ESTALE where the peer has that uid
+	CONTROL_SET_DEVICE, /* struct control_device -> nothing; -EADDRINUSE where the port is taken */
+	CONTROL_SET_PEER, /* struct control_peer, endpoints, cidrs -> nothing; -ESTALE where the peer has that uid
 				 and a greater epoch */
-	CONTROL_REMOVE_PEER,  /* struct control_peer_id -> nothing; -ENOENT where there is none */
-	CONTROL_LIST_PEERS,   /* struct control_peer_id (list the ids greater than it) -> struct control_page */
-	CONTROL_READ_DROPS,   /* no body -> struct control_drops */
+	CONTROL_REMOVE_PEER, /* struct control_peer_id -> nothing; -ENOENT where there is none */
+	CONTROL_LIST_PEERS, /* struct control_peer_id (list the ids greater than it) -> struct control_page */
+	CONTROL_READ_DROPS, /* no body -> struct control_drops */
 	CONTROL_PROMOTE_IDENTITY, /* struct control_epoch -> nothing; -ENOENT where there is no next key */
-	CONTROL_CLEAR_IDENTITY,	  /* struct control_clear -> nothing; a slot that is empty is no error */
+	CONTROL_CLEAR_IDENTITY, /* struct control_clear -> nothing; a slot that is empty is no error */
 };
 
 struct control_header {
@@ -58,7 +58,7 @@ struct control_hello {
 };
 
 struct control_identity {
-	uint32_t slot; /* enum key_slot */
+	uint32_t slot;			/* enum key_slot */
 	struct private_key private_key; /* not all zero */
 	char uid[CONTROL_UID_LEN];	/* terminated, not empty */
 	uint64_t epoch;
@@ -85,11 +85,12 @@ struct control_device {
 /* Followed by endpoint_count union endpoint, then cidr_count struct cidr. Replaces what the peer had; allowed IPs
  * pass through no state in which an address of both old and new set is missing. */
 struct control_peer {
-	uint32_t id; /* keyd's, the same as in the BPF maps; not 0 */
+	uint32_t id;		   /* keyd's, the same as in the BPF maps; not 0 */
 	char uid[CONTROL_UID_LEN]; /* of the record that this is from: terminated, not empty */
 	uint64_t epoch;
-	uint8_t has_key[KEY_SLOTS];	   /* KEY_CURRENT always */
-	struct public_key keys[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order or our own, -EADDRINUSE where another peer
+	uint8_t has_key[KEY_SLOTS]; /* KEY_CURRENT always */
+	struct public_key keys
+		[KEY_SLOTS]; /* -EADDRNOTAVAIL for low order or our own, -EADDRINUSE where another peer
 					      has it, -EINVAL for one in two slots, -ENOSPC where there is no room for
 					      handshakes with one more */
 	/* By our slot, then theirs, as the slots are when this is said; they follow their keys when those move. Zero:
@@ -98,9 +99,11 @@ struct control_peer {
 	/* A next key of a live peer (authenticated packet within 180 s) is tried at once, of any other at a random time
 	 * within this. */
 	uint32_t try_next_within_s;
-	uint16_t endpoint_count; /* best first, none of them unspecified, multicast or port 0; the peer roams within their
+	uint16_t
+		endpoint_count; /* best first, none of them unspecified, multicast or port 0; the peer roams within their
 				    addresses only */
-	uint16_t cidr_count;	 /* allowed IPs, host bits zero; -ENOSPC where the table has no room for them */
+	uint16_t
+		cidr_count; /* allowed IPs, host bits zero; -ENOSPC where the table has no room for them */
 };
 
 struct control_peer_id {
@@ -113,12 +116,14 @@ struct control_peer_status {
 	uint64_t epoch;
 	uint8_t has_session; /* one that can send now */
 	uint8_t has_endpoint;
-	union endpoint endpoint;	    /* in use */
-	struct public_key key;		    /* current */
-	uint8_t has_proved[KEY_SLOTS]; /* authenticated data came on a session made with our key in that slot */
-	uint8_t has_reached[KEY_SLOTS]; /* a session was made with the peer's key in that slot, and is confirmed */
-	uint64_t last_handshake_wall_ns;    /* Unix time; 0: never */
-	uint64_t last_received_age_ns;	    /* since the last authenticated packet; UINT64_MAX: never */
+	union endpoint endpoint; /* in use */
+	struct public_key key;	 /* current */
+	uint8_t has_proved
+		[KEY_SLOTS]; /* authenticated data came on a session made with our key in that slot */
+	uint8_t has_reached
+		[KEY_SLOTS]; /* a session was made with the peer's key in that slot, and is confirmed */
+	uint64_t last_handshake_wall_ns; /* Unix time; 0: never */
+	uint64_t last_received_age_ns; /* since the last authenticated packet; UINT64_MAX: never */
 	uint64_t received_bytes, sent_bytes; /* as `wg show transfer` counts them */
 	uint32_t staged_packets;
 };
@@ -126,7 +131,8 @@ struct control_peer_status {
 struct control_page {
 	uint32_t count;
 	uint8_t is_last;
-	struct control_peer_status peers[CONTROL_PAGE]; /* ascending by id; count of them are sent */
+	struct control_peer_status
+		peers[CONTROL_PAGE]; /* ascending by id; count of them are sent */
 };
 
 struct control_drops {

@@ -16,14 +16,14 @@
 #define ARRAY_SIZE(a)	      (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)	      ((a) < (b) ? (a) : (b))
 #define MAX(a, b)	      ((a) > (b) ? (a) : (b))
-#define ROUND_UP(n, multiple) ((((n) + (multiple) - 1) / (multiple)) * (multiple))
+#define ROUND_UP(n, multiple) ((((n) + (multiple)-1) / (multiple)) * (multiple))
 
 #define MUST_CHECK	      __attribute__((warn_unused_result))
 #define PRINTF(text, first)   __attribute__((format(printf, text, first)))
 #define FALLTHROUGH	      __attribute__((fallthrough))
 
-#define NS_PER_S  1000000000ULL
-#define NS_PER_MS 1000000ULL
+#define NS_PER_S	      1000000000ULL
+#define NS_PER_MS	      1000000ULL
 
 /* Ownership: a local that owns carries one of these; TAKE_PTR/TAKE_FD hand the thing over and disarm it. */
 #define CLEANUP(function) __attribute__((cleanup(function)))
@@ -41,18 +41,18 @@ static inline void cleanup_close(int *fd)
 		close(*fd);
 }
 
-#define TAKE_PTR(p)                   \
-	({                            \
+#define TAKE_PTR(p)                     \
+	({                              \
 		__typeof__(p) _p = (p); \
-		(p) = NULL;           \
-		_p;                   \
+		(p) = NULL;             \
+		_p;                     \
 	})
 
-#define TAKE_FD(fd)        \
-	({                 \
+#define TAKE_FD(fd)             \
+	({                      \
 		int _fd = (fd); \
-		(fd) = -1; \
-		_fd;       \
+		(fd) = -1;      \
+		_fd;            \
 	})
 
 /* Closes and disarms; safe on a descriptor that was never opened (-1). */

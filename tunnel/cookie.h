@@ -30,9 +30,9 @@ enum mac_verdict {
 
 /* `message` is a whole initiation or response of len bytes, macs at its end. Where mac1 is right, renews a secret
  * that is too old from `fresh_secret` (32 random bytes). An identity that is not set matches nothing. */
-enum mac_verdict cookie_check_macs(struct cookie_checker *checker, const struct identity *own, const void *message,
-				   size_t len, const union endpoint *source, uint64_t now_ns,
-				   const uint8_t fresh_secret[static HASH_LEN]);
+enum mac_verdict cookie_check_macs(struct cookie_checker *checker, const struct identity *own,
+				   const void *message, size_t len, const union endpoint *source,
+				   uint64_t now_ns, const uint8_t fresh_secret[static HASH_LEN]);
 
 /* mac1 alone, for finding which of our identities a message addresses. */
 bool cookie_mac1_matches(const struct identity *own, const void *message, size_t len);
@@ -40,13 +40,15 @@ bool cookie_mac1_matches(const struct identity *own, const void *message, size_t
 /* Answers the message whose macs are given, towards `source`; only after cookie_check_macs found its mac1 right.
  * sender_index is that message's; `nonce` is 24 random bytes. */
 void cookie_create_reply(struct message_cookie *ret_reply, const struct cookie_checker *checker,
-			 const struct identity *own, const struct message_macs *macs, uint32_t sender_index,
-			 const union endpoint *source, const uint8_t nonce[static 24]);
+			 const struct identity *own, const struct message_macs *macs,
+			 uint32_t sender_index, const union endpoint *source,
+			 const uint8_t nonce[static 24]);
 
 /* Fills the macs at the end of our own message to the peer whose mac1 key is given. */
-void cookie_add_macs(void *message, size_t len, struct cookie_jar *jar, const uint8_t remote_mac1_key[static HASH_LEN],
-		     uint64_t now_ns);
+void cookie_add_macs(void *message, size_t len, struct cookie_jar *jar,
+		     const uint8_t remote_mac1_key[static HASH_LEN], uint64_t now_ns);
 
 /* True where the reply answers our last message; it may do so once. A bad one leaves the jar alone. */
 MUST_CHECK bool cookie_consume_reply(struct cookie_jar *jar, const struct message_cookie *reply,
-				     const uint8_t remote_cookie_key[static HASH_LEN], uint64_t now_ns);
+				     const uint8_t remote_cookie_key[static HASH_LEN],
+				     uint64_t now_ns);

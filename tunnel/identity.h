@@ -22,5 +22,6 @@ void identity_set(struct identity *identity, const struct private_key *private_k
 void identity_clear(struct identity *identity);
 
 /* The two derived keys of any public key: ours above, a peer's for the messages and cookies between us. */
-void identity_derive_mac_keys(uint8_t ret_mac1_key[static HASH_LEN], uint8_t ret_cookie_key[static HASH_LEN],
+void identity_derive_mac_keys(uint8_t ret_mac1_key[static HASH_LEN],
+			      uint8_t ret_cookie_key[static HASH_LEN],
 			      const struct public_key *public_key);

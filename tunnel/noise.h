@@ -20,9 +20,9 @@ enum handshake_state {
 struct noise_pair {
 	/* configuration */
 	struct public_key remote;
-	struct preshared_key preshared;	     /* zero: none */
-	uint8_t static_static[KEY_LEN];	     /* DH(ours, theirs), made once */
-	bool is_usable;			     /* false: low order, or our own identity is missing */
+	struct preshared_key preshared; /* zero: none */
+	uint8_t static_static[KEY_LEN]; /* DH(ours, theirs), made once */
+	bool is_usable;			/* false: low order, or our own identity is missing */
 
 	/* state of the handshake that is under way */
 	enum handshake_state state;
@@ -63,8 +63,8 @@ struct session_keys {
  * preshared too (none). Keeps what outlives a handshake if remote is the key it was; drops any handshake. Storage is
  * zeroed before the first call.
  */
-void noise_pair_init(struct noise_pair *pair, const struct identity *own, const struct public_key *remote,
-		     const struct preshared_key *preshared);
+void noise_pair_init(struct noise_pair *pair, const struct identity *own,
+		     const struct public_key *remote, const struct preshared_key *preshared);
 
 /* Wipes the handshake under way, keeps configuration and latest_timestamp. The indices are no secrets and stay
  * readable until the next handshake overwrites them: they have to leave the caller's table. */
@@ -74,29 +74,35 @@ void noise_pair_clear_handshake(struct noise_pair *pair);
  * Writes everything of *ret_message but its macs. `ephemeral` is 32 random bytes, clamped and kept; the timestamp
  * must be greater than any this node sent before. False where the pair is unusable.
  */
-MUST_CHECK bool noise_create_initiation(struct message_initiation *ret_message, struct noise_pair *pair,
-					const struct identity *own, uint32_t local_index,
+MUST_CHECK bool noise_create_initiation(struct message_initiation *ret_message,
+					struct noise_pair *pair, const struct identity *own,
+					uint32_t local_index,
 					const uint8_t ephemeral[static KEY_LEN],
 					const uint8_t timestamp[static TIMESTAMP_LEN]);
 
 /* First half, addressed to `own` as mac1 told: whose initiation is this? */
-MUST_CHECK bool noise_open_initiation(struct noise_opening *ret_opening, const struct message_initiation *message,
+MUST_CHECK bool noise_open_initiation(struct noise_opening *ret_opening,
+				      const struct message_initiation *message,
 				      const struct identity *own);
 
 /* Second half, with the pair that the opening's static key names. */
-enum noise_verdict noise_consume_initiation(struct noise_pair *pair, const struct message_initiation *message,
+enum noise_verdict noise_consume_initiation(struct noise_pair *pair,
+					    const struct message_initiation *message,
 					    const struct noise_opening *opening, uint64_t now_ns);
 
 MUST_CHECK bool noise_create_response(struct message_response *ret_message, struct noise_pair *pair,
-				      uint32_t local_index, const uint8_t ephemeral[static KEY_LEN]);
+				      uint32_t local_index,
+				      const uint8_t ephemeral[static KEY_LEN]);
 
 /* pair is the one whose local_index the message names. */
-MUST_CHECK bool noise_consume_response(struct noise_pair *pair, const struct message_response *message,
+MUST_CHECK bool noise_consume_response(struct noise_pair *pair,
+				       const struct message_response *message,
 				       const struct identity *own);
 
 /* In state RESPONSE_SENT or RESPONSE_CONSUMED only: the transport keys. Wipes the handshake but for its indices,
  * which are the session's from now on. */
-MUST_CHECK bool noise_derive_session(struct session_keys *ret_keys, bool *ret_is_initiator, struct noise_pair *pair);
+MUST_CHECK bool noise_derive_session(struct session_keys *ret_keys, bool *ret_is_initiator,
+				     struct noise_pair *pair);
 
 /* TAI64N of a Unix time in nanoseconds, whitened to TIMESTAMP_WHITENING_NS. */
 void noise_timestamp(uint8_t ret_timestamp[static TIMESTAMP_LEN], uint64_t wall_ns);

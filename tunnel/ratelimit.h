@@ -34,4 +34,5 @@ void ratelimit_init(struct ratelimit *limit, const uint8_t hash_key[static 16]);
 
 /* Takes a token; false where there is none or no room for the address. Entries idle for a second are reused, at the
  * next call that is a second after the last sweep. */
-MUST_CHECK bool ratelimit_allow(struct ratelimit *limit, const union endpoint *source, uint64_t now_ns);
+MUST_CHECK bool ratelimit_allow(struct ratelimit *limit, const union endpoint *source,
+				uint64_t now_ns);

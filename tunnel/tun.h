@@ -11,9 +11,8 @@
 
 #include "util.h"
 
-#define TUN_DEFAULT_MTU \
-	1420 /* of a new device: an uplink of 1500 with IPv6 outside */
-#define TUN_PACKET_MAX 65535
+#define TUN_DEFAULT_MTU 1420 /* of a new device: an uplink of 1500 with IPv6 outside */
+#define TUN_PACKET_MAX	65535
 
 struct tun {
 	int fd;	    /* non-blocking; each read and write is one virtio header and one packet */

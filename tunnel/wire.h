@@ -15,36 +15,38 @@
 #define NOISE_LABEL_MAC1   "mac1----"
 #define NOISE_LABEL_COOKIE "cookie--"
 
-#define HASH_LEN      32 /* BLAKE2s-256 */
-#define TAG_LEN	      16 /* Poly1305 */
-#define MAC_LEN	      16 /* keyed BLAKE2s-128 */
-#define COOKIE_LEN    16
-#define TIMESTAMP_LEN 12 /* TAI64N: seconds 8, nanoseconds 4, big endian */
+#define HASH_LEN	   32 /* BLAKE2s-256 */
+#define TAG_LEN		   16 /* Poly1305 */
+#define MAC_LEN		   16 /* keyed BLAKE2s-128 */
+#define COOKIE_LEN	   16
+#define TIMESTAMP_LEN	   12 /* TAI64N: seconds 8, nanoseconds 4, big endian */
 
 /* Section 6.1 */
-#define REKEY_AFTER_MESSAGES   (1ULL << 60)
-#define REJECT_AFTER_MESSAGES  (UINT64_MAX - REPLAY_WINDOW - 1)
-#define REKEY_AFTER_TIME_NS    (120 * NS_PER_S)
-#define REJECT_AFTER_TIME_NS   (180 * NS_PER_S)
-#define REKEY_ATTEMPT_TIME_NS  (90 * NS_PER_S)
-#define REKEY_TIMEOUT_NS       (5 * NS_PER_S)
-#define KEEPALIVE_TIMEOUT_NS   (10 * NS_PER_S)
-#define REKEY_JITTER_NS	       (334 * NS_PER_MS) /* added to a retry, uniform from 0 */
-#define HANDSHAKE_RETRIES_MAX  (REKEY_ATTEMPT_TIME_NS / REKEY_TIMEOUT_NS) /* gives up when more were made */
-#define ZERO_KEYS_AFTER_NS     (3 * REJECT_AFTER_TIME_NS)
-#define INITIATION_SPACING_NS  (NS_PER_S / 50) /* a peer's initiations closer than this are a flood */
-#define TIMESTAMP_WHITENING_NS (1U << 24)      /* 16.7 ms: our clock is shown no finer */
+#define REKEY_AFTER_MESSAGES  (1ULL << 60)
+#define REJECT_AFTER_MESSAGES (UINT64_MAX - REPLAY_WINDOW - 1)
+#define REKEY_AFTER_TIME_NS   (120 * NS_PER_S)
+#define REJECT_AFTER_TIME_NS  (180 * NS_PER_S)
+#define REKEY_ATTEMPT_TIME_NS (90 * NS_PER_S)
+#define REKEY_TIMEOUT_NS      (5 * NS_PER_S)
+#define KEEPALIVE_TIMEOUT_NS  (10 * NS_PER_S)
+#define REKEY_JITTER_NS	      (334 * NS_PER_MS) /* added to a retry, uniform from 0 */
+#define HANDSHAKE_RETRIES_MAX \
+	(REKEY_ATTEMPT_TIME_NS / REKEY_TIMEOUT_NS) /* gives up when more were made */
+#define ZERO_KEYS_AFTER_NS (3 * REJECT_AFTER_TIME_NS)
+#define INITIATION_SPACING_NS \
+	(NS_PER_S / 50)			  /* a peer's initiations closer than this are a flood */
+#define TIMESTAMP_WHITENING_NS (1U << 24) /* 16.7 ms: our clock is shown no finer */
 #define COOKIE_LIFETIME_NS     (120 * NS_PER_S)
 #define COOKIE_LATENCY_NS      (5 * NS_PER_S) /* the initiator trusts a cookie for this much less */
 #define UNDER_LOAD_LATCH_NS    (1 * NS_PER_S)
 
-#define REPLAY_BITS   8192 /* RFC 6479 */
-#define REPLAY_WINDOW (REPLAY_BITS - 64)
+#define REPLAY_BITS	       8192 /* RFC 6479 */
+#define REPLAY_WINDOW	       (REPLAY_BITS - 64)
 
-#define STAGED_PACKETS_MAX 128 /* per peer; the oldest goes */
-#define PADDING_MULTIPLE   16  /* never beyond the MTU */
+#define STAGED_PACKETS_MAX     128 /* per peer; the oldest goes */
+#define PADDING_MULTIPLE       16  /* never beyond the MTU */
 
-#define TOS_HANDSHAKE 0x88 /* AF41 */
+#define TOS_HANDSHAKE	       0x88 /* AF41 */
 
 enum message_type {
 	MESSAGE_INITIATION = 1,

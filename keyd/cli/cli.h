@@ -16,8 +16,8 @@ enum cli_exit {
 struct cli_settings {
 	const char *control; /* keyd's socket */
 	bool is_json;
-	const char *bpffs;     /* cleanup only */
-	const char *interface; /* cleanup only */
+	const char *bpffs;		       /* cleanup only */
+	const char *interface;		       /* cleanup only */
 	bool is_all, is_revoking, is_detached; /* rotate-key only */
 };
 

@@ -284,7 +284,8 @@ static void own_key_as_peer_is_ignored(void **state)
 		"\nallowed_ip=10.0.1.0/24\n",
 		own);
 	assert_int_equal(set(text), 0);
-	assert_memory_equal(only_peer()->keys[KEY_CURRENT].key.bytes, key_number(0x11).bytes, KEY_LEN);
+	assert_memory_equal(only_peer()->keys[KEY_CURRENT].key.bytes, key_number(0x11).bytes,
+			    KEY_LEN);
 	assert_int_equal(find_address("10.0.0.1"), NO_PEER);
 	assert_int_not_equal(find_address("10.0.1.1"), NO_PEER);
 }
