@@ -224,7 +224,7 @@ static int log_load_failure(int err)
 {
 	if (err == -ENOSYS)
 		log_error("this kernel has no BPF: "
-			  "Linux 5.15 or newer with CONFIG_BPF_SYSCALL is needed");
+			  "Linux 6.1 or newer with CONFIG_BPF_SYSCALL is needed");
 	else if (err == -EPERM)
 		log_error("the kernel does not let us use BPF: run as root, or with CAP_BPF, "
 			  "CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN");

@@ -60,7 +60,7 @@ is_closed_without_tunnel() { # the cluster range is dropped from the first momen
 }
 
 begin
-needs podveil-tunnel podveil-keyd podveil
+needs podveil-tunnel podveil-keyd podveil tools/without_bpf
 cluster_up 2
 AS=()
 mkdir -p "$RUN_DIR/n1"
@@ -128,6 +128,8 @@ check "nothing was touched by all this" nothing_was_touched
 AS=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 chmod 0777 "$RUN_DIR" "$RUN_DIR/n1" "$RUN_DIR/registry"
 check "refuses to run without privileges" refuses 1 "root" "${GOOD[@]}" --control "$RUN_DIR/unprivileged/keyd.sock"
+AS=("$BUILD/tools/without_bpf")
+check "refuses to run on a kernel without BPF" refuses 1 "this kernel has no BPF" "${GOOD[@]}"
 AS=()
 
 check "starts without podveil-tunnel" starts_without_tunnel

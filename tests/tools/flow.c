@@ -18,9 +18,8 @@
 #include <signal.h>
 
 #include "address.h"
-#include "flags.h"
+#include "marker.h"
 
-#define MARKER_LEN     16
 #define DATAGRAM_MAX   65507
 #define BATCH	       64
 #define PATTERN_SHIFTS 4093
@@ -132,13 +131,8 @@ static bool take_marker(void *settings, const char *value, char *error, size_t s
 {
 	struct settings *s = settings;
 
-	if (strlen(value) != 2 * MARKER_LEN ||
-	    strspn(value, "0123456789abcdefABCDEF") != 2 * MARKER_LEN)
-		return flags_refuse(error, size, "expected %d hexadecimal digits", 2 * MARKER_LEN);
-	for (unsigned int i = 0; i < MARKER_LEN; i++)
-		sscanf(value + 2 * i, "%2hhx", &s->marker[i]);
-	s->has_marker = true;
-	return true;
+	s->has_marker = marker_take(s->marker, value, error, size);
+	return s->has_marker;
 }
 
 static bool take_number(const char *value, uint64_t least, uint64_t most, uint64_t *ret_number,

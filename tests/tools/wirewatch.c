@@ -18,11 +18,10 @@
 #include <sys/mman.h>
 
 #include "address.h"
-#include "flags.h"
+#include "marker.h"
 
 #define INTERFACES_MAX 8
 #define NETS_MAX       16
-#define MARKER_LEN     16
 #define SAMPLES_MAX    5
 #define SAMPLE_BYTES   192
 #define SCAN_BYTES     512 /* of a frame, in which an IP header is looked for wherever it may start */
@@ -104,13 +103,8 @@ static bool take_marker(void *settings, const char *value, char *error, size_t s
 {
 	struct settings *s = settings;
 
-	if (strlen(value) != 2 * MARKER_LEN ||
-	    strspn(value, "0123456789abcdefABCDEF") != 2 * MARKER_LEN)
-		return flags_refuse(error, size, "expected %d hexadecimal digits", 2 * MARKER_LEN);
-	for (unsigned int i = 0; i < MARKER_LEN; i++)
-		sscanf(value + 2 * i, "%2hhx", &s->marker[i]);
-	s->has_marker = true;
-	return true;
+	s->has_marker = marker_take(s->marker, value, error, size);
+	return s->has_marker;
 }
 
 static bool take_net(void *settings, const char *value, char *error, size_t size)
