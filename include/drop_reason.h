@@ -4,7 +4,8 @@
  * all generated from this list, so a drop without a name cannot be written. Numbers index pinned maps: append only.
  *
  * X(NAME, "text as in the metrics label", "what happened, for a person who reads podveil status")
- * Counts are packets: a super-packet counts its segments.
+ * Counts are packets: a super-packet counts its segments. Only what the kernel drops before we see it (tun_overflow,
+ * udp_overflow) counts as often as the kernel says, which is once for several packets that it had joined.
  */
 #pragma once
 
@@ -49,7 +50,8 @@
 	X(SOURCE_NOT_ALLOWED, "source_not_allowed", "decrypted source is not in the sending peer's allowed IPs")       \
 	X(TUN_WRITE, "tun_write", "the kernel refused a decrypted packet")                                             \
 	/* podveil-tunnel, sending (later additions stand at the end: the numbers are pinned) */                       \
-	X(OWN_MULTICAST, "own_multicast", "multicast of this node's own kernel on podveil0, which is for no peer")
+	X(OWN_MULTICAST, "own_multicast", "multicast of this node's own kernel on podveil0, which is for no peer")     \
+	X(TUN_OVERFLOW, "tun_overflow", "podveil0's queue was full, or no tunnel ran to read it")
 
 enum drop_reason {
 #define X(name, label, text) DROP_##name,

@@ -15,7 +15,7 @@
 #include "drop_reason.h"
 #include "key.h"
 
-#define CONTROL_VERSION	      1
+#define CONTROL_VERSION	      2
 #define CONTROL_PACKET_MAX    131072 /* bytes, header included; longer packets are refused */
 #define CONTROL_ENDPOINTS_MAX 8
 #define CONTROL_CIDRS_MAX     4096
@@ -94,8 +94,12 @@ struct control_peer {
 					      has it, -EINVAL for one in two slots, -ENOSPC where there is no room for
 					      handshakes with one more */
 	/* By our slot, then theirs, as the slots are when this is said; they follow their keys when those move. Zero:
-	 * none. */
+	 * none. Handshakes are answered with the preshared key. An answer is also taken if it was made with the
+	 * alternate, where there is one: while both nodes change from one secret to another, neither has to wait for
+	 * the other. */
 	struct preshared_key preshared[KEY_SLOTS][KEY_SLOTS];
+	struct preshared_key alternate[KEY_SLOTS][KEY_SLOTS];
+	uint8_t has_alternate; /* else what stands there counts for nothing */
 	/* A next key of a live peer (authenticated packet within 180 s) is tried at once, of any other at a random time
 	 * within this. */
 	uint32_t try_next_within_s;

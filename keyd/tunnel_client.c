@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #define ANSWER_TIMEOUT_S 5
+#define STACK_OF_A_PAIR	 8192 /* libsodium does not wipe what making a pair leaves in its frames */
 
 void tunnel_client_init(struct tunnel_client *client, const char *path)
 {
@@ -179,6 +180,7 @@ int tunnel_client_give_new_key(struct tunnel_client *client, enum key_slot slot,
 	*identity = (struct control_identity){.slot = slot, .epoch = epoch};
 	copy_text(identity->uid, sizeof(identity->uid), uid);
 	error = crypto_box_keypair(public_key.bytes, identity->private_key.bytes) ? -EIO : 0;
+	sodium_stackzero(STACK_OF_A_PAIR);
 	if (!error)
 		error = exchange(client, CONTROL_SET_IDENTITY, identity, sizeof(*identity), NULL,
 				 0);

@@ -355,10 +355,16 @@ static void replace_allowed_ips(struct tunnel *tunnel, uint32_t slot,
 static void replace_preshared(struct tunnel *tunnel, uint32_t slot,
 			      const struct peer_request *request)
 {
+	const struct control_peer *fixed = &request->fixed;
+
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
-		for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+		for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
 			tunnel_set_preshared(tunnel, slot, own, remote,
-					     &request->fixed.preshared[own][remote]);
+					     &fixed->preshared[own][remote]);
+			tunnel_set_alternate(tunnel, slot, own, remote,
+					     fixed->has_alternate ? &fixed->alternate[own][remote]
+								  : NULL);
+		}
 }
 
 /* Keys come after endpoints: a new one asks for a handshake at once, and that goes to the new endpoint. Preshared keys
@@ -493,6 +499,8 @@ static int handle_read_drops(struct exchange *exchange)
 {
 	struct control_drops drops = {.count = DROP_REASON_COUNT};
 
+	if (exchange->device->count_kernel_drops)
+		exchange->device->count_kernel_drops(exchange->device->context);
 	memcpy(drops.packets, exchange->tunnel->state->drops, sizeof(drops.packets));
 	answer(exchange, &drops, sizeof(drops));
 	return 0;

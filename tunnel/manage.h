@@ -17,6 +17,8 @@ struct device_upcalls {
 	void (*persist)(void *context);
 	/* Index of a network device by its name, 0: there is none. NULL: names are not understood, numbers are. */
 	uint32_t (*find_interface)(void *context, const char *name);
+	/* Brings those of state->drops up to date that the kernel counts for us. NULL: there is no kernel. */
+	void (*count_kernel_drops)(void *context);
 	const char *interface;
 	uint32_t ifindex;
 	uint32_t pid; /* ours, as keyd shall see it */

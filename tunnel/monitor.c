@@ -190,16 +190,11 @@ static bool open_control(struct monitor *monitor)
 
 static bool map_state(struct monitor *monitor)
 {
-	void *state = mmap(NULL, sizeof(*monitor->state), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (state == MAP_FAILED) {
+	monitor->state = sandbox_map(sizeof(*monitor->state));
+	if (!monitor->state)
 		log_error("cannot map %zu MiB for the tunnel's state: %s",
 			  sizeof(*monitor->state) >> 20, strerror(errno));
-		return false;
-	}
-	monitor->state = state;
-	return true;
+	return monitor->state;
 }
 
 static bool open_signals(struct monitor *monitor)
@@ -250,7 +245,8 @@ static int run_engine(struct monitor *monitor, int verbs, pid_t parent)
 
 	sandbox_protect_memory(setup.state, sizeof(*setup.state), &setup.state->secrets,
 			       sizeof(setup.state->secrets));
-	if (loop_init(&loop, &setup) && sandbox_enter_engine(parent)) {
+	if (loop_init(&loop, &setup) && sandbox_forbid_access(setup.state->guard) &&
+	    sandbox_enter_engine(parent)) {
 		log_info(
 			"%s is ready: interface %s, MTU %u, TCP super-packets %s, UDP super-packets %s, AEAD by %s",
 			PODVEIL_VERSION, loop.tun.name, loop.tun.mtu,

@@ -21,6 +21,8 @@ struct noise_pair {
 	/* configuration */
 	struct public_key remote;
 	struct preshared_key preshared; /* zero: none */
+	struct preshared_key alternate; /* what the responder may have used instead; zero: none */
+	bool has_alternate;
 	uint8_t static_static[KEY_LEN]; /* DH(ours, theirs), made once */
 	bool is_usable;			/* false: low order, or our own identity is missing */
 
@@ -60,8 +62,8 @@ struct session_keys {
 
 /*
  * Also after our own static changed, then with the pair's own remote and preshared if they stay. `own` may be NULL,
- * preshared too (none). Keeps what outlives a handshake if remote is the key it was; drops any handshake. Storage is
- * zeroed before the first call.
+ * preshared too (none). Keeps the alternate and what outlives a handshake if remote is the key it was; drops any
+ * handshake. Storage is zeroed before the first call.
  */
 void noise_pair_init(struct noise_pair *pair, const struct identity *own,
 		     const struct public_key *remote, const struct preshared_key *preshared);

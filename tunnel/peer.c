@@ -392,6 +392,16 @@ static bool peer_has_key(const struct peer *peer, const struct public_key *key)
 	return false;
 }
 
+/* Is there one that followed on a key that we know? It may be current already where we first see it: a node that nobody
+ * talks to promotes at once. */
+static bool has_new_key(const struct peer *peer, const struct peer_keys *keys)
+{
+	if (keys->has_key[KEY_NEXT])
+		return !peer_has_key(peer, &keys->keys[KEY_NEXT]);
+	return keys->has_key[KEY_PREVIOUS] && peer_has_key(peer, &keys->keys[KEY_PREVIOUS]) &&
+	       !peer_has_key(peer, &keys->keys[KEY_CURRENT]);
+}
+
 /* The peer lost its keys, and with them what it knew of ours and the sessions: it cannot tell us so but by a handshake
  * of ours. */
 static void restart_conversation(struct tunnel *tunnel, uint32_t slot)
@@ -414,12 +424,12 @@ void tunnel_change_peer_keys(struct tunnel *tunnel, uint32_t slot, const struct 
 {
 	struct peer *peer = &tunnel->state->peers[slot];
 	bool has_lost_keys = !peer_has_key(peer, &keys->keys[KEY_CURRENT]);
-	bool has_new_next = keys->has_key[KEY_NEXT] && !peer_has_key(peer, &keys->keys[KEY_NEXT]);
+	bool has_one_to_prove = has_new_key(peer, keys);
 
 	replace_keys(tunnel, slot, keys);
 	if (has_lost_keys)
 		restart_conversation(tunnel, slot);
-	if (has_new_next)
+	if (has_one_to_prove)
 		timers_next_key_learnt(tunnel, slot, try_next_within_ns);
 }
 
@@ -469,6 +479,22 @@ void tunnel_set_preshared(struct tunnel *tunnel, uint32_t slot, enum key_slot ow
 
 	if (pair != NO_PAIR)
 		tunnel->state->secrets.pairs[pair].preshared = *preshared;
+}
+
+void tunnel_set_alternate(struct tunnel *tunnel, uint32_t slot, enum key_slot own,
+			  enum key_slot remote, const struct preshared_key *alternate)
+{
+	uint32_t pair = tunnel->state->peers[slot].pairs[own][remote];
+	struct noise_pair *noise;
+
+	if (pair == NO_PAIR)
+		return;
+	noise = &tunnel->state->secrets.pairs[pair];
+	noise->has_alternate = alternate;
+	if (alternate)
+		noise->alternate = *alternate;
+	else
+		crypto_wipe(&noise->alternate, sizeof(noise->alternate));
 }
 
 /* -- adding and removing -- */

@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <signal.h>
+#include <sodium.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,6 +20,7 @@
 #include "log.h"
 
 #define NOBODY	      65534
+#define STACK_LEN     (64 * 1024) /* more than the engine's calls take */
 #define CAPABILITY(n) (1ULL << (n))
 #define SECUREBITS_ALL                                                                           \
 	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                         \
@@ -92,9 +94,41 @@ bool sandbox_has_privileges(void)
 	return false;
 }
 
+void *sandbox_map(size_t len)
+{
+	uint8_t *guarded = mmap(NULL, len + 2 * SANDBOX_PAGE_LEN, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (guarded == MAP_FAILED)
+		return NULL;
+	if (!mprotect(guarded + SANDBOX_PAGE_LEN, len, PROT_READ | PROT_WRITE))
+		return guarded + SANDBOX_PAGE_LEN;
+	munmap(guarded, len + 2 * SANDBOX_PAGE_LEN);
+	return NULL;
+}
+
+bool sandbox_forbid_access(void *page)
+{
+	if (!mprotect(page, SANDBOX_PAGE_LEN, PROT_NONE))
+		return true;
+	log_error("cannot put a guard page beside the keys: %s", strerror(errno));
+	return false;
+}
+
+/* Keys pass over it while a message is sealed or opened. */
+static bool protect_stack(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uint8_t *end = (uint8_t *)(here / SANDBOX_PAGE_LEN * SANDBOX_PAGE_LEN);
+
+	sodium_stackzero(STACK_LEN + SANDBOX_PAGE_LEN); /* so that it is there */
+	return !mlock(end - STACK_LEN, STACK_LEN) &&
+	       !madvise(end - STACK_LEN, STACK_LEN, MADV_DONTDUMP);
+}
+
 void sandbox_protect_memory(void *state, size_t state_len, void *secrets, size_t secrets_len)
 {
-	if (mlock(secrets, secrets_len))
+	if (mlock(secrets, secrets_len) || !protect_stack())
 		log_warning(
 			"KEYS MAY REACH THE SWAP: cannot lock %zu KiB of memory: %s: give CAP_IPC_LOCK, or raise "
 			"the limit of locked memory (ulimit -l)",

@@ -12,8 +12,17 @@
 /* Names every capability that is missing for what follows, in one line. */
 MUST_CHECK bool sandbox_has_privileges(void);
 
-/* Locks the secrets in memory (a warning where the limit refuses) and keeps all of the state out of core dumps and
- * the secrets out of children. In the process that uses them: locks are not inherited. */
+#define SANDBOX_PAGE_LEN 4096
+
+/* Zeroed memory, touched only where used, between two pages that nobody may touch; len is in whole pages. NULL, and errno
+ * says why. */
+void *sandbox_map(size_t len);
+
+/* Nobody may touch this page of the calling process from now on. */
+MUST_CHECK bool sandbox_forbid_access(void *page);
+
+/* Locks the secrets and the stack in memory (a warning where the limit refuses) and keeps them and all of the state out
+ * of core dumps, and the secrets out of children. In the process that uses them: locks are not inherited. */
 void sandbox_protect_memory(void *state, size_t state_len, void *secrets, size_t secrets_len);
 
 /* The parent: only what its verbs and signals need. */

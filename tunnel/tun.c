@@ -19,6 +19,11 @@
 
 #define TUN_DEVICE "/dev/net/tun"
 
+/* Packets that wait while the engine gets no CPU: 400 ms of 10,000 a second, where the kernel's own 500 last 50 ms. TCP
+ * does not fill it: its windows end long before. */
+#define QUEUE_LEN     4096
+#define OLD_QUEUE_LEN 500 /* as the kernel makes a TUN; any other length is somebody's choice */
+
 #ifndef TUN_F_USO4 /* Linux 6.2 */
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
@@ -84,7 +89,8 @@ static bool open_events(struct tun *tun)
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 
 	tun->events = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (tun->events >= 0 &&
+	tun->stats = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (tun->events >= 0 && tun->stats >= 0 &&
 	    !bind(tun->events, (const struct sockaddr *)&address, sizeof(address)))
 		return true;
 	log_error("cannot listen for changes of links (rtnetlink): %s", strerror(errno));
@@ -146,6 +152,18 @@ static bool set_first_mtu(const struct tun *tun)
 	return false;
 }
 
+static void lengthen_queue(const struct tun *tun)
+{
+	struct ifreq request = {0};
+
+	memcpy(request.ifr_name, tun->name, sizeof(request.ifr_name));
+	if (ioctl(tun->events, SIOCGIFTXQLEN, &request) || request.ifr_qlen != OLD_QUEUE_LEN)
+		return;
+	request.ifr_qlen = QUEUE_LEN;
+	if (ioctl(tun->events, SIOCSIFTXQLEN, &request))
+		log_debug("interface '%s': its queue stays short: %s", tun->name, strerror(errno));
+}
+
 bool tun_open(struct tun *tun, const char *name)
 {
 	bool is_new = !if_nametoindex(name);
@@ -160,6 +178,7 @@ bool tun_open(struct tun *tun, const char *name)
 			return false;
 		stop_own_packets(tun);
 	}
+	lengthen_queue(tun);
 	if (!tun_follow(tun))
 		return true;
 	log_error("interface '%s' went away while it was opened", name);
@@ -170,6 +189,7 @@ void tun_close(struct tun *tun)
 {
 	fd_close(&tun->fd);
 	fd_close(&tun->events);
+	fd_close(&tun->stats);
 }
 
 static void drain_events(const struct tun *tun)
@@ -197,6 +217,50 @@ int tun_follow(struct tun *tun)
 	if (!ioctl(tun->events, SIOCGIFFLAGS, &request))
 		tun->is_up = request.ifr_flags & IFF_UP;
 	return 0;
+}
+
+/* The answer's one attribute. */
+static int take_overflows(const uint8_t *message, size_t len, uint64_t *ret_packets)
+{
+	const size_t header_len = NLMSG_SPACE(sizeof(struct if_stats_msg));
+	const size_t offset = offsetof(struct rtnl_link_stats64, tx_dropped);
+
+	for (size_t at = header_len; at + sizeof(struct rtattr) <= len;) {
+		const struct rtattr *part = (const struct rtattr *)(message + at);
+
+		if (part->rta_len < sizeof(*part) || part->rta_len > len - at)
+			break;
+		if (part->rta_type == IFLA_STATS_LINK_64 &&
+		    RTA_PAYLOAD(part) >= offset + sizeof(*ret_packets)) {
+			memcpy(ret_packets, (const uint8_t *)RTA_DATA(part) + offset,
+			       sizeof(*ret_packets));
+			return 0;
+		}
+		at += RTA_ALIGN(part->rta_len);
+	}
+	return -ENODEV; /* or an error message, which has no such attribute */
+}
+
+/* The kernel has answered before the request is over. */
+int tun_read_overflows(const struct tun *tun, uint64_t *ret_packets)
+{
+	struct {
+		struct nlmsghdr header;
+		struct if_stats_msg stats;
+	} request = {
+		.header = {.nlmsg_len = sizeof(request),
+			   .nlmsg_type = RTM_GETSTATS,
+			   .nlmsg_flags = NLM_F_REQUEST},
+		.stats = {.ifindex = tun->ifindex,
+			  .filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64)},
+	};
+	_Alignas(struct nlmsghdr) uint8_t message[1024];
+	ssize_t len;
+
+	if (send(tun->stats, &request, sizeof(request), 0) < 0)
+		return -errno;
+	len = recv(tun->stats, message, sizeof(message), 0);
+	return len < 0 ? -errno : take_overflows(message, (size_t)len, ret_packets);
 }
 
 uint32_t tun_find_interface(const struct tun *tun, const char *name)

@@ -17,6 +17,7 @@
 struct tun {
 	int fd;	    /* non-blocking; each read and write is one virtio header and one packet */
 	int events; /* readable when any link changed */
+	int stats;  /* to ask the kernel what it has dropped */
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	uint32_t mtu;
@@ -24,9 +25,9 @@ struct tun {
 	bool takes_tcp_super, takes_udp_super; /* TSO and USO, in both directions */
 };
 
-#define TUN_CLOSED                     \
-	{                              \
-		.fd = -1, .events = -1 \
+#define TUN_CLOSED                                  \
+	{                                           \
+		.fd = -1, .events = -1, .stats = -1 \
 	}
 
 /* Makes the device, or takes over one of that name which nobody has open. False after it has said why. */
@@ -41,6 +42,10 @@ MUST_CHECK int tun_follow(struct tun *tun);
 
 /* Index of any device of the network namespace by its name; 0: there is none. */
 uint32_t tun_find_interface(const struct tun *tun, const char *name);
+
+/* Packets that the device has ever lost because its queue was full or nobody had it open; a super-packet is one, and
+ * the kernel does not say of how many. -errno: it cannot be told, because the device is in another network namespace. */
+MUST_CHECK int tun_read_overflows(const struct tun *tun, uint64_t *ret_packets);
 
 /* Length of the packet, 0 where none waits, or -errno. */
 MUST_CHECK ssize_t tun_read(const struct tun *tun, struct virtio_net_hdr *ret_vnet,

@@ -18,7 +18,7 @@
 #include "ratelimit.h"
 #include "stage.h"
 
-#define TUNNEL_STATE_VERSION 3
+#define TUNNEL_STATE_VERSION 4
 #define SESSIONS_MAX	     (SESSIONS_PER_PEER * PEERS_MAX)
 #define PEER_BUCKETS	     16384 /* power of two */
 #define OUTBOX_DATAGRAMS     1024  /* sealed packets in one batch */
@@ -35,11 +35,13 @@ struct tunnel_secrets {
 	struct session_keys session_keys[SESSIONS_MAX];
 };
 
-static_assert(sizeof(struct tunnel_secrets) < 8 * 1024 * 1024, "RLIMIT_MEMLOCK may be no more");
+static_assert(sizeof(struct tunnel_secrets) < (8 * 1024 - 128) * 1024,
+	      "RLIMIT_MEMLOCK may be no more than 8 MiB, and the stack needs some of it");
 
 struct tunnel_state {
 	_Alignas(4096) struct tunnel_secrets secrets;
-	_Alignas(4096) uint32_t version;
+	_Alignas(4096) uint8_t guard[4096]; /* no access where it runs: nothing that runs over ends in the secrets */
+	uint32_t version;
 	bool is_managed;
 	char uid[64];
 	uint64_t epoch;
@@ -202,5 +204,8 @@ void tunnel_change_peer_keys(struct tunnel *tunnel, uint32_t peer, const struct 
 /* Between our key in one slot and the peer's in another; where one of them is not set nothing happens. */
 void tunnel_set_preshared(struct tunnel *tunnel, uint32_t peer, enum key_slot own,
 			  enum key_slot remote, const struct preshared_key *preshared);
+/* Also accepted of the peer when it answers. NULL: nothing is. */
+void tunnel_set_alternate(struct tunnel *tunnel, uint32_t peer, enum key_slot own,
+			  enum key_slot remote, const struct preshared_key *alternate);
 void tunnel_set_endpoint(struct tunnel *tunnel, uint32_t peer, const union endpoint *endpoint);
 void tunnel_set_keepalive(struct tunnel *tunnel, uint32_t peer, uint16_t interval_s);

@@ -8,6 +8,7 @@
 #include "udp.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -39,12 +40,11 @@ static void set_buffers(int fd)
 		(void)set_option(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
 }
 
-/* What may fail on a kernel that we still run on: receiving works without, only slower or less well counted. */
+/* What may fail on a kernel that we still run on: receiving works without, only slower. */
 static void set_conveniences(int fd, unsigned int family)
 {
 	set_buffers(fd);
 	(void)set_option(fd, SOL_UDP, UDP_GRO, 1);
-	(void)set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	if (family == UDP_IPV4)
 		(void)set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
 	else
@@ -171,8 +171,7 @@ void udp_adopt(struct udp *udp, struct udp_sockets *sockets)
 
 union receive_control {
 	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) +
-		      CMSG_SPACE(sizeof(uint32_t))];
+	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))];
 };
 
 static void take_source4(struct local_source *ret_source, const struct cmsghdr *part)
@@ -195,16 +194,6 @@ static void take_source6(struct local_source *ret_source, const struct cmsghdr *
 	ret_source->address.family = AF_INET6;
 	memcpy(ret_source->address.bytes, &info.ipi6_addr, 16);
 	ret_source->ifindex = info.ipi6_ifindex;
-}
-
-static uint32_t overflowed_since(uint32_t *last_seen, const struct cmsghdr *part)
-{
-	uint32_t count, since;
-
-	memcpy(&count, CMSG_DATA(part), sizeof(count));
-	since = count - *last_seen;
-	*last_seen = count;
-	return since;
 }
 
 static void take_part4(struct incoming *ret_incoming, const struct cmsghdr *part)
@@ -235,11 +224,8 @@ static void take_segment_len(struct incoming *ret_incoming, const struct cmsghdr
 	ret_incoming->segment_len = (uint32_t)segment_len;
 }
 
-static uint32_t take_control(struct incoming *ret_incoming, struct msghdr *header,
-			     uint32_t *overflows)
+static void take_control(struct incoming *ret_incoming, struct msghdr *header)
 {
-	uint32_t overflowed = 0;
-
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
 		if (part->cmsg_level == IPPROTO_IP)
 			take_part4(ret_incoming, part);
@@ -247,22 +233,17 @@ static uint32_t take_control(struct incoming *ret_incoming, struct msghdr *heade
 			take_part6(ret_incoming, part);
 		else if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO)
 			take_segment_len(ret_incoming, part);
-		else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_RXQ_OVFL)
-			overflowed += overflowed_since(overflows, part);
 	}
-	return overflowed;
 }
 
 unsigned int udp_receive(struct udp *udp, unsigned int family,
-			 struct incoming ret_incoming[static UDP_RECEIVE_MESSAGES],
-			 uint32_t *ret_overflowed)
+			 struct incoming ret_incoming[static UDP_RECEIVE_MESSAGES])
 {
 	union receive_control controls[UDP_RECEIVE_MESSAGES];
 	struct mmsghdr messages[UDP_RECEIVE_MESSAGES];
 	struct iovec vectors[UDP_RECEIVE_MESSAGES];
 	int count;
 
-	*ret_overflowed = 0;
 	for (unsigned int i = 0; i < UDP_RECEIVE_MESSAGES; i++) {
 		ret_incoming[i] = (struct incoming){.data = udp->buffers[i]};
 		vectors[i] =
@@ -278,10 +259,28 @@ unsigned int udp_receive(struct udp *udp, unsigned int family,
 			 NULL);
 	for (int i = 0; i < count; i++) {
 		ret_incoming[i].len = messages[i].msg_len;
-		*ret_overflowed += take_control(&ret_incoming[i], &messages[i].msg_hdr,
-						&udp->overflows[family]);
+		take_control(&ret_incoming[i], &messages[i].msg_hdr);
 	}
 	return count > 0 ? (unsigned int)count : 0;
+}
+
+/* Not by SO_RXQ_OVFL, which tells of a loss only with a later datagram. */
+uint64_t udp_read_overflows(struct udp *udp)
+{
+	uint32_t memory[SK_MEMINFO_VARS];
+	uint64_t lost = 0;
+
+	for (unsigned int family = 0; family < UDP_FAMILIES; family++) {
+		socklen_t len = sizeof(memory);
+
+		if (udp->sockets.fds[family] < 0 ||
+		    getsockopt(udp->sockets.fds[family], SOL_SOCKET, SO_MEMINFO, memory, &len) ||
+		    len <= SK_MEMINFO_DROPS * sizeof(*memory))
+			continue;
+		lost += memory[SK_MEMINFO_DROPS] - udp->overflows[family];
+		udp->overflows[family] = memory[SK_MEMINFO_DROPS];
+	}
+	return lost;
 }
 
 /* A part of an outgoing: all of it, or one datagram where the kernel does not cut. */

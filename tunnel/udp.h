@@ -33,7 +33,7 @@ void udp_close(struct udp_sockets *sockets);
 struct udp {
 	struct udp_sockets sockets;
 	bool has_segmentation;		     /* the kernel takes UDP_SEGMENT */
-	uint32_t overflows[UDP_FAMILIES];    /* the kernel's count, as last seen */
+	uint32_t overflows[UDP_FAMILIES];    /* the kernel's count, as last read */
 	uint8_t (*buffers)[UDP_MESSAGE_MAX]; /* UDP_RECEIVE_MESSAGES of them */
 };
 
@@ -44,10 +44,13 @@ void udp_init(struct udp *udp, uint8_t (*buffers)[UDP_MESSAGE_MAX]);
 void udp_adopt(struct udp *udp, struct udp_sockets *sockets);
 
 /* Fills ret_incoming from one family's socket without waiting: how many, 0 for none. The bytes are good until the
- * next call. *ret_overflowed: datagrams the kernel dropped since, because the buffer was full. */
+ * next call. */
 unsigned int udp_receive(struct udp *udp, unsigned int family,
-			 struct incoming ret_incoming[static UDP_RECEIVE_MESSAGES],
-			 uint32_t *ret_overflowed);
+			 struct incoming ret_incoming[static UDP_RECEIVE_MESSAGES]);
+
+/* What the kernel has dropped since the last call because a receive buffer was full. Several datagrams that it had joined
+ * (UDP_GRO) are one: it does not say of how many. */
+uint64_t udp_read_overflows(struct udp *udp);
 
 /* Sends all, in order; how many packets the kernel refused. */
 uint64_t udp_send(struct udp *udp, const struct outgoing *outgoing, uint32_t count);

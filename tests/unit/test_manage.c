@@ -685,6 +685,36 @@ static void preshared_keys_lie_between_two_statics_and_move_with_them(void **sta
 		assert_int_equal(preshared_between(1 + pair / 3, pair % 3), 1 + pair);
 }
 
+static void alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_said(void **state)
+{
+	struct control_epoch epoch = {1795348800001};
+	const struct noise_pair *noise;
+
+	(void)state;
+	assert_int_equal(set_identity(9), 0);
+	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
+	draft_rotating_peer(1);
+	packet.fixed.has_alternate = true;
+	for (uint8_t pair = 0; pair < 9; pair++)
+		memset(packet.fixed.alternate[pair / 3][pair % 3].bytes, 101 + pair, KEY_LEN);
+	assert_int_equal(set_peer(), 0);
+	assert_int_equal(ask(CONTROL_PROMOTE_IDENTITY, &epoch, sizeof(epoch)), 0);
+	for (uint8_t pair = 0; pair < 6; pair++) {
+		noise = &tunnel.state->secrets.pairs[peer_of(1)->pairs[1 + pair / 3][pair % 3]];
+		assert_true(noise->has_alternate);
+		assert_int_equal(noise->alternate.bytes[KEY_LEN - 1], 101 + pair);
+	}
+	/* of a new key of ours nothing is known before keyd says it */
+	assert_int_equal(set_identity_in(KEY_NEXT, 11), 0);
+	noise = &tunnel.state->secrets.pairs[peer_of(1)->pairs[KEY_NEXT][KEY_CURRENT]];
+	assert_false(noise->has_alternate);
+	packet.fixed.has_alternate = false;
+	assert_int_equal(set_peer(), 0);
+	noise = &tunnel.state->secrets.pairs[peer_of(1)->pairs[KEY_CURRENT][KEY_CURRENT]];
+	assert_false(noise->has_alternate);
+	assert_true(sodium_is_zero(noise->alternate.bytes, KEY_LEN));
+}
+
 static void allowed_ips_are_replaced_as_a_whole(void **state)
 {
 	uint32_t slot;
@@ -946,6 +976,7 @@ int main(void)
 		TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one),
 		TEST(key_in_two_slots_is_refused),
 		TEST(preshared_keys_lie_between_two_statics_and_move_with_them),
+		TEST(alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_said),
 		TEST(allowed_ips_are_replaced_as_a_whole),
 		TEST(prefix_moves_to_the_peer_named_last),
 		TEST(peer_without_room_for_its_prefixes_is_refused),

@@ -209,6 +209,86 @@ static void missing_preshared_key_gives_no_session(void **state)
 	assert_false(noise_consume_response(&to_responder, &response, &initiator));
 }
 
+static void alternate_key_is_taken_where_the_first_does_not_fit(void **state)
+{
+	struct preshared_key other = {{1}};
+	struct session_keys ours, theirs;
+	bool is_initiator;
+
+	noise_pair_init(&to_initiator, &responder, &initiator.public_key, &other);
+	to_responder.alternate = other;
+	to_responder.has_alternate = true;
+	shake_hands_up_to_the_response();
+	assert_true(noise_consume_response(&to_responder, &response, &initiator));
+	assert_true(noise_derive_session(&ours, &is_initiator, &to_responder) && is_initiator);
+	assert_true(noise_derive_session(&theirs, &is_initiator, &to_initiator) && !is_initiator);
+	assert_memory_equal(ours.send, theirs.receive, KEY_LEN);
+	assert_memory_equal(ours.receive, theirs.send, KEY_LEN);
+}
+
+static void alternate_key_does_not_hinder_the_first(void **state)
+{
+	to_responder.alternate = (struct preshared_key){{1}};
+	to_responder.has_alternate = true;
+	shake_hands_up_to_the_response();
+	assert_true(noise_consume_response(&to_responder, &response, &initiator));
+}
+
+/* Neither the zero that stands in its place, nor one that is there, when none is wanted. */
+static void alternate_key_counts_only_where_there_is_one(void **state)
+{
+	struct preshared_key other = {{1}};
+	struct noise_pair before;
+
+	noise_pair_init(&to_initiator, &responder, &initiator.public_key, NULL);
+	shake_hands_up_to_the_response();
+	assert_false(noise_consume_response(&to_responder, &response, &initiator));
+	begin(state);
+	noise_pair_init(&to_initiator, &responder, &initiator.public_key, &other);
+	to_responder.alternate = other;
+	shake_hands_up_to_the_response();
+	before = to_responder;
+	assert_false(noise_consume_response(&to_responder, &response, &initiator));
+	assert_memory_equal(&to_responder, &before, sizeof(before));
+	to_responder.has_alternate = true;
+	to_responder.alternate = (struct preshared_key){{2}};
+	before = to_responder;
+	assert_false(noise_consume_response(&to_responder, &response, &initiator));
+	assert_memory_equal(&to_responder, &before, sizeof(before));
+	to_responder.alternate = other;
+	assert_true(noise_consume_response(&to_responder, &response, &initiator));
+}
+
+static void alternate_key_of_none_takes_a_response_without_one(void **state)
+{
+	noise_pair_init(&to_initiator, &responder, &initiator.public_key, NULL);
+	to_responder.has_alternate = true;
+	shake_hands_up_to_the_response();
+	assert_true(noise_consume_response(&to_responder, &response, &initiator));
+}
+
+static void alternate_key_never_makes_a_response(void **state)
+{
+	to_initiator.alternate = (struct preshared_key){{1}};
+	to_initiator.has_alternate = true;
+	shake_hands_up_to_the_response();
+	assert_true(noise_consume_response(&to_responder, &response, &initiator));
+}
+
+static void alternate_key_stays_with_its_key(void **state)
+{
+	struct preshared_key other = {{1}};
+
+	to_responder.alternate = other;
+	to_responder.has_alternate = true;
+	noise_pair_init(&to_responder, &initiator, &responder.public_key, NULL);
+	assert_true(to_responder.has_alternate);
+	assert_memory_equal(&to_responder.alternate, &other, KEY_LEN);
+	noise_pair_init(&to_responder, &initiator, &initiator.public_key, NULL);
+	assert_false(to_responder.has_alternate);
+	assert_true(sodium_is_zero(to_responder.alternate.bytes, KEY_LEN));
+}
+
 /* -- what a responder accepts -- */
 
 static void initiation_is_a_replay_when_it_comes_again(void **state)
@@ -711,6 +791,12 @@ int main(void)
 		TEST(session_comes_only_from_a_finished_handshake),
 		TEST(wrong_preshared_key_gives_no_session),
 		TEST(missing_preshared_key_gives_no_session),
+		TEST(alternate_key_is_taken_where_the_first_does_not_fit),
+		TEST(alternate_key_does_not_hinder_the_first),
+		TEST(alternate_key_counts_only_where_there_is_one),
+		TEST(alternate_key_of_none_takes_a_response_without_one),
+		TEST(alternate_key_never_makes_a_response),
+		TEST(alternate_key_stays_with_its_key),
 		TEST(initiation_is_a_replay_when_it_comes_again),
 		TEST(initiation_is_a_replay_unless_its_timestamp_is_greater),
 		TEST(initiation_is_a_flood_within_20_ms_of_the_last),

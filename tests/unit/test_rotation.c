@@ -466,6 +466,17 @@ static void idle_peers_prove_a_key_that_was_promoted_meanwhile(void **state)
 	assert_true(is_proved(A, KEY_CURRENT));
 }
 
+static void idle_peers_prove_a_key_that_they_learn_when_it_is_current(void **state)
+{
+	(void)arm_next(A);
+	promote(A);
+	publish(A);
+	assert_int_equal(world->nodes[B].sent[MESSAGE_INITIATION], 0);
+	world_sleep(TRY_WITHIN_NS + SECONDS(1));
+	assert_int_equal(world->nodes[B].sent[MESSAGE_INITIATION], 1);
+	assert_true(is_proved(A, KEY_CURRENT));
+}
+
 static unsigned int lose_everything(struct world *w, struct datagram *datagram)
 {
 	return 0;
@@ -763,6 +774,40 @@ static void preshared_keys_are_those_of_the_statics_that_are_used(void **state)
 	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE) + drops(B, DROP_BAD_HANDSHAKE), 1);
 }
 
+static void set_alternate(unsigned int node, uint8_t byte)
+{
+	struct preshared_key key;
+
+	memset(key.bytes, byte, sizeof(key.bytes));
+	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
+		for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+			tunnel_set_alternate(tunnel_of(node), slots[node][1 - node], own, remote,
+					     &key);
+}
+
+/* Both hold the old and the new secret, and only one of them knows that yet: either may begin. */
+static void handshakes_succeed_while_only_one_side_has_gone_over_to_a_new_secret(void **state)
+{
+	set_preshared(A, KEY_CURRENT, KEY_CURRENT, 2);
+	set_alternate(A, 1);
+	set_preshared(B, KEY_CURRENT, KEY_CURRENT, 1);
+	set_alternate(B, 2);
+	send_between(A, B);
+	world_settle();
+	assert_int_equal(came(B, 0), 1);
+	world_sleep(SECONDS(200)); /* without a session */
+	send_between(B, A);
+	world_settle();
+	assert_int_equal(came(A, 1), 1);
+	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE) + drops(B, DROP_BAD_HANDSHAKE), 0);
+	tunnel_set_alternate(tunnel_of(A), slots[A][B], KEY_CURRENT, KEY_CURRENT, NULL);
+	world_sleep(SECONDS(200));
+	send_between(A, B); /* it dropped too early what the other still uses */
+	world_settle();
+	assert_int_equal(came(B, 2), 0);
+	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE), 1);
+}
+
 static void pairs_are_all_given_back(void **state)
 {
 	const struct tunnel_state *a = tunnel_of(A)->state;
@@ -831,6 +876,7 @@ int main(void)
 		SILENT(next_keys_of_idle_peers_are_tried_at_random_within_the_window),
 		SILENT(idle_peers_prove_a_key_without_any_traffic),
 		SILENT(idle_peers_prove_a_key_that_was_promoted_meanwhile),
+		SILENT(idle_peers_prove_a_key_that_they_learn_when_it_is_current),
 		SILENT(packet_that_comes_while_a_lost_try_is_under_way_waits_for_one_retry_at_most),
 		TALKING(next_key_that_does_not_answer_costs_no_session_a_packet),
 		SILENT(next_key_that_does_not_answer_delays_the_first_packet_by_one_try),
@@ -843,6 +889,7 @@ int main(void)
 		TALKING(nothing_of_a_retired_key_is_left_in_memory),
 		SILENT(recorded_initiation_is_refused_wherever_its_keys_have_gone),
 		SILENT(preshared_keys_are_those_of_the_statics_that_are_used),
+		SILENT(handshakes_succeed_while_only_one_side_has_gone_over_to_a_new_secret),
 		SILENT(pairs_are_all_given_back),
 		SILENT(keys_beyond_the_room_for_pairs_are_refused),
 	};
