@@ -160,6 +160,7 @@ enum {
 	FD_MONITOR,
 	FD_REGISTRY,
 	FD_TUNNEL,
+	FD_SECRET,
 	FD_CONTROL,
 	FD_COUNT = FD_CONTROL + CONTROL_FDS
 };
@@ -170,6 +171,7 @@ static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_C
 	fds[FD_MONITOR] = (struct pollfd){.fd = agent->monitor_fd, .events = POLLIN};
 	fds[FD_REGISTRY] = (struct pollfd){.fd = agent->registry->fd, .events = POLLIN};
 	fds[FD_TUNNEL] = (struct pollfd){.fd = agent->tunnel.fd, .events = POLLIN};
+	fds[FD_SECRET] = (struct pollfd){.fd = agent->secret.fd, .events = POLLIN};
 	control_prepare(&agent->control, &fds[FD_CONTROL]);
 }
 
@@ -220,6 +222,10 @@ static void take_events(struct agent *agent, const struct pollfd fds[static FD_C
 	}
 	if (fds[FD_REGISTRY].revents)
 		take_changes(agent);
+	if (fds[FD_SECRET].revents) {
+		secret_file_drain(&agent->secret);
+		want_pass(agent, BURST_NS);
+	}
 	control_serve(&agent->control, &fds[FD_CONTROL], boot_ns());
 }
 
@@ -353,7 +359,8 @@ static bool start(struct agent *agent)
 {
 	const struct settings *settings = agent->settings;
 
-	if (!take_signals(agent) || !take_lock(agent) ||
+	if (!take_signals(agent) || !secret_file_open(&agent->secret, settings->cluster_secret) ||
+	    !take_lock(agent) ||
 	    registry_file_open(&agent->registry, settings->registry + strlen("file:"),
 			       settings->node) ||
 	    !choose_pods(agent))
@@ -378,6 +385,7 @@ static void stop(struct agent *agent)
 	datapath_close(&agent->datapath);
 	members_clear(&agent->members);
 	link_view_clear(&agent->view);
+	secret_file_close(&agent->secret);
 	if (agent->registry)
 		agent->registry->operations->close(agent->registry);
 	fd_close(&agent->monitor_fd);
@@ -393,6 +401,7 @@ int agent_run(const struct settings *settings)
 	agent = (struct agent){
 		.settings = settings, .monitor_fd = -1, .signal_fd = -1, .lock_fd = -1};
 	control_init(&agent.control);
+	secret_file_init(&agent.secret);
 	tunnel_client_init(&agent.tunnel, settings->tunnel);
 	status = start(&agent) ? loop(&agent) : 1;
 	stop(&agent);

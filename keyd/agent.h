@@ -12,6 +12,7 @@
 #include "members.h"
 #include "registry.h"
 #include "rotate.h"
+#include "secret_file.h"
 #include "settings.h"
 #include "tunnel_client.h"
 #include "underlay.h"
@@ -24,6 +25,7 @@ struct agent {
 	struct datapath datapath;
 	struct tunnel_client tunnel;
 	struct control control;
+	struct secret_file secret;
 	int monitor_fd, signal_fd, lock_fd;
 	/* state */
 	struct cluster_self self;

@@ -110,17 +110,23 @@ static bool decode_secrets(struct annotation *annotation, const json_t *root,
 			   struct refusal *refusal)
 {
 	json_t *array, *item;
+	struct quote quoted;
 	size_t i;
 
-	if (!field_strings(root, "secrets", ANNOTATION_SECRETS_MAX, &array, refusal))
+	if (!field_strings(root, "secrets", SECRET_IDS_MAX, &array, refusal))
 		return false;
-	json_array_foreach(array, i, item)
-		if (json_string_length(item) > ANNOTATION_SECRET_ID_MAX)
+	json_array_foreach(array, i, item) {
+		const char *text = json_string_value(item);
+
+		if (!secret_is_id(text))
 			return refuse(
 				refusal,
-				"'secrets' holds an id of %zu characters: expected at most %d",
-				json_string_length(item), ANNOTATION_SECRET_ID_MAX);
-	annotation->secret_count = (uint32_t)json_array_size(array);
+				"'secrets' holds %s: expected ids of %d hexadecimal digits, or none",
+				quote(&quoted, text), SECRET_ID_LEN);
+		copy_text(annotation->secrets.items[i].text, sizeof(annotation->secrets.items[i]),
+			  text);
+	}
+	annotation->secrets.count = (uint32_t)json_array_size(array);
 	return true;
 }
 
@@ -169,6 +175,15 @@ static json_t *encode_pods(const struct annotation *annotation)
 	return array;
 }
 
+static json_t *encode_secrets(const struct annotation *annotation)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < annotation->secrets.count; i++)
+		json_array_append_new(array, json_string(annotation->secrets.items[i].text));
+	return array;
+}
+
 static int encode_keys(json_t *root, const struct annotation *annotation)
 {
 	static const enum key_slot order[] = {KEY_CURRENT, KEY_NEXT, KEY_PREVIOUS};
@@ -197,7 +212,7 @@ ssize_t annotation_encode(char *ret_text, size_t size, const struct annotation *
 	error |= json_object_set_new(root, "port", json_integer(annotation->port));
 	error |= json_object_set_new(root, "endpoints", encode_endpoints(annotation));
 	error |= json_object_set_new(root, "pods", encode_pods(annotation));
-	error |= json_object_set_new(root, "secrets", json_array());
+	error |= json_object_set_new(root, "secrets", encode_secrets(annotation));
 	if (error)
 		return -ENOMEM;
 	len = json_dumpb(root, ret_text, size, JSON_COMPACT);

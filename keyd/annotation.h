@@ -8,15 +8,13 @@
 #include "address.h"
 #include "key.h"
 #include "refusal.h"
+#include "secret.h"
 
 #define ANNOTATION_NAME		 "podveil.io/tunnel"
 #define ANNOTATION_VERSION	 1
 #define ANNOTATION_TEXT_MAX	 65536
 #define ANNOTATION_ENDPOINTS_MAX 8
-#define ANNOTATION_PODS_MAX \
-	4032 /* with the node's addresses they fit into one request to the tunnel */
-#define ANNOTATION_SECRETS_MAX	 8
-#define ANNOTATION_SECRET_ID_MAX 64
+#define ANNOTATION_PODS_MAX	 4032 /* with the node's addresses they fit one request to the tunnel */
 #define NODE_UID_LEN		 64 /* with the terminating zero */
 
 struct annotation {
@@ -28,8 +26,8 @@ struct annotation {
 	uint32_t endpoint_count;
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX]; /* best first */
 	uint32_t pod_count;
-	const struct cidr *pods; /* the caller's storage */
-	uint32_t secret_count;	 /* cluster secrets the node wants one of */
+	const struct cidr *pods;   /* the caller's storage */
+	struct secret_ids secrets; /* the node wants one of them */
 };
 
 /* `pods` is the storage for *ret_annotation's prefixes. On false *ret_annotation is untouched and *refusal says why. */

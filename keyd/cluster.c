@@ -115,8 +115,6 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 		return refuse(refusal,
 			      "epoch %" PRIu64 " is more than 24 hours ahead of this node's clock",
 			      new->epoch);
-	if (new->secret_count)
-		return refuse(refusal, "it asks for a cluster secret, and this node has none");
 	if (is_behind_tunnel(member, new))
 		return refuse_lower(new, member->told_epoch, refusal);
 	if (member->floor && !strcmp(member->floor->uid, new->uid) &&
@@ -273,6 +271,62 @@ static void choose_records(const struct cluster_self *self, struct cluster_membe
 	}
 }
 
+/* -- whose secret -- */
+
+static void explain_secrets(const struct cluster_self *self, struct cluster_member *member)
+{
+	const struct secret_ids *theirs = &member->chosen->annotation.secrets;
+	char own_text[SECRET_IDS_TEXT_LEN], text[SECRET_IDS_TEXT_LEN];
+
+	if (secret_accepts_none(&self->secrets))
+		complain(
+			member,
+			"it asks for a cluster secret (%s), and this node has %s: give both the same "
+			"--cluster-secret",
+			secret_ids_format(text, theirs), self->secrets.count ? "another" : "none");
+	else if (secret_accepts_none(theirs))
+		complain(
+			member,
+			"it has no cluster secret, and this node asks for one (%s): give it the same "
+			"--cluster-secret",
+			secret_ids_format(own_text, &self->secrets));
+	else
+		complain(
+			member,
+			"it has another cluster secret (%s) than this node (%s): give both the same "
+			"--cluster-secret",
+			secret_ids_format(text, theirs),
+			secret_ids_format(own_text, &self->secrets));
+}
+
+/* What keeps the node out is named before what does not. */
+static void refuse_secrets(const struct cluster_self *self, struct cluster_member *member)
+{
+	uint32_t others = member->refusal_count;
+
+	member->refusal_count = 0;
+	explain_secrets(self, member);
+	member->refusal_count += others;
+}
+
+/* The record counts, also for what may follow it; but without a secret in common nothing is said to the node. Ids may
+ * change within an epoch: what a record of the past can bring about is only that one secret of our own is taken instead
+ * of the other, as long as our own file has both. */
+static void settle_secrets(const struct cluster_self *self, struct cluster_member *const *members,
+			   uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct cluster_member *member = members[i];
+
+		member->secret = 0;
+		member->has_common_secret =
+			member->chosen && secret_choose(&member->secret, &self->secrets,
+							&member->chosen->annotation.secrets);
+		if (member->chosen && !member->has_common_secret)
+			refuse_secrets(self, member);
+	}
+}
+
 /* -- whose prefixes -- */
 
 static void claim_unless_special(struct claims *claims, struct cluster_member *member,
@@ -411,7 +465,7 @@ static void judge(const struct cluster_self *self, struct cluster_member *member
 	choose_endpoints(self, member, claims);
 	if (member->chosen && !member->endpoint_count && !member->refusal_count)
 		complain(member, "it publishes no endpoint of a family that this node has");
-	if (member->chosen && member->endpoint_count)
+	if (member->chosen && member->endpoint_count && member->has_common_secret)
 		member->state = MEMBER_USABLE;
 	else
 		member->state = member->refusal_count ? MEMBER_REFUSED : MEMBER_WAITING;
@@ -428,6 +482,7 @@ void cluster_resolve(const struct cluster_self *self, struct cluster_member *con
 	sort_heap(workspace->by_age, count, sizeof(*workspace->by_age), compare_age, members);
 	choose_records(self, members, count);
 	settle_keys(self, members, count, workspace);
+	settle_secrets(self, members, count);
 	settle_prefixes(self, members, count, workspace);
 	for (uint32_t i = 0; i < count; i++)
 		judge(self, members[i], &workspace->claims);

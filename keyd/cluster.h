@@ -25,6 +25,7 @@ struct cluster_self {
 	bool has_ipv4, has_ipv6; /* families of our endpoints */
 	bool has_key[KEY_SLOTS];
 	struct public_key keys[KEY_SLOTS];
+	struct secret_ids secrets; /* what the peers are told of ours */
 };
 
 enum member_state {
@@ -55,6 +56,8 @@ struct cluster_member {
 	const struct node *chosen; /* `seen`, `good` or NULL: whose annotation is in use */
 	enum member_state state;
 	bool has_lost_seen, has_lost_good; /* a key of that record is another's */
+	bool has_common_secret;		   /* or the common wish for none; of the chosen record */
+	uint32_t secret;	/* then the number in self->secrets; 0 where we have none */
 	bool is_held;		/* leave in maps and tunnel what an earlier agent put there */
 	struct refusal refusal; /* the first */
 	uint32_t refusal_count;

@@ -11,6 +11,7 @@
 
 #include "crash_point.h"
 #include "log.h"
+#include "reconcile.h"
 
 #define PUBLISH_SPACING_NS (1 * NS_PER_S) /* should somebody else keep rewriting our record */
 #define PROOFS_NS	   (100 * NS_PER_MS) /* between two looks at the proofs while peers prove next */
@@ -50,6 +51,7 @@ static void fill_record(const struct agent *agent, const struct rotate_identity 
 	memcpy(annotation->endpoints, underlay->endpoints, sizeof(annotation->endpoints));
 	annotation->pods = agent->self.pods;
 	annotation->pod_count = agent->self.pod_count;
+	annotation->secrets = agent->self.secrets;
 }
 
 static void note_published(struct agent *agent, const struct rotate_identity *own)
@@ -69,7 +71,8 @@ static void publish(struct agent *agent)
 	struct node node = {0};
 	int written;
 
-	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0)
+	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0 ||
+	    !tunnel_client_is_connected(&agent->tunnel))
 		return;
 	if (own->epoch == agent->published_epoch && boot_ns() < agent->publish_ns) {
 		agent->due_ns = agent->publish_ns;
@@ -276,6 +279,7 @@ void identity_advance(struct agent *agent)
 			break;
 		while (agent->rotate.revokes && take_step(agent))
 			; /* a revoked key ends before anybody is told of it */
+		reconcile_tell_peers(agent);
 	}
 	settle_request(agent);
 	state = rotate_state(&agent->rotate, agent_rotate_now());

@@ -6,6 +6,7 @@
  */
 #include "reconcile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <time.h>
@@ -76,6 +77,7 @@ static bool is_own_address(const struct underlay *underlay, const struct address
 /* Prefixes were set at the start; here is what changes. */
 static void describe_self(struct agent *agent)
 {
+	const struct secrets *secrets = secret_file_secrets(&agent->secret);
 	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
 	const struct underlay *underlay = &agent->underlay;
 	struct cluster_self *self = &agent->self;
@@ -97,6 +99,15 @@ static void describe_self(struct agent *agent)
 		if (self->has_key[slot])
 			self->keys[slot] = own->keys[slot];
 	}
+	self->secrets = (struct secret_ids){0};
+	if (secrets)
+		secret_list_ids(&self->secrets, secrets);
+}
+
+static void blame_secret(struct agent *agent)
+{
+	if (agent->secret.trouble.text[0])
+		agent_blame(agent, "%s", agent->secret.trouble.text);
 }
 
 static void blame_devices(struct agent *agent)
@@ -289,6 +300,7 @@ static void digest_request(uint8_t ret_digest[static crypto_generichash_BYTES],
 	crypto_generichash_update(&state, (const uint8_t *)peer->cidrs,
 				  peer->fixed.cidr_count * sizeof(*peer->cidrs));
 	crypto_generichash_final(&state, ret_digest, crypto_generichash_BYTES);
+	sodium_memzero(&state, sizeof(state)); /* it saw preshared keys */
 }
 
 static int send_peer(struct agent *agent, struct member *member, const struct tunnel_peer *peer)
@@ -313,6 +325,34 @@ static int send_peer(struct agent *agent, struct member *member, const struct tu
 	return error;
 }
 
+/* Both nodes derive the same from the secret that they have in common. Our other one is what the peer may have gone over
+ * to, or not yet, by a record that we have not seen. A slot of ours that seems empty gets a key too: zero would be none,
+ * should the tunnel have something there after all. */
+static void add_preshared(const struct agent *agent, const struct cluster_member *member,
+			  struct control_peer *request)
+{
+	const struct secrets *secrets = secret_file_secrets(&agent->secret);
+	const struct cluster_self *self = &agent->self;
+
+	if (!secrets)
+		return;
+	assert(member->secret < secrets->count); /* no secret at all would be none */
+	request->has_alternate = secrets->count == SECRETS_MAX;
+	for (unsigned int own = 0; own < KEY_SLOTS; own++)
+		for (unsigned int remote = 0; remote < KEY_SLOTS; remote++) {
+			const struct public_key *key = &request->keys[remote];
+
+			if (!request->has_key[remote])
+				continue;
+			secret_derive(&request->preshared[own][remote],
+				      &secrets->items[member->secret], &self->keys[own], key);
+			if (request->has_alternate)
+				secret_derive(&request->alternate[own][remote],
+					      &secrets->items[!member->secret], &self->keys[own],
+					      key);
+		}
+}
+
 static int tell_tunnel(struct agent *agent, struct member *member)
 {
 	static struct cidr cidrs[CONTROL_CIDRS_MAX]; /* large, and only used here */
@@ -321,6 +361,7 @@ static int tell_tunnel(struct agent *agent, struct member *member)
 	union endpoint endpoints[CONTROL_ENDPOINTS_MAX] = {0};
 	struct tunnel_peer peer = {.endpoints = endpoints, .cidrs = cidrs};
 	uint32_t pods;
+	int error;
 
 	peer.fixed.id = core->id;
 	copy_text(peer.fixed.uid, sizeof(peer.fixed.uid), annotation->uid);
@@ -331,12 +372,15 @@ static int tell_tunnel(struct agent *agent, struct member *member)
 		if (annotation->has_key[slot])
 			peer.fixed.keys[slot] = annotation->keys[slot];
 	}
+	add_preshared(agent, core, &peer.fixed);
 	for (uint32_t i = 0; i < core->endpoint_count; i++)
 		endpoints[i] = endpoint_of(&core->endpoints[i], annotation->port);
 	peer.fixed.endpoint_count = (uint16_t)core->endpoint_count;
 	peer.fixed.cidr_count = (uint16_t)cluster_list_allowed(&agent->members.workspace, core,
 							       cidrs, CONTROL_CIDRS_MAX, &pods);
-	return send_peer(agent, member, &peer);
+	error = send_peer(agent, member, &peer);
+	sodium_memzero(&peer, sizeof(peer));
+	return error;
 }
 
 /* Drop its packets first, then forget it: in the other order the tunnel would get packets for nobody. */
@@ -391,6 +435,21 @@ static void settle_peers(struct agent *agent)
 			arm_peer(agent, member);
 		else if (!member->core.is_held)
 			disarm_peer(agent, member);
+	}
+}
+
+/* A peer that the tunnel refuses is told again and blamed in the next pass. */
+void reconcile_tell_peers(struct agent *agent)
+{
+	if (!agent->self.secrets.count)
+		return;
+	describe_self(agent);
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+
+		if (member->core.state == MEMBER_USABLE &&
+		    tunnel_client_is_connected(&agent->tunnel))
+			(void)tell_tunnel(agent, member);
 	}
 }
 
@@ -568,6 +627,8 @@ static void report_outcome(struct agent *agent)
 void reconcile(struct agent *agent)
 {
 	agent->reason_count = 0;
+	secret_file_refresh(&agent->secret);
+	blame_secret(agent);
 	read_underlay(agent);
 	blame_devices(agent);
 	reach_tunnel(agent);

@@ -122,6 +122,66 @@ static json_t *tunnel_status(const struct agent *agent)
 			 peers);
 }
 
+static json_t *secret_list(const struct secret_ids *ids)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < ids->count; i++)
+		json_array_append_new(list, json_string(ids->items[i].text));
+	return list;
+}
+
+static json_t *cluster_secret(const struct agent *agent)
+{
+	const struct secret_ids *ids = &agent->self.secrets;
+
+	if (!agent->secret.path)
+		return json_null();
+	return json_pack("{s:s, s:o, s:b}", "file", agent->secret.path, "ids", secret_list(ids),
+			 "accepts_none", secret_accepts_none(ids));
+}
+
+/* By which secret the node is talked to, NULL where it is not. */
+static const char *secret_of(const struct agent *agent, const struct cluster_member *member)
+{
+	const struct secret_ids *ids = &agent->self.secrets;
+
+	if (!member->has_common_secret)
+		return NULL;
+	return member->secret < ids->count ? ids->items[member->secret].text : SECRET_NONE;
+}
+
+static void warn_of_none(const struct agent *agent, json_t *list)
+{
+	char text[REFUSAL_LEN];
+	json_int_t count = 0;
+
+	if (!agent->secret.path || !secret_accepts_none(&agent->self.secrets))
+		return;
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		const char *id = secret_of(agent, agent->members.items[i]);
+
+		count += id && !strcmp(id, SECRET_NONE);
+	}
+	snprintf(
+		text, sizeof(text),
+		"--cluster-secret %.128s says none: nodes without the secret are accepted, and %lld of %u are "
+		"talked to without a preshared key",
+		agent->secret.path, count, agent->members.count);
+	json_array_append_new(list, json_string(text));
+}
+
+/* What was wanted so, and still is less than podveil could do. */
+static json_t *warning_list(const struct agent *agent)
+{
+	json_t *list = json_array();
+
+	warn_of_none(agent, list);
+	if (agent->secret.warning.text[0])
+		json_array_append_new(list, json_string(agent->secret.warning.text));
+	return list;
+}
+
 static json_t *status(struct agent *agent, const json_t *request)
 {
 	const struct settings *settings = agent->settings;
@@ -135,6 +195,8 @@ static json_t *status(struct agent *agent, const json_t *request)
 			   "node", settings->node, "uid", agent->registry->uid, "mode", "strict",
 			   "state", agent_state(agent), "reasons", reason_list(agent), "registry",
 			   settings->registry);
+	json_object_set_new(answer, "warnings", warning_list(agent));
+	json_object_set_new(answer, "cluster_secret", cluster_secret(agent));
 	json_object_set_new(answer, "cluster_cidrs", cidr_list(self->ranges, self->range_count));
 	json_object_set_new(answer, "pod_cidrs", cidr_list(self->pods, self->pod_count));
 	json_object_set_new(answer, "endpoints",
@@ -239,6 +301,7 @@ static void add_status(json_t *answer, const struct control_peer_status *peer)
 static json_t *peer(const struct agent *agent, struct cluster_member *member)
 {
 	const struct annotation *annotation = member->chosen ? &member->chosen->annotation : NULL;
+	const char *secret = secret_of(agent, member);
 	char key[KEY_BASE64_LEN + 1] = "";
 	struct peer_traffic sum;
 	json_t *answer;
@@ -251,6 +314,7 @@ static json_t *peer(const struct agent *agent, struct cluster_member *member)
 			  (json_int_t)member->id, "uid", member->seen ? member->seen->uid : "",
 			  "state", state_name(member->state), "reason", member->refusal.text, "key",
 			  key, "epoch", annotation ? (json_int_t)annotation->epoch : (json_int_t)0);
+	json_object_set_new(answer, "secret", json_string(secret ? secret : ""));
 	json_object_set_new(answer, "endpoints", published_endpoints(member));
 	add_prefixes(answer, agent, member);
 	add_status(answer, &member_of(member)->status);

@@ -303,6 +303,15 @@ TAKE(overlap_strict)
 	return true;
 }
 
+/* Judged later, by what does not show the value: somebody may have given the secret itself. */
+TAKE(cluster_secret)
+{
+	(void)error;
+	(void)size;
+	((struct settings *)context)->cluster_secret = value;
+	return true;
+}
+
 TAKE(later)
 {
 	(void)context;
@@ -342,7 +351,9 @@ static const struct flag flags[] = {
 	 take_overlap},
 	{"overlap-strict", NULL, "end it then, also for a node that still needs it", false,
 	 take_overlap_strict},
-	{"cluster-secret", "FILE", LATER, false, take_later},
+	{"cluster-secret", "FILE",
+	 "secret of all nodes, base64 of 32 bytes in a line; two while it changes, newest first",
+	 false, take_cluster_secret},
 	{"xdp", "off", "no program at XDP", false, take_xdp},
 	{"require-admission", NULL, LATER, false, take_later},
 	{"metrics", "ADDR:PORT", LATER, false, take_later},
@@ -350,6 +361,18 @@ static const struct flag flags[] = {
 	{"log-format", "text|json", "(text)", false, take_log_format},
 	{0},
 };
+
+static bool check_secret_path(const char *path)
+{
+	struct public_key secret;
+
+	if (!path ||
+	    (path[0] == '/' && strlen(path) < PATH_MAX && !public_key_decode(&secret, path)))
+		return true;
+	log_error("--cluster-secret: expected the absolute path of a file that holds the secret%s",
+		  path[0] == '/' ? ", not the secret itself" : "");
+	return false;
+}
 
 static bool check_required(const struct settings *settings)
 {
@@ -413,7 +436,7 @@ enum flags_outcome settings_parse(struct settings *settings, int argc, char **ar
 		settings, argc, argv, NULL);
 	if (outcome != FLAGS_RUN)
 		return outcome;
-	if (!check_required(settings) ||
+	if (!check_required(settings) || !check_secret_path(settings->cluster_secret) ||
 	    !settings_check_pods(settings, settings->pods, settings->pod_count, "--pod-cidr"))
 		return FLAGS_WRONG;
 	return FLAGS_RUN;

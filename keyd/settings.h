@@ -15,6 +15,7 @@ enum pods_source { PODS_AUTO, PODS_NODE, PODS_FLAG };
 
 struct settings {
 	const char *node, *registry, *interface, *tunnel, *control, *bpffs;
+	const char *cluster_secret; /* NULL: none */
 	uint16_t port;
 	bool is_uplink_auto;
 	uint32_t uplink_count;

@@ -5,7 +5,7 @@
 #include "text.h"
 
 static const char *const titles[] = {"NODE", "STATE",	 "SESSION", "ENDPOINT", "LAST HEARD",
-				     "SENT", "RECEIVED", "PODS",    "WHY"};
+				     "SENT", "RECEIVED", "SECRET",  "PODS",	"WHY"};
 
 static void add_last_heard(struct table *table, const json_t *peer)
 {
@@ -28,6 +28,7 @@ static void add_peer(struct table *table, const json_t *peer)
 	add_last_heard(table, peer);
 	table_add(table, text_format_bytes(bytes, answer_count(peer, "sent_bytes")));
 	table_add(table, text_format_bytes(bytes, answer_count(peer, "received_bytes")));
+	table_add(table, answer_text(peer, "secret"));
 	table_add(table, pods);
 	table_add(table, answer_text(peer, "reason"));
 }

@@ -31,6 +31,9 @@ static void print_verdict(const json_t *status)
 		text_print_line("%s: %s", *state ? state : "unknown", answer_text(status, "node"));
 	json_array_foreach(json_object_get(status, "reasons"), index, reason)
 		text_print_line("  - %s", json_is_string(reason) ? json_string_value(reason) : "?");
+	json_array_foreach(json_object_get(status, "warnings"), index, reason)
+		text_print_line("  WARNING: %s",
+				json_is_string(reason) ? json_string_value(reason) : "?");
 	putchar('\n');
 }
 
@@ -39,6 +42,14 @@ static void print_list(const char *title, const json_t *list)
 	CLEANUP_FREE char *text = text_join(list);
 
 	text_print_line("%-10s %s", title, text);
+}
+
+static void print_secret(const json_t *secret)
+{
+	if (json_is_object(secret))
+		print_list("secret", json_object_get(secret, "ids"));
+	else
+		text_print_line("secret     none");
 }
 
 static void print_tunnel(const json_t *status)
@@ -112,6 +123,7 @@ static void print_status(const json_t *status)
 	print_list("cluster", json_object_get(status, "cluster_cidrs"));
 	print_list("own pods", json_object_get(status, "pod_cidrs"));
 	print_list("reached at", json_object_get(status, "endpoints"));
+	print_secret(json_object_get(status, "cluster_secret"));
 	print_tunnel(status);
 	print_datapath(json_object_get(status, "datapath"));
 	print_peers(json_object_get(status, "peers"));

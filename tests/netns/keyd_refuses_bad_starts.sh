@@ -113,7 +113,8 @@ bad_flag "'0': expected from 5s to 24h" --overlap 0
 bad_flag "'25h': expected from 5s to 24h" --overlap 25h
 check "refuses to rotate more often than the overlap lasts" refuses 2 "--rotate-every is shorter than --overlap" \
 	"${GOOD[@]}" --rotate-every 5m --overlap 1h30m
-for flag in --kubeconfig --except-cidr --bypass --cluster-secret --metrics; do
+bad_flag "--cluster-secret: expected the absolute path of a file" --cluster-secret secret
+for flag in --kubeconfig --except-cidr --bypass --metrics; do
 	bad_flag "is not in this version" "$flag" x
 done
 bad_flag "is not in this version" --require-admission

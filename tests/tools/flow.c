@@ -8,8 +8,13 @@
  *   flow udp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--idle MS] [--ready-file FILE]
  *   flow udp-send --to ADDR:PORT --marker HEX32 --rate PPS (--seconds N | --count N) [--size BYTES] [--bind ADDR]
  *                 [--joined]
+ *   flow udp-mesh --bind ADDR:PORT --to ADDR:PORT... --marker HEX32 --rate PPS [--seconds N] [--size BYTES]
+ *                 [--ready-file FILE] [--start-file FILE]
  *   flow tcp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--ready-file FILE]
  *   flow tcp-send --to ADDR:PORT --marker HEX32 (--seconds N | --count BYTES) [--rate BYTES] [--bind ADDR]
+ *
+ * udp-mesh sends to each of several others and receives from each, through one socket, until its time is over or a
+ * signal comes; it prints a line for each of them.
  */
 #include <fcntl.h>
 #include <linux/sock_diag.h>
@@ -29,18 +34,22 @@
 #define BACKLOG_NS     (20 * NS_PER_MS) /* older than this is not made up for in a burst, but later */
 #define END_DATAGRAMS  20
 #define END_SPACING_NS (40 * NS_PER_MS)
+#define OTHERS_MAX     64 /* of a mesh */
+#define MESH_TICK_NS   (2 * NS_PER_MS)
+#define MESH_END_NS    (3 * NS_PER_S) /* the others end about then, too */
 #define STREAM_BLOCK_BYTES \
 	1024 /* with its marker: every segment of ordinary size carries one whole */
 #define STREAM_CHUNK_BYTES (64 * STREAM_BLOCK_BYTES)
 
 struct settings {
-	union endpoint bind, to;
-	bool has_bind, has_to, has_marker, is_joined;
+	union endpoint bind, to[OTHERS_MAX];
+	unsigned int to_count;
+	bool has_bind, has_marker, is_joined;
 	uint8_t marker[MARKER_LEN];
 	uint64_t rate, count;
 	unsigned int seconds, idle_ms;
 	size_t size;
-	const char *ready_file;
+	const char *ready_file, *start_file;
 };
 
 /* In front of every datagram; the pattern follows. Both ends are the same machine, so numbers lie as they do. */
@@ -122,8 +131,9 @@ static bool take_to(void *settings, const char *value, char *error, size_t size)
 {
 	struct settings *s = settings;
 
-	s->has_to = true;
-	return parse_endpoint(&s->to, value, true) ||
+	if (s->to_count == OTHERS_MAX)
+		return flags_refuse(error, size, "expected at most %d", OTHERS_MAX);
+	return parse_endpoint(&s->to[s->to_count++], value, true) ||
 	       flags_refuse(error, size, "expected ADDR:PORT, an IPv6 address in brackets");
 }
 
@@ -203,8 +213,15 @@ static bool take_ready_file(void *settings, const char *value, char *error, size
 	return true;
 }
 
+static bool take_start_file(void *settings, const char *value, char *error, size_t size)
+{
+	(void)error, (void)size;
+	((struct settings *)settings)->start_file = value;
+	return true;
+}
+
 static const struct flag flags[] = {
-	{"to", "ADDR:PORT", "where to send", false, take_to},
+	{"to", "ADDR:PORT", "where to send; udp-mesh: each of the others", false, take_to},
 	{"bind", "ADDR[:PORT]", "where to receive, or the source to send from", false, take_bind},
 	{"marker", "HEX32", "16 bytes that every datagram or block carries", false, take_marker},
 	{"rate", "N", "datagrams or (TCP) bytes per second; TCP without it: all it can", false,
@@ -217,6 +234,7 @@ static const struct flag flags[] = {
 	{"idle", "MS", "udp-recv: end when nothing came for this long, once something had", false,
 	 take_idle},
 	{"ready-file", "FILE", "made once the receiver receives", false, take_ready_file},
+	{"start-file", "FILE", "udp-mesh: sends once it is there", false, take_start_file},
 	{0},
 };
 
@@ -266,7 +284,7 @@ static int open_socket(int type, const union endpoint *bind_to)
 /* From --bind, or from wherever the kernel chooses. */
 static int open_sender(const struct settings *settings, int type)
 {
-	union endpoint from = {.any.sa_family = settings->to.any.sa_family};
+	union endpoint from = {.any.sa_family = settings->to[0].any.sa_family};
 
 	return open_socket(type, settings->has_bind ? &settings->bind : &from);
 }
@@ -315,6 +333,7 @@ static uint64_t pace_due(struct pace *pace)
 struct udp_sender {
 	const struct settings *settings;
 	int fd;
+	const union endpoint *to; /* NULL: the socket is connected */
 	uint64_t run, sent, errors;
 	uint8_t *buffers; /* BATCH of settings->size */
 };
@@ -359,6 +378,8 @@ static bool send_batch(struct udp_sender *sender, unsigned int count)
 		vectors[i] = (struct iovec){buffer, sender->settings->size};
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
+		messages[i].msg_hdr.msg_name = (void *)sender->to;
+		messages[i].msg_hdr.msg_namelen = sender->to ? endpoint_len(sender->to) : 0;
 	}
 	taken = sender->settings->is_joined ? send_joined(sender, vectors, count)
 					    : sendmmsg(sender->fd, messages, count, 0);
@@ -386,15 +407,21 @@ static void send_due(struct udp_sender *sender, struct pace *pace, uint64_t tota
 	pace->given = sender->sent;
 }
 
-static void announce_end(struct udp_sender *sender)
+/* An error reported here is an earlier datagram's: this one goes with the next try. */
+static void send_end(struct udp_sender *sender)
 {
 	uint8_t bytes[sizeof(struct head)];
 
+	write_datagram(sender, bytes, sender->sent, true);
+	if (sendto(sender->fd, bytes, sizeof(bytes), 0, sender->to ? &sender->to->any : NULL,
+		   sender->to ? endpoint_len(sender->to) : 0) < 0)
+		sender->errors++;
+}
+
+static void announce_end(struct udp_sender *sender)
+{
 	for (int i = 0; i < END_DATAGRAMS; i++) {
-		write_datagram(sender, bytes, sender->sent, true);
-		/* An error reported here is an earlier datagram's: this one goes with the next try. */
-		if (send(sender->fd, bytes, sizeof(bytes), 0) < 0)
-			sender->errors++;
+		send_end(sender);
 		sleep_until(now_ns() + (is_stopping ? END_SPACING_NS / 10 : END_SPACING_NS));
 	}
 }
@@ -410,7 +437,7 @@ static int udp_send(const struct settings *settings)
 
 	if (sender.fd < 0)
 		return 1;
-	if (connect(sender.fd, &settings->to.any, endpoint_len(&settings->to)) < 0) {
+	if (connect(sender.fd, &settings->to[0].any, endpoint_len(&settings->to[0])) < 0) {
 		log_error("cannot send: %s", strerror(errno));
 		return 1;
 	}
@@ -442,6 +469,7 @@ static int udp_send(const struct settings *settings)
 struct udp_receiver {
 	const struct settings *settings;
 	int fd;
+	const union endpoint *from; /* NULL: anybody */
 	uint64_t run, highest, announced;
 	bool has_run, has_end;
 	uint64_t received, duplicate, reordered, corrupt, foreign;
@@ -535,9 +563,19 @@ static uint64_t arrival_ns(struct msghdr *message)
 	return clock_ns(CLOCK_REALTIME);
 }
 
-/* Number of datagrams taken; 0: none there. */
-static unsigned int receive_batch(struct udp_receiver *receiver)
+static struct udp_receiver *find_receiver(struct udp_receiver *receivers, unsigned int count,
+					  const union endpoint *from)
 {
+	for (unsigned int i = 0; i < count; i++)
+		if (!receivers[i].from || endpoint_is_equal(receivers[i].from, from))
+			return &receivers[i];
+	return NULL;
+}
+
+/* Number of datagrams taken for whom of the `receivers` of one socket they are; 0: none there. */
+static unsigned int receive_batch(struct udp_receiver *receivers, unsigned int receiver_count)
+{
+	static union endpoint sources[BATCH];
 	static uint8_t buffers[BATCH][DATAGRAM_MAX + 1];
 	static char controls[BATCH][CMSG_SPACE(sizeof(struct timespec))];
 	struct mmsghdr messages[BATCH] = {0};
@@ -548,13 +586,20 @@ static unsigned int receive_batch(struct udp_receiver *receiver)
 		vectors[i] = (struct iovec){buffers[i], sizeof(buffers[i])};
 		messages[i].msg_hdr.msg_iov = &vectors[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
+		messages[i].msg_hdr.msg_name = &sources[i];
+		messages[i].msg_hdr.msg_namelen = sizeof(sources[i]);
 		messages[i].msg_hdr.msg_control = controls[i];
 		messages[i].msg_hdr.msg_controllen = sizeof(controls[i]);
 	}
-	count = recvmmsg(receiver->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-	for (int i = 0; i < count; i++)
-		take_datagram(receiver, buffers[i], messages[i].msg_len,
-			      arrival_ns(&messages[i].msg_hdr));
+	count = recvmmsg(receivers->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < count; i++) {
+		struct udp_receiver *receiver =
+			find_receiver(receivers, receiver_count, &sources[i]);
+
+		if (receiver)
+			take_datagram(receiver, buffers[i], messages[i].msg_len,
+				      arrival_ns(&messages[i].msg_hdr));
+	}
 	return count > 0 ? (unsigned int)count : 0;
 }
 
@@ -570,7 +615,7 @@ static void receive_until_end(struct udp_receiver *receiver)
 		uint64_t received = receiver->received, silent;
 
 		poll(&fd, 1, 20);
-		while (receive_batch(receiver) == BATCH && now_ns() < deadline)
+		while (receive_batch(receiver, 1) == BATCH && now_ns() < deadline)
 			;
 		if (receiver->received != received)
 			last = now_ns();
@@ -600,9 +645,13 @@ static void print_received(const struct udp_receiver *receiver)
 			: receiver->received ? receiver->highest + 1
 					     : 0;
 
-	printf("{\"received\":%ju,\"lost\":%ju,\"duplicate\":%ju,\"reordered\":%ju,\"corrupt\":%ju,\"foreign\":%ju,"
+	char from[ENDPOINT_TEXT_LEN] = "anybody";
+
+	if (receiver->from)
+		endpoint_format(from, receiver->from);
+	printf("{\"from\":\"%s\",\"received\":%ju,\"lost\":%ju,\"duplicate\":%ju,\"reordered\":%ju,\"corrupt\":%ju,\"foreign\":%ju,"
 	       "\"receiver_overflow\":%ju,\"longest_gap_ms\":%.3f,\"longest_delay_ms\":%.3f,\"end_seen\":%s}\n",
-	       (uintmax_t)receiver->received,
+	       from, (uintmax_t)receiver->received,
 	       (uintmax_t)(sent > receiver->received ? sent - receiver->received : 0),
 	       (uintmax_t)receiver->duplicate, (uintmax_t)receiver->reordered,
 	       (uintmax_t)receiver->corrupt, (uintmax_t)receiver->foreign,
@@ -626,6 +675,110 @@ static int udp_recv(const struct settings *settings)
 	print_received(&receiver);
 	free(receiver.seen);
 	close(receiver.fd);
+	return 0;
+}
+
+/* -- UDP, each with each -- */
+
+struct mesh {
+	const struct settings *settings;
+	unsigned int count;
+	struct pace paces[OTHERS_MAX];
+	struct udp_sender senders[OTHERS_MAX];
+	struct udp_receiver receivers[OTHERS_MAX];
+};
+
+static void mesh_receive(struct mesh *mesh)
+{
+	while (receive_batch(mesh->receivers, mesh->count) == BATCH)
+		;
+}
+
+/* In turn, and not all in one tick. */
+static void mesh_begin(struct mesh *mesh, uint8_t *buffers)
+{
+	uint64_t run = clock_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 48, start = now_ns();
+
+	for (unsigned int i = 0; i < mesh->count; i++) {
+		mesh->senders[i].run = run;
+		mesh->senders[i].buffers = buffers;
+		mesh->paces[i] = (struct pace){
+			.start_ns = start - NS_PER_S / mesh->settings->rate * i / mesh->count,
+			.rate = mesh->settings->rate,
+		};
+	}
+}
+
+static void mesh_send(struct mesh *mesh, uint64_t deadline)
+{
+	while (!is_stopping && now_ns() < deadline) {
+		for (unsigned int i = 0; i < mesh->count; i++)
+			send_due(&mesh->senders[i], &mesh->paces[i], UINT64_MAX);
+		mesh_receive(mesh);
+		sleep_until(now_ns() + MESH_TICK_NS);
+	}
+}
+
+static bool mesh_has_all(const struct mesh *mesh)
+{
+	for (unsigned int i = 0; i < mesh->count; i++)
+		if (!mesh->receivers[i].has_end ||
+		    mesh->receivers[i].received != mesh->receivers[i].announced)
+			return false;
+	return true;
+}
+
+static void mesh_end(struct mesh *mesh)
+{
+	uint64_t deadline = now_ns() + MESH_END_NS;
+
+	for (unsigned int n = 0; n < END_DATAGRAMS || (!mesh_has_all(mesh) && now_ns() < deadline);
+	     n++) {
+		for (unsigned int i = 0; i < mesh->count && n < END_DATAGRAMS; i++)
+			send_end(&mesh->senders[i]);
+		sleep_until(now_ns() + END_SPACING_NS);
+		mesh_receive(mesh);
+	}
+	for (unsigned int i = 0; i < mesh->count; i++)
+		print_received(&mesh->receivers[i]);
+}
+
+static bool mesh_open(struct mesh *mesh, const struct settings *settings)
+{
+	int on = 1, fd = open_socket(SOCK_DGRAM, &settings->bind);
+
+	if (fd < 0)
+		return false;
+	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+	mesh->settings = settings;
+	mesh->count = settings->to_count;
+	for (unsigned int i = 0; i < mesh->count; i++) {
+		const union endpoint *other = &settings->to[i];
+
+		mesh->senders[i] = (struct udp_sender){.settings = settings, .fd = fd, .to = other};
+		mesh->receivers[i] =
+			(struct udp_receiver){.settings = settings, .fd = fd, .from = other};
+	}
+	return announce(settings->ready_file);
+}
+
+static int udp_mesh(const struct settings *settings)
+{
+	static struct mesh mesh; /* too large for the stack */
+	uint64_t deadline = now_ns() + settings->seconds * NS_PER_S;
+	uint8_t *buffers = calloc(BATCH, settings->size);
+
+	if (!buffers || !mesh_open(&mesh, settings))
+		return 1;
+	while (settings->start_file && access(settings->start_file, F_OK) && !is_stopping &&
+	       now_ns() < deadline)
+		sleep_until(now_ns() + MESH_TICK_NS);
+	mesh_begin(&mesh, buffers);
+	mesh_send(&mesh, deadline);
+	mesh_end(&mesh);
+	free(buffers);
 	return 0;
 }
 
@@ -673,7 +826,7 @@ static bool wait_for(int fd, short events, uint64_t deadline)
 
 static bool connect_stream(struct stream *stream, uint64_t deadline)
 {
-	const union endpoint *to = &stream->settings->to;
+	const union endpoint *to = &stream->settings->to[0];
 	int error = 0;
 	socklen_t length = sizeof(error);
 
@@ -836,12 +989,11 @@ static int tcp_recv(const struct settings *settings)
 static const struct {
 	const char *name;
 	int (*run)(const struct settings *settings);
-	bool sends, needs_rate;
+	bool sends, receives, needs_rate;
 } modes[] = {
-	{"udp-send", udp_send, true, true},
-	{"udp-recv", udp_recv, false, false},
-	{"tcp-send", tcp_send, true, false},
-	{"tcp-recv", tcp_recv, false, false},
+	{"udp-send", udp_send, true, false, true},  {"udp-recv", udp_recv, false, true, false},
+	{"udp-mesh", udp_mesh, true, true, true},   {"tcp-send", tcp_send, true, false, false},
+	{"tcp-recv", tcp_recv, false, true, false},
 };
 
 static int refuse(const char *what)
@@ -854,14 +1006,14 @@ static int run_mode(unsigned int mode, const struct settings *settings)
 {
 	if (!settings->has_marker)
 		return refuse("--marker is missing: expected 32 hexadecimal digits");
-	if (modes[mode].sends && !settings->has_to)
+	if (modes[mode].sends && !settings->to_count)
 		return refuse("--to is missing: expected ADDR:PORT");
-	if (!modes[mode].sends && (!settings->has_bind || !endpoint_port(&settings->bind)))
+	if (modes[mode].receives && (!settings->has_bind || !endpoint_port(&settings->bind)))
 		return refuse("--bind is missing: expected ADDR:PORT");
 	if (modes[mode].needs_rate && !settings->rate)
 		return refuse("--rate is missing: expected datagrams per second");
 	if (modes[mode].sends && settings->has_bind &&
-	    settings->bind.any.sa_family != settings->to.any.sa_family)
+	    settings->bind.any.sa_family != settings->to[0].any.sa_family)
 		return refuse("--bind and --to are of different families");
 	return modes[mode].run(settings);
 }
@@ -869,7 +1021,7 @@ static int run_mode(unsigned int mode, const struct settings *settings)
 int main(int argc, char **argv)
 {
 	static const char usage[] =
-		"flow udp-send|udp-recv|tcp-send|tcp-recv: traffic that can be accounted for";
+		"flow udp-send|udp-recv|udp-mesh|tcp-send|tcp-recv: traffic that can be accounted for";
 	struct settings settings = {.seconds = 60, .size = 256};
 	struct sigaction action = {.sa_handler = stop};
 	enum flags_outcome outcome;
@@ -884,14 +1036,14 @@ int main(int argc, char **argv)
 		argv++;
 	} else if (argc < 2 || strncmp(argv[1], "--", 2)) {
 		return refuse(
-			"expected udp-send, udp-recv, tcp-send or tcp-recv first (see --help)");
+			"expected udp-send, udp-recv, udp-mesh, tcp-send or tcp-recv first (see --help)");
 	}
 	outcome = flags_parse(flags, usage, &settings, argc, argv, NULL);
 	if (outcome != FLAGS_RUN)
 		return outcome == FLAGS_DONE ? 0 : 2;
 	if (mode == ARRAY_SIZE(modes))
 		return refuse(
-			"expected udp-send, udp-recv, tcp-send or tcp-recv first (see --help)");
+			"expected udp-send, udp-recv, udp-mesh, tcp-send or tcp-recv first (see --help)");
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	return run_mode(mode, &settings);

@@ -45,7 +45,7 @@ static void annotation_whole_record_is_taken(void **state)
 		"{\"version\":1,\"epoch\":1795348800000,\"uid\":\"abc-1\",\"current\":\"" KEY_A
 		"\",\"next\":\"" KEY_B
 		"\",\"port\":51890,\"endpoints\":[\"192.168.50.1\",\"fd00::1\"],"
-		"\"pods\":[\"10.244.1.7/24\",\"fd00:1::/64\"],\"secrets\":[\"s1\"]}";
+		"\"pods\":[\"10.244.1.7/24\",\"fd00:1::/64\"],\"secrets\":[\"ee9374e796dda62e\",\"none\"]}";
 	struct refusal refusal = {0};
 	struct annotation got;
 	char key[KEY_BASE64_LEN + 1], prefix[CIDR_TEXT_LEN];
@@ -62,7 +62,9 @@ static void annotation_whole_record_is_taken(void **state)
 	assert_int_equal(got.endpoints[1].family, AF_INET6);
 	assert_int_equal(got.pod_count, 2);
 	assert_string_equal(cidr_format(prefix, &got.pods[0]), "10.244.1.0/24");
-	assert_int_equal(got.secret_count, 1);
+	assert_int_equal(got.secrets.count, 2);
+	assert_string_equal(got.secrets.items[0].text, "ee9374e796dda62e");
+	assert_string_equal(got.secrets.items[1].text, "none");
 }
 
 static void annotation_survives_encoding_and_decoding(void **state)
@@ -253,6 +255,18 @@ static void annotation_refuses_addresses_and_prefixes_that_are_none(void **state
 	assert_refused(RECORD(",\"pods\":[\"\"]"), "expected prefixes");
 }
 
+static void annotation_refuses_ids_of_secrets_that_are_none(void **state)
+{
+	assert_refused(RECORD(",\"secrets\":[\"s1\"]"),
+		       "'secrets' holds 's1': expected ids of 16 hexadecimal digits, or none");
+	assert_refused(RECORD(",\"secrets\":[\"\"]"), "'secrets' holds ''");
+	assert_refused(RECORD(",\"secrets\":[\"none\",\"EE9374E796DDA62E\"]"), "expected ids");
+	assert_refused(RECORD(",\"secrets\":[\"ee9374e796dda62e0\"]"), "expected ids");
+	assert_refused(RECORD(",\"secrets\":[\"none\",\"none\",\"none\",\"none\",\"none\","
+			      "\"none\",\"none\",\"none\",\"none\"]"),
+		       "'secrets' has 9 items: expected at most 8");
+}
+
 static void annotation_refuses_more_than_the_bounds(void **state)
 {
 	static char text[ANNOTATION_TEXT_MAX];
@@ -328,6 +342,7 @@ int main(void)
 		cmocka_unit_test(annotation_refuses_keys_that_are_none),
 		cmocka_unit_test(annotation_refuses_low_order_keys),
 		cmocka_unit_test(annotation_refuses_one_key_in_two_slots),
+		cmocka_unit_test(annotation_refuses_ids_of_secrets_that_are_none),
 		cmocka_unit_test(annotation_refuses_addresses_and_prefixes_that_are_none),
 		cmocka_unit_test(annotation_refuses_more_than_the_bounds),
 		cmocka_unit_test(annotation_hostile_text_is_quoted_in_one_short_line),

@@ -338,13 +338,93 @@ static void cluster_annotation_of_another_uid_is_refused(void **state)
 	assert_null(members[0].chosen);
 }
 
-static void cluster_wish_for_a_cluster_secret_is_refused(void **state)
+#define SECRET_A "1111111111111111"
+#define SECRET_B "2222222222222222"
+
+/* "" ends them early. */
+static struct secret_ids secrets(const char *first, const char *second)
 {
-	add_member()->annotation.secret_count = 1;
+	struct secret_ids ids = {.count = !!*first + !!*second};
+
+	copy_text(ids.items[0].text, sizeof(ids.items[0]), first);
+	copy_text(ids.items[1].text, sizeof(ids.items[1]), second);
+	return ids;
+}
+
+static void cluster_newest_secret_in_common_is_chosen(void **state)
+{
+	struct node *node = add_member();
+
+	self.secrets = secrets(SECRET_B, SECRET_A);
+	node->annotation.secrets = secrets(SECRET_A, "");
 	resolve();
-	assert_refused(1, "cluster secret");
-	assert_class("10.244.1.5", PREFIX_PEER, 1);
+	assert_usable(1);
+	assert_int_equal(members[0].secret, 1);
+	node->annotation.secrets = secrets(SECRET_B, SECRET_A);
+	resolve();
+	assert_int_equal(members[0].secret, 0);
+	node->annotation.secrets = self.secrets = secrets("", "");
+	resolve();
+	assert_usable(1);
+	assert_int_equal(members[0].secret, 0);
+}
+
+static void assert_kept_out(const char *expected)
+{
+	resolve();
+	assert_refused(1, expected);
+	assert_false(members[0].has_common_secret);
 	assert_int_equal(members[0].state, MEMBER_REFUSED);
+	assert_false(members[0].is_held);
+	assert_class("10.244.1.5", PREFIX_PEER, 1); /* of a peer that is not usable: dropped */
+}
+
+static void cluster_node_without_a_secret_in_common_is_refused(void **state)
+{
+	struct node *node = add_member();
+
+	node->annotation.secrets = secrets(SECRET_A, "");
+	assert_kept_out("it asks for a cluster secret (" SECRET_A "), and this node has none");
+	self.secrets = secrets(SECRET_B, SECRET_NONE);
+	assert_kept_out("and this node has another");
+	self.secrets = secrets(SECRET_B, "");
+	assert_kept_out("it has another cluster secret (" SECRET_A ") than this node (" SECRET_B
+			")");
+	node->annotation.secrets = secrets("", "");
+	assert_kept_out("it has no cluster secret, and this node asks for one (" SECRET_B ")");
+	node->annotation.secrets = secrets(SECRET_NONE, "");
+	assert_kept_out("it has no cluster secret");
+}
+
+/* Also where its record is the one in use so far, and where the tunnel has it from an earlier agent. */
+static void cluster_node_that_was_used_is_refused_without_a_secret_in_common(void **state)
+{
+	struct node *node;
+
+	add_member();
+	node = follow_up(1);
+	self.secrets = secrets(SECRET_B, "");
+	assert_kept_out("it has no cluster secret");
+	assert_ptr_equal(members[0].chosen, node);
+	node->annotation.epoch--; /* and its newest record is none */
+	assert_kept_out("it has no cluster secret");
+	assert_int_equal(members[0].refusal_count, 2);
+	members[0].was_found = true;
+	assert_kept_out("it has no cluster secret");
+}
+
+static void cluster_secrets_may_change_within_an_epoch(void **state)
+{
+	struct node *node;
+
+	self.secrets = secrets(SECRET_B, SECRET_A);
+	add_member()->annotation.secrets = secrets(SECRET_A, "");
+	node = follow_up(1);
+	node->annotation.secrets = secrets(SECRET_B, SECRET_A);
+	resolve();
+	assert_usable(1);
+	assert_ptr_equal(members[0].chosen, node);
+	assert_int_equal(members[0].secret, 0);
 }
 
 static void cluster_own_key_is_nobody_elses(void **state)
@@ -793,7 +873,10 @@ int main(void)
 		TEST(cluster_epoch_far_ahead_is_refused),
 		TEST(cluster_new_uid_starts_afresh),
 		TEST(cluster_annotation_of_another_uid_is_refused),
-		TEST(cluster_wish_for_a_cluster_secret_is_refused),
+		TEST(cluster_newest_secret_in_common_is_chosen),
+		TEST(cluster_node_without_a_secret_in_common_is_refused),
+		TEST(cluster_node_that_was_used_is_refused_without_a_secret_in_common),
+		TEST(cluster_secrets_may_change_within_an_epoch),
 		TEST(cluster_own_key_is_nobody_elses),
 		TEST(cluster_key_claimed_twice_is_the_older_nodes),
 		TEST(cluster_equal_age_is_decided_by_name),

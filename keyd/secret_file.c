@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Kubernetes replaces the files of a mounted Secret by renaming a symbolic link beside them, editors rename a new file
+ * over the old one, people write in place: the folder is watched for all of it, and each pass of the agent compares the
+ * file that the path leads to with the one that was read. Its text is read into locked memory and wiped when it is parsed.
+ */
+#include "secret_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/inotify.h>
+
+#include "log.h"
+
+/* One allocation of sodium_malloc: locked, guarded, left out of core dumps, wiped when it is freed. */
+struct secret_memory {
+	struct secrets used, fresh;
+	char text[SECRET_FILE_MAX + 1]; /* one more, so that a file that is too large shows */
+};
+
+void secret_file_init(struct secret_file *file)
+{
+	*file = (struct secret_file){.fd = -1};
+}
+
+const struct secrets *secret_file_secrets(const struct secret_file *file)
+{
+	return file->memory ? &file->memory->used : NULL;
+}
+
+static ssize_t read_all(int fd, char *text, size_t size)
+{
+	size_t used = 0;
+	ssize_t got;
+
+	do {
+		got = read(fd, text + used, size - used);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		used += got > 0 ? (size_t)got : 0;
+	} while (got && used < size);
+	return (ssize_t)used;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       !memcmp(&a->st_mtim, &b->st_mtim, sizeof(a->st_mtim)) &&
+	       !memcmp(&a->st_ctim, &b->st_ctim, sizeof(a->st_ctim));
+}
+
+static void judge_mode(struct secret_file *file)
+{
+	file->warning = (struct refusal){0};
+	if (file->seen.st_mode & (S_IRWXG | S_IRWXO))
+		refusal_write(
+			&file->warning,
+			"--cluster-secret %s has mode %04o: others than its owner may use it, expected 0600",
+			file->path, file->seen.st_mode & 07777);
+}
+
+/* The file's content as `fresh`; or why not. Never waits, whatever the path leads to. */
+static bool load(struct secret_file *file, struct refusal *refusal)
+{
+	CLEANUP_CLOSE int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct secret_memory *memory = file->memory;
+	ssize_t len;
+	bool is_good;
+
+	file->seen = (struct stat){0}; /* one that comes back as it was is read again */
+	if (fd < 0 || fstat(fd, &file->seen))
+		return refuse(refusal, "cannot be read: %s", strerror(errno));
+	if (!S_ISREG(file->seen.st_mode))
+		return refuse(refusal, "is no regular file");
+	len = read_all(fd, memory->text, sizeof(memory->text));
+	if (len < 0)
+		return refuse(refusal, "cannot be read: %s", strerror((int)-len));
+	is_good = secret_parse(&memory->fresh, memory->text, (size_t)len, refusal);
+	sodium_memzero(memory->text, sizeof(memory->text));
+	return is_good;
+}
+
+static void take_fresh(struct secret_file *file)
+{
+	struct secret_memory *memory = file->memory;
+	char text[SECRET_IDS_TEXT_LEN];
+	struct secret_ids ids, before;
+
+	secret_list_ids(&ids, &memory->fresh);
+	secret_list_ids(&before, &memory->used);
+	sodium_memzero(&memory->used, sizeof(memory->used));
+	memory->used = memory->fresh;
+	sodium_memzero(&memory->fresh, sizeof(memory->fresh));
+	if (!memcmp(&ids, &before, sizeof(ids)))
+		return;
+	log_info("cluster secret: %s", secret_ids_format(text, &ids));
+	if (secret_accepts_none(&ids))
+		log_warning("--cluster-secret %s says none: nodes without a secret are accepted",
+			    file->path);
+}
+
+static void follow_folder(struct secret_file *file)
+{
+	char folder[PATH_MAX];
+	char *slash;
+
+	copy_text(folder, sizeof(folder), file->path);
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	file->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (file->fd < 0 || inotify_add_watch(file->fd, folder,
+					      IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
+						      IN_ONLYDIR) < 0) {
+		log_warning("cannot watch '%s' (%s): its files are looked at from time to time",
+			    folder, strerror(errno));
+		fd_close(&file->fd);
+	}
+}
+
+bool secret_file_open(struct secret_file *file, const char *path)
+{
+	struct refusal refusal;
+
+	if (!path)
+		return true;
+	file->path = path;
+	file->memory = sodium_malloc(sizeof(*file->memory));
+	if (!file->memory) {
+		log_error("--cluster-secret: cannot lock memory for it: %s", strerror(errno));
+		return false;
+	}
+	sodium_memzero(file->memory, sizeof(*file->memory));
+	if (!load(file, &refusal)) {
+		log_error("--cluster-secret %s: %s", path, refusal.text);
+		return false;
+	}
+	follow_folder(file);
+	judge_mode(file);
+	if (file->warning.text[0])
+		log_warning("%s", file->warning.text);
+	take_fresh(file);
+	return true;
+}
+
+void secret_file_close(struct secret_file *file)
+{
+	sodium_free(file->memory); /* wipes it first */
+	fd_close(&file->fd);
+	secret_file_init(file);
+}
+
+void secret_file_drain(struct secret_file *file)
+{
+	char events[4096];
+
+	while (read(file->fd, events, sizeof(events)) > 0)
+		file->is_stale = true;
+}
+
+static void complain(struct secret_file *file, const struct refusal *refusal)
+{
+	refusal_write(&file->trouble,
+		      "--cluster-secret %.128s: %.128s: what it said before stays in use",
+		      file->path, refusal->text);
+}
+
+void secret_file_refresh(struct secret_file *file)
+{
+	struct refusal refusal;
+	struct stat now;
+
+	if (!file->path)
+		return;
+	if (!file->is_stale && !stat(file->path, &now) && is_same_file(&now, &file->seen))
+		return;
+	file->is_stale = false;
+	if (!load(file, &refusal)) {
+		complain(file, &refusal);
+		return;
+	}
+	file->trouble = (struct refusal){0};
+	judge_mode(file);
+	take_fresh(file);
+}
