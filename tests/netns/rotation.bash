@@ -77,6 +77,7 @@ traffic_stop() {
 	FLOWS=() RECEIVERS=()
 }
 
+# LEAST_PACKETS is half of what the rate makes: a busy machine may hold the sender up, but nothing may be lost.
 udp_lost_nothing() { # PREFIX LEAST_PACKETS
 	local way status=0
 	for way in there back; do
