@@ -10,7 +10,7 @@ CLANG     ?= clang
 BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
 ARCH      := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 
-TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit timers allowedips peer pair stage outbox send receive \
+TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit timers allowedips peer pair path stage outbox send receive \
                 tunnel checksum segment coalesce icmp manage uapi
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main

@@ -534,7 +534,7 @@ static void settle_device(struct agent *agent)
 	config.tunnel_mtu = agent->inner_mtu;
 	if (config.tunnel_ifindex) {
 		error = link_prepare_tunnel(&agent->view, agent->settings->interface,
-					    agent->inner_mtu, &changed);
+					    underlay_device_mtu(agent->inner_mtu), &changed);
 		if (error)
 			agent_blame(agent, "%s cannot be set up: %s", agent->settings->interface,
 				    strerror(-error));

@@ -186,3 +186,10 @@ uint32_t underlay_inner_mtu(uint32_t uplink_mtu, bool has_ipv6_endpoint)
 
 	return MAX(uplink_mtu, UNDERLAY_MTU_MIN + overhead) - overhead;
 }
+
+uint32_t underlay_device_mtu(uint32_t inner_mtu)
+{
+	bool carries_ipv6 = inner_mtu >= IPV6_MTU_MIN - UNDERLAY_OVERHEAD_IPV6;
+
+	return carries_ipv6 ? MAX(inner_mtu, (uint32_t)IPV6_MTU_MIN) : inner_mtu;
+}

@@ -14,6 +14,7 @@
 #define UNDERLAY_OVERHEAD_IPV4 60 /* IP, UDP, WireGuard's 32 bytes */
 #define UNDERLAY_OVERHEAD_IPV6 80
 #define UNDERLAY_MTU_MIN       576
+#define IPV6_MTU_MIN	       1280 /* RFC 8200 */
 
 struct underlay_device {
 	unsigned int ifindex, master; /* master: 0 where there is none */
@@ -74,8 +75,12 @@ struct underlay {
 void underlay_judge(struct underlay *ret_underlay, const struct underlay_settings *settings,
 		    const struct underlay_view *view);
 
-/* MTU of podveil0. */
+/* Length of the largest packet that crosses the tunnel whole. */
 uint32_t underlay_inner_mtu(uint32_t uplink_mtu, bool has_ipv6_endpoint);
+
+/* MTU of podveil0: the same, but the kernel has no IPv6 on a device below 1280. The tunnel knows the path's MTU by itself
+ * and cuts what is too long for it. An uplink that is below 1280 itself carries IPv4 alone. */
+uint32_t underlay_device_mtu(uint32_t inner_mtu);
 
 static inline const struct underlay_device *underlay_find_device(const struct underlay_view *view,
 								 const char *name)

@@ -143,10 +143,11 @@ static size_t create_error(uint8_t *ret_packet, const uint8_t *packet, size_t le
 size_t icmp_create_too_big(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,
 			   size_t len, uint32_t mtu)
 {
-	return create_error(ret_packet, packet, len,
-			    &(struct icmp_error){ICMP4_UNREACHABLE, ICMP4_FRAGMENTATION_NEEDED,
-						 MIN(mtu, UINT16_MAX)},
-			    &(struct icmp_error){ICMP6_TOO_BIG, 0, mtu});
+	return create_error(
+		ret_packet, packet, len,
+		&(struct icmp_error){ICMP4_UNREACHABLE, ICMP4_FRAGMENTATION_NEEDED,
+				     MIN(mtu, UINT16_MAX)},
+		&(struct icmp_error){ICMP6_TOO_BIG, 0, MAX(mtu, (uint32_t)IP6_MTU_MIN)});
 }
 
 size_t icmp_create_unreachable(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,

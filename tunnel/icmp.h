@@ -10,7 +10,8 @@
 
 #define ICMP_ERROR_MAX 1280 /* an IPv6 error never exceeds the minimum MTU */
 
-/* "Fragmentation needed" or "Packet too big". Returns its length, 0 where none may be sent (an ICMP error, a
+/* "Fragmentation needed" or "Packet too big", the latter never with less than 1280: no sender goes below it (RFC 8200),
+ * and the tunnel cuts what is no larger itself (segment.h). Returns its length, 0 where none may be sent (an ICMP error, a
  * fragment but the first, multicast or unspecified addresses). */
 size_t icmp_create_too_big(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,
 			   size_t len, uint32_t mtu);

@@ -13,6 +13,8 @@
 #define INNER_IP4_LEN	    20 /* without options */
 #define INNER_IP6_LEN	    40 /* without extension headers */
 
+#define IP6_MTU_MIN	    1280 /* every link carries it whole, and no sender goes below (RFC 8200) */
+
 #define IP4_MORE_FRAGMENTS  0x2000
 #define IP4_DONT_FRAGMENT   0x4000
 #define IP4_FRAGMENT_OFFSET 0x1fff

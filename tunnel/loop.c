@@ -84,6 +84,13 @@ static void inject(void *context, const uint8_t *packet, size_t len)
 	write_super_packet(context, vector, ARRAY_SIZE(vector), 1);
 }
 
+static uint32_t path_mtu(void *context, const union endpoint *to)
+{
+	const struct loop *loop = context;
+
+	return udp_path_mtu(&loop->udp, to);
+}
+
 /* Randomness is keys: without it there is nothing left to do safely. */
 static void random_bytes(void *context, void *bytes, size_t len)
 {
@@ -205,11 +212,14 @@ static void handle_tun(struct loop *loop)
 	}
 }
 
-static void handle_udp(struct loop *loop, unsigned int family)
+static void handle_udp(struct loop *loop, unsigned int family, uint32_t events)
 {
 	struct incoming incoming[UDP_RECEIVE_MESSAGES];
-	unsigned int count = udp_receive(&loop->udp, family, incoming);
+	unsigned int count;
 
+	if (events & EPOLLERR && udp_take_errors(&loop->udp, family))
+		tunnel_path_changed(&loop->tunnel);
+	count = udp_receive(&loop->udp, family, incoming);
 	if (!count)
 		return;
 	tunnel_receive(&loop->tunnel, incoming, count);
@@ -238,6 +248,7 @@ static void handle_links(struct loop *loop)
 	if (before.mtu != loop->tun.mtu)
 		log_info("interface '%s' has MTU %u", loop->tun.name, loop->tun.mtu);
 	loop->tunnel.state->mtu = loop->tun.mtu;
+	tunnel_path_changed(&loop->tunnel); /* events of all devices come here */
 	if (before.is_up || !loop->tun.is_up)
 		return;
 	listen_if_due(loop);
@@ -260,17 +271,17 @@ static void handle_signals(struct loop *loop)
 		leave(loop, EXIT_SUCCESS);
 }
 
-static void handle(struct loop *loop, enum source source)
+static void handle(struct loop *loop, enum source source, uint32_t events)
 {
 	switch (source) {
 	case SOURCE_TUN:
 		handle_tun(loop);
 		break;
 	case SOURCE_UDP_IPV4:
-		handle_udp(loop, UDP_IPV4);
+		handle_udp(loop, UDP_IPV4, events);
 		break;
 	case SOURCE_UDP_IPV6:
-		handle_udp(loop, UDP_IPV6);
+		handle_udp(loop, UDP_IPV6, events);
 		break;
 	case SOURCE_CONTROL:
 		handle_control(loop);
@@ -331,7 +342,7 @@ static void take_turn(struct loop *loop)
 
 	read_clocks(loop);
 	for (int i = 0; i < count && !loop->is_leaving; i++)
-		handle(loop, (enum source)events[i].data.u32);
+		handle(loop, (enum source)events[i].data.u32, events[i].events);
 	tunnel_expire(&loop->tunnel);
 	tunnel_flush(&loop->tunnel);
 	arm_timer(loop);
@@ -391,6 +402,7 @@ static void init_tunnel(struct loop *loop, const struct loop_setup *setup)
 		.deliver = deliver,
 		.inject = inject,
 		.random = random_bytes,
+		.path_mtu = path_mtu,
 	};
 
 	tunnel_init(&loop->tunnel, setup->state, &loop->buffers->outbox, setup->aead, &upcalls,

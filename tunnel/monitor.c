@@ -34,7 +34,7 @@ struct verb_request {
 	uint32_t port;
 };
 
-/* With as many descriptors as `sockets` says: IPv4 first. */
+/* With as many descriptors as `sockets` says: those that carry, IPv4 first, then as many that ask. */
 struct verb_answer {
 	int32_t error;
 	uint32_t port;
@@ -43,23 +43,24 @@ struct verb_answer {
 
 union verb_control {
 	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(UDP_FAMILIES * sizeof(int))];
+	uint8_t bytes[CMSG_SPACE(UDP_SOCKETS_MAX * sizeof(int))];
 };
 
 static void add_sockets(struct msghdr *message, union verb_control *control,
 			struct verb_answer *answer, const struct udp_sockets *sockets)
 {
 	struct cmsghdr *part = &control->align;
-	size_t len;
+	uint32_t families = sockets->fds[UDP_IPV6] >= 0 ? 2 : 1;
+	size_t len = families * sizeof(int);
 
-	answer->sockets = sockets->fds[UDP_IPV6] >= 0 ? 2 : 1;
-	len = answer->sockets * sizeof(int);
+	answer->sockets = 2 * families;
 	part->cmsg_level = SOL_SOCKET;
 	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(len);
+	part->cmsg_len = CMSG_LEN(2 * len);
 	memcpy(CMSG_DATA(part), sockets->fds, len);
+	memcpy(CMSG_DATA(part) + len, sockets->askers, len);
 	message->msg_control = control;
-	message->msg_controllen = CMSG_SPACE(len);
+	message->msg_controllen = CMSG_SPACE(2 * len);
 }
 
 static int open_sockets(struct monitor *monitor, const struct verb_request *request)
@@ -113,11 +114,13 @@ static void serve_verb(struct monitor *monitor)
 static void take_sockets(struct msghdr *message, uint32_t count, struct udp_sockets *ret_sockets)
 {
 	const struct cmsghdr *part = CMSG_FIRSTHDR(message);
-	size_t len = count * sizeof(int);
+	size_t len = count / 2 * sizeof(int);
 
-	if (part && count <= UDP_FAMILIES && part->cmsg_type == SCM_RIGHTS &&
-	    part->cmsg_len == CMSG_LEN(len))
-		memcpy(ret_sockets->fds, CMSG_DATA(part), len);
+	if (!part || count > UDP_SOCKETS_MAX || part->cmsg_type != SCM_RIGHTS ||
+	    part->cmsg_len != CMSG_LEN(2 * len))
+		return;
+	memcpy(ret_sockets->fds, CMSG_DATA(part), len);
+	memcpy(ret_sockets->askers, CMSG_DATA(part) + len, len);
 }
 
 int monitor_request_sockets(int verbs, uint16_t port, uint32_t fwmark, uint16_t *ret_port,

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "crypto.h"
+#include "path.h"
 #include "send.h"
 #include "tunnel.h"
 
@@ -261,6 +262,7 @@ void peer_follow(struct tunnel *tunnel, uint32_t slot, const union endpoint *fro
 			return;
 		peer->endpoint = *from;
 		peer->has_endpoint = true;
+		path_forget(peer);
 	}
 	peer->source = *to;
 }
@@ -565,6 +567,7 @@ void tunnel_set_endpoint(struct tunnel *tunnel, uint32_t slot, const union endpo
 	peer->endpoint = *endpoint;
 	peer->has_endpoint = true;
 	peer->source = (struct local_source){0};
+	path_forget(peer);
 	if (!had_endpoint && peer->persistent_keepalive_s)
 		send_keepalive(tunnel, slot);
 }

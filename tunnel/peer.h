@@ -22,6 +22,12 @@ struct local_source {
 	uint32_t ifindex;
 };
 
+/* The way to the endpoint, as the kernel last described it (path.h). */
+struct path {
+	uint32_t mtu;	   /* of whole outer packets; 0: not known */
+	uint64_t asked_ns; /* boot clock; 0: never */
+};
+
 /* One of a peer's statics. */
 struct peer_key {
 	bool is_set;
@@ -63,6 +69,7 @@ struct peer {
 	bool has_endpoint;
 	union endpoint endpoint;
 	struct local_source source;
+	struct path path;
 	uint32_t next, current, previous,
 		former;	     /* session slots or NO_SESSION (paper, 6.3 and 6.4; session.h) */
 	uint32_t unanswered; /* initiations since a handshake was last complete */

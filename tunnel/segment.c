@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One packet of the TUN as the packets that fit the tunnel. TCP is cut as the kernel's GSO does (tcp_gso_segment), UDP
- * as __udp_gso_segment, IPv4 fragments follow RFC 791. The packet was written by a pod: nothing is read before its
+ * as __udp_gso_segment, IPv4 fragments follow RFC 791, IPv6 fragments RFC 8200 section 4.5. The packet was written by a pod: nothing is read before its
  * length was checked, and a checksum that the sender got wrong is never mended by cutting.
  */
 #include "segment.h"
@@ -14,6 +14,9 @@
 #define UDP_LEN		    8
 #define UDP_CHECKSUM_OFFSET 6
 #define FRAGMENT_UNIT	    8
+#define IP6_FRAGMENT_LEN    8
+#define IP6_FRAGMENT_OFFSET 0xfff8 /* in bytes */
+#define IP6_MORE_FRAGMENTS  0x0001
 
 enum {
 	TCP_FIN = 0x01,
@@ -27,6 +30,12 @@ enum {
 enum { TCP_OPTION_END = 0, TCP_OPTION_NOP = 1, TCP_OPTION_MD5 = 19, TCP_OPTION_AO = 29 };
 
 enum { IP4_OPTION_END = 0, IP4_OPTION_NOP = 1, IP4_OPTION_COPIED = 0x80 };
+
+/* Those that stand before a fragment header. */
+static bool is_repeated_header(uint8_t type)
+{
+	return type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_DSTOPTS;
+}
 
 static uint32_t divide_up(size_t n, size_t by)
 {
@@ -117,20 +126,68 @@ static size_t datagram_len(const struct segmenter *segmenter, uint32_t datagram)
 	return segmenter->len - segmenter->ip_len;
 }
 
+/* Where the fragments' part begins: behind all headers that each of them repeats, a fragment header that is there
+ * already included. */
+static void find_ip6_cut(struct segmenter *segmenter)
+{
+	const uint8_t *packet = segmenter->packet;
+	size_t at = INNER_IP6_LEN, next_at = 6;
+
+	while (is_repeated_header(packet[next_at]) && segmenter->len - at >= 8) {
+		size_t length = ((size_t)packet[at + 1] + 1) * 8;
+
+		if (length > segmenter->len - at)
+			break;
+		next_at = at;
+		at += length;
+	}
+	if (packet[next_at] == IPPROTO_FRAGMENT && segmenter->len - at >= IP6_FRAGMENT_LEN)
+		at += IP6_FRAGMENT_LEN;
+	else
+		segmenter->fragment_header_len = IP6_FRAGMENT_LEN;
+	segmenter->next_header_at = (uint16_t)next_at;
+	segmenter->ip_len = (uint16_t)at;
+}
+
+/* RFC 8200 leaves fragmenting to the source, and the source never makes packets smaller than 1280 bytes, whatever it
+ * is told: on an underlay of 1280 bytes its packets would be lost for good. The other ways out are worse: fragments
+ * outside are lost in many networks and are what podveil promises never to send, and a format of our own would be no
+ * WireGuard. The receiver takes these for the source's own. */
+static bool may_cut_ip6(const struct segmenter *segmenter, size_t longest)
+{
+	return segmenter->ip_version == 6 && longest <= IP6_MTU_MIN;
+}
+
+/* Offset of the packet itself, where it is a fragment. */
+static size_t offset_of_first(const struct segmenter *segmenter)
+{
+	if (segmenter->ip_version == 4)
+		return (size_t)(get_be16(segmenter->packet + 6) & IP4_FRAGMENT_OFFSET) *
+		       FRAGMENT_UNIT;
+	if (segmenter->fragment_header_len)
+		return 0;
+	return get_be16(segmenter->packet + segmenter->ip_len - IP6_FRAGMENT_LEN + 2) &
+	       IP6_FRAGMENT_OFFSET;
+}
+
 /* count must be the number of datagrams; it becomes that of fragments. */
 static enum segment_verdict init_fragments(struct segmenter *segmenter, const struct inner *inner,
 					   size_t mtu)
 {
-	size_t first_offset =
-		(size_t)(get_be16(segmenter->packet + 6) & IP4_FRAGMENT_OFFSET) * FRAGMENT_UNIT;
-	size_t last = datagram_len(segmenter, segmenter->count - 1);
+	size_t head_len, last;
 
-	if (!inner->may_fragment || mtu < inner->ip_len + FRAGMENT_UNIT)
+	if (may_cut_ip6(segmenter, segmenter->ip_len + datagram_len(segmenter, 0)))
+		find_ip6_cut(segmenter);
+	else if (!inner->may_fragment)
 		return SEGMENT_TOO_BIG;
-	if (first_offset + inner->len > UINT16_MAX)
+	last = datagram_len(segmenter, segmenter->count - 1);
+	head_len = (size_t)segmenter->ip_len + segmenter->fragment_header_len;
+	if (mtu < head_len + FRAGMENT_UNIT)
+		return SEGMENT_TOO_BIG;
+	if (offset_of_first(segmenter) + inner->len > UINT16_MAX)
 		return SEGMENT_MALFORMED;
 	segmenter->is_fragmenting = true;
-	segmenter->fragment_max = (uint16_t)((mtu - inner->ip_len) / FRAGMENT_UNIT * FRAGMENT_UNIT);
+	segmenter->fragment_max = (uint16_t)((mtu - head_len) / FRAGMENT_UNIT * FRAGMENT_UNIT);
 	segmenter->fragments_each = divide_up(datagram_len(segmenter, 0), segmenter->fragment_max);
 	segmenter->count = (segmenter->count - 1) * segmenter->fragments_each +
 			   divide_up(last, segmenter->fragment_max);
@@ -385,8 +442,28 @@ static void blank_ip4_options(uint8_t *ip, size_t ip_len)
 	}
 }
 
-static void write_fragment_ip(const struct segmenter *segmenter, const struct fragment *fragment,
-			      uint8_t *ip)
+static void write_fragment_ip6(const struct segmenter *segmenter, const struct fragment *fragment,
+			       uint8_t *ip)
+{
+	size_t head_len = (size_t)segmenter->ip_len + segmenter->fragment_header_len;
+	uint8_t *header = ip + head_len - IP6_FRAGMENT_LEN;
+	size_t offset;
+
+	memcpy(ip, segmenter->packet, segmenter->ip_len);
+	put_be16(ip + 4, (uint16_t)(head_len - INNER_IP6_LEN + fragment->len));
+	if (segmenter->fragment_header_len) {
+		memset(header, 0, IP6_FRAGMENT_LEN);
+		header[0] = ip[segmenter->next_header_at];
+		ip[segmenter->next_header_at] = IPPROTO_FRAGMENT;
+		put_be32(header + 4, segmenter->fragment_id + fragment->datagram);
+	}
+	offset = get_be16(header + 2) +
+		 fragment->start; /* its low bits are flags: both are in bytes */
+	put_be16(header + 2, (uint16_t)(offset | (fragment->is_last ? 0 : IP6_MORE_FRAGMENTS)));
+}
+
+static void write_fragment_ip4(const struct segmenter *segmenter, const struct fragment *fragment,
+			       uint8_t *ip)
 {
 	uint16_t field = get_be16(segmenter->packet + 6);
 
@@ -431,13 +508,17 @@ static void write_datagram_part(const struct segmenter *segmenter, const struct 
 static size_t write_fragment(const struct segmenter *segmenter, uint8_t *destination)
 {
 	struct fragment fragment = fragment_at(segmenter);
+	size_t head_len = (size_t)segmenter->ip_len + segmenter->fragment_header_len;
 
-	write_fragment_ip(segmenter, &fragment, destination);
-	if (segmenter->protocol)
-		write_datagram_part(segmenter, &fragment, destination + segmenter->ip_len);
+	if (segmenter->ip_version == 4)
+		write_fragment_ip4(segmenter, &fragment, destination);
 	else
-		write_part(segmenter, &fragment, destination + segmenter->ip_len);
-	return segmenter->ip_len + fragment.len;
+		write_fragment_ip6(segmenter, &fragment, destination);
+	if (segmenter->protocol)
+		write_datagram_part(segmenter, &fragment, destination + head_len);
+	else
+		write_part(segmenter, &fragment, destination + head_len);
+	return head_len + fragment.len;
 }
 
 /* -- one after the other -- */
@@ -447,7 +528,8 @@ size_t segment_peek_len(const struct segmenter *segmenter)
 	if (segmenter->done == segmenter->count)
 		return 0;
 	if (segmenter->is_fragmenting)
-		return segmenter->ip_len + fragment_at(segmenter).len;
+		return (size_t)segmenter->ip_len + segmenter->fragment_header_len +
+		       fragment_at(segmenter).len;
 	if (segmenter->protocol)
 		return segmenter->head_len + payload_len(segmenter, segmenter->done);
 	return segmenter->len;

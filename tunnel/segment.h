@@ -2,8 +2,9 @@
 /*
  * Cuts what came from the TUN into packets that fit the tunnel, each complete with lengths, sequence numbers and
  * checksums: TCP and UDP super-packets (virtio header, gso_size), TCP packets larger than the MTU because their
- * connection is older than the agent, IPv4 packets without DF (fragments), and plain packets that only lack their
- * checksum. What cannot be cut is the sender's to hear of: icmp.h.
+ * connection is older than the agent, IPv4 packets without DF (fragments), IPv6 packets of at most 1280 bytes where
+ * the tunnel is narrower (fragments too), and plain packets that only lack their checksum. What cannot be cut is the
+ * sender's to hear of: icmp.h.
  */
 #pragma once
 
@@ -12,8 +13,8 @@
 #include "util.h"
 
 enum segment_verdict {
-	SEGMENT_READY,	   /* count packets come out of segment_next */
-	SEGMENT_TOO_BIG,   /* IPv6, or IPv4 with DF, and nothing that TCP lets us cut */
+	SEGMENT_READY, /* count packets come out of segment_next */
+	SEGMENT_TOO_BIG, /* IPv6 of more than 1280 bytes, or IPv4 with DF, and nothing that TCP lets us cut */
 	SEGMENT_MALFORMED, /* not a whole IP packet, or a virtio header that contradicts it */
 };
 
@@ -25,14 +26,18 @@ struct segmenter {
 	uint16_t ip_len;   /* IP header with options or extension headers */
 	uint16_t head_len; /* IP and transport headers: repeated in each segment */
 	uint16_t payload_max;
-	bool is_fragmenting; /* IPv4 fragments, of the packet or of each datagram */
+	bool is_fragmenting; /* fragments come out, of the packet or of each datagram */
 	bool clears_cwr;     /* in all segments but the first (RFC 3168 section 6.1.2) */
 	bool needs_checksum;
 	uint16_t checksum_start, checksum_offset; /* where protocol is 0 */
 	uint8_t checksum[2];			  /* of the packet whose fragments come out */
 	uint16_t fragment_max;			  /* transport bytes in each, a multiple of 8 */
-	uint32_t fragments_each;		  /* per full datagram */
-	uint32_t count; /* packets in all; right for SEGMENT_TOO_BIG too, else 1 */
+	uint16_t
+		fragment_header_len; /* IPv6: what each gets between ip_len and them; 0: is in ip_len */
+	uint16_t next_header_at;     /* IPv6: the byte that announces the fragment header */
+	uint32_t fragment_id;	     /* IPv6: the caller's to set, before segment_next */
+	uint32_t fragments_each;     /* per full datagram */
+	uint32_t count;		     /* packets in all; right for SEGMENT_TOO_BIG too, else 1 */
 	uint32_t done;
 };
 

@@ -10,6 +10,7 @@
 #include "ecn.h"
 #include "icmp.h"
 #include "outbox.h"
+#include "path.h"
 #include "segment.h"
 
 /* -- what cannot be sent -- */
@@ -29,12 +30,13 @@ static void refuse(struct tunnel *tunnel, enum drop_reason reason, const uint8_t
 	inject(tunnel, answer, icmp_create_unreachable(answer, packet, len));
 }
 
-static void refuse_too_big(struct tunnel *tunnel, const uint8_t *packet, size_t len, uint32_t count)
+static void refuse_too_big(struct tunnel *tunnel, const uint8_t *packet, size_t len, size_t mtu,
+			   uint32_t count)
 {
 	uint8_t answer[ICMP_ERROR_MAX];
 
 	tunnel_count_drop(tunnel, DROP_TOO_BIG, count);
-	inject(tunnel, answer, icmp_create_too_big(answer, packet, len, tunnel->state->mtu));
+	inject(tunnel, answer, icmp_create_too_big(answer, packet, len, (uint32_t)mtu));
 }
 
 /* -- data on a session -- */
@@ -73,7 +75,7 @@ static uint8_t *add_data(struct tunnel *tunnel, uint32_t session_slot, uint8_t t
 	return (uint8_t *)(message + 1);
 }
 
-/* The length is hidden, but never beyond the MTU. */
+/* The length is hidden, but never beyond the MTU of the path (kernel netns test N14). */
 static size_t padded_len(size_t len, size_t mtu)
 {
 	return MIN(ROUND_UP(len, PADDING_MULTIPLE), mtu);
@@ -91,14 +93,26 @@ static void data_sent(struct tunnel *tunnel, uint32_t slot, bool is_keepalive)
 		(void)send_initiation(tunnel, slot, false);
 }
 
-static void send_segments(struct tunnel *tunnel, uint32_t slot, struct segmenter *segmenter)
+/* Nobody who sees other packets of ours can tell them (RFC 7739), and those of the sender itself are hardly met. */
+static uint32_t random_fragment_id(struct tunnel *tunnel)
+{
+	uint32_t id;
+
+	tunnel->upcalls.random(tunnel->context, &id, sizeof(id));
+	return id;
+}
+
+static void send_segments(struct tunnel *tunnel, uint32_t slot, struct segmenter *segmenter,
+			  size_t mtu)
 {
 	struct peer *peer = &tunnel->state->peers[slot];
 	uint8_t tos = ecn_encapsulate(segmenter->packet);
 	size_t len;
 
+	if (segmenter->is_fragmenting && segmenter->ip_version == 6)
+		segmenter->fragment_id = random_fragment_id(tunnel);
 	while ((len = segment_peek_len(segmenter))) {
-		size_t padded = padded_len(len, tunnel->state->mtu);
+		size_t padded = padded_len(len, mtu);
 		uint8_t *plain = add_data(tunnel, peer->current, tos, padded);
 
 		segment_next(segmenter, plain);
@@ -230,27 +244,34 @@ static enum drop_reason reason_for_nobody(const uint8_t *packet)
 	return is_multicast ? DROP_OWN_MULTICAST : DROP_NO_ALLOWED_IP;
 }
 
+static size_t mtu_to(struct tunnel *tunnel, uint32_t slot)
+{
+	if (slot == NO_PEER || !tunnel->state->peers[slot].has_endpoint)
+		return tunnel->state->mtu;
+	return path_inner_mtu(tunnel, slot);
+}
+
 void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const uint8_t *packet,
 		 size_t len)
 {
 	struct tunnel_state *state = tunnel->state;
+	uint32_t slot = inner_len(packet, len) ? owner_of_destination(tunnel, packet) : NO_PEER;
+	size_t mtu = mtu_to(tunnel, slot);
 	struct segmenter segmenter;
-	enum segment_verdict verdict = segment_init(&segmenter, vnet, packet, len, state->mtu);
-	uint32_t slot;
+	enum segment_verdict verdict = segment_init(&segmenter, vnet, packet, len, mtu);
 
 	if (verdict == SEGMENT_MALFORMED || len > STAGE_PACKET_MAX) {
 		tunnel_count_drop(tunnel, DROP_TUN_MALFORMED, 1);
 		return;
 	}
-	slot = owner_of_destination(tunnel, packet);
 	if (slot == NO_PEER) {
 		refuse(tunnel, reason_for_nobody(packet), packet, len, segmenter.count);
 	} else if (!state->peers[slot].has_endpoint) {
 		refuse(tunnel, DROP_NO_ENDPOINT, packet, len, segmenter.count);
 	} else if (verdict == SEGMENT_TOO_BIG) {
-		refuse_too_big(tunnel, packet, len, segmenter.count);
+		refuse_too_big(tunnel, packet, len, mtu, segmenter.count);
 	} else if (has_session_for(tunnel, &state->peers[slot], segmenter.count)) {
-		send_segments(tunnel, slot, &segmenter);
+		send_segments(tunnel, slot, &segmenter, mtu);
 	} else if (!pair_derive(tunnel, peer_choose_pair(tunnel, slot))->is_usable) {
 		refuse(tunnel, DROP_NO_KEY, packet, len, segmenter.count);
 	} else {

@@ -18,7 +18,7 @@
 #include "ratelimit.h"
 #include "stage.h"
 
-#define TUNNEL_STATE_VERSION 4
+#define TUNNEL_STATE_VERSION 5
 #define SESSIONS_MAX	     (SESSIONS_PER_PEER * PEERS_MAX)
 #define PEER_BUCKETS	     16384 /* power of two */
 #define OUTBOX_DATAGRAMS     1024  /* sealed packets in one batch */
@@ -40,7 +40,8 @@ static_assert(sizeof(struct tunnel_secrets) < (8 * 1024 - 128) * 1024,
 
 struct tunnel_state {
 	_Alignas(4096) struct tunnel_secrets secrets;
-	_Alignas(4096) uint8_t guard[4096]; /* no access where it runs: nothing that runs over ends in the secrets */
+	_Alignas(4096) uint8_t guard
+		[4096]; /* no access where it runs: nothing that runs over ends in the secrets */
 	uint32_t version;
 	bool is_managed;
 	char uid[64];
@@ -53,6 +54,7 @@ struct tunnel_state {
 	uint64_t load_window_ns;	 /* when the window began in which load_count came */
 	uint32_t load_count;		 /* handshake messages for us */
 	uint64_t under_load_until_ns;	 /* UINT64_MAX: forced */
+	uint64_t path_hint_ns;		 /* when tunnel_path_changed was last called */
 
 	uint32_t peer_count;
 	uint32_t peers_used_end;	     /* slots at and above it were never used */
@@ -106,6 +108,8 @@ struct tunnel_upcalls {
 	/* A packet made here (an ICMP error); valid until it returns. */
 	void (*inject)(void *context, const uint8_t *packet, size_t len);
 	void (*random)(void *context, void *bytes, size_t len);
+	/* Length of the largest IP packet that goes there whole, as far as the kernel knows; 0: it does not know. */
+	uint32_t (*path_mtu)(void *context, const union endpoint *to);
 };
 
 struct tunnel {
@@ -149,6 +153,9 @@ void tunnel_flush(struct tunnel *tunnel);
 
 /* The interface came up: persistent keepalives start (kernel netns test N37). */
 void tunnel_interface_up(struct tunnel *tunnel);
+
+/* Something was too big for the wire, or the wire changed: each peer's path is asked for anew at its next packet. */
+void tunnel_path_changed(struct tunnel *tunnel);
 
 static inline void tunnel_count_drop(struct tunnel *tunnel, enum drop_reason reason,
 				     uint64_t packets)

@@ -8,6 +8,7 @@
 #include "udp.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -20,6 +21,7 @@
 #define SEND_MESSAGES	 32 /* of one sendmmsg */
 #define SEND_PATIENCE_MS 5  /* for a full send buffer; then the datagrams are lost */
 #define ANY_PORT_TRIES	 16
+#define ERRORS_A_TURN	 64 /* taken at once: anybody may forge them */
 
 #ifndef SOL_UDP
 #define SOL_UDP 17
@@ -45,10 +47,13 @@ static void set_conveniences(int fd, unsigned int family)
 {
 	set_buffers(fd);
 	(void)set_option(fd, SOL_UDP, UDP_GRO, 1);
-	if (family == UDP_IPV4)
+	if (family == UDP_IPV4) {
 		(void)set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
-	else
+		(void)set_option(fd, IPPROTO_IP, IP_RECVERR, 1);
+	} else {
 		(void)set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+		(void)set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+	}
 }
 
 static int set_options(int fd, unsigned int family)
@@ -85,6 +90,13 @@ static int open_socket(int *ret_fd, unsigned int family, uint16_t port)
 	return 0;
 }
 
+static int open_asker(int *ret_fd, unsigned int family)
+{
+	*ret_fd = socket(family == UDP_IPV4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC,
+			 IPPROTO_UDP);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
 static int bound_port(int fd, uint16_t *ret_port)
 {
 	union endpoint endpoint;
@@ -107,7 +119,12 @@ static int open_both(struct udp_sockets *ret_sockets, uint16_t port, uint16_t *r
 	error = bound_port(sockets.fds[UDP_IPV4], &bound);
 	if (!error)
 		error = open_socket(&sockets.fds[UDP_IPV6], UDP_IPV6, bound);
-	if (error && error != -EAFNOSUPPORT) {
+	if (error == -EAFNOSUPPORT)
+		error = 0;
+	for (unsigned int family = 0; family < UDP_FAMILIES && !error; family++)
+		if (sockets.fds[family] >= 0)
+			error = open_asker(&sockets.askers[family], family);
+	if (error) {
 		udp_close(&sockets);
 		return error;
 	}
@@ -137,20 +154,31 @@ int udp_open(struct udp_sockets *ret_sockets, uint16_t port, uint32_t fwmark, ui
 	return 0;
 }
 
+static int set_mark(int fd, uint32_t fwmark)
+{
+	if (fd < 0 || !setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof(fwmark)))
+		return 0;
+	return -errno;
+}
+
 int udp_set_mark(const struct udp_sockets *sockets, uint32_t fwmark)
 {
-	for (unsigned int family = 0; family < UDP_FAMILIES; family++) {
-		if (sockets->fds[family] >= 0 &&
-		    setsockopt(sockets->fds[family], SOL_SOCKET, SO_MARK, &fwmark, sizeof(fwmark)))
-			return -errno;
+	int error = 0;
+
+	for (unsigned int family = 0; family < UDP_FAMILIES && !error; family++) {
+		error = set_mark(sockets->fds[family], fwmark);
+		if (!error)
+			error = set_mark(sockets->askers[family], fwmark);
 	}
-	return 0;
+	return error;
 }
 
 void udp_close(struct udp_sockets *sockets)
 {
-	for (unsigned int family = 0; family < UDP_FAMILIES; family++)
+	for (unsigned int family = 0; family < UDP_FAMILIES; family++) {
 		fd_close(&sockets->fds[family]);
+		fd_close(&sockets->askers[family]);
+	}
 }
 
 /* -- using (the engine) -- */
@@ -282,6 +310,75 @@ uint64_t udp_read_overflows(struct udp *udp)
 	}
 	return lost;
 }
+
+/* -- what became of it -- */
+
+union error_control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in6)) +
+		      CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))];
+};
+
+static bool tells_too_big(struct msghdr *header)
+{
+	struct sock_extended_err error;
+
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		bool is_error =
+			(part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
+			(part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR);
+
+		if (!is_error)
+			continue;
+		memcpy(&error, CMSG_DATA(part), sizeof(error));
+		if (error.ee_errno == EMSGSIZE)
+			return true;
+	}
+	return false;
+}
+
+bool udp_take_errors(struct udp *udp, unsigned int family)
+{
+	bool was_too_big = false;
+
+	for (unsigned int i = 0; i < ERRORS_A_TURN; i++) {
+		union error_control control;
+		struct msghdr header = {.msg_control = &control, .msg_controllen = sizeof(control)};
+
+		if (recvmsg(udp->sockets.fds[family], &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+			break;
+		was_too_big |= tells_too_big(&header);
+	}
+	return was_too_big;
+}
+
+/* -- the way -- */
+
+/* The asker lets go of its port again, so that nobody can send anything to it. */
+static void disconnect(int fd)
+{
+	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	(void)connect(fd, &nowhere, sizeof(nowhere));
+}
+
+uint32_t udp_path_mtu(const struct udp *udp, const union endpoint *to)
+{
+	bool is_ipv4 = to->any.sa_family == AF_INET;
+	int fd = udp->sockets.askers[is_ipv4 ? UDP_IPV4 : UDP_IPV6], mtu = 0;
+	socklen_t len = sizeof(mtu);
+
+	if (fd < 0 || connect(fd, &to->any, endpoint_len(to)))
+		return 0;
+	if (getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6, is_ipv4 ? IP_MTU : IPV6_MTU, &mtu,
+		       &len) ||
+	    mtu < 0)
+		mtu = 0;
+	disconnect(fd);
+	return (uint32_t)mtu;
+}
+
+/* -- sending -- */
 
 /* A part of an outgoing: all of it, or one datagram where the kernel does not cut. */
 struct part {

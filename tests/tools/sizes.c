@@ -5,7 +5,7 @@
  * wrong, or answered twice. Prints one JSON line. The other end is the same program with "echo".
  *
  *   sizes echo --bind ADDR:PORT --ready-file FILE
- *   sizes ask --to ADDR:PORT --until BYTES [--dont-fragment]
+ *   sizes ask --to ADDR:PORT [--from BYTES] --until BYTES [--dont-fragment]
  */
 #include <fcntl.h>
 #include <netinet/ip.h>
@@ -14,15 +14,16 @@
 #include "address.h"
 #include "flags.h"
 
-#define SIZE_MAX_BYTES	  9000
+#define SIZE_MAX_BYTES	  9200
 #define ANSWER_WAIT_MS	  1000
 #define STRAGGLER_WAIT_MS 200
+#define LOST_MAX	  10 /* then it gives up: what is left was asked for, and not answered */
 #define TRIES		  2 /* a size that met "too big" on the way may go again, in smaller pieces */
 
 struct settings {
 	union endpoint bind, to;
 	const char *ready_file;
-	unsigned int until;
+	unsigned int from, until;
 	bool dont_fragment;
 };
 
@@ -71,14 +72,24 @@ static bool take_ready_file(void *settings, const char *value, char *error, size
 	return true;
 }
 
+static bool take_size(unsigned int *ret_size, const char *value, char *error, size_t size)
+{
+	unsigned long bytes = strtoul(value, NULL, 10);
+
+	if (!bytes || bytes > SIZE_MAX_BYTES)
+		return flags_refuse(error, size, "expected 1 to %d bytes", SIZE_MAX_BYTES);
+	*ret_size = (unsigned int)bytes;
+	return true;
+}
+
+static bool take_from(void *settings, const char *value, char *error, size_t size)
+{
+	return take_size(&((struct settings *)settings)->from, value, error, size);
+}
+
 static bool take_until(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long until = strtoul(value, NULL, 10);
-
-	if (!until || until > SIZE_MAX_BYTES)
-		return flags_refuse(error, size, "expected 1 to %d bytes", SIZE_MAX_BYTES);
-	((struct settings *)settings)->until = (unsigned int)until;
-	return true;
+	return take_size(&((struct settings *)settings)->until, value, error, size);
 }
 
 static bool take_dont_fragment(void *settings, const char *value, char *error, size_t size)
@@ -96,6 +107,7 @@ static const struct flag echo_flags[] = {
 
 static const struct flag ask_flags[] = {
 	{"to", "ADDR:PORT", "whom to ask", false, take_to},
+	{"from", "BYTES", "the smallest size; none: nothing", false, take_from},
 	{"until", "BYTES", "the largest size", false, take_until},
 	{"dont-fragment", NULL, "no packet may be cut", false, take_dont_fragment},
 	{0},
@@ -212,14 +224,15 @@ static int run_ask(const struct settings *settings)
 		return 1;
 	}
 	set_fragmentation(fd, (uint8_t)settings->to.any.sa_family, settings->dont_fragment);
-	for (size_t length = 0; length <= settings->until; length++)
+	for (size_t length = settings->from; length <= settings->until && tally.lost < LOST_MAX;
+	     length++)
 		ask(fd, length, settings->dont_fragment, &tally);
 	while (poll(&straggler, 1, STRAGGLER_WAIT_MS) > 0 && recv(fd, &byte, 1, 0) >= 0)
 		tally.twice++;
 	printf("{\"asked\":%u,\"answered\":%u,\"largest\":%u,\"refused\":%u,\"told_too_big\":%u,\"lost\":%u,"
 	       "\"first_lost\":%d,\"wrong\":%u,\"twice\":%u}\n",
-	       settings->until + 1, tally.answered, tally.largest, tally.refused, tally.told,
-	       tally.lost, tally.first_lost, tally.wrong, tally.twice);
+	       settings->until + 1 - settings->from, tally.answered, tally.largest, tally.refused,
+	       tally.told, tally.lost, tally.first_lost, tally.wrong, tally.twice);
 	return 0;
 }
 

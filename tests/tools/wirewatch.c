@@ -47,6 +47,7 @@ struct settings {
 
 struct tally {
 	uint64_t frames, bytes, marker, addresses, tunnel, handshakes, ip_fragments, missed;
+	uint64_t largest; /* IP packet of the tunnel's; a super-packet is one */
 };
 
 struct ring {
@@ -61,6 +62,7 @@ struct ring {
 struct findings {
 	bool address, tunnel, handshake, fragment;
 	size_t address_at;
+	size_t tunnel_len; /* of the IP packet; 0: none of the tunnel's */
 };
 
 struct watch {
@@ -321,6 +323,8 @@ static void look_at_ip(const struct watch *watch, const uint8_t *frame, size_t a
 	if (protocol == IPPROTO_UDP &&
 	    !(findings->fragment && ip[0] >> 4 == 4 && get_be16(ip + 6) & 0x1fff))
 		look_at_udp(watch, ip + head_len, left - head_len, findings);
+	if (findings->tunnel)
+		findings->tunnel_len = left;
 }
 
 /* Past Ethernet and VLAN tags; len: no IP packet follows. */
@@ -390,6 +394,7 @@ static void look_at_frame(struct watch *watch, const struct ring *ring,
 	watch->tally.tunnel += findings.tunnel;
 	watch->tally.handshakes += findings.handshake;
 	watch->tally.ip_fragments += findings.fragment;
+	watch->tally.largest = MAX(watch->tally.largest, findings.tunnel_len);
 	if (marker)
 		show_sample(watch, ring, origin, frame, len, "the marker",
 			    (size_t)(marker - frame));
@@ -495,10 +500,10 @@ static void count_missed(struct watch *watch)
 static void print_tally(const struct tally *tally)
 {
 	printf("{\"frames\":%ju,\"bytes\":%ju,\"marker\":%ju,\"addresses\":%ju,\"tunnel\":%ju,\"handshakes\":%ju,"
-	       "\"ip_fragments\":%ju,\"missed\":%ju}\n",
+	       "\"ip_fragments\":%ju,\"missed\":%ju,\"largest\":%ju}\n",
 	       (uintmax_t)tally->frames, (uintmax_t)tally->bytes, (uintmax_t)tally->marker,
 	       (uintmax_t)tally->addresses, (uintmax_t)tally->tunnel, (uintmax_t)tally->handshakes,
-	       (uintmax_t)tally->ip_fragments, (uintmax_t)tally->missed);
+	       (uintmax_t)tally->ip_fragments, (uintmax_t)tally->missed, (uintmax_t)tally->largest);
 }
 
 static bool announce(const char *ready_file)

@@ -217,6 +217,18 @@ static void mtu_beyond_the_field_is_clipped(void **state)
 	assert_int_equal(get_be32(error + 24), 65535);
 }
 
+static void packet_too_big_never_names_less_than_ipv6_takes(void **state)
+{
+	struct shape shape = {.version = 6, .payload_len = 100};
+
+	(void)state;
+	assert_true(icmp_create_too_big(error, packet, build(packet, &shape), 1220) > 0);
+	assert_int_equal(get_be32(error + 44), 1280);
+	shape.version = 4;
+	assert_true(icmp_create_too_big(error, packet, build(packet, &shape), 1220) > 0);
+	assert_int_equal(get_be16(error + 26), 1220);
+}
+
 static void no_mutation_reads_or_writes_outside(void **state)
 {
 	(void)state;
@@ -254,6 +266,7 @@ int main(void)
 		cmocka_unit_test(icmp_error_in_a_first_fragment_is_not_answered),
 		cmocka_unit_test(addresses_that_are_nobodys_are_not_answered),
 		cmocka_unit_test(mtu_beyond_the_field_is_clipped),
+		cmocka_unit_test(packet_too_big_never_names_less_than_ipv6_takes),
 		cmocka_unit_test(no_mutation_reads_or_writes_outside),
 	};
 

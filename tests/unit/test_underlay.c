@@ -222,6 +222,16 @@ static void underlay_inner_mtu_leaves_room_for_the_outer_headers(void **state)
 	assert_int_equal(underlay_inner_mtu(0, false), UNDERLAY_MTU_MIN);
 }
 
+static void underlay_device_keeps_ipv6_where_the_uplink_has_it(void **state)
+{
+	(void)state;
+	assert_int_equal(underlay_device_mtu(1440), 1440);
+	assert_int_equal(underlay_device_mtu(1280), 1280);
+	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1280, false)), 1280);
+	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1280, true)), 1280);
+	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1000, false)), 940);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, begin)
@@ -235,6 +245,7 @@ int main(void)
 		TEST(underlay_fixed_endpoints_win),
 		TEST(underlay_mtu_is_the_smallest_of_those_that_carry_endpoints),
 		TEST(underlay_inner_mtu_leaves_room_for_the_outer_headers),
+		TEST(underlay_device_keeps_ipv6_where_the_uplink_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

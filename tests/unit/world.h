@@ -55,6 +55,8 @@ struct node {
 	unsigned int transmits;		     /* messages handed to the kernel */
 	unsigned int sent[MESSAGE_DATA + 1]; /* by type */
 	unsigned int keepalives_sent;
+	unsigned int path_asked; /* and what it was told: */
+	uint32_t path_mtu;	 /* 0: the kernel does not know */
 	unsigned int delivered, injected;
 	size_t last_len, injected_len;
 	uint8_t last[WORLD_PACKET], last_injected[WORLD_PACKET];
@@ -215,6 +217,15 @@ static inline void world_inject(void *context, const uint8_t *packet, size_t len
 	node->injected++;
 	node->injected_len = len;
 	memcpy(node->last_injected, packet, len);
+}
+
+static inline uint32_t world_path_mtu(void *context, const union endpoint *to)
+{
+	struct node *node = context;
+
+	(void)to;
+	node->path_asked++;
+	return node->path_mtu;
 }
 
 /* -- time -- */
@@ -466,6 +477,7 @@ static inline void node_begin(struct node *node, unsigned int number)
 		.deliver = world_deliver,
 		.inject = world_inject,
 		.random = world_fill_random,
+		.path_mtu = world_path_mtu,
 	};
 
 	node->number = number;

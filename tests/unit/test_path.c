@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/* How large a packet to a peer may be: what the kernel says of the path, when it is asked, and how far it is believed. */
+#include "path.h"
+
+#include "packets.h"
+#include "world.h"
+
+#define MS_NS (NS_PER_S / 1000)
+
+static size_t limit(void)
+{
+	return path_inner_mtu(&world->nodes[A].tunnel, world->nodes[A].peer);
+}
+
+static void kernel_says(uint32_t mtu)
+{
+	world->nodes[A].path_mtu = mtu;
+}
+
+static void wait_ms(uint64_t ms)
+{
+	world_set_clock(world->now_ns + ms * MS_NS);
+}
+
+static void path_leaves_room_for_the_headers_of_its_family(void **state)
+{
+	world->nodes[A].tunnel.state->mtu = 9000;
+	kernel_says(1400);
+	wait_ms(1000);
+	assert_int_equal(limit(), 1340);
+	peer_of(A)->endpoint = endpoint_from("2001:db8::2", 51890);
+	assert_int_equal(limit(), 1320);
+}
+
+static void path_never_goes_beyond_the_device(void **state)
+{
+	kernel_says(9000);
+	wait_ms(1000);
+	assert_int_equal(limit(), 1420);
+	kernel_says(0);
+	wait_ms(1000);
+	assert_int_equal(limit(), 1420);
+}
+
+static void path_below_1280_is_not_believed(void **state)
+{
+	for (uint32_t mtu = 1; mtu < 1280; mtu += 71) {
+		kernel_says(mtu);
+		wait_ms(1000);
+		assert_int_equal(limit(), 1220);
+	}
+	world->nodes[A].tunnel.state->mtu = 940; /* but a device that is narrow itself is */
+	assert_int_equal(limit(), 940);
+}
+
+static void path_is_asked_for_once_a_second(void **state)
+{
+	unsigned int before;
+
+	wait_ms(1000);
+	before = world->nodes[A].path_asked;
+	for (int i = 0; i < 1000; i++) {
+		(void)limit();
+		wait_ms(10);
+	}
+	assert_int_equal(world->nodes[A].path_asked - before, 10);
+}
+
+static void path_is_asked_for_at_once_after_a_hint(void **state)
+{
+	wait_ms(1000);
+	kernel_says(1500);
+	assert_int_equal(limit(), 1420);
+	wait_ms(60);
+	kernel_says(1300);
+	assert_int_equal(limit(), 1420);
+	tunnel_path_changed(&world->nodes[A].tunnel);
+	assert_int_equal(limit(), 1240);
+}
+
+static void flood_of_hints_does_not_make_every_packet_ask(void **state)
+{
+	unsigned int before;
+
+	wait_ms(1000);
+	before = world->nodes[A].path_asked;
+	for (int i = 0; i < 1000; i++) {
+		tunnel_path_changed(&world->nodes[A].tunnel);
+		(void)limit();
+		wait_ms(1);
+	}
+	assert_in_range(world->nodes[A].path_asked - before, 15, 21);
+}
+
+static void path_grows_again_when_the_kernel_says_so(void **state)
+{
+	kernel_says(1280);
+	wait_ms(1000);
+	assert_int_equal(limit(), 1220);
+	kernel_says(1500);
+	wait_ms(1000);
+	assert_int_equal(limit(), 1420);
+}
+
+static void another_endpoint_is_another_path(void **state)
+{
+	union endpoint elsewhere = endpoint_from("192.0.2.99", 51890);
+
+	kernel_says(1300);
+	wait_ms(1000);
+	assert_int_equal(limit(), 1240);
+	kernel_says(1400);
+	tunnel_set_endpoint(&world->nodes[A].tunnel, world->nodes[A].peer, &elsewhere);
+	assert_int_equal(limit(), 1340);
+	kernel_says(1350);
+	peer_follow(&world->nodes[A].tunnel, world->nodes[A].peer, &world->nodes[B].address,
+		    &(struct local_source){0});
+	assert_int_equal(limit(), 1290);
+}
+
+/* -- what becomes of packets -- */
+
+static void packet_too_big_for_the_path_is_told_the_path(void **state)
+{
+	kernel_says(1400);
+	wait_ms(1000);
+	send_inner(A, 4, 1341, 1);
+	assert_int_equal(drops(A, DROP_TOO_BIG), 1);
+	assert_int_equal(get_be16(world->nodes[A].last_injected + 26), 1340);
+	send_inner(A, 6, 1341, 1);
+	assert_int_equal(drops(A, DROP_TOO_BIG), 2);
+	assert_int_equal(get_be32(world->nodes[A].last_injected + 44), 1340);
+	ping(A, 2);
+	assert_int_equal(all_drops(A), 2);
+}
+
+static void padding_never_goes_beyond_the_path(void **state)
+{
+	struct tunnel *tunnel = &world->nodes[A].tunnel;
+
+	kernel_says(1299);
+	wait_ms(1000);
+	for (size_t len = 1200; len <= 1239; len++) {
+		tunnel_flush(tunnel);
+		clear_wire();
+		send_inner(A, 4, len, 1);
+		assert_int_equal(tunnel->outbox->outgoing[0].len,
+				 32 + MIN(ROUND_UP(len, (size_t)16), (size_t)1239));
+	}
+	assert_int_equal(all_drops(A), 0);
+}
+
+/* No id of one cut packet says anything about the next one's. */
+static void ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces(void **state)
+{
+	uint32_t ids[2];
+
+	kernel_says(1280);
+	wait_ms(1000);
+	for (unsigned int i = 0; i < 2; i++) {
+		unsigned int before = world->nodes[B].delivered;
+
+		send_inner(A, 6, 1280, 1);
+		tunnel_flush(&world->nodes[A].tunnel);
+		world_settle();
+		assert_int_equal(world->nodes[B].delivered, before + 2);
+		assert_int_equal(world->nodes[B].last[6], 44);
+		ids[i] = get_be32(world->nodes[B].last + 44);
+	}
+	assert_int_not_equal(ids[0], ids[1]);
+	assert_int_not_equal(ids[0] + 1, ids[1]);
+	assert_int_equal(all_drops(A), 0);
+	send_inner(A, 6, 1281, 1);
+	assert_int_equal(drops(A, DROP_TOO_BIG), 1);
+	assert_int_equal(get_be32(world->nodes[A].last_injected + 44), 1280);
+}
+
+static void staged_packet_meets_the_path_of_when_it_is_sent(void **state)
+{
+	world->latency_ns = NS_PER_S;
+	send_inner(A, 4, 1400, 1);
+	kernel_says(1400);
+	world_sleep(5 * NS_PER_S);
+	assert_int_equal(came(B, 1), 0);
+	assert_int_equal(drops(A, DROP_TOO_BIG), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TALKING_TEST(path_leaves_room_for_the_headers_of_its_family),
+		TALKING_TEST(path_never_goes_beyond_the_device),
+		TALKING_TEST(path_below_1280_is_not_believed),
+		TALKING_TEST(path_is_asked_for_once_a_second),
+		TALKING_TEST(path_is_asked_for_at_once_after_a_hint),
+		TALKING_TEST(flood_of_hints_does_not_make_every_packet_ask),
+		TALKING_TEST(path_grows_again_when_the_kernel_says_so),
+		TALKING_TEST(another_endpoint_is_another_path),
+		TALKING_TEST(packet_too_big_for_the_path_is_told_the_path),
+		TALKING_TEST(padding_never_goes_beyond_the_path),
+		TALKING_TEST(ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces),
+		SILENT_TEST(staged_packet_meets_the_path_of_when_it_is_sent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

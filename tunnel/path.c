@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The kernel knows best: it has the routes, the devices and what routers on the way have said (RFC 1191, RFC 8201), and
+ * forgets it again after ten minutes. What routers say is not authenticated, so whoever forges it shall gain no more
+ * than what every IPv6 path carries: no path is taken to be narrower than 1280 bytes. (A device that is narrower itself
+ * makes podveil0's MTU smaller, and that is obeyed.)
+ */
+#include "path.h"
+
+#include "wire.h"
+
+#define PATH_MTU_MIN 1280
+#define PATH_AGE_NS  NS_PER_S
+#define PATH_AGE_HINT_NS \
+	(50 * NS_PER_S / 1000) /* a flood of errors shall not make each packet ask */
+#define OUTER_LEN_IPV4 (20 + 8)
+#define OUTER_LEN_IPV6 (40 + 8)
+
+static bool is_due(const struct tunnel *tunnel, const struct path *path)
+{
+	uint64_t age_ns = tunnel->now_ns - path->asked_ns;
+
+	if (!path->asked_ns || age_ns >= PATH_AGE_NS)
+		return true;
+	return path->asked_ns <= tunnel->state->path_hint_ns && age_ns >= PATH_AGE_HINT_NS;
+}
+
+static void ask(struct tunnel *tunnel, struct peer *peer)
+{
+	peer->path.mtu = tunnel->upcalls.path_mtu(tunnel->context, &peer->endpoint);
+	peer->path.asked_ns = tunnel->now_ns;
+}
+
+size_t path_inner_mtu(struct tunnel *tunnel, uint32_t slot)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+	size_t mtu = tunnel->state->mtu, overhead = DATA_OVERHEAD;
+
+	if (is_due(tunnel, &peer->path))
+		ask(tunnel, peer);
+	if (!peer->path.mtu)
+		return mtu;
+	overhead += peer->endpoint.any.sa_family == AF_INET ? OUTER_LEN_IPV4 : OUTER_LEN_IPV6;
+	return MIN(mtu, MAX(peer->path.mtu, (uint32_t)PATH_MTU_MIN) - overhead);
+}
+
+void path_forget(struct peer *peer)
+{
+	peer->path = (struct path){0};
+}
+
+void tunnel_path_changed(struct tunnel *tunnel)
+{
+	tunnel->state->path_hint_ns = tunnel->now_ns;
+}
