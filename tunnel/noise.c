@@ -131,6 +131,30 @@ void noise_pair_clear_handshake(struct noise_pair *pair)
 	crypto_wipe(pair->chaining_key, HASH_LEN);
 }
 
+void noise_set_aside_initiation(struct noise_initiation *ret_initiation,
+				const struct noise_pair *pair)
+{
+	ret_initiation->is_set = pair->state == HANDSHAKE_INITIATION_SENT;
+	if (!ret_initiation->is_set)
+		return;
+	memcpy(ret_initiation->ephemeral_private, pair->ephemeral_private, KEY_LEN);
+	memcpy(ret_initiation->hash, pair->hash, HASH_LEN);
+	memcpy(ret_initiation->chaining_key, pair->chaining_key, HASH_LEN);
+	ret_initiation->local_index = pair->local_index;
+}
+
+void noise_take_back_initiation(struct noise_pair *pair, struct noise_initiation *initiation)
+{
+	if (initiation->is_set) {
+		pair->state = HANDSHAKE_INITIATION_SENT;
+		memcpy(pair->ephemeral_private, initiation->ephemeral_private, KEY_LEN);
+		memcpy(pair->hash, initiation->hash, HASH_LEN);
+		memcpy(pair->chaining_key, initiation->chaining_key, HASH_LEN);
+		pair->local_index = initiation->local_index;
+	}
+	crypto_wipe(initiation, sizeof(*initiation));
+}
+
 bool noise_create_initiation(struct message_initiation *ret_message, struct noise_pair *pair,
 			     const struct identity *own, uint32_t local_index,
 			     const uint8_t ephemeral[static KEY_LEN],

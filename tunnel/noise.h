@@ -48,6 +48,15 @@ struct noise_opening {
 	uint8_t chaining_key[HASH_LEN];
 };
 
+/* An initiation of ours that waits for its answer. */
+struct noise_initiation {
+	bool is_set;
+	uint8_t ephemeral_private[KEY_LEN];
+	uint8_t hash[HASH_LEN];
+	uint8_t chaining_key[HASH_LEN];
+	uint32_t local_index;
+};
+
 enum noise_verdict {
 	NOISE_ACCEPTED,
 	NOISE_REFUSED, /* not authentic, or in no state to take it */
@@ -86,6 +95,15 @@ MUST_CHECK bool noise_create_initiation(struct message_initiation *ret_message,
 MUST_CHECK bool noise_open_initiation(struct noise_opening *ret_opening,
 				      const struct message_initiation *message,
 				      const struct identity *own);
+
+/*
+ * While the peer's initiation is answered ours is set aside, where one is under way, and then taken back (which wipes
+ * *initiation, set or not). Both handshakes may be completed: where the two cross each other, and each took the place of
+ * the other, neither answer would find what it belongs to, and both nodes would wait five seconds.
+ */
+void noise_set_aside_initiation(struct noise_initiation *ret_initiation,
+				const struct noise_pair *pair);
+void noise_take_back_initiation(struct noise_pair *pair, struct noise_initiation *initiation);
 
 /* Second half, with the pair that the opening's static key names. */
 enum noise_verdict noise_consume_initiation(struct noise_pair *pair,

@@ -104,9 +104,9 @@ static const enum drop_reason reason_of_verdict[] = {
 	[NOISE_FLOOD] = DROP_HANDSHAKE_FLOOD,
 };
 
-/* The pair of statics whose initiation this proved to be, NO_PAIR where it was refused. */
+/* The pair of statics whose initiation this proved to be, NO_PAIR where it was refused. One of ours is set aside. */
 static uint32_t accept_initiation(struct tunnel *tunnel, const struct message_initiation *message,
-				  const struct identity *own)
+				  const struct identity *own, struct noise_initiation *ret_ours)
 {
 	struct noise_opening opening;
 	enum noise_verdict verdict;
@@ -121,9 +121,11 @@ static uint32_t accept_initiation(struct tunnel *tunnel, const struct message_in
 		drop(tunnel, DROP_UNKNOWN_PEER);
 		goto out;
 	}
+	noise_set_aside_initiation(ret_ours, pair_derive(tunnel, pair));
 	verdict = noise_consume_initiation(pair_derive(tunnel, pair), message, &opening,
 					   tunnel->now_ns);
 	if (verdict != NOISE_ACCEPTED) {
+		crypto_wipe(ret_ours, sizeof(*ret_ours)); /* it is still where it was */
 		drop(tunnel, reason_of_verdict[verdict]);
 		pair = NO_PAIR;
 	}
@@ -132,23 +134,41 @@ out:
 	return pair;
 }
 
+/* Ours, under its index, is the pair's again when theirs is answered. */
+static bool answer_initiation(struct tunnel *tunnel, uint32_t slot, struct noise_initiation *ours)
+{
+	struct pair *pair = &tunnel->state->pairs[slot];
+	uint32_t index;
+	bool is_answered;
+
+	if (!ours->is_set)
+		pair_set_handshake_index(tunnel, slot, 0);
+	index = pair->handshake_index;
+	pair->handshake_index = 0;
+	is_answered = send_response(tunnel, slot);
+	if (!is_answered)
+		pair_forget_handshake(tunnel, slot);
+	pair->handshake_index = index;
+	noise_take_back_initiation(&tunnel->state->secrets.pairs[slot], ours);
+	return is_answered;
+}
+
 static void consume_initiation(struct tunnel *tunnel, const struct incoming *incoming,
 			       const uint8_t *data)
 {
 	const struct message_initiation *message = (const struct message_initiation *)data;
 	const struct identity *own = admit(tunnel, incoming, data, sizeof(*message));
+	struct noise_initiation ours = {0};
 	uint32_t pair, slot;
 
 	if (!own)
 		return;
-	pair = accept_initiation(tunnel, message, own);
+	pair = accept_initiation(tunnel, message, own, &ours);
 	if (pair == NO_PAIR)
 		return;
 	slot = tunnel->state->pairs[pair].peer;
-	pair_set_handshake_index(tunnel, pair, 0); /* theirs has taken the place of ours */
 	peer_follow(tunnel, slot, &incoming->from, &incoming->to);
-	if (!send_response(tunnel, pair)) {
-		pair_forget_handshake(tunnel, pair);
+	if (!answer_initiation(tunnel, pair, &ours)) {
 		drop(tunnel, DROP_BAD_HANDSHAKE);
 		return;
 	}
@@ -262,6 +282,14 @@ static void deliver(struct tunnel *tunnel, uint32_t slot, uint8_t *packet, size_
 	tunnel->upcalls.deliver(tunnel->context, packet, whole_len);
 }
 
+/* The peer's handshake was completed: an answer to ours would only make one session more. */
+static void forget_initiation(struct tunnel *tunnel, uint32_t pair)
+{
+	if (pair != NO_PAIR &&
+	    tunnel->state->secrets.pairs[pair].state == HANDSHAKE_INITIATION_SENT)
+		pair_forget_handshake(tunnel, pair);
+}
+
 /* The first authentic data of a run. */
 static void begin_run(struct tunnel *tunnel, uint32_t slot, const struct received *received)
 {
@@ -271,6 +299,7 @@ static void begin_run(struct tunnel *tunnel, uint32_t slot, const struct receive
 	tunnel->state->sessions[received->session].last_received_ns = tunnel->now_ns;
 	peer_note_proof(tunnel, received->session);
 	if (session_confirm(tunnel, received->session)) {
+		forget_initiation(tunnel, tunnel->state->sessions[received->session].pair);
 		timers_handshake_complete(tunnel, slot);
 		send_staged(tunnel, slot);
 	}

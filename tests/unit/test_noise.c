@@ -530,6 +530,47 @@ static void initiation_from_the_peer_takes_the_place_of_ours(void **state)
 	assert_true(noise_consume_response(&to_initiator, &response, &responder));
 }
 
+static void both_initiations_that_cross_are_answered(void **state)
+{
+	struct noise_opening opening;
+	struct noise_initiation ours;
+	struct session_keys keys[2];
+	bool is_initiator;
+	uint8_t timestamp[TIMESTAMP_LEN], ephemeral[KEY_LEN] = {9};
+	struct message_initiation crossing;
+	struct message_response answer;
+
+	create_initiation_at(WALL_NS);
+	noise_timestamp(timestamp, WALL_NS);
+	assert_true(noise_create_initiation(&crossing, &to_initiator, &responder, 5, ephemeral,
+					    timestamp));
+	assert_true(noise_open_initiation(&opening, &crossing, &initiator));
+	noise_set_aside_initiation(&ours, &to_responder);
+	assert_true(ours.is_set);
+	assert_int_equal(noise_consume_initiation(&to_responder, &crossing, &opening, NOW_NS),
+			 NOISE_ACCEPTED);
+	assert_true(noise_create_response(&answer, &to_responder, 6, vector->responder_ephemeral));
+	assert_true(noise_derive_session(&keys[0], &is_initiator, &to_responder));
+	assert_false(is_initiator);
+	noise_take_back_initiation(&to_responder, &ours);
+	assert_true(sodium_is_zero((const uint8_t *)&ours, sizeof(ours)));
+	assert_true(noise_consume_response(&to_initiator, &answer, &responder));
+
+	noise_pair_clear_handshake(&to_initiator);
+	assert_true(noise_open_initiation(&opening, &initiation, &responder));
+	assert_int_equal(noise_consume_initiation(&to_initiator, &initiation, &opening, NOW_NS),
+			 NOISE_ACCEPTED);
+	assert_true(
+		noise_create_response(&response, &to_initiator, 7, vector->responder_ephemeral));
+	assert_true(noise_derive_session(&keys[0], &is_initiator, &to_initiator));
+	assert_true(noise_consume_response(&to_responder, &response, &initiator));
+	assert_true(noise_derive_session(&keys[1], &is_initiator, &to_responder));
+	assert_true(is_initiator);
+	assert_memory_equal(keys[0].send, keys[1].receive, KEY_LEN);
+	noise_set_aside_initiation(&ours, &to_responder);
+	assert_false(ours.is_set);
+}
+
 /* -- every bit -- */
 
 static void flip(void *message, size_t bit)
@@ -814,6 +855,7 @@ int main(void)
 		TEST(response_with_another_index_is_refused),
 		TEST(forged_responses_leave_the_pending_handshake_alone),
 		TEST(initiation_from_the_peer_takes_the_place_of_ours),
+		TEST(both_initiations_that_cross_are_answered),
 		TEST(initiation_with_any_bit_flipped_is_refused),
 		TEST(response_with_any_bit_flipped_is_refused),
 		TEST(noise_alone_refuses_any_bit_of_an_initiation_flipped),
