@@ -57,6 +57,25 @@ struct {
 	__type(value, struct traffic);
 } drops SEC(".maps");
 
+/* Written by keyd/datapath.c: what --bypass and the API server's endpoints leave outside. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BYPASSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct bypass_key);
+	__type(value, __u8);
+} bypass SEC(".maps");
+
+/* Written and read by keyd alone, and here only because it must outlive keyd as the other maps do: the nodes with which
+ * a handshake was completed once, by name, so that a peer that is made anew under another id is never in clear again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAP_PEERS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct ratchet_key);
+	__type(value, __u8);
+} ratchet SEC(".maps");
+
 /* Lower the MSS of TCP connections to what fits into the tunnel. */
 const volatile bool clamp_mss = true;
 

@@ -42,6 +42,10 @@ struct ip_packet {
 	bool is_later_fragment; /* IPv4 only: in IPv6 an extension header tells */
 };
 
+struct ports {
+	__be16 source, destination;
+};
+
 /* The header after IP and all extension headers. */
 struct transport {
 	__u32 offset;
@@ -59,11 +63,11 @@ static __always_inline bool is_ip(__u32 ethertype)
 	return ethertype == bpf_htons(ETH_P_IP) || ethertype == bpf_htons(ETH_P_IPV6);
 }
 
-/* The EtherType behind all VLAN tags in the frame, and where its payload starts. */
-static __always_inline enum parse_result parse_ethernet(struct __sk_buff *skb,
+/* The EtherType behind all VLAN tags of the frame at `start`, and where its payload starts. */
+static __always_inline enum parse_result parse_ethernet(struct __sk_buff *skb, __u32 start,
 							__be16 *ret_ethertype, __u32 *ret_offset)
 {
-	__u32 offset = offsetof(struct ethhdr, h_proto);
+	__u32 offset = start + offsetof(struct ethhdr, h_proto);
 	__be16 ethertype;
 
 	for (int tags = 0; tags <= VLAN_TAGS_MAX; tags++) {
@@ -207,6 +211,19 @@ static __always_inline bool parse_transport(struct __sk_buff *skb, const struct 
 		return false;
 	*ret_transport = (struct transport){found & 0xffff, found >> 16 & 0xff, found >> 24};
 	return true;
+}
+
+/* False where it is neither TCP nor UDP, or where this packet does not show its ports: a later fragment, or cut short. */
+static __always_inline bool parse_ports(struct __sk_buff *skb, const struct ip_packet *packet,
+					struct ports *ret_ports)
+{
+	struct transport transport;
+
+	if (!parse_transport(skb, packet, &transport) || transport.is_later_fragment)
+		return false;
+	if (transport.protocol != IPPROTO_TCP && transport.protocol != IPPROTO_UDP)
+		return false;
+	return !bpf_skb_load_bytes(skb, transport.offset, ret_ports, sizeof(*ret_ports));
 }
 
 /* Length of the TCP or UDP header that a super-packet's segments share. */

@@ -4,6 +4,8 @@
  * loaded together and share their maps. They know addresses and peers; they never see a key.
  */
 #include "from_tunnel.bpf.h"
+#include "from_wire.bpf.h"
 #include "to_wire.bpf.h"
+#include "wire_guard.bpf.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,20 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which packets belong into the tunnel, and which may come out of it. Decided by addresses alone, so that fragments,
- * options and extension headers change nothing.
+ * options and extension headers change nothing; only an exception may ask for more.
  *
- * All that leaves a node in clear, and why; everything else is tunnelled or dropped:
+ * policy_to_wire is the one judgement on what leaves: to_wire acts on it, wire_guard checks that it was acted on, also
+ * for a packet inside an overlay's. All that leaves a node in clear, and why; everything else is tunnelled or dropped:
  *   not IP (ARP, LLDP, ...)                  the link cannot work without it, and it carries no pod's data
- *   destination in no known prefix           the world outside the cluster; no node there could decrypt
+ *   destination in no known prefix           the world outside the cluster, multicast: no node there could decrypt
  *   destination a local pod or this node     no other node's pod: a hairpin of the CNI, which stays on this machine
- *   destination a node, source no local pod  node to node: kubelet, API server, overlays, and the tunnel's datagrams
+ *   destination a node, source no local pod  node to node: kubelet, API server, overlays, and the tunnel's datagrams.
+ *                                            This node's addresses in its pods' range (a bridge's) count as local pods:
+ *                                            to the other nodes they look like nothing else
+ *   destination in --except-cidr             the administrator says so
+ *   --bypass, TCP or UDP from or to it       the API server hands out the keys, so the way to it must never need one. A
+ *                                            later fragment shows no port, so it is no exception
  *   neighbour discovery, hop limit 255       a neighbour in the cluster range must be found before anything can be
  *                                            sent; a router lowers the limit, so no pod can send data this way
+ *   permissive mode: a node never reached    for migrating a live cluster; counted. The first handshake ends it for good:
+ *                                            from then on it is tunnel or drop in every mode. The same for destinations
+ *                                            in the cluster range that no node claims yet
+ *
+ * policy_from_wire mirrors it for what arrives in clear. Dropped is what no node's to_wire lets out:
+ *   source a remote pod, or unclaimed        whatever the destination: who knows what DNAT will make of it behind us
+ *   source a node, destination a local pod   tunnelled by that node since its destination is a pod
+ * and passed by the same exceptions, seen from here: --except-cidr on either side, --bypass, neighbour discovery; and
+ * a destination that is multicast or broadcast, because that is outside for the sender. The tunnel's own datagrams never
+ * get here. In permissive mode nothing is dropped, only counted: the two ends of a first handshake do not learn of it at
+ * the same moment, and what one sends in clear until it does must not be lost. Nothing is given away by that: while one
+ * node may send in clear, so may whoever claims to be it; strict mode is the promise.
  *
  * Why no loop is possible: what the tunnel sends has an address of this node as its source (PREFIX_SELF, never
- * PREFIX_LOCAL: the longest prefix wins) and a peer's endpoint as its destination. That is PREFIX_NODE, or unmatched
- * behind a NAT, and both pass from such a source; an endpoint inside a pod prefix keyd refuses. So a packet that has
- * been in the tunnel is never led into it again, whatever podveil0's routes say.
+ * PREFIX_LOCAL: the longest prefix wins), its own port, and a peer's endpoint as its destination. That is PREFIX_NODE, or
+ * unmatched behind a NAT, and both pass from such a source and port; an endpoint inside a pod prefix keyd refuses. So a
+ * packet that has been in the tunnel is never led into it again; and where a route itself leads it into podveil0, which no
+ * program here sees, the tunnel knows its own datagram (tunnel/send.c).
  */
 #pragma once
 
@@ -24,8 +43,10 @@
 #define ND_ROUTER_SOLICITATION 133 /* RFC 4861 section 4: 133 to 137 */
 #define ND_REDIRECT	       137
 #define ND_HOP_LIMIT	       255
+#define ADDRESS_BITS	       128
 
-enum route { ROUTE_PASS, ROUTE_TUNNEL, ROUTE_NO_PEER };
+/* ROUTE_CLEAR: belongs into the tunnel, and goes in clear because the mode is permissive. */
+enum route { ROUTE_PASS, ROUTE_CLEAR, ROUTE_TUNNEL, ROUTE_NO_PEER };
 
 /* The map holds IPv4 as mapped addresses; an IPv6 packet that carries such an address is no IPv4 packet. */
 static __always_inline bool is_mapped(const struct prefix_key *key)
@@ -48,6 +69,8 @@ static __always_inline struct prefix_value policy_classify(const struct ip_packe
 	return value ? *value : unmatched;
 }
 
+/* -- exceptions -- */
+
 static __always_inline bool is_neighbour_discovery(struct __sk_buff *skb,
 						   const struct ip_packet *packet)
 {
@@ -59,27 +82,148 @@ static __always_inline bool is_neighbour_discovery(struct __sk_buff *skb,
 	       type >= ND_ROUTER_SOLICITATION && type <= ND_REDIRECT;
 }
 
-/* For a packet about to leave the node. ret_peer_id is set with ROUTE_TUNNEL. */
+static __always_inline bool has_bypass(const struct ip_packet *packet,
+				       const struct prefix_key *address, __be16 port)
+{
+	struct bypass_key key = {.port = port};
+
+	if (packet->version == 6 && is_mapped(address))
+		return false;
+	__builtin_memcpy(key.address, address->address, sizeof(key.address));
+	return bpf_map_lookup_elem(&bypass, &key);
+}
+
+static __always_inline bool is_bypassed(struct __sk_buff *skb, const struct ip_packet *packet,
+					const struct datapath_config *settings)
+{
+	struct ports ports;
+
+	return settings->bypass_count && parse_ports(skb, packet, &ports) &&
+	       (has_bypass(packet, &packet->destination, ports.destination) ||
+		has_bypass(packet, &packet->source, ports.source));
+}
+
+static __always_inline bool is_multicast(const struct ip_packet *packet)
+{
+	const __u8 *address = packet->destination.address;
+	__u32 word;
+
+	if (packet->version == 6)
+		return address[0] == 0xff;
+	__builtin_memcpy(&word, address + 12, sizeof(word));
+	return (address[12] & 0xf0) == 0xe0 || word == 0xffffffff;
+}
+
+/* -- the judgement -- */
+
+/* The tunnel sends UDP from its port, never in fragments. */
+static __always_inline bool is_sent_by_tunnel(struct __sk_buff *skb, const struct ip_packet *packet)
+{
+	struct datapath_config *settings = bpf_map_lookup_elem(&config, &(__u32){0});
+	struct ports ports;
+
+	return settings && packet->protocol == IPPROTO_UDP && parse_ports(skb, packet, &ports) &&
+	       bpf_ntohs(ports.source) == settings->tunnel_port;
+}
+
+/* A local pod's address, or one of this node's own in the pods' range. A lookup one bit short of a whole address finds
+ * the longest prefix around it. */
+static __always_inline bool is_among_local_pods(const struct ip_packet *packet,
+						const struct prefix_key *address,
+						struct prefix_value found)
+{
+	struct prefix_key around = *address;
+
+	if (found.class != PREFIX_SELF)
+		return found.class == PREFIX_LOCAL;
+	around.prefix_len = ADDRESS_BITS - 1;
+	return policy_classify(packet, &around).class == PREFIX_LOCAL;
+}
+
+static __always_inline bool is_from_local_pod(struct __sk_buff *skb, const struct ip_packet *packet)
+{
+	struct prefix_value source = policy_classify(packet, &packet->source);
+
+	if (source.class == PREFIX_SELF && is_sent_by_tunnel(skb, packet))
+		return false;
+	return is_among_local_pods(packet, &packet->source, source);
+}
+
+/* For a destination that belongs into the tunnel, or to a node that we do not know. */
+static __always_inline enum route choose_route(struct prefix_value destination,
+					       const struct datapath_config *settings)
+{
+	bool is_permissive = settings->mode == MODE_PERMISSIVE;
+	struct peer_value *peer;
+
+	switch (destination.class) {
+	case PREFIX_NODE:
+	case PREFIX_PEER:
+		peer = is_permissive ? bpf_map_lookup_elem(&peers, &destination.peer_id) : NULL;
+		return peer && !peer->was_reached ? ROUTE_CLEAR : ROUTE_TUNNEL;
+	case PREFIX_CLUSTER:
+		return is_permissive ? ROUTE_CLEAR : ROUTE_NO_PEER;
+	default: /* whatever a later keyd may write: never in clear */
+		return ROUTE_NO_PEER;
+	}
+}
+
+/* For a packet about to leave the node. ret_peer_id is set with ROUTE_TUNNEL and ROUTE_CLEAR; 0: nobody's. */
 static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 						 const struct ip_packet *packet, __u32 *ret_peer_id)
 {
+	struct datapath_config *settings = bpf_map_lookup_elem(&config, &(__u32){0});
 	struct prefix_value destination = policy_classify(packet, &packet->destination);
 
-	if (!destination.class || is_neighbour_discovery(skb, packet))
-		return ROUTE_PASS;
-	*ret_peer_id = destination.peer_id;
 	switch (destination.class) {
+	case 0:
 	case PREFIX_LOCAL:
 	case PREFIX_SELF:
+	case PREFIX_EXCEPT:
 		return ROUTE_PASS;
 	case PREFIX_NODE:
-		return policy_classify(packet, &packet->source).class == PREFIX_LOCAL ? ROUTE_TUNNEL
-										      : ROUTE_PASS;
-	case PREFIX_PEER:
-		return ROUTE_TUNNEL;
-	default: /* PREFIX_CLUSTER, and whatever a later keyd may write: never in clear */
-		return ROUTE_NO_PEER;
+		if (!is_from_local_pod(skb, packet))
+			return ROUTE_PASS;
+		break;
+	default:
+		break;
 	}
+	if (!settings) /* the kernel always has it: for the verifier */
+		return ROUTE_NO_PEER;
+	if (is_neighbour_discovery(skb, packet) || is_bypassed(skb, packet, settings))
+		return ROUTE_PASS;
+	*ret_peer_id = destination.peer_id;
+	return choose_route(destination, settings);
+}
+
+/* For a packet that came in clear. ROUTE_TUNNEL: only the tunnel may bring it. ret_peer_id is set with ROUTE_CLEAR; 0:
+ * nobody's. */
+static __always_inline enum route
+policy_from_wire(struct __sk_buff *skb, const struct ip_packet *packet, __u32 *ret_peer_id)
+{
+	struct datapath_config *settings = bpf_map_lookup_elem(&config, &(__u32){0});
+	struct prefix_value source = policy_classify(packet, &packet->source), destination;
+
+	switch (source.class) {
+	case 0:
+	case PREFIX_LOCAL:
+	case PREFIX_SELF:
+	case PREFIX_EXCEPT:
+		return ROUTE_PASS;
+	default:
+		break;
+	}
+	destination = policy_classify(packet, &packet->destination);
+	if (source.class == PREFIX_NODE &&
+	    !is_among_local_pods(packet, &packet->destination, destination))
+		return ROUTE_PASS;
+	if (!settings)
+		return ROUTE_TUNNEL;
+	if (destination.class == PREFIX_EXCEPT || is_multicast(packet) ||
+	    is_neighbour_discovery(skb, packet) || is_bypassed(skb, packet, settings))
+		return ROUTE_PASS;
+	*ret_peer_id = source.peer_id;
+	return settings->mode == MODE_PERMISSIVE ? ROUTE_CLEAR : ROUTE_TUNNEL;
 }
 
 /* For a decrypted packet: only this node's pods and its own addresses, so neither loopback, link-local, multicast,

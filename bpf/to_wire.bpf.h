@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * to_wire, at the egress of every device that leads to other nodes: after routing and DNAT, a packet for a pod on
- * another node goes into podveil0 or is dropped; it never goes on in clear. Everything else is passed untouched.
+ * another node goes into podveil0 or is dropped; in clear it goes on only where policy.h says so. Everything else is
+ * passed untouched.
  */
 #pragma once
 
@@ -101,7 +102,7 @@ static __always_inline bool untag(struct __sk_buff *skb, struct ip_packet *packe
 	for (int i = 0; i < UNTAG_ROUNDS_MAX; i++)
 		if (bpf_skb_vlan_pop(skb))
 			return false;
-	if (skb->vlan_present || parse_ethernet(skb, &ethertype, &offset) || offset != ETH_HLEN)
+	if (skb->vlan_present || parse_ethernet(skb, 0, &ethertype, &offset) || offset != ETH_HLEN)
 		return false;
 	packet->payload_offset -= packet->offset - ETH_HLEN;
 	packet->offset = ETH_HLEN;
@@ -136,6 +137,8 @@ static __always_inline int to_wire_ip(struct __sk_buff *skb, __u32 ethertype, __
 	switch (policy_to_wire(skb, &packet, &peer_id)) {
 	case ROUTE_PASS:
 		return verdict_pass();
+	case ROUTE_CLEAR:
+		return verdict_clear_out(skb, &packet, peer_id);
 	case ROUTE_TUNNEL:
 		return to_tunnel(skb, &packet, peer_id, is_ethernet);
 	case ROUTE_NO_PEER:
@@ -150,7 +153,7 @@ int to_wire(struct __sk_buff *skb)
 	__be16 ethertype;
 	__u32 offset;
 
-	switch (parse_ethernet(skb, &ethertype, &offset)) {
+	switch (parse_ethernet(skb, 0, &ethertype, &offset)) {
 	case PARSE_OK:
 		return is_ip(ethertype) ? to_wire_ip(skb, ethertype, offset, true) : verdict_pass();
 	case PARSE_CUT_SHORT:

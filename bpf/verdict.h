@@ -4,7 +4,8 @@
  * written. A packet that is none of our business goes on to the programs after us (TC_ACT_UNSPEC, which is also
  * TCX_NEXT): TC_ACT_OK would hide it from the CNI's own.
  *
- * Counters are per CPU and TC programs run with bottom halves off, so plain additions lose nothing.
+ * Counters are per CPU and TC programs run with bottom halves off, so plain additions lose nothing; kernel_drops runs
+ * anywhere, and adds in one step.
  */
 #pragma once
 
@@ -27,6 +28,18 @@ static __always_inline void count_drop(enum drop_reason reason, __u32 packets, _
 
 	if (sum)
 		count(sum, packets, bytes);
+}
+
+/* For what the kernel dropped: in any context, so that another one may come in between. */
+static __always_inline void count_loss(enum drop_reason reason, __u32 packets, __u32 bytes)
+{
+	__u32 key = reason;
+	struct traffic *sum = bpf_map_lookup_elem(&drops, &key);
+
+	if (!sum)
+		return;
+	__sync_fetch_and_add(&sum->packets, packets);
+	__sync_fetch_and_add(&sum->bytes, bytes);
 }
 
 static __always_inline int verdict_pass(void)
@@ -60,12 +73,36 @@ static __always_inline int verdict_tunnel(struct __sk_buff *skb, const struct ip
 	return bpf_redirect(tunnel_ifindex, 0);
 }
 
+/* In clear because the mode is permissive; peer_id 0: to an address that no node claims. Counted on each device of ours
+ * that the packet crosses, so twice where one stands on another, as a VLAN on its NIC. */
+static __always_inline int verdict_clear_out(struct __sk_buff *skb, const struct ip_packet *packet,
+					     __u32 peer_id)
+{
+	struct peer_traffic *traffic = bpf_map_lookup_elem(&peer_traffic, &peer_id);
+
+	if (traffic)
+		count(&traffic->clear_out, parse_segments(skb, packet), packet->len);
+	return verdict_pass();
+}
+
+/* As above, for a packet that came so; peer_id 0: from an address that no node claims. */
+static __always_inline int verdict_clear_in(struct __sk_buff *skb, const struct ip_packet *packet,
+					    __u32 peer_id)
+{
+	struct peer_traffic *traffic = bpf_map_lookup_elem(&peer_traffic, &peer_id);
+
+	if (traffic)
+		count(&traffic->clear_in, parse_segments(skb, packet), packet->len);
+	return verdict_pass();
+}
+
 /* A decrypted packet goes on into the node's stack; peer_id 0: its source belongs to no peer. */
 static __always_inline int verdict_enter(struct __sk_buff *skb, const struct ip_packet *packet,
 					 __u32 peer_id)
 {
-	struct peer_traffic *traffic = bpf_map_lookup_elem(&peer_traffic, &peer_id);
+	struct peer_traffic *traffic;
 
+	traffic = peer_id ? bpf_map_lookup_elem(&peer_traffic, &peer_id) : NULL;
 	if (traffic)
 		count(&traffic->from_tunnel, parse_segments(skb, packet), packet->len);
 	return verdict_pass();

@@ -10,13 +10,15 @@
 
 #include "drop_reason.h"
 
-#define MAP_ABI_VERSION 1
+#define MAP_ABI_VERSION 2
 
 #define PREFIXES_MAX	131072
 #define MAP_PEERS_MAX	16384
 #define DROPS_MAX \
 	256 /* more than there are reasons, so that a new one does not change the pinned map's shape */
-#define NODE_NAME_LEN 254 /* a DNS subdomain has at most 253 characters */
+#define BYPASSES_MAX	  1024
+#define OVERLAY_PORTS_MAX 4
+#define NODE_NAME_LEN	  254 /* a DNS subdomain has at most 253 characters */
 
 /* Key of `prefixes` (LPM trie, both families): an IPv4 prefix is held as ::ffff:a.b.c.d with 96 added to its length. */
 struct prefix_key {
@@ -31,6 +33,7 @@ enum prefix_class {
 	PREFIX_SELF = 3,    /* an address of this node */
 	PREFIX_PEER = 4,    /* pods of the node peer_id */
 	PREFIX_NODE = 5,    /* an address of the node peer_id */
+	PREFIX_EXCEPT = 6,  /* inside the cluster range, but left in clear by --except-cidr */
 };
 
 struct prefix_value {
@@ -41,6 +44,7 @@ struct prefix_value {
 /* Value of `peers` (hash, key: __u32 peer id, never 0). Ids are keyd's and outlive it: the name finds them again. */
 struct peer_value {
 	__u32 is_usable; /* the tunnel knows a key and an endpoint: packets may be redirected */
+	__u32 was_reached; /* a handshake was completed once: nothing to it in clear any more, in no mode */
 	char node[NODE_NAME_LEN + 2];
 };
 
@@ -49,10 +53,31 @@ struct traffic {
 	__u64 bytes;   /* of IP */
 };
 
-/* Value of `peer_traffic` (per-CPU hash, key: __u32 peer id). keyd makes the entries, the programs add to them. */
+/* Value of `peer_traffic` (per-CPU hash, key: __u32 peer id). keyd makes the entries, the programs add to them. Id 0
+ * stands for destinations and sources in the cluster range that no node claims. */
 struct peer_traffic {
 	struct traffic to_tunnel;
 	struct traffic from_tunnel;
+	struct traffic clear_out, clear_in; /* passed in clear because the mode is permissive */
+};
+
+/* Key of `bypass` (hash, value: __u8, always 1): TCP and UDP from or to this address and port stay outside, in both
+ * directions. Looked at only while datapath_config.bypass_count is not 0. */
+struct bypass_key {
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__be16 port;
+	__u16 zero;
+};
+
+/* Key of `ratchet` (hash, MAP_PEERS_MAX entries, value: __u8, always 1): a node with which a handshake was completed. Read
+ * and written by keyd alone, which never takes an entry back: peers come and go, and their ids with them. */
+struct ratchet_key {
+	char node[NODE_NAME_LEN + 2]; /* padded with zeros */
+};
+
+enum datapath_mode {
+	MODE_STRICT = 0,     /* encrypted or dropped */
+	MODE_PERMISSIVE = 1, /* clear towards and from nodes that were never reached */
 };
 
 /* The single value of `config` (array). Written whole; tunnel_ifindex 0 means there is no tunnel: drop. */
@@ -61,6 +86,11 @@ struct datapath_config {
 	__u32 tunnel_ifindex;
 	__u32 tunnel_mtu;  /* inner MTU: TCP's MSS is clamped to it */
 	__u32 tunnel_port; /* UDP, host order */
+	__u32 mode;	   /* enum datapath_mode; what is not MODE_PERMISSIVE is strict */
+	__u32 bypass_count;
+	/* UDP, host order, 0: none. The overlays' ports on this machine, in whose packets wire_guard and from_wire look. */
+	__u16 vxlan_ports[OVERLAY_PORTS_MAX];
+	__u16 geneve_ports[OVERLAY_PORTS_MAX];
 };
 
 /* `drops`: per-CPU array of struct traffic, indexed by enum drop_reason. */

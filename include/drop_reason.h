@@ -4,8 +4,8 @@
  * all generated from this list, so a drop without a name cannot be written. Numbers index pinned maps: append only.
  *
  * X(NAME, "text as in the metrics label", "what happened, for a person who reads podveil status")
- * Counts are packets: a super-packet counts its segments. Only what the kernel drops before we see it (tun_overflow,
- * udp_overflow) counts as often as the kernel says, which is once for several packets that it had joined.
+ * Counts are packets: a super-packet counts its segments. Only udp_overflow (and tun_overflow on a kernel where
+ * bpf/kernel_drops.bpf.c cannot be loaded) counts as often as the kernel says: once for several that it had joined.
  */
 #pragma once
 
@@ -51,7 +51,20 @@
 	X(TUN_WRITE, "tun_write", "the kernel refused a decrypted packet")                                             \
 	/* podveil-tunnel, sending (later additions stand at the end: the numbers are pinned) */                       \
 	X(OWN_MULTICAST, "own_multicast", "multicast of this node's own kernel on podveil0, which is for no peer")     \
-	X(TUN_OVERFLOW, "tun_overflow", "podveil0's queue was full, or no tunnel ran to read it")
+	X(TUN_OVERFLOW, "tun_overflow", "podveil0 was down, its queue full, or no tunnel there to read it")            \
+	/* wire_guard and from_wire */                                                                                 \
+	X(CLEAR_OVERLAY_OUT, "clear_overlay_out", "a clear pod packet inside an overlay's packet reached the wire")    \
+	X(CLEAR_OVERLAY_IN, "clear_overlay_in", "an overlay's packet from the wire held a clear packet of a remote pod") \
+	X(NOT_WIREGUARD, "not_wireguard", "datagram for the tunnel's port that cannot be a WireGuard message")         \
+	/* the kernel itself, as kernel_drops sees it: pod packets and the tunnel's datagrams, in this node's namespace */ \
+	X(LINK_DOWN, "link_down", "kernel: its device was down, or stood still while it was being changed")            \
+	X(NEIGHBOUR, "neighbour", "kernel: the link-layer address of the next hop was not found")                      \
+	X(NO_ROUTE, "no_route", "kernel: no route leads to its destination")                                           \
+	X(NETFILTER, "netfilter", "kernel: a firewall or a network policy of this node dropped it")                    \
+	X(TUNNEL_AWAY, "tunnel_away", "datagram for the tunnel that came while none ran, or was unread when it ended") \
+	X(KERNEL_OTHER, "kernel_other", "kernel: for another reason, which dropwatch(1) and `perf trace` show")         \
+	/* podveil-tunnel, sending */                                                                                  \
+	X(OWN_DATAGRAM, "own_datagram", "the tunnel's own datagram: a route leads a peer's endpoint into podveil0")
 
 enum drop_reason {
 #define X(name, label, text) DROP_##name,

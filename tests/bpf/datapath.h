@@ -21,19 +21,23 @@
 #include "frame.h"
 #include "podveil.skel.h"
 
-#define TUNNEL_IFINDEX 4711
-#define TUNNEL_MTU     1440
-#define TUNNEL_PORT    51890
+#define TUNNEL_IFINDEX	 4711
+#define TUNNEL_MTU	 1440
+#define TUNNEL_PORT	 51890
 
-#define PASS	       ((uint32_t)-1) /* TC_ACT_UNSPEC: on to the programs after us */
-#define DROP	       2U	      /* TC_ACT_SHOT */
-#define REDIRECT       7U	      /* TC_ACT_REDIRECT */
+#define VXLAN_PORT	 8472
+#define VXLAN_PORT_OTHER 4789
+#define GENEVE_PORT	 6081
 
-#define NO_REASON      DROP_REASON_COUNT
-#define CPUS_MAX       1024
+#define PASS		 ((uint32_t)-1) /* TC_ACT_UNSPEC: on to the programs after us */
+#define DROP		 2U		/* TC_ACT_SHOT */
+#define REDIRECT	 7U		/* TC_ACT_REDIRECT */
+
+#define NO_REASON	 DROP_REASON_COUNT
+#define CPUS_MAX	 1024
 
 /* Peers of the cluster below. */
-enum { PEER_NONE, PEER_USABLE, PEER_UNUSABLE, PEER_UNKNOWN, PEER_INSIDE, PEERS_END };
+enum { PEER_NONE, PEER_USABLE, PEER_UNUSABLE, PEER_UNKNOWN, PEER_INSIDE, PEER_LOST, PEERS_END };
 
 struct place {
 	const char *name, *ip4, *ip6;
@@ -55,6 +59,10 @@ static const struct place moved_pod = {"local pod among a peer's", "10.244.2.200
 				       "fd00:244:0:2:8000::200"};
 static const struct place node = {"node", "192.168.50.2", "fd00:50::2"};
 static const struct place unusable_node = {"unusable node", "192.168.50.3", "fd00:50::3"};
+static const struct place lost_pod = {"pod of a peer reached once", "10.244.5.9",
+				      "fd00:244:0:5::9"};
+static const struct place lost_node = {"node reached once", "192.168.50.5", "fd00:50::5"};
+static const struct place excepted = {"excepted", "10.244.99.9", "fd00:244:0:99::9"};
 static const struct place future = {"class of a later version", "198.51.100.1", "2001:db8:ffff::1"};
 
 static const struct {
@@ -70,22 +78,29 @@ static const struct {
 	{"10.244.2.200/32", "fd00:244:0:2:8000::200/128", PREFIX_LOCAL, 0},
 	{"10.244.3.0/24", "fd00:244:0:3::/64", PREFIX_PEER, PEER_UNUSABLE},
 	{"10.244.4.0/24", "fd00:244:0:4::/64", PREFIX_PEER, PEER_UNKNOWN},
+	{"10.244.5.0/24", "fd00:244:0:5::/64", PREFIX_PEER, PEER_LOST},
+	{"10.244.99.0/24", "fd00:244:0:99::/64", PREFIX_EXCEPT, 0},
 	{"192.168.50.2/32", "fd00:50::2/128", PREFIX_NODE, PEER_USABLE},
 	{"192.168.50.3/32", "fd00:50::3/128", PREFIX_NODE, PEER_UNUSABLE},
+	{"192.168.50.5/32", "fd00:50::5/128", PREFIX_NODE, PEER_LOST},
 	{"198.51.100.1/32", "2001:db8:ffff::1/128", 99, PEER_USABLE},
 };
+
+/* Which counter of the peer moves: without a word of it, the verdict's own. */
+enum way { WAY_TUNNEL, WAY_CLEAR_OUT, WAY_CLEAR_IN };
 
 struct expectation {
 	uint32_t verdict;
 	enum drop_reason reason; /* with DROP */
-	uint32_t peer;		 /* whose counter moves; PEER_NONE: nobody's */
+	uint32_t peer; /* whose counter moves; PEER_NONE: nobody's, or in clear the unclaimed */
+	enum way way;
 	uint32_t packets;	 /* 0: 1 */
 	const struct frame *out; /* NULL: as it went in */
 };
 
 struct counters {
 	struct traffic drops[DROP_REASON_COUNT];
-	struct traffic to_tunnel[PEERS_END], from_tunnel[PEERS_END];
+	struct peer_traffic peers[PEERS_END];
 };
 
 static struct podveil *datapath;
@@ -130,9 +145,10 @@ static inline void set_prefix(int map, const char *cidr, uint32_t class, uint32_
 	assert_int_equal(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
 }
 
-static inline void set_peer(int map, uint32_t id, bool is_usable)
+static inline void set_peer(int map, uint32_t id, bool is_usable, bool was_reached)
 {
-	struct peer_value value = {.is_usable = is_usable, .node = "a-node"};
+	struct peer_value value = {
+		.is_usable = is_usable, .was_reached = was_reached, .node = "a-node"};
 
 	assert_int_equal(bpf_map_update_elem(map, &id, &value, BPF_ANY), 0);
 }
@@ -145,17 +161,38 @@ static inline void add_peer_traffic(int map, uint32_t id)
 	assert_int_equal(bpf_map_update_elem(map, &id, none, BPF_ANY), 0);
 }
 
-static inline void set_config(int map, uint32_t tunnel_ifindex)
+static inline struct datapath_config config_of(uint32_t tunnel_ifindex)
 {
-	struct datapath_config value = {
+	return (struct datapath_config){
 		.abi_version = MAP_ABI_VERSION,
 		.tunnel_ifindex = tunnel_ifindex,
 		.tunnel_mtu = TUNNEL_MTU,
 		.tunnel_port = TUNNEL_PORT,
+		.vxlan_ports = {VXLAN_PORT, 0, 0, VXLAN_PORT_OTHER},
+		.geneve_ports = {GENEVE_PORT},
 	};
+}
+
+static inline void write_config(int map, const struct datapath_config *config)
+{
 	uint32_t key = 0;
 
-	assert_int_equal(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map, &key, config, BPF_ANY), 0);
+}
+
+static inline void set_config(int map, uint32_t tunnel_ifindex)
+{
+	struct datapath_config config = config_of(tunnel_ifindex);
+
+	write_config(map, &config);
+}
+
+static inline void set_mode(enum datapath_mode mode)
+{
+	struct datapath_config config = config_of(TUNNEL_IFINDEX);
+
+	config.mode = mode;
+	write_config(bpf_map__fd(datapath->maps.config), &config);
 }
 
 static inline void datapath_fill(void)
@@ -166,10 +203,11 @@ static inline void datapath_fill(void)
 		set_prefix(prefixes, cluster[i].cidr4, cluster[i].class, cluster[i].peer_id);
 		set_prefix(prefixes, cluster[i].cidr6, cluster[i].class, cluster[i].peer_id);
 	}
-	set_peer(bpf_map__fd(datapath->maps.peers), PEER_USABLE, true);
-	set_peer(bpf_map__fd(datapath->maps.peers), PEER_UNUSABLE, false);
-	set_peer(bpf_map__fd(datapath->maps.peers), PEER_INSIDE, true);
-	for (uint32_t id = PEER_USABLE; id < PEERS_END; id++)
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_USABLE, true, true);
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_UNUSABLE, false, false);
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_INSIDE, true, false);
+	set_peer(bpf_map__fd(datapath->maps.peers), PEER_LOST, false, true);
+	for (uint32_t id = PEER_NONE; id < PEERS_END; id++)
 		add_peer_traffic(bpf_map__fd(datapath->maps.peer_traffic), id);
 	set_config(bpf_map__fd(datapath->maps.config), TUNNEL_IFINDEX);
 }
@@ -211,18 +249,20 @@ static inline void add_traffic(struct traffic *sum, const struct traffic *more)
 	sum->bytes += more->bytes;
 }
 
+/* All in one call: it is made twice for each frame. */
 static inline void read_drops(int map, struct traffic ret_drops[DROP_REASON_COUNT])
 {
+	static struct traffic each[DROP_REASON_COUNT * CPUS_MAX];
+	uint32_t reasons[DROP_REASON_COUNT], next, count = DROP_REASON_COUNT;
 	int cpus = libbpf_num_possible_cpus();
 
-	for (uint32_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
-		struct traffic each[CPUS_MAX];
-
-		assert_int_equal(bpf_map_lookup_elem(map, &reason, each), 0);
-		ret_drops[reason] = (struct traffic){0};
+	assert_int_equal(bpf_map_lookup_batch(map, NULL, &next, reasons, each, &count, NULL), 0);
+	assert_int_equal(count, DROP_REASON_COUNT);
+	memset(ret_drops, 0, sizeof(*ret_drops) * DROP_REASON_COUNT);
+	for (uint32_t i = 0; i < count; i++)
 		for (int cpu = 0; cpu < cpus; cpu++)
-			add_traffic(&ret_drops[reason], &each[cpu]);
-	}
+			add_traffic(&ret_drops[reasons[i]],
+				    &each[i * (uint32_t)cpus + (uint32_t)cpu]);
 }
 
 static inline struct peer_traffic read_peer_traffic(int map, uint32_t id)
@@ -234,6 +274,8 @@ static inline struct peer_traffic read_peer_traffic(int map, uint32_t id)
 	for (int cpu = 0; cpu < cpus; cpu++) {
 		add_traffic(&sum.to_tunnel, &each[cpu].to_tunnel);
 		add_traffic(&sum.from_tunnel, &each[cpu].from_tunnel);
+		add_traffic(&sum.clear_out, &each[cpu].clear_out);
+		add_traffic(&sum.clear_in, &each[cpu].clear_in);
 	}
 	return sum;
 }
@@ -242,13 +284,9 @@ static inline void read_counters(struct counters *ret_counters)
 {
 	memset(ret_counters, 0, sizeof(*ret_counters));
 	read_drops(bpf_map__fd(datapath->maps.drops), ret_counters->drops);
-	for (uint32_t id = PEER_USABLE; id < PEERS_END; id++) {
-		struct peer_traffic sum =
+	for (uint32_t id = PEER_NONE; id < PEERS_END; id++)
+		ret_counters->peers[id] =
 			read_peer_traffic(bpf_map__fd(datapath->maps.peer_traffic), id);
-
-		ret_counters->to_tunnel[id] = sum.to_tunnel;
-		ret_counters->from_tunnel[id] = sum.from_tunnel;
-	}
 }
 
 static inline uint32_t run(struct bpf_program *program, const struct frame *frame,
@@ -279,15 +317,33 @@ static inline void judge_counters(const char *name, const struct counters *expec
 			fail_msg("%s: drops of %s: expected %llu, saw %llu", name,
 				 drop_reason_label(i), expected->drops[i].packets,
 				 seen->drops[i].packets);
-	for (unsigned int i = 0; i < PEERS_END; i++)
-		if (memcmp(&expected->to_tunnel[i], &seen->to_tunnel[i], sizeof(struct traffic)) ||
-		    memcmp(&expected->from_tunnel[i], &seen->from_tunnel[i],
-			   sizeof(struct traffic)))
+	for (unsigned int i = 0; i < PEERS_END; i++) {
+		const struct peer_traffic *should = &expected->peers[i], *is = &seen->peers[i];
+
+		if (memcmp(should, is, sizeof(*is)))
 			fail_msg(
-				"%s: traffic of peer %u: expected %llu/%llu packets, saw %llu/%llu (or other bytes)",
-				name, i, expected->to_tunnel[i].packets,
-				expected->from_tunnel[i].packets, seen->to_tunnel[i].packets,
-				seen->from_tunnel[i].packets);
+				"%s: traffic of peer %u: expected %llu/%llu packets in the tunnel and "
+				"%llu/%llu in clear, saw %llu/%llu and %llu/%llu (or other bytes)",
+				name, i, should->to_tunnel.packets, should->from_tunnel.packets,
+				should->clear_out.packets, should->clear_in.packets,
+				is->to_tunnel.packets, is->from_tunnel.packets,
+				is->clear_out.packets, is->clear_in.packets);
+	}
+}
+
+static inline void expect_traffic(struct counters *counters, const struct expectation *expected,
+				  uint64_t packets, uint64_t bytes)
+{
+	struct peer_traffic *peer = &counters->peers[expected->peer];
+
+	if (expected->way == WAY_CLEAR_OUT)
+		expect_more(&peer->clear_out, packets, bytes);
+	else if (expected->way == WAY_CLEAR_IN)
+		expect_more(&peer->clear_in, packets, bytes);
+	else if (expected->peer && expected->verdict == REDIRECT)
+		expect_more(&peer->to_tunnel, packets, bytes);
+	else if (expected->peer && expected->verdict == PASS)
+		expect_more(&peer->from_tunnel, packets, bytes);
 }
 
 static inline void judge(const char *name, struct bpf_program *program, const struct frame *frame,
@@ -311,10 +367,7 @@ static inline void judge(const char *name, struct bpf_program *program, const st
 			 name, out.len, wanted->len);
 	if (expected.verdict == DROP)
 		expect_more(&before.drops[expected.reason], packets, frame->len - frame->ip);
-	if (expected.peer && expected.verdict == REDIRECT)
-		expect_more(&before.to_tunnel[expected.peer], packets, wanted->len - wanted->ip);
-	if (expected.peer && expected.verdict == PASS)
-		expect_more(&before.from_tunnel[expected.peer], packets, wanted->len - wanted->ip);
+	expect_traffic(&before, &expected, packets, wanted->len - wanted->ip);
 	judge_counters(name, &before, &after);
 }
 
@@ -331,6 +384,35 @@ static inline struct expectation drops(enum drop_reason reason)
 static inline struct expectation tunnelled(uint32_t peer)
 {
 	return (struct expectation){.verdict = REDIRECT, .peer = peer};
+}
+
+/* Permissive mode: in clear, and counted. */
+static inline struct expectation clear_out(uint32_t peer)
+{
+	return (struct expectation){.verdict = PASS, .peer = peer, .way = WAY_CLEAR_OUT};
+}
+
+static inline struct expectation clear_in(uint32_t peer)
+{
+	return (struct expectation){.verdict = PASS, .peer = peer, .way = WAY_CLEAR_IN};
+}
+
+/* TCP or UDP from and to these stay outside; `text` is an address. */
+static inline void set_bypass(const char *text, uint16_t port)
+{
+	struct datapath_config config = config_of(TUNNEL_IFINDEX);
+	struct prefix_key address = {0};
+	struct bypass_key key = {.port = htobe16(port)};
+	char cidr[64];
+	uint8_t one = 1;
+
+	snprintf(cidr, sizeof(cidr), "%s/%s", text, strchr(text, ':') ? "128" : "32");
+	address = key_of_cidr(cidr);
+	memcpy(key.address, address.address, sizeof(key.address));
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(datapath->maps.bypass), &key, &one, BPF_ANY), 0);
+	config.bypass_count = 1;
+	write_config(bpf_map__fd(datapath->maps.config), &config);
 }
 
 static inline const char *place_text(const struct place *place, bool is_ip6)

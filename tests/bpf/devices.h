@@ -14,9 +14,11 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
-#define ATTACH_TCX_EGRESS ((enum bpf_attach_type)47)
-#define BEFORE_ALL	  8
-#define ARRIVAL_MS	  5000
+#define ATTACH_TCX_INGRESS ((enum bpf_attach_type)46)
+#define ATTACH_TCX_EGRESS  ((enum bpf_attach_type)47)
+#define BEFORE_ALL	   8
+#define AFTER_ALL	   16
+#define ARRIVAL_MS	   5000
 
 #define COMMAND(...)                                               \
 	do {                                                       \
@@ -217,6 +219,17 @@ static inline int load_passer(const char *name)
 	return load_foreign(name, instructions, ARRAY_SIZE(instructions));
 }
 
+/* Ends every packet's way through the hooks: TC_ACT_OK. */
+static inline int load_accepter(const char *name)
+{
+	const struct bpf_insn instructions[] = {
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+	};
+
+	return load_foreign(name, instructions, ARRAY_SIZE(instructions));
+}
+
 /* Puts a VLAN tag beside each frame, as a bridge or a VLAN device does, and passes it on. */
 static inline int load_tagger(void)
 {
@@ -232,11 +245,17 @@ static inline int load_tagger(void)
 }
 
 /* Returns the link; closing it takes the program off again. -1: no tcx here. */
+static inline int attach_tcx_at(int program_fd, const char *device, enum bpf_attach_type hook,
+				uint32_t place)
+{
+	DECLARE_LIBBPF_OPTS(bpf_link_create_opts, options, .flags = place);
+
+	return bpf_link_create(program_fd, (int)ifindex_of(device), hook, &options);
+}
+
 static inline int attach_foreign_tcx(int program_fd, const char *device)
 {
-	DECLARE_LIBBPF_OPTS(bpf_link_create_opts, options, .flags = BEFORE_ALL);
-
-	return bpf_link_create(program_fd, (int)ifindex_of(device), ATTACH_TCX_EGRESS, &options);
+	return attach_tcx_at(program_fd, device, ATTACH_TCX_EGRESS, BEFORE_ALL);
 }
 
 static inline struct bpf_tc_hook egress_hook(const char *device)
@@ -268,15 +287,23 @@ static inline bool has_clsact_filter(const char *device, uint32_t priority, uint
 	return !bpf_tc_query(&hook, &filter);
 }
 
-/* The names of the programs on the device's tcx egress, in their order, each followed by a space. */
-static inline const char *list_tcx(const char *device)
+static inline uint32_t program_id_of(int program_fd)
+{
+	struct bpf_prog_info info = {0};
+	__u32 length = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(program_fd, &info, &length), 0);
+	return info.id;
+}
+
+/* The names of the programs on the device's tcx hook, in their order, each followed by a space. */
+static inline const char *list_tcx_at(const char *device, enum bpf_attach_type hook)
 {
 	static char names[512];
 	__u32 ids[16] = {0}, attach_flags = 0, count = ARRAY_SIZE(ids);
 
 	names[0] = '\0';
-	if (bpf_prog_query((int)ifindex_of(device), ATTACH_TCX_EGRESS, 0, &attach_flags, ids,
-			   &count))
+	if (bpf_prog_query((int)ifindex_of(device), hook, 0, &attach_flags, ids, &count))
 		return names;
 	for (__u32 i = 0; i < count; i++) {
 		CLEANUP_CLOSE int fd = bpf_prog_get_fd_by_id(ids[i]);
@@ -288,4 +315,9 @@ static inline const char *list_tcx(const char *device)
 		strncat(names, " ", sizeof(names) - strlen(names) - 1);
 	}
 	return names;
+}
+
+static inline const char *list_tcx(const char *device)
+{
+	return list_tcx_at(device, ATTACH_TCX_EGRESS);
 }

@@ -19,7 +19,7 @@ static void from_tunnel_passes_only_local_pods_and_own_addresses(void **state)
 	static const struct place *const places[] = {
 		&world,	      &unclaimed,     &local_pod,  &moved_pod, &self,
 		&bridge,      &peer_pod,      &inside_pod, &node,      &unusable_pod,
-		&unknown_pod, &unusable_node, &future};
+		&unknown_pod, &unusable_node, &excepted,   &future};
 	static const struct place *const allowed[] = {&local_pod, &moved_pod, &self, &bridge};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(places) * 2; i++) {

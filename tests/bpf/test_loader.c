@@ -55,8 +55,8 @@ static void fill(const struct loader *loader, uint32_t tunnel_ifindex)
 		set_prefix(maps->prefixes, cluster[i].cidr4, cluster[i].class, cluster[i].peer_id);
 		set_prefix(maps->prefixes, cluster[i].cidr6, cluster[i].class, cluster[i].peer_id);
 	}
-	set_peer(maps->peers, PEER_USABLE, true);
-	set_peer(maps->peers, PEER_UNUSABLE, false);
+	set_peer(maps->peers, PEER_USABLE, true, true);
+	set_peer(maps->peers, PEER_UNUSABLE, false, false);
 	add_peer_traffic(maps->peer_traffic, PEER_USABLE);
 	set_config(maps->config, tunnel_ifindex);
 }
@@ -374,7 +374,7 @@ static void cleanup_removes_ours_and_nothing_else(void **state)
 	put_foreign_pin(program);
 
 	assert_int_equal(loader_cleanup(bpffs, &removed), 0);
-	assert_int_equal(removed, 2 + 5);
+	assert_int_equal(removed, 2 + 7);
 	assert_int_equal(
 		count_attached(loader, LOADER_TO_WIRE) + count_attached(other, LOADER_TO_WIRE), 0);
 	assert_not_guarded(loader);
@@ -451,7 +451,158 @@ static void open_sweeps_pins_of_devices_that_are_gone(void **state)
 	assert_false(is_pinned("links", name));
 }
 
-/* -- refusals: one clear line each -- */
+/* -- the second look: wire_guard beside to_wire, from_wire on the way in -- */
+
+#define FILTER_TO_WIRE	  0x70760001
+#define FILTER_WIRE_GUARD 0x70760003
+
+static void detach_link_as_somebody_else(const char *program, const char *device)
+{
+	CLEANUP_CLOSE int link = -1;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/links/%s_%u", bpffs, program, ifindex_of(device));
+	link = bpf_obj_get(path);
+	assert_true(link >= 0);
+	assert_int_equal(bpf_link_detach(link), 0);
+}
+
+static void delete_filter(const char *device, uint32_t priority, uint32_t handle)
+{
+	struct bpf_tc_hook hook = egress_hook(device);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, filter, .priority = priority, .handle = handle);
+
+	assert_int_equal(bpf_tc_detach(&hook, &filter), 0);
+}
+
+static void delete_qdisc(const char *device)
+{
+	COMMAND("tc qdisc del dev %s clsact", device);
+}
+
+static void assert_leak_is_stopped(const struct loader *loader)
+{
+	struct sighting sighting;
+	struct frame frame;
+
+	frame_make_udp(&frame, local_pod.ip4, unusable_pod.ip4);
+	sighting = look_for(loader, &frame, DROP_CLEAR_OUT);
+	assert_int_equal(sighting.counted, 1);
+	assert_int_equal(sighting.on_wire, 0);
+}
+
+static void attach_both_looks(struct loader *loader)
+{
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	attach(loader, LOADER_WIRE_GUARD, "up0");
+	assert_guarded(loader);
+	assert_int_equal(count_drops(loader, DROP_CLEAR_OUT), 0);
+}
+
+static void wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone(void **state)
+{
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	attach_both_looks(loader);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_true(has_clsact_filter("up0", 1, FILTER_WIRE_GUARD));
+	detach_link_as_somebody_else("to_wire", "up0");
+	assert_leak_is_stopped(loader);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	delete_qdisc("up0");
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* Both are filters here: each can go alone. */
+static void clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone(void **state)
+{
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	assert_true(has_clsact_filter("up0", 1, FILTER_TO_WIRE));
+	assert_true(has_clsact_filter("up0", 2, FILTER_WIRE_GUARD));
+	delete_filter("up0", 1, FILTER_TO_WIRE);
+	assert_leak_is_stopped(loader);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	assert_guarded(loader);
+	assert_int_equal(count_drops(loader, DROP_CLEAR_OUT), 1);
+	delete_filter("up0", 2, FILTER_WIRE_GUARD);
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+static void guard_changes_its_priority_with_the_mechanism(void **state)
+{
+	struct loader *tcx, *clsact;
+
+	require_tcx();
+	tcx = open_loader(false);
+	clsact = open_loader(true);
+	attach_both_looks(tcx);
+	attach_both_looks(clsact);
+	assert_string_equal(list_tcx("up0"), "");
+	assert_false(has_clsact_filter("up0", 1, FILTER_WIRE_GUARD));
+	assert_int_equal(count_attached(clsact, LOADER_WIRE_GUARD), 1);
+	attach_both_looks(tcx);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_false(has_clsact_filter("up0", 1, FILTER_TO_WIRE));
+	assert_true(has_clsact_filter("up0", 1, FILTER_WIRE_GUARD));
+	assert_int_equal(count_attached(tcx, LOADER_WIRE_GUARD), 1);
+	loader_close(tcx);
+	loader_close(clsact);
+}
+
+static void from_wire_stops_spoofed_pods_before_the_stack(bool force_clsact)
+{
+	struct loader *loader = open_loader(force_clsact);
+	CLEANUP_CLOSE int receiver = -1, far = open_wire("far0");
+	struct frame spoofed, honest;
+	uint8_t bytes[128];
+	struct pollfd ready;
+
+	fill(loader, 0);
+	COMMAND("ip addr add 192.168.50.1/24 dev up0");
+	COMMAND("ip route add default dev up0 && ip link set up0 address 02:00:00:00:00:02");
+	receiver = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ready = (struct pollfd){.fd = receiver, .events = POLLIN};
+	assert_int_equal(bind(receiver,
+			      (struct sockaddr *)&(struct sockaddr_in){.sin_family = AF_INET,
+								       .sin_port = htobe16(5000)},
+			      sizeof(struct sockaddr_in)),
+			 0);
+	frame_make_udp(&spoofed, peer_pod.ip4, self.ip4);
+	frame_make_udp(&honest, world.ip4, self.ip4);
+	send_frame(far, &spoofed);
+	assert_int_equal(poll(&ready, 1, ARRIVAL_MS), 1); /* positive control */
+	assert_int_equal(recv(receiver, bytes, sizeof(bytes), 0), 64);
+
+	attach(loader, LOADER_FROM_WIRE, "up0");
+	assert_int_equal(count_attached(loader, LOADER_FROM_WIRE), 1);
+	send_frame(far, &spoofed);
+	send_frame(far, &honest);
+	assert_int_equal(poll(&ready, 1, ARRIVAL_MS), 1);
+	assert_int_equal(recv(receiver, bytes, sizeof(bytes), 0), 64);
+	assert_int_equal(recv(receiver, bytes, sizeof(bytes), 0), -1);
+	assert_int_equal(count_drops(loader, DROP_CLEAR_IN), 1);
+	loader_close(loader);
+}
+
+static void tcx_from_wire_stops_spoofed_pods_before_the_stack(void **state)
+{
+	require_tcx();
+	from_wire_stops_spoofed_pods_before_the_stack(false);
+}
+
+static void clsact_from_wire_stops_spoofed_pods_before_the_stack(void **state)
+{
+	from_wire_stops_spoofed_pods_before_the_stack(true);
+}
+
+/* -- what is said on stderr -- */
 
 struct capture {
 	int saved, file;
@@ -486,6 +637,434 @@ static void assert_one_line_with(const char *text, const char *part)
 	if (!newline || newline[1] || !strstr(text, part))
 		fail_msg("expected one line with '%s', got: '%s'", part, text);
 }
+
+/* -- hooks are watched -- */
+
+static void assert_finding(const struct loader *loader, enum loader_program program,
+			   enum loader_finding expected, uint32_t expected_other)
+{
+	enum loader_finding finding;
+	uint32_t other = 4711;
+
+	assert_int_equal(loader_inspect(loader, program, ifindex_of("up0"), &finding, &other), 0);
+	assert_int_equal(finding, expected);
+	assert_int_equal(other, expected_other);
+}
+
+static void repair(struct loader *loader, enum loader_program program)
+{
+	assert_int_equal(loader_repair(loader, program, ifindex_of("up0")), 0);
+	assert_finding(loader, program, LOADER_IN_PLACE, 0);
+}
+
+static void every_program_is_found_missing_and_put_back(bool force_clsact)
+{
+	static const enum loader_program on_wires[] = {LOADER_TO_WIRE, LOADER_WIRE_GUARD,
+						       LOADER_FROM_WIRE};
+	struct loader *loader = open_loader(force_clsact);
+
+	fill(loader, 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(on_wires); i++) {
+		assert_finding(loader, on_wires[i], LOADER_MISSING, 0);
+		repair(loader, on_wires[i]);
+		repair(loader, on_wires[i]);
+		assert_int_equal(loader_detach(loader, on_wires[i], ifindex_of("up0")), 0);
+		assert_finding(loader, on_wires[i], LOADER_MISSING, 0);
+		repair(loader, on_wires[i]);
+	}
+	assert_guarded(loader);
+	for (unsigned int i = 0; i < ARRAY_SIZE(on_wires); i++)
+		assert_finding(loader, on_wires[i], LOADER_IN_PLACE, 0);
+	loader_close(loader);
+}
+
+static void tcx_every_program_is_found_missing_and_put_back(void **state)
+{
+	require_tcx();
+	every_program_is_found_missing_and_put_back(false);
+}
+
+static void clsact_every_program_is_found_missing_and_put_back(void **state)
+{
+	every_program_is_found_missing_and_put_back(true);
+}
+
+static void inspect_names_a_device_that_is_gone(void **state)
+{
+	struct loader *loader = open_loader(false);
+	enum loader_finding finding;
+	uint32_t other;
+
+	assert_int_equal(loader_inspect(loader, LOADER_TO_WIRE, 999999, &finding, &other), -ENODEV);
+	assert_int_equal(loader_inspect(loader, LOADER_WIRE_GUARD, 999999, &finding, &other),
+			 -ENODEV);
+	loader_close(loader);
+}
+
+static void link_that_somebody_detached_is_replaced(void **state)
+{
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	attach(loader, LOADER_FROM_WIRE, "up0");
+	detach_link_as_somebody_else("to_wire", "up0");
+	detach_link_as_somebody_else("from_wire", "up0");
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	assert_finding(loader, LOADER_FROM_WIRE, LOADER_MISSING, 0);
+	repair(loader, LOADER_TO_WIRE);
+	repair(loader, LOADER_FROM_WIRE);
+	assert_guarded(loader);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_string_equal(list_tcx_at("up0", ATTACH_TCX_INGRESS), "from_wire ");
+	loader_close(loader);
+}
+
+/* The foreign program hides everything from those after it, as long as it is first. */
+static void program_put_before_ours_is_found_and_overtaken(void **state)
+{
+	CLEANUP_CLOSE int program = load_accepter("foreign"), link = -1;
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	link = attach_foreign_tcx(program, "up0");
+	assert_string_equal(list_tcx("up0"), "foreign to_wire ");
+	assert_not_guarded(loader);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_NOT_FIRST, program_id_of(program));
+	repair(loader, LOADER_TO_WIRE);
+	assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+	assert_guarded(loader);
+	assert_true(is_link_pinned("to_wire", "up0"));
+	assert_int_equal(count_attached(loader, LOADER_TO_WIRE), 1);
+	loader_close(loader);
+}
+
+/* The foreign program passes everything on, so that each packet must still meet to_wire: once, and twice never. */
+static void overtaking_lets_no_packet_through_and_counts_none_twice(void **state)
+{
+	CLEANUP_CLOSE int program = load_passer("foreign"), far = open_wire("far0");
+	struct loader *loader;
+	struct flood flood;
+	uint64_t before, sent;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	before = count_drops(loader, DROP_PEER_UNUSABLE);
+	start_flood(&flood);
+	for (unsigned int round = 0; round < REATTACHMENTS; round++) {
+		CLEANUP_CLOSE int link = attach_foreign_tcx(program, "up0");
+
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_NOT_FIRST, program_id_of(program));
+		repair(loader, LOADER_TO_WIRE);
+		assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+		wait_for_packets(&flood, PACKETS_PER_ROUND);
+	}
+	sent = stop_flood(&flood);
+	assert_int_equal(count_drops(loader, DROP_PEER_UNUSABLE) - before, sent);
+	assert_int_equal(count_arrived(far), 0);
+	loader_close(loader);
+}
+
+static void unpin(const char *folder, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", bpffs, folder, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void unpin_link(const char *program, const char *device)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_%u", program, ifindex_of(device));
+	unpin("links", name);
+}
+
+/* A pin of somebody else that holds nothing of ours but keeps the program in place, as another process would. */
+static int hold_link(const char *program, const char *device)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/links/%s_%u", bpffs, program, ifindex_of(device));
+	return bpf_obj_get(path);
+}
+
+static void link_whose_pin_is_gone_is_pinned_again(void **state)
+{
+	CLEANUP_CLOSE int held = -1;
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	held = hold_link("to_wire", "up0");
+	unpin_link("to_wire", "up0");
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_true(is_link_pinned("to_wire", "up0"));
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_guarded(loader);
+	unpin_link("to_wire", "up0");
+	fd_close(&held);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* By name it is ours: what an agent of another version left, whose pin was lost. */
+static void stale_copies_are_taken_over_or_removed(void **state)
+{
+	CLEANUP_CLOSE int old = load_passer("to_wire"), older = load_passer("to_wire");
+	CLEANUP_CLOSE int before = -1, behind = -1, again = -1;
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	before = attach_foreign_tcx(old, "up0");
+	behind = attach_tcx_at(older, "up0", ATTACH_TCX_EGRESS, AFTER_ALL);
+	assert_string_equal(list_tcx("up0"), "to_wire to_wire to_wire ");
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_guarded(loader);
+	again = attach_tcx_at(old, "up0", ATTACH_TCX_EGRESS, AFTER_ALL);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* After overtaking and after any number of restarts: whose program is there changes nothing. */
+static void overtaking_works_again_and_again_and_after_a_restart(void **state)
+{
+	CLEANUP_CLOSE int program = load_accepter("foreign");
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	for (unsigned int round = 0; round < 4; round++) {
+		CLEANUP_CLOSE int link = -1;
+
+		repair(loader, LOADER_TO_WIRE);
+		link = attach_foreign_tcx(program, "up0");
+		repair(loader, LOADER_TO_WIRE);
+		assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+		loader_close(loader);
+		loader = open_loader(false);
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_IN_PLACE, 0);
+		attach(loader, LOADER_TO_WIRE, "up0");
+		assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+		assert_guarded(loader);
+	}
+	loader_close(loader);
+}
+
+static void filters_are_found_missing_however_they_went(void **state)
+{
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	delete_qdisc("up0");
+	assert_not_guarded(loader);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_MISSING, 0);
+	repair(loader, LOADER_TO_WIRE);
+	repair(loader, LOADER_WIRE_GUARD);
+	assert_guarded(loader);
+	delete_filter("up0", 2, FILTER_WIRE_GUARD);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_IN_PLACE, 0);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_MISSING, 0);
+	repair(loader, LOADER_WIRE_GUARD);
+	loader_close(loader);
+}
+
+static void assert_repair_refused(struct loader *loader, enum loader_program program,
+				  const char *part)
+{
+	struct capture capture = capture_stderr();
+	int err = loader_repair(loader, program, ifindex_of("up0"));
+	const char *text = end_capture(&capture);
+
+	assert_int_equal(err, -EBUSY);
+	assert_one_line_with(text, part);
+}
+
+/* Of the same priority the youngest filter is asked first: ours has to become the youngest again. */
+static void filter_put_before_ours_is_found_and_overtaken(void **state)
+{
+	CLEANUP_CLOSE int program = load_accepter("foreign");
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	for (unsigned int round = 0; round < 3; round++) {
+		attach_foreign_clsact(program, "up0", 1, 7 + round);
+		assert_not_guarded(loader);
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_NOT_FIRST, program_id_of(program));
+		repair(loader, LOADER_TO_WIRE);
+		assert_guarded(loader);
+		assert_int_equal(has_clsact_filter("up0", 1, FILTER_TO_WIRE) +
+					 has_clsact_filter("up0", 1, FILTER_TO_WIRE | 0x100),
+				 1);
+		attach(loader, LOADER_TO_WIRE, "up0");
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_IN_PLACE, 0);
+		assert_int_equal(count_attached(loader, LOADER_TO_WIRE), 1);
+	}
+	assert_int_equal(loader_detach(loader, LOADER_TO_WIRE, ifindex_of("up0")), 0);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	loader_close(loader);
+}
+
+/* Whoever dies while overtaking leaves two of them. */
+static void second_filter_of_ours_is_found_and_removed(void **state)
+{
+	CLEANUP_CLOSE int old = load_passer("to_wire");
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	attach_foreign_clsact(old, "up0", 1, FILTER_TO_WIRE | 0x100);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_false(has_clsact_filter("up0", 1, FILTER_TO_WIRE | 0x100));
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* One with a smaller priority can be overtaken by none: it is named, and nothing of it is touched. */
+static void filter_with_a_smaller_priority_is_found_and_named(void **state)
+{
+	CLEANUP_CLOSE int program = load_passer("foreign");
+	struct loader *loader = open_loader(true);
+
+	attach_foreign_clsact(program, "up0", 5, 8);
+	attach_both_looks(loader);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_IN_PLACE, 0);
+	attach_foreign_clsact(program, "up0", 1, 7);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_NOT_FIRST, program_id_of(program));
+	assert_repair_refused(loader, LOADER_WIRE_GUARD, "tc filter del");
+	assert_true(has_clsact_filter("up0", 1, 7));
+	delete_filter("up0", 1, 7);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_IN_PLACE, 0);
+	assert_int_equal(count_attached(loader, LOADER_WIRE_GUARD), 1);
+	loader_close(loader);
+}
+
+static void filters_of_other_kinds_before_ours_are_found_too(void **state)
+{
+	struct loader *loader = open_loader(true);
+
+	attach(loader, LOADER_WIRE_GUARD, "up0");
+	if (!system("tc filter add dev up0 egress pref 1 protocol 802.1q u32 match u32 0 0 2>&1 | "
+		    "grep -q 'classifier not found'")) {
+		loader_close(loader);
+		print_message("# this kernel has no u32 filters\n");
+		skip();
+	}
+	COMMAND("tc filter show dev up0 egress | grep -q u32");
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_NOT_FIRST, 0);
+	loader_close(loader);
+}
+
+static void filter_in_the_place_of_ours_is_found_missing(void **state)
+{
+	CLEANUP_CLOSE int program = load_passer("foreign");
+	struct loader *loader = open_loader(true);
+
+	attach_foreign_clsact(program, "up0", 1, FILTER_TO_WIRE);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	assert_repair_refused(loader, LOADER_TO_WIRE, "not ours");
+	loader_close(loader);
+}
+
+static void map_pins_that_are_gone_come_back_with_the_same_maps(void **state)
+{
+	struct loader *loader = open_loader(false), *next;
+	struct prefix_key key = key_of_cidr("10.244.2.0/24");
+	struct prefix_value value = {0};
+	unsigned int repaired = 4711;
+
+	fill(loader, 0);
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 0);
+	COMMAND("rm -r %s/maps", bpffs);
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 7);
+	unpin("maps", "prefixes");
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 1);
+	next = open_loader(false);
+	assert_int_equal(bpf_map_lookup_elem(loader_get_maps(next)->prefixes, &key, &value), 0);
+	assert_int_equal(value.class, PREFIX_PEER);
+	loader_close(next);
+	loader_close(loader);
+}
+
+static void map_pin_of_somebody_else_in_the_place_of_ours_goes(void **state)
+{
+	struct loader *loader = open_loader(false);
+	CLEANUP_CLOSE int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 4, 1, NULL);
+	unsigned int repaired = 0;
+	char path[256];
+
+	unpin("maps", "config");
+	snprintf(path, sizeof(path), "%s/maps/config", bpffs);
+	assert_int_equal(bpf_obj_pin(map, path), 0);
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 1);
+	loader_close(loader);
+	loader_close(open_loader(false));
+}
+
+static void cleanup_removes_all_programs_also_without_a_pin(bool force_clsact)
+{
+	struct loader *loader = open_loader(force_clsact);
+	CLEANUP_CLOSE int held = -1;
+	unsigned int removed, hooks = 4;
+	int tun = open_tun("podveil0", 0);
+
+	attach_both_looks(loader);
+	attach(loader, LOADER_FROM_WIRE, "up0");
+	attach(loader, LOADER_FROM_TUNNEL, "podveil0");
+	if (!force_clsact) {
+		held = hold_link("from_wire", "up0");
+		unpin_link("from_wire", "up0");
+	}
+	assert_int_equal(loader_cleanup(bpffs, &removed), 0);
+	assert_int_equal(removed, hooks + 7);
+	assert_not_guarded(loader);
+	assert_string_equal(list_tcx("up0"), "");
+	assert_string_equal(list_tcx_at("up0", ATTACH_TCX_INGRESS), "");
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_MISSING, 0);
+	assert_int_equal(access(bpffs, F_OK), -1);
+	close(tun);
+	loader_close(loader);
+}
+
+static void tcx_cleanup_removes_all_programs_also_without_a_pin(void **state)
+{
+	require_tcx();
+	cleanup_removes_all_programs_also_without_a_pin(false);
+}
+
+static void clsact_cleanup_removes_all_programs(void **state)
+{
+	cleanup_removes_all_programs_also_without_a_pin(true);
+}
+
+/* -- refusals: one clear line each -- */
 
 static void assert_open_refused(const char *folder, int expected, const char *part)
 {
@@ -906,6 +1485,30 @@ int main(void)
 		TEST(tcx_returns_to_a_device_made_again_under_its_number),
 		TEST(clsact_returns_to_a_device_made_again_under_its_number),
 		TEST(open_sweeps_pins_of_devices_that_are_gone),
+		TEST(wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone),
+		TEST(clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone),
+		TEST(guard_changes_its_priority_with_the_mechanism),
+		TEST(tcx_from_wire_stops_spoofed_pods_before_the_stack),
+		TEST(clsact_from_wire_stops_spoofed_pods_before_the_stack),
+		TEST(tcx_every_program_is_found_missing_and_put_back),
+		TEST(clsact_every_program_is_found_missing_and_put_back),
+		TEST(inspect_names_a_device_that_is_gone),
+		TEST(link_that_somebody_detached_is_replaced),
+		TEST(program_put_before_ours_is_found_and_overtaken),
+		TEST(overtaking_lets_no_packet_through_and_counts_none_twice),
+		TEST(link_whose_pin_is_gone_is_pinned_again),
+		TEST(stale_copies_are_taken_over_or_removed),
+		TEST(overtaking_works_again_and_again_and_after_a_restart),
+		TEST(filters_are_found_missing_however_they_went),
+		TEST(filter_put_before_ours_is_found_and_overtaken),
+		TEST(second_filter_of_ours_is_found_and_removed),
+		TEST(filter_with_a_smaller_priority_is_found_and_named),
+		TEST(filters_of_other_kinds_before_ours_are_found_too),
+		TEST(filter_in_the_place_of_ours_is_found_missing),
+		TEST(map_pins_that_are_gone_come_back_with_the_same_maps),
+		TEST(map_pin_of_somebody_else_in_the_place_of_ours_goes),
+		TEST(tcx_cleanup_removes_all_programs_also_without_a_pin),
+		TEST(clsact_cleanup_removes_all_programs),
 		TEST(open_refuses_a_pinned_map_of_another_shape),
 		TEST(open_refuses_maps_of_another_version),
 		TEST(open_refuses_a_folder_that_is_on_no_bpffs),

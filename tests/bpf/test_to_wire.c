@@ -10,6 +10,7 @@
 
 /* -- chosen by destination -- */
 
+/* An own address in the pods' range counts as a local pod: to the other nodes it looks like one. */
 struct route_case {
 	const struct place *destination;
 	struct expectation from_local, from_elsewhere;
@@ -32,6 +33,8 @@ static void judge_routes(struct bpf_program *program)
 		{&unknown_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
 		{&node, tunnelled(PEER_USABLE), passes()},
 		{&unusable_node, drops(DROP_PEER_UNUSABLE), passes()},
+		{&lost_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
+		{&excepted, passes(), passes()},
 		{&future, drops(DROP_NO_PEER), drops(DROP_NO_PEER)},
 	};
 
@@ -46,7 +49,8 @@ static void judge_routes(struct bpf_program *program)
 		frame_make_udp(&frame, place_text(source, i % 2),
 			       place_text(route->destination, i % 2));
 		judge(name, program, &frame, NULL,
-		      source == &local_pod ? route->from_local : route->from_elsewhere);
+		      source == &local_pod || source == &bridge ? route->from_local
+								: route->from_elsewhere);
 	}
 }
 
@@ -96,10 +100,210 @@ static void to_wire_drops_pod_packets_when_only_the_cluster_is_known(void **stat
 	datapath = podveil__open();
 	assert_int_equal(podveil__load(datapath), 0);
 	set_prefix(bpf_map__fd(datapath->maps.prefixes), "10.244.0.0/16", PREFIX_CLUSTER, 0);
-	for (uint32_t id = PEER_USABLE; id < PEERS_END; id++)
+	for (uint32_t id = PEER_NONE; id < PEERS_END; id++)
 		add_peer_traffic(bpf_map__fd(datapath->maps.peer_traffic), id);
 	frame_make_udp(&frame, local_pod.ip4, peer_pod.ip4);
 	judge("cluster alone", TO_WIRE, &frame, NULL, drops(DROP_NO_PEER));
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+/* The tunnel's datagrams may have any own address as their source: its port tells. */
+static void to_wire_never_leads_the_tunnels_datagrams_back_into_it(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++)
+		for (int is_udp = 0; is_udp < 2; is_udp++) {
+			struct frame frame;
+
+			frame_begin(&frame);
+			frame_put_ip(&frame, place_text(&bridge, is_ip6),
+				     place_text(&node, is_ip6));
+			frame_put_udp(&frame, TUNNEL_PORT, 51890, 64);
+			if (!is_udp)
+				frame.bytes[frame.next] = IPPROTO_TCP;
+			frame_end(&frame);
+			judge("from the tunnel's port", TO_WIRE, &frame, NULL,
+			      is_udp ? passes() : tunnelled(PEER_USABLE));
+		}
+}
+
+/* -- permissive mode -- */
+
+static void to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_it(void **state)
+{
+	const struct route_case cases[] = {
+		{&world, passes(), passes()},
+		{&local_pod, passes(), passes()},
+		{&self, passes(), passes()},
+		{&excepted, passes(), passes()},
+		{&unclaimed, clear_out(PEER_NONE), clear_out(PEER_NONE)},
+		{&peer_pod, tunnelled(PEER_USABLE), tunnelled(PEER_USABLE)},
+		{&inside_pod, clear_out(PEER_INSIDE), clear_out(PEER_INSIDE)},
+		{&unusable_pod, clear_out(PEER_UNUSABLE), clear_out(PEER_UNUSABLE)},
+		{&unusable_node, clear_out(PEER_UNUSABLE), passes()},
+		{&lost_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
+		{&lost_node, drops(DROP_PEER_UNUSABLE), passes()},
+		{&unknown_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
+		{&node, tunnelled(PEER_USABLE), passes()},
+		{&future, drops(DROP_NO_PEER), drops(DROP_NO_PEER)},
+	};
+
+	set_mode(MODE_PERMISSIVE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases) * 4; i++) {
+		const struct route_case *route = &cases[i / 4];
+		bool is_local = i & 1, is_ip6 = i & 2;
+		struct frame frame;
+
+		frame_make_udp(&frame, place_text(is_local ? &local_pod : &self, is_ip6),
+			       place_text(route->destination, is_ip6));
+		judge(route->destination->name, i & 1 ? TO_WIRE : TO_WIRE_L3, &frame, NULL,
+		      is_local ? route->from_local : route->from_elsewhere);
+	}
+	set_mode(MODE_STRICT);
+}
+
+static void to_wire_takes_an_unknown_mode_for_strict(void **state)
+{
+	struct frame frame;
+
+	set_mode(7);
+	frame_make_udp(&frame, local_pod.ip4, unclaimed.ip4);
+	judge("to nobody", TO_WIRE, &frame, NULL, drops(DROP_NO_PEER));
+	frame_make_udp(&frame, local_pod.ip4, unusable_pod.ip4);
+	judge("to a peer never reached", TO_WIRE, &frame, NULL, drops(DROP_PEER_UNUSABLE));
+	set_mode(MODE_STRICT);
+}
+
+static void to_wire_counts_clear_super_packets_as_their_segments(void **state)
+{
+	struct __sk_buff context = {.gso_size = 400, .gso_segs = 3};
+	struct expectation expected = clear_out(PEER_UNUSABLE);
+	struct frame frame;
+
+	set_mode(MODE_PERMISSIVE);
+	expected.packets = 3;
+	frame_begin(&frame);
+	frame_put_ip(&frame, local_pod.ip4, unusable_pod.ip4);
+	frame_put_tcp(&frame, TCP_ACK, NULL, 0, 1000);
+	frame_end(&frame);
+	judge("super-packet", TO_WIRE, &frame, &context, expected);
+	set_mode(MODE_STRICT);
+}
+
+/* -- bypass -- */
+
+#define API_PORT 6443
+
+static void make_ported(struct frame *frame, const char *source, const char *destination,
+			uint16_t source_port, uint16_t port, bool is_tcp)
+{
+	frame_begin(frame);
+	frame_put_ip(frame, source, destination);
+	if (is_tcp)
+		frame_put_tcp(frame, TCP_ACK, NULL, 0, 8);
+	else
+		frame_put_udp(frame, 0, 0, 8);
+	put_be16(frame->bytes + frame->transport, source_port);
+	put_be16(frame->bytes + frame->transport + 2, port);
+	frame_end(frame);
+}
+
+static void judge_bypass(const struct place *server, const struct place *pod, bool is_ip6,
+			 bool is_tcp)
+{
+	const char *there = place_text(server, is_ip6), *here = place_text(pod, is_ip6);
+	struct frame frame;
+
+	make_ported(&frame, here, there, 40000, API_PORT, is_tcp);
+	judge("to the server", TO_WIRE, &frame, NULL, passes());
+	make_ported(&frame, here, there, API_PORT, 40000, is_tcp);
+	judge("to the server from its port number", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	make_ported(&frame, here, there, 40000, API_PORT + 1, is_tcp);
+	judge("to another port", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	make_ported(&frame, here, place_text(&inside_pod, is_ip6), 40000, API_PORT, is_tcp);
+	judge("to the port elsewhere", TO_WIRE, &frame, NULL, tunnelled(PEER_INSIDE));
+	make_ported(&frame, there, place_text(&peer_pod, is_ip6), API_PORT, 40000, is_tcp);
+	judge("from the server", TO_WIRE, &frame, NULL, passes());
+}
+
+static void to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		set_bypass(place_text(&node, is_ip6), API_PORT);
+		set_bypass(place_text(&peer_pod, is_ip6), API_PORT);
+		for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+			judge_bypass(&node, &local_pod, is_ip6, is_tcp);
+			judge_bypass(&peer_pod, &local_pod, is_ip6, is_tcp);
+		}
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_finds_bypassed_ports_behind_options_and_extensions(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		set_bypass(place_text(&peer_pod, is_ip6), API_PORT);
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6));
+		if (is_ip6)
+			frame_put_extension(&frame, IPPROTO_DSTOPTS, 3);
+		else
+			frame_put_ip4_options(&frame, 7);
+		frame_put_udp(&frame, 4000, API_PORT, 8);
+		frame_end(&frame);
+		judge("behind options", TO_WIRE, &frame, NULL, passes());
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_bypasses_nothing_without_ports_of_tcp_or_udp(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		set_bypass(place_text(&peer_pod, is_ip6), API_PORT);
+		make_ported(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6),
+			    40000, API_PORT, false);
+		frame.bytes[frame.next] = IPPROTO_SCTP;
+		judge("SCTP", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+		frame.bytes[frame.next] = IPPROTO_UDP;
+		frame.len = frame.transport + 3;
+		judge("cut short", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6));
+		frame_put_fragment(&frame, 100, true);
+		frame_put_udp(&frame, 40000, API_PORT, 64);
+		frame_end(&frame);
+		judge("later fragment", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_looks_for_bypasses_only_when_there_are_any(void **state)
+{
+	struct frame frame;
+
+	set_bypass(peer_pod.ip4, API_PORT);
+	set_config(bpf_map__fd(datapath->maps.config), TUNNEL_IFINDEX);
+	make_ported(&frame, local_pod.ip4, peer_pod.ip4, 40000, API_PORT, true);
+	judge("count 0", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address(void **state)
+{
+	struct frame frame;
+
+	set_bypass("10.244.1.9", API_PORT);
+	make_ported(&frame, "::ffff:10.244.1.9", peer_pod.ip6, API_PORT, 40000, true);
+	judge("mapped source", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
 	datapath_unload();
 	datapath_load(true, ETH_HLEN);
 }
@@ -705,15 +909,12 @@ static void to_wire_changes_nothing_that_only_looks_like_a_syn(void **state)
 
 static void to_wire_leaves_mss_alone_when_told_so_or_without_an_mtu(void **state)
 {
-	struct datapath_config config = {MAP_ABI_VERSION, TUNNEL_IFINDEX, 0, TUNNEL_PORT};
+	struct datapath_config config = config_of(TUNNEL_IFINDEX);
 	struct mss_case unchanged = mss_cases[0];
-	uint32_t key = 0;
 
 	unchanged.place = 0;
 	for (config.tunnel_mtu = 0; config.tunnel_mtu <= 40; config.tunnel_mtu += 20) {
-		assert_int_equal(bpf_map_update_elem(bpf_map__fd(datapath->maps.config), &key,
-						     &config, BPF_ANY),
-				 0);
+		write_config(bpf_map__fd(datapath->maps.config), &config);
 		judge_mss(&unchanged, false, NULL);
 		judge_mss(&unchanged, true, NULL);
 	}
@@ -781,6 +982,16 @@ int main(void)
 		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_ip4_address),
 		cmocka_unit_test(to_wire_drops_when_there_is_no_tunnel),
 		cmocka_unit_test(to_wire_drops_pod_packets_when_only_the_cluster_is_known),
+		cmocka_unit_test(to_wire_never_leads_the_tunnels_datagrams_back_into_it),
+		cmocka_unit_test(
+			to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_it),
+		cmocka_unit_test(to_wire_takes_an_unknown_mode_for_strict),
+		cmocka_unit_test(to_wire_counts_clear_super_packets_as_their_segments),
+		cmocka_unit_test(to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways),
+		cmocka_unit_test(to_wire_finds_bypassed_ports_behind_options_and_extensions),
+		cmocka_unit_test(to_wire_bypasses_nothing_without_ports_of_tcp_or_udp),
+		cmocka_unit_test(to_wire_looks_for_bypasses_only_when_there_are_any),
+		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address),
 		cmocka_unit_test(to_wire_needs_only_the_addresses),
 		cmocka_unit_test(to_wire_takes_vlan_tags_off_tunnelled_packets_alone),
 		cmocka_unit_test(to_wire_drops_what_hides_below_three_tags),

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire_guard, packet by packet: whatever to_wire would have tunnelled or dropped is a leak here, also inside every kind
+ * of overlay packet, and nothing else is.
+ */
+#include "overlay.h"
+
+#define WIRE_GUARD    (datapath->progs.wire_guard)
+#define WIRE_GUARD_L3 (datapath->progs.wire_guard_l3)
+
+static const struct place *const sources[] = {&world,  &unclaimed, &local_pod, &self,
+					      &bridge, &peer_pod,  &node};
+static const struct place *const destinations[] = {
+	&world,		&unclaimed,  &local_pod,    &moved_pod,	  &self,     &bridge,
+	&peer_pod,	&inside_pod, &unusable_pod, &unknown_pod, &lost_pod, &node,
+	&unusable_node, &lost_node,  &excepted,	    &future};
+
+/* -- the same judgement as to_wire's -- */
+
+static struct expectation judge_by_to_wire(const struct frame *frame, enum drop_reason reason)
+{
+	struct frame out;
+
+	return run(datapath->progs.to_wire, frame, &out, NULL) == PASS ? passes() : drops(reason);
+}
+
+static void compare_with_to_wire(void)
+{
+	unsigned int drops_seen = 0, count = ARRAY_SIZE(sources) * ARRAY_SIZE(destinations);
+
+	for (unsigned int i = 0; i < count * 2; i++) {
+		const struct place *source = sources[i / 2 % ARRAY_SIZE(sources)];
+		const struct place *destination = destinations[i / 2 / ARRAY_SIZE(sources)];
+		struct expectation expected;
+		struct frame frame;
+		char name[128];
+
+		snprintf(name, sizeof(name), "%s to %s", source->name, destination->name);
+		frame_make_udp(&frame, place_text(source, i % 2), place_text(destination, i % 2));
+		expected = judge_by_to_wire(&frame, DROP_CLEAR_OUT);
+		drops_seen += expected.verdict == DROP;
+		judge(name, WIRE_GUARD, &frame, NULL, expected);
+		judge(name, WIRE_GUARD_L3, &frame, NULL, expected);
+	}
+	assert_in_range(drops_seen, 1, count * 2 - 1);
+}
+
+static void wire_guard_drops_what_to_wire_would_not_have_passed(void **state)
+{
+	struct frame frame;
+
+	frame_make_udp(&frame, local_pod.ip4, peer_pod.ip4);
+	judge("pod to pod", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+	frame_make_udp(&frame, local_pod.ip6, node.ip6);
+	judge("pod to node", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+	frame_make_udp(&frame, self.ip6, unclaimed.ip6);
+	judge("to nobody", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+	compare_with_to_wire();
+}
+
+/* And counts nothing of what it passes: to_wire has. */
+static void wire_guard_passes_in_permissive_mode_what_to_wire_passes(void **state)
+{
+	struct frame frame;
+
+	set_mode(MODE_PERMISSIVE);
+	frame_make_udp(&frame, local_pod.ip4, unusable_pod.ip4);
+	judge("never reached", WIRE_GUARD, &frame, NULL, passes());
+	frame_make_udp(&frame, local_pod.ip4, lost_pod.ip4);
+	judge("reached once", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+	compare_with_to_wire();
+	set_mode(MODE_STRICT);
+}
+
+static void wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags(void **state)
+{
+	for (unsigned int tags = 0; tags <= 3; tags++) {
+		struct frame frame;
+
+		frame_begin(&frame);
+		for (unsigned int i = 0; i < tags; i++)
+			frame_put_tag(&frame, ETH_P_8021Q, 9);
+		frame_put_ip(&frame, local_pod.ip4, peer_pod.ip4);
+		frame_put_udp(&frame, 4000, 5000, 64);
+		frame_end(&frame);
+		if (tags == 3)
+			frame.ip = 0;
+		judge("tagged", WIRE_GUARD, &frame, NULL,
+		      drops(tags == 3 ? DROP_VLAN_STUCK : DROP_CLEAR_OUT));
+	}
+}
+
+static void wire_guard_drops_what_it_cannot_read(void **state)
+{
+	struct frame frame;
+
+	frame_make_udp(&frame, local_pod.ip4, world.ip4);
+	frame.bytes[frame.ip] = 0x4f;
+	frame.len = frame.ip + 40;
+	judge("header longer than the packet", WIRE_GUARD, &frame, NULL, drops(DROP_TRUNCATED));
+	frame_make_udp(&frame, local_pod.ip6, world.ip6);
+	frame.bytes[frame.ip] = 0x45;
+	judge("wrong version", WIRE_GUARD_L3, &frame, NULL, drops(DROP_TRUNCATED));
+}
+
+static void wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports(void **state)
+{
+	struct frame frame;
+
+	frame_begin(&frame);
+	frame_put_type(&frame, ETH_P_ARP);
+	frame_put(&frame, 28);
+	judge("ARP", WIRE_GUARD, &frame, NULL, passes());
+	judge("no IP", WIRE_GUARD_L3, &frame, NULL, passes());
+	frame_begin(&frame);
+	frame_put_ip(&frame, local_pod.ip6, peer_pod.ip6);
+	frame_put_icmp6(&frame, 135, 255);
+	frame_end(&frame);
+	judge("neighbour discovery", WIRE_GUARD, &frame, NULL, passes());
+	set_bypass(peer_pod.ip4, 5000);
+	frame_make_udp(&frame, local_pod.ip4, peer_pod.ip4);
+	judge("bypassed", WIRE_GUARD, &frame, NULL, passes());
+	set_mode(MODE_STRICT);
+}
+
+static void wire_guard_counts_a_super_packet_as_its_segments(void **state)
+{
+	struct __sk_buff context = {.gso_size = 20, .gso_segs = 4};
+	struct expectation expected = drops(DROP_CLEAR_OUT);
+	struct frame frame;
+
+	expected.packets = 4;
+	frame_make_udp(&frame, local_pod.ip4, peer_pod.ip4);
+	judge("super-packet", WIRE_GUARD, &frame, &context, expected);
+}
+
+/* -- overlays -- */
+
+typedef void judge_overlay_fn(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6);
+
+static void for_each_overlay(judge_overlay_fn *judge_overlay)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(overlay_kinds) * 4; i++)
+		judge_overlay(&overlay_kinds[i / 4], i & 1, i & 2);
+}
+
+static void judge_wrapped(const struct overlay_kind *kind, const struct frame *inner,
+			  bool is_outer_ip6, struct expectation expected)
+{
+	struct frame outer;
+
+	overlay_wrap(&outer, kind, inner, place_text(&self, is_outer_ip6),
+		     place_text(&node, is_outer_ip6));
+	judge(kind->name, WIRE_GUARD, &outer, NULL, expected);
+	judge(kind->name, WIRE_GUARD_L3, &outer, NULL, expected);
+}
+
+static void judge_overlay_like_to_wire(const struct overlay_kind *kind, bool is_outer_ip6,
+				       bool is_ip6)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(sources) * ARRAY_SIZE(destinations); i++) {
+		const char *source = place_text(sources[i % ARRAY_SIZE(sources)], is_ip6);
+		const char *destination = place_text(destinations[i / ARRAY_SIZE(sources)], is_ip6);
+		struct frame inner, plain;
+
+		frame_make_udp(&plain, source, destination);
+		overlay_make_inner(&inner, kind, source, destination);
+		judge_wrapped(kind, &inner, is_outer_ip6,
+			      judge_by_to_wire(&plain, DROP_CLEAR_OVERLAY_OUT));
+	}
+}
+
+static void wire_guard_drops_clear_pod_packets_inside_every_overlay(void **state)
+{
+	struct frame inner, outer;
+
+	overlay_make_inner(&inner, &overlay_kinds[0], local_pod.ip4, peer_pod.ip4);
+	overlay_wrap(&outer, &overlay_kinds[0], &inner, self.ip4, node.ip4);
+	judge("VXLAN", WIRE_GUARD, &outer, NULL, drops(DROP_CLEAR_OVERLAY_OUT));
+	for_each_overlay(judge_overlay_like_to_wire);
+}
+
+static void wire_guard_drops_overlays_to_the_world_too(void **state)
+{
+	struct frame inner, outer;
+
+	overlay_make_inner(&inner, &overlay_kinds[0], local_pod.ip4, peer_pod.ip4);
+	overlay_wrap(&outer, &overlay_kinds[0], &inner, self.ip4, world.ip4);
+	judge("VXLAN", WIRE_GUARD, &outer, NULL, drops(DROP_CLEAR_OVERLAY_OUT));
+}
+
+static void wire_guard_judges_overlays_in_permissive_mode_by_the_ratchet(void **state)
+{
+	set_mode(MODE_PERMISSIVE);
+	for_each_overlay(judge_overlay_like_to_wire);
+	set_mode(MODE_STRICT);
+}
+
+static void judge_tagged_inner(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6)
+{
+	struct frame inner;
+
+	if (!kind->has_ethernet)
+		return;
+	overlay_begin_inner(&inner, kind, true);
+	frame_put_ip(&inner, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6));
+	frame_put_udp(&inner, 4000, 5000, 64);
+	frame_end(&inner);
+	judge_wrapped(kind, &inner, is_outer_ip6, drops(DROP_CLEAR_OVERLAY_OUT));
+}
+
+static void wire_guard_looks_behind_vlan_tags_inside_overlays(void **state)
+{
+	for_each_overlay(judge_tagged_inner);
+}
+
+static void judge_arp_inside(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6)
+{
+	struct frame inner;
+
+	if (!kind->has_ethernet)
+		return;
+	frame_begin(&inner);
+	frame_put_type(&inner, ETH_P_ARP);
+	memset(frame_put(&inner, 28), 0x45, 28);
+	judge_wrapped(kind, &inner, is_outer_ip6, passes());
+}
+
+static void judge_discovery_inside(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6)
+{
+	struct frame inner;
+
+	overlay_begin_inner(&inner, kind, false);
+	frame_put_ip(&inner, local_pod.ip6, peer_pod.ip6);
+	frame_put_icmp6(&inner, 135, 255);
+	frame_end(&inner);
+	judge_wrapped(kind, &inner, is_outer_ip6, passes());
+}
+
+static void wire_guard_passes_arp_and_neighbour_discovery_inside_overlays(void **state)
+{
+	for_each_overlay(judge_arp_inside);
+	for_each_overlay(judge_discovery_inside);
+}
+
+static void judge_bypassed_inside(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6)
+{
+	struct frame inner;
+
+	overlay_make_inner(&inner, kind, place_text(&local_pod, is_ip6),
+			   place_text(&peer_pod, is_ip6));
+	judge_wrapped(kind, &inner, is_outer_ip6, passes());
+}
+
+static void wire_guard_passes_bypassed_ports_inside_overlays(void **state)
+{
+	set_bypass(peer_pod.ip4, 5000);
+	set_bypass(peer_pod.ip6, 5000);
+	for_each_overlay(judge_bypassed_inside);
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+/* Every cut inside what the overlay carries: nothing can be read there, so nothing can be delivered either. */
+static void judge_cut_inside(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6)
+{
+	struct frame inner, outer;
+	size_t header_len = is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+
+	overlay_make_inner(&inner, kind, place_text(&local_pod, is_ip6),
+			   place_text(&peer_pod, is_ip6));
+	overlay_wrap(&outer, kind, &inner, place_text(&self, is_outer_ip6),
+		     place_text(&node, is_outer_ip6));
+	for (outer.len -= inner.len - inner.ip - header_len + 1; outer.len >= outer.transport;
+	     outer.len--)
+		judge(kind->name, WIRE_GUARD, &outer, NULL, passes());
+}
+
+static void wire_guard_passes_overlays_cut_at_every_length(void **state)
+{
+	for_each_overlay(judge_cut_inside);
+}
+
+static void wire_guard_passes_what_only_looks_like_an_overlay(void **state)
+{
+	struct frame inner, outer;
+
+	overlay_make_inner(&inner, &overlay_kinds[0], local_pod.ip4, peer_pod.ip4);
+	overlay_wrap(&outer, &overlay_kinds[0], &inner, self.ip4, node.ip4);
+	put_be16(outer.bytes + outer.transport + 2, 4790);
+	judge("another port", WIRE_GUARD, &outer, NULL, passes());
+	put_be16(outer.bytes + outer.transport + 2, 0);
+	judge("port 0, which is none", WIRE_GUARD, &outer, NULL, passes());
+
+	frame_begin(&outer);
+	frame_put_ip(&outer, self.ip4, node.ip4);
+	frame_put_fragment(&outer, 100, true);
+	put_vxlan(&outer, &inner);
+	frame_end(&outer);
+	judge("later fragment", WIRE_GUARD, &outer, NULL, passes());
+
+	frame_begin_bare(&inner);
+	frame_put_ip(&inner, local_pod.ip4, peer_pod.ip4);
+	frame_put_udp(&inner, 1, 2, 8);
+	frame_end(&inner);
+	frame_begin(&outer);
+	frame_put_ip(&outer, self.ip4, node.ip4);
+	put_gre_with(&outer, &inner, 1, ETH_P_IP, 0);
+	frame_end(&outer);
+	judge("GRE of another version", WIRE_GUARD, &outer, NULL, passes());
+}
+
+static void wire_guard_looks_into_overlays_behind_options_and_extensions(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame inner, outer;
+
+		overlay_make_inner(&inner, &overlay_kinds[0], local_pod.ip4, peer_pod.ip4);
+		frame_begin(&outer);
+		frame_put_ip(&outer, place_text(&self, is_ip6), place_text(&node, is_ip6));
+		if (is_ip6)
+			frame_put_extension(&outer, IPPROTO_DSTOPTS, 2);
+		else
+			frame_put_ip4_options(&outer, 10);
+		put_vxlan(&outer, &inner);
+		frame_end(&outer);
+		judge("VXLAN", WIRE_GUARD, &outer, NULL, drops(DROP_CLEAR_OVERLAY_OUT));
+	}
+}
+
+static int report_frames(void **state)
+{
+	printf("# %u frames judged\n", frames_judged);
+	return teardown_datapath(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wire_guard_drops_what_to_wire_would_not_have_passed),
+		cmocka_unit_test(wire_guard_passes_in_permissive_mode_what_to_wire_passes),
+		cmocka_unit_test(
+			wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags),
+		cmocka_unit_test(wire_guard_drops_what_it_cannot_read),
+		cmocka_unit_test(wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports),
+		cmocka_unit_test(wire_guard_counts_a_super_packet_as_its_segments),
+		cmocka_unit_test(wire_guard_drops_clear_pod_packets_inside_every_overlay),
+		cmocka_unit_test(wire_guard_drops_overlays_to_the_world_too),
+		cmocka_unit_test(wire_guard_judges_overlays_in_permissive_mode_by_the_ratchet),
+		cmocka_unit_test(wire_guard_looks_behind_vlan_tags_inside_overlays),
+		cmocka_unit_test(wire_guard_passes_arp_and_neighbour_discovery_inside_overlays),
+		cmocka_unit_test(wire_guard_passes_bypassed_ports_inside_overlays),
+		cmocka_unit_test(wire_guard_passes_overlays_cut_at_every_length),
+		cmocka_unit_test(wire_guard_passes_what_only_looks_like_an_overlay),
+		cmocka_unit_test(wire_guard_looks_into_overlays_behind_options_and_extensions),
+	};
+
+	if (!datapath_is_possible())
+		return 0;
+	return cmocka_run_group_tests(tests, setup_datapath, report_frames);
+}
