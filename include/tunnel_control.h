@@ -35,6 +35,9 @@ enum control_verb {
 	CONTROL_READ_DROPS, /* no body -> struct control_drops */
 	CONTROL_PROMOTE_IDENTITY, /* struct control_epoch -> nothing; -ENOENT where there is no next key */
 	CONTROL_CLEAR_IDENTITY, /* struct control_clear -> nothing; a slot that is empty is no error */
+	CONTROL_TRY_PEER, /* struct control_peer_id -> nothing; begins a handshake unless there is a session that can send or
+			     a handshake is under way; -ENOENT where there is no such peer, -EDESTADDRREQ where it has
+			     no endpoint */
 };
 
 struct control_header {

@@ -156,6 +156,14 @@ static struct control_client *find_free(struct control *control)
 	return NULL;
 }
 
+bool control_has_keyd(const struct control *control)
+{
+	for (unsigned int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control->clients[i].fd >= 0 && !control->clients[i].is_stream)
+			return true;
+	return false;
+}
+
 static int watch(int epoll, int operation, int fd, uint32_t events, uint64_t number)
 {
 	struct epoll_event event = {.events = events, .data.u64 = number};

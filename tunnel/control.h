@@ -41,6 +41,9 @@ MUST_CHECK int control_init(struct control *control, int keyd_listener, int wire
 			    struct tunnel *tunnel, const struct device_upcalls *device,
 			    uint8_t *request, uint8_t *answer);
 
+/* Is a keyd connected? */
+bool control_has_keyd(const struct control *control);
+
 /* Takes and answers what waits, without blocking. */
 void control_handle(struct control *control);
 

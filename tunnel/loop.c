@@ -186,8 +186,36 @@ static void listen_if_due(struct loop *loop)
 
 /* -- what arrives -- */
 
+/* Keys, peers and sessions stay; keyd sets the new device up as soon as it sees it. */
+static int replace_device(struct loop *loop)
+{
+	struct tun *tun = &loop->tun;
+	int error;
+
+	(void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, tun->fd, NULL);
+	fd_close(&tun->fd);
+	error = monitor_request_device(loop->verbs, &tun->fd);
+	if (!error)
+		error = tun_follow(tun);
+	if (error)
+		return error;
+	tun->ifindex = tun_find_interface(tun, tun->name);
+	loop->device.ifindex = tun->ifindex;
+	loop->tunnel.state->mtu = tun->mtu;
+	persist(loop);
+	return watch(loop, SOURCE_TUN, tun->fd);
+}
+
+/* Who takes a managed device away while its keyd is there is either mistaken or no friend; who means it stops keyd first,
+ * and with wg(8) it is the customary way to end the tunnel. */
 static void lose_device(struct loop *loop)
 {
+	if (loop->tunnel.state->is_managed && control_has_keyd(&loop->control) &&
+	    !replace_device(loop)) {
+		log_warning("interface '%s' was removed by somebody: it is made anew",
+			    loop->tun.name);
+		return;
+	}
 	log_error("interface '%s' was removed: nothing is left to do; start again to make it anew",
 		  loop->tun.name);
 	leave(loop, EXIT_FAILURE);

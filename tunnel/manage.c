@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "crypto.h"
+#include "send.h"
 
 static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
 static_assert(CONTROL_UID_LEN == sizeof((struct tunnel_state){0}.uid),
@@ -422,6 +423,27 @@ static int handle_remove_peer(struct exchange *exchange)
 	return 0;
 }
 
+/* As if a packet for it were there. What there is already (a session, a handshake under way) is not disturbed. */
+static int handle_try_peer(struct exchange *exchange)
+{
+	struct tunnel *tunnel = exchange->tunnel;
+	struct control_peer_id wanted;
+	const struct peer *peer;
+	uint32_t slot;
+
+	memcpy(&wanted, exchange->body, sizeof(wanted));
+	slot = wanted.id ? tunnel_find_peer_by_id(tunnel, wanted.id) : NO_PEER;
+	if (slot == NO_PEER)
+		return -ENOENT;
+	peer = &tunnel->state->peers[slot];
+	if (!peer->has_endpoint)
+		return -EDESTADDRREQ;
+	if (peer->current == NO_SESSION ||
+	    !session_can_send(&tunnel->state->sessions[peer->current], tunnel->now_ns))
+		(void)send_initiation(tunnel, slot, false);
+	return 0;
+}
+
 /* -- what keyd asks -- */
 
 /* The CONTROL_PAGE peers with the smallest ids above `after`, ascending. */
@@ -523,6 +545,7 @@ static const struct verb {
 	[CONTROL_READ_DROPS] = {0, handle_read_drops},
 	[CONTROL_PROMOTE_IDENTITY] = {sizeof(struct control_epoch), handle_promote_identity},
 	[CONTROL_CLEAR_IDENTITY] = {sizeof(struct control_clear), handle_clear_identity},
+	[CONTROL_TRY_PEER] = {sizeof(struct control_peer_id), handle_try_peer},
 };
 
 static int dispatch(const struct control_header *header, struct exchange *exchange)

@@ -244,6 +244,25 @@ static enum drop_reason reason_for_nobody(const uint8_t *packet)
 	return is_multicast ? DROP_OWN_MULTICAST : DROP_NO_ALLOWED_IP;
 }
 
+/* What our own socket sent to this peer: a route leads the endpoint into our device. Sealed once more it would only come
+ * back once more. Nobody else's packet is lost by this: no peer takes one for its tunnel's port out of the tunnel. */
+static bool is_own_datagram(const struct tunnel *tunnel, const struct peer *peer,
+			    const uint8_t *packet, size_t len)
+{
+	struct address to = endpoint_address(&peer->endpoint);
+	uint8_t version = inner_version(packet);
+	size_t address_len = inner_address_len(version);
+	struct inner inner;
+
+	if (to.family != (version == 4 ? AF_INET : AF_INET6) ||
+	    memcmp(inner_addresses(packet) + address_len, to.bytes, address_len))
+		return false;
+	return inner_parse(&inner, packet, len) && inner.protocol == IPPROTO_UDP &&
+	       inner.len >= inner.ip_len + 4 &&
+	       get_be16(packet + inner.ip_len) == tunnel->state->port &&
+	       get_be16(packet + inner.ip_len + 2) == endpoint_port(&peer->endpoint);
+}
+
 static size_t mtu_to(struct tunnel *tunnel, uint32_t slot)
 {
 	if (slot == NO_PEER || !tunnel->state->peers[slot].has_endpoint)
@@ -268,6 +287,8 @@ void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const
 		refuse(tunnel, reason_for_nobody(packet), packet, len, segmenter.count);
 	} else if (!state->peers[slot].has_endpoint) {
 		refuse(tunnel, DROP_NO_ENDPOINT, packet, len, segmenter.count);
+	} else if (is_own_datagram(tunnel, &state->peers[slot], packet, len)) {
+		tunnel_count_drop(tunnel, DROP_OWN_DATAGRAM, segmenter.count);
 	} else if (verdict == SEGMENT_TOO_BIG) {
 		refuse_too_big(tunnel, packet, len, mtu, segmenter.count);
 	} else if (has_session_for(tunnel, &state->peers[slot], segmenter.count)) {

@@ -185,6 +185,19 @@ bool tun_open(struct tun *tun, const char *name)
 	return false;
 }
 
+bool tun_make_anew(struct tun *tun)
+{
+	fd_close(&tun->fd);
+	if (!open_device(tun) || !attach(tun))
+		return false;
+	probe_offloads(tun);
+	tun->ifindex = if_nametoindex(tun->name);
+	if (!set_first_mtu(tun))
+		return false;
+	stop_own_packets(tun);
+	return true;
+}
+
 void tun_close(struct tun *tun)
 {
 	fd_close(&tun->fd);

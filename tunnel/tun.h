@@ -33,6 +33,10 @@ struct tun {
 /* Makes the device, or takes over one of that name which nobody has open. False after it has said why. */
 MUST_CHECK bool tun_open(struct tun *tun, const char *name);
 
+/* After the device was deleted: one of the same name, with the first MTU and down, in place of the descriptor that led to
+ * the old one; the parent's. False after it has said why. */
+MUST_CHECK bool tun_make_anew(struct tun *tun);
+
 /* The device vanishes with its last descriptor, unless it was made persistent. */
 void tun_close(struct tun *tun);
 

@@ -187,7 +187,7 @@ static void unknown_version_and_verb_are_refused(void **state)
 	memcpy(request, &header, sizeof(header));
 	assert_int_equal(send_packet(sizeof(header)), -EPROTONOSUPPORT);
 	assert_int_equal(ask(0, NULL, 0), -EOPNOTSUPP);
-	assert_int_equal(ask(CONTROL_CLEAR_IDENTITY + 1, NULL, 0), -EOPNOTSUPP);
+	assert_int_equal(ask(CONTROL_TRY_PEER + 1, NULL, 0), -EOPNOTSUPP);
 	assert_int_equal(ask(65535, NULL, 0), -EOPNOTSUPP);
 }
 
@@ -202,6 +202,7 @@ static void wrong_length_is_refused_and_changes_nothing(void **state)
 		[CONTROL_READ_DROPS] = 0,
 		[CONTROL_PROMOTE_IDENTITY] = sizeof(struct control_epoch),
 		[CONTROL_CLEAR_IDENTITY] = sizeof(struct control_clear),
+		[CONTROL_TRY_PEER] = sizeof(struct control_peer_id),
 	};
 	uint8_t body[256];
 	struct fingerprint before;
@@ -834,6 +835,37 @@ static void removed_peer_is_gone_and_is_not_found_again(void **state)
 	assert_int_equal(ask(CONTROL_REMOVE_PEER, &none, sizeof(none)), -ENOENT);
 }
 
+static void peer_that_is_to_be_tried_gets_one_handshake(void **state)
+{
+	struct control_peer_id id = {1};
+	uint32_t slot;
+
+	(void)state;
+	assert_int_equal(set_identity(1), 0);
+	draft_peer(1);
+	assert_int_equal(set_peer(), 0);
+	slot = tunnel_find_peer_by_id(&tunnel, 1);
+	assert_false(peer_is_initiating(&tunnel, slot));
+	assert_int_equal(ask(CONTROL_TRY_PEER, &id, sizeof(id)), 0);
+	assert_true(peer_is_initiating(&tunnel, slot));
+	assert_int_equal(tunnel.state->peers[slot].unanswered, 1);
+	assert_int_equal(ask(CONTROL_TRY_PEER, &id, sizeof(id)), 0);
+	assert_int_equal(tunnel.state->peers[slot].unanswered, 1);
+}
+
+static void peer_without_an_endpoint_cannot_be_tried(void **state)
+{
+	struct control_peer_id id = {1}, stranger = {2}, none = {0};
+
+	(void)state;
+	draft_peer(1);
+	packet.fixed.endpoint_count = 0;
+	assert_int_equal(set_peer(), 0);
+	assert_int_equal(ask(CONTROL_TRY_PEER, &id, sizeof(id)), -EDESTADDRREQ);
+	assert_int_equal(ask(CONTROL_TRY_PEER, &stranger, sizeof(stranger)), -ENOENT);
+	assert_int_equal(ask(CONTROL_TRY_PEER, &none, sizeof(none)), -ENOENT);
+}
+
 /* -- what keyd asks -- */
 
 static void add_peers_in_odd_order(uint32_t count)
@@ -984,6 +1016,8 @@ int main(void)
 		TEST(endpoint_no_longer_published_gives_way_to_the_best),
 		TEST(preshared_key_can_be_taken_away),
 		TEST(removed_peer_is_gone_and_is_not_found_again),
+		TEST(peer_that_is_to_be_tried_gets_one_handshake),
+		TEST(peer_without_an_endpoint_cannot_be_tried),
 		TEST(list_is_ascending_and_complete_page_by_page),
 		TEST(list_of_exactly_one_page_is_the_last),
 		TEST(list_tells_the_state_of_each_peer),

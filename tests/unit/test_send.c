@@ -69,6 +69,52 @@ static void packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told(vo
 	assert_int_equal(world->nodes[A].injected, 1);
 }
 
+/* What a route into our device makes of it: from our port to where the peer is reached. */
+static void build_own_datagram(uint8_t packet[static 100], uint8_t version)
+{
+	size_t head = version == 4 ? 20 : 40;
+	struct address to = {.family = version == 4 ? AF_INET : AF_INET6};
+
+	build_inner(packet, A, version, 100, 1);
+	packet[version == 4 ? 9 : 6] = IPPROTO_UDP;
+	put_be16(packet + head, tunnel_of_a()->state->port);
+	put_be16(packet + head + 2, 4242);
+	memcpy(to.bytes, packet + head - (version == 4 ? 4 : 16), version == 4 ? 4 : 16);
+	peer_of(A)->endpoint = endpoint_of(&to, 4242);
+}
+
+static void own_datagram_that_comes_back_is_dropped_and_not_answered(void **state)
+{
+	uint8_t packet[100];
+
+	build_own_datagram(packet, 4);
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	assert_refused(DROP_OWN_DATAGRAM, 1);
+	build_own_datagram(packet, 6);
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	assert_refused(DROP_OWN_DATAGRAM, 2);
+	assert_int_equal(world->nodes[A].injected, 0);
+}
+
+static void datagram_that_is_only_like_our_own_is_sent(void **state)
+{
+	uint8_t packet[100];
+
+	build_own_datagram(packet, 4);
+	put_be16(packet + 20, (uint16_t)(tunnel_of_a()->state->port + 1));
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	build_own_datagram(packet, 4);
+	put_be16(packet + 22, 4243);
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	build_own_datagram(packet, 4);
+	packet[9] = IPPROTO_SCTP;
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	build_own_datagram(packet, 4);
+	packet[19]++;
+	tunnel_send(tunnel_of_a(), &plain, packet, sizeof(packet));
+	assert_int_equal(all_drops(A), 0);
+}
+
 static void packet_is_dropped_while_we_have_no_key(void **state)
 {
 	tunnel_set_private_key(tunnel_of_a(), KEY_CURRENT, NULL);
@@ -497,6 +543,8 @@ int main(void)
 		TALKING_TEST(packet_to_nobody_is_dropped_and_its_sender_told),
 		TALKING_TEST(multicast_of_our_own_kernel_is_named_and_unanswered),
 		TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told),
+		TALKING_TEST(own_datagram_that_comes_back_is_dropped_and_not_answered),
+		TALKING_TEST(datagram_that_is_only_like_our_own_is_sent),
 		TALKING_TEST(packet_is_dropped_while_we_have_no_key),
 		TALKING_TEST(bytes_that_are_no_packet_are_dropped),
 		TALKING_TEST(packet_that_is_too_big_is_dropped_and_its_sender_told_the_mtu),
