@@ -14,14 +14,21 @@
  *    "datapath":{"mechanism":"tcx","uplinks":["eth0"],"pods":["pods0"]},
  *    "peers":{"total":2,"usable":2,"with_session":1,"refused":0},
  *    "traffic":{"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}},
+ *    "clear":{"out":{"packets":0,"bytes":0},"in":{"packets":0,"bytes":0}},           (permissive: to and from all nodes)
+ *    "hooks":[{"device":"eth0","program":"to_wire","state":"in_place"|"missing"|"not_first"|"unpinned","repairs":0}],
  *    "drops":[{"reason":"no_peer","packets":3,"text":"destination lies ..."}]}      (only those above 0)
+ *   "warnings" is a list like "reasons", of what was wanted so and is still less than podveil could do; "cluster_secret" is
+ *   {"file":"/etc/podveil/secret","ids":["<16 hexadecimal digits>"|"none"],"accepts_none":false} or null; "pods_from" is
+ *   "flag", "node" or "local". "mode" is "strict" or "permissive"; except_cidrs and bypasses are lists like cluster_cidrs ("10.0.0.1:6443").
  *
  * peers:
  *   {"peers":[{"node":"n2","id":1,"uid":"...","state":"usable"|"waiting"|"refused","reason":"<empty, or why>",
  *     "key":"<base64>","epoch":1795348800000,"endpoints":["192.168.50.2:51890"],"endpoint":"192.168.50.2:51890"|null,
  *     "pods":["10.244.2.0/24"],"addresses":["192.168.50.2"],"has_session":true,
  *     "last_handshake":"2026-11-22T12:00:00Z"|null,"last_received_age":1.5|null,
+ *     "was_reached":true,"clear_out":{"packets":0,"bytes":0},"clear_in":{"packets":0,"bytes":0},
  *     "received_bytes":0,"sent_bytes":0,"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}}]}
+ *   "secret" is the id of the cluster secret by which the node is talked to, "none", or empty where there is none in common.
  *   A peer is "waiting" while its node has published nothing usable yet, "refused" when what it published is bad.
  *   A "usable" one with a reason goes on under its last good record, or without the prefix or address that was refused;
  *   status counts it under "refused" too.
@@ -49,6 +56,9 @@
  *   {"asked":[{"node":"n1","is_self":true,"epoch":1795348800000,"fingerprint":"..."}],
  *    "failed":[{"node":"n3","reason":"<why the request could not be left in the registry>"}]}
  *   Epoch 0 and an empty fingerprint: nothing usable of that node is known.
+ *
+ * mode {"verb":"mode","mode":"strict"|"permissive"}: from now on, until keyd starts anew.
+ *   {"mode":"strict","before":"permissive","clear_peers":["<nodes that were never reached: strict cuts them off>"]}
  */
 #pragma once
 

@@ -14,6 +14,8 @@
 #include <time.h>
 
 #include "identity.h"
+#include "own_pods.h"
+#include "ratchet.h"
 #include "reconcile.h"
 #include "report.h"
 
@@ -158,6 +160,7 @@ static void take_changes(struct agent *agent)
 enum {
 	FD_SIGNAL,
 	FD_MONITOR,
+	FD_WATCH,
 	FD_REGISTRY,
 	FD_TUNNEL,
 	FD_SECRET,
@@ -169,6 +172,7 @@ static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_C
 {
 	fds[FD_SIGNAL] = (struct pollfd){.fd = agent->signal_fd, .events = POLLIN};
 	fds[FD_MONITOR] = (struct pollfd){.fd = agent->monitor_fd, .events = POLLIN};
+	fds[FD_WATCH] = (struct pollfd){.fd = agent->watch.fd, .events = POLLIN};
 	fds[FD_REGISTRY] = (struct pollfd){.fd = agent->registry->fd, .events = POLLIN};
 	fds[FD_TUNNEL] = (struct pollfd){.fd = agent->tunnel.fd, .events = POLLIN};
 	fds[FD_SECRET] = (struct pollfd){.fd = agent->secret.fd, .events = POLLIN};
@@ -196,7 +200,7 @@ static uint64_t next_wakeup(const struct agent *agent)
 
 static int wait_ms(const struct agent *agent)
 {
-	uint64_t now_ns = boot_ns(), deadline_ns = next_wakeup(agent);
+	uint64_t now_ns = boot_ns(), deadline_ns = MIN(next_wakeup(agent), agent->watch.due_ns);
 
 	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / NS_PER_MS + 1);
 }
@@ -215,6 +219,8 @@ static void take_events(struct agent *agent, const struct pollfd fds[static FD_C
 {
 	if (fds[FD_MONITOR].revents && link_monitor_drain(agent->monitor_fd))
 		want_pass(agent, LINKS_NS);
+	if (fds[FD_WATCH].revents && link_monitor_drain(agent->watch.fd))
+		agent->watch.due_ns = MIN(agent->watch.due_ns, boot_ns() + LINKS_NS);
 	if (fds[FD_TUNNEL].revents && fds[FD_TUNNEL].fd == agent->tunnel.fd) {
 		log_warning("podveil-tunnel is gone");
 		tunnel_client_close(&agent->tunnel);
@@ -229,10 +235,21 @@ static void take_events(struct agent *agent, const struct pollfd fds[static FD_C
 	control_serve(&agent->control, &fds[FD_CONTROL], boot_ns());
 }
 
+/* What nothing tells us of: hooks that others touch, handshakes that the tunnel completes. */
+static void look_around(struct agent *agent, uint64_t now_ns)
+{
+	if (watch_check(&agent->watch, agent->datapath.loader, now_ns))
+		want_pass(agent, LINKS_NS);
+	if (ratchet_is_waiting(agent) && agent_refresh_status(agent))
+		ratchet_advance(agent);
+}
+
 static void take_time(struct agent *agent)
 {
 	uint64_t now_ns = boot_ns();
 
+	if (now_ns >= agent->watch.due_ns)
+		look_around(agent, now_ns);
 	if (now_ns >= agent->tick_ns) {
 		agent->tick_ns = now_ns + TICK_NS;
 		take_changes(agent);
@@ -321,37 +338,15 @@ static bool take_signals(struct agent *agent)
 	return agent->signal_fd >= 0;
 }
 
-/* Flags first, then what the registry says of this node. */
-static bool choose_pods(struct agent *agent)
-{
-	const struct settings *settings = agent->settings;
-	const struct node *found = agent->registry->found;
-	struct cluster_self *self = &agent->self;
-
-	self->range_count = settings->range_count;
-	memcpy(self->ranges, settings->ranges, sizeof(self->ranges));
-	self->pod_count = settings->pod_count;
-	memcpy(self->pods, settings->pods, sizeof(self->pods));
-	if (self->pod_count)
-		return true;
-	if (!found || !found->pod_cidr_count) {
-		log_error(
-			"no pod prefix of this node is known: give --pod-cidr (the registry has no podCIDRs for %s)",
-			settings->node);
-		return false;
-	}
-	self->pod_count = found->pod_cidr_count;
-	memcpy(self->pods, found->pod_cidrs, sizeof(found->pod_cidrs));
-	return settings_check_pods(settings, self->pods, self->pod_count,
-				   "podCIDRs in the registry");
-}
-
 static bool follow_links(struct agent *agent)
 {
 	int error = link_monitor_open(&agent->monitor_fd);
 
+	if (!error)
+		error = watch_open(&agent->watch);
 	if (error)
-		log_error("cannot follow devices and addresses by netlink: %s", strerror(-error));
+		log_error("cannot follow devices, addresses and hooks by netlink: %s",
+			  strerror(-error));
 	return !error;
 }
 
@@ -363,7 +358,7 @@ static bool start(struct agent *agent)
 	    !take_lock(agent) ||
 	    registry_file_open(&agent->registry, settings->registry + strlen("file:"),
 			       settings->node) ||
-	    !choose_pods(agent))
+	    !own_pods_begin(agent))
 		return false;
 	rotate_init(&agent->rotate, agent->registry->uid, &settings->rotate);
 	if (agent->registry->found && agent->registry->found->voice == NODE_PUBLISHED)
@@ -372,6 +367,8 @@ static bool start(struct agent *agent)
 	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs) ||
 	    reconcile_shut(agent))
 		return false;
+	/* After the hooks, and where it fails all the same: losses without a name are no reason to stay away. */
+	loader_count_kernel_drops(agent->datapath.loader);
 	take_changes(agent);
 	reconcile(agent);
 	return !agent->must_end &&
@@ -382,6 +379,7 @@ static void stop(struct agent *agent)
 {
 	control_close(&agent->control);
 	tunnel_client_close(&agent->tunnel);
+	watch_close(&agent->watch);
 	datapath_close(&agent->datapath);
 	members_clear(&agent->members);
 	link_view_clear(&agent->view);
@@ -398,9 +396,13 @@ int agent_run(const struct settings *settings)
 	static struct agent agent; /* too large for the stack */
 	int status;
 
-	agent = (struct agent){
-		.settings = settings, .monitor_fd = -1, .signal_fd = -1, .lock_fd = -1};
+	agent = (struct agent){.settings = settings,
+			       .mode = settings->mode,
+			       .monitor_fd = -1,
+			       .signal_fd = -1,
+			       .lock_fd = -1};
 	control_init(&agent.control);
+	watch_init(&agent.watch);
 	secret_file_init(&agent.secret);
 	tunnel_client_init(&agent.tunnel, settings->tunnel);
 	status = start(&agent) ? loop(&agent) : 1;

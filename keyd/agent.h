@@ -10,12 +10,14 @@
 #include "datapath.h"
 #include "link.h"
 #include "members.h"
+#include "pods.h"
 #include "registry.h"
 #include "rotate.h"
 #include "secret_file.h"
 #include "settings.h"
 #include "tunnel_client.h"
 #include "underlay.h"
+#include "watch.h"
 
 #define AGENT_REASONS_MAX 16
 
@@ -25,18 +27,24 @@ struct agent {
 	struct datapath datapath;
 	struct tunnel_client tunnel;
 	struct control control;
+	struct watch watch;
 	struct secret_file secret;
 	int monitor_fd, signal_fd, lock_fd;
 	/* state */
 	struct cluster_self self;
+	struct pods local_pods;			   /* as the kernel shows them */
+	struct cidr node_pods[NODE_POD_CIDRS_MAX]; /* as the flags or the registry say */
+	uint32_t node_pod_count;
+	bool are_pods_local; /* which of the two counts */
 	struct underlay_view view;
 	struct underlay underlay;
 	struct control_hello hello; /* while the tunnel is connected */
 	struct rotate rotate;
 	struct members members;
 	uint32_t inner_mtu, last_id;
-	bool is_listed; /* the registry has told every record once */
-	bool has_port;	/* the tunnel took our port once */
+	enum datapath_mode mode; /* the flag's, or as `podveil mode` said since */
+	bool is_listed;		 /* the registry has told every record once */
+	bool has_port;		 /* the tunnel took our port once */
 	bool was_protected;
 	bool has_settled;		       /* one whole pass with tunnel and registry is done */
 	bool must_end;			       /* cannot start: the reason is logged */

@@ -369,12 +369,35 @@ static void add_claims(struct claims *claims, struct cluster_member *member, uin
 	member->claim_count = claims->count - member->first_claim;
 }
 
+static bool is_hole(const struct cluster_self *self, const struct cidr *cidr)
+{
+	for (uint32_t i = 0; i < self->hole_count; i++)
+		if (cidr_is_equal(&self->holes[i], cidr))
+			return true;
+	return false;
+}
+
+/* A default route says nothing about whose prefix it is. */
+static void add_routes(struct claims *claims, const struct cluster_self *self)
+{
+	for (uint32_t i = 0; i < self->route_count; i++) {
+		const struct route *route = &self->routes[i];
+
+		if (route->is_main && !route->is_block && route->destination.prefix_len)
+			claims_add_route(claims, &route->destination,
+					 route->gateway.family ? &route->gateway : NULL);
+	}
+}
+
 static void add_own_claims(struct claims *claims, const struct cluster_self *self)
 {
 	for (uint32_t i = 0; i < self->range_count; i++)
 		claims_add(claims, CLAIM_RANGE, CLAIM_SELF, &self->ranges[i]);
+	for (uint32_t i = 0; i < self->hole_count; i++)
+		claims_add(claims, CLAIM_HOLE, CLAIM_SELF, &self->holes[i]);
 	for (uint32_t i = 0; i < self->pod_count; i++)
-		claims_add(claims, CLAIM_OWN_POD, CLAIM_SELF, &self->pods[i]);
+		if (!is_hole(self, &self->pods[i]))
+			claims_add(claims, CLAIM_OWN_POD, CLAIM_SELF, &self->pods[i]);
 	for (uint32_t i = 0; i < self->address_count; i++) {
 		struct cidr cidr = cidr_of_address(&self->addresses[i]);
 
@@ -392,6 +415,9 @@ static void explain_refusal(const struct claims *claims, const struct claim *cla
 	prefix_text(own, &claim->key);
 	if (!other)
 		complain(member, "pod prefix %s lies outside the cluster range", own);
+	else if (other->kind == CLAIM_ROUTE)
+		complain(member, "%s is refused: this node's route to %s leads to node %s", own,
+			 prefix_text(theirs, &other->key), members[other->owner]->name);
 	else if (other->kind == CLAIM_OWN_POD || other->kind == CLAIM_OWN_ADDRESS)
 		complain(member, "%s overlaps %s, which is this node's own", own,
 			 prefix_text(theirs, &other->key));
@@ -426,8 +452,10 @@ static void settle_prefixes(const struct cluster_self *self, struct cluster_memb
 	add_own_claims(&workspace->claims, self);
 	for (uint32_t i = 0; i < count; i++)
 		add_claims(&workspace->claims, members[i], i);
+	add_routes(&workspace->claims, self);
 	claims_nest(&workspace->claims);
 	decide(workspace, members, count, CLAIM_ADDRESS);
+	claims_follow_routes(&workspace->claims);
 	decide(workspace, members, count, CLAIM_POD);
 	decide(workspace, members, count, CLAIM_ENDPOINT);
 }
@@ -493,7 +521,8 @@ struct cluster_needs cluster_needs(const struct cluster_self *self,
 {
 	struct cluster_needs needs = {
 		.keys = KEY_SLOTS * (1 + 2 * count),
-		.claims = self->range_count + self->pod_count + self->address_count,
+		.claims = self->range_count + self->pod_count + self->hole_count +
+			  self->address_count + 2 * self->route_count,
 	};
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -520,6 +549,7 @@ static uint32_t class_of(const struct claim *claim)
 {
 	switch ((enum claim_kind)claim->kind) {
 	case CLAIM_RANGE:
+	case CLAIM_HOLE:
 		return PREFIX_CLUSTER;
 	case CLAIM_OWN_POD:
 		return PREFIX_LOCAL;
@@ -530,6 +560,8 @@ static uint32_t class_of(const struct claim *claim)
 	case CLAIM_POD:
 		return PREFIX_PEER;
 	case CLAIM_ENDPOINT:
+	case CLAIM_ROUTE:
+	case CLAIM_GATEWAY:
 		break;
 	}
 	return 0;
@@ -543,11 +575,12 @@ uint32_t cluster_list_prefixes(const struct cluster_workspace *workspace,
 
 	for (uint32_t i = 0; i < workspace->claims.count; i++) {
 		const struct claim *claim = &workspace->claims.items[i];
-		uint32_t id = claim->owner == CLAIM_SELF ? 0 : members[claim->owner]->id;
+		uint32_t id;
 
-		if (claim->is_accepted && class_of(claim))
-			ret_entries[count++] =
-				(struct prefix_entry){claim->key, {class_of(claim), id}};
+		if (!claim->is_accepted || !class_of(claim))
+			continue;
+		id = claim->owner == CLAIM_SELF ? 0 : members[claim->owner]->id;
+		ret_entries[count++] = (struct prefix_entry){claim->key, {class_of(claim), id}};
 	}
 	return prefix_entries_settle(ret_entries, count);
 }

@@ -10,9 +10,11 @@
 #include "claim.h"
 #include "node.h"
 #include "rotate.h"
+#include "route.h"
 
 #define CLUSTER_CIDRS_MAX	  64
 #define CLUSTER_OWN_ADDRESSES_MAX 256
+#define CLUSTER_HOLES_MAX	  1024
 #define CLUSTER_PROVED_MAX	  4 /* keys remembered of each node */
 
 /* This node: settings and what its kernel shows. */
@@ -20,7 +22,11 @@ struct cluster_self {
 	uint64_t now_ms; /* Unix time */
 	uint32_t range_count, pod_count, address_count;
 	struct cidr ranges[CLUSTER_CIDRS_MAX];
-	struct cidr pods[NODE_POD_CIDRS_MAX];
+	struct cidr pods[ANNOTATION_PODS_MAX];
+	uint32_t hole_count;
+	struct cidr holes[CLUSTER_HOLES_MAX]; /* of our pods: pods_find_holes */
+	uint32_t route_count;
+	const struct route *routes; /* of this machine; the caller's */
 	struct address addresses[CLUSTER_OWN_ADDRESSES_MAX];
 	bool has_ipv4, has_ipv6; /* families of our endpoints */
 	bool has_key[KEY_SLOTS];

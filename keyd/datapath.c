@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
+#include <time.h>
 
 #include "log.h"
 
@@ -116,6 +117,52 @@ static int read_peers(struct datapath *datapath)
 	return error;
 }
 
+static bool is_in_ratchet(const struct datapath *datapath, const char *node)
+{
+	struct ratchet_key key = {0};
+	uint64_t since_s;
+
+	copy_text(key.node, sizeof(key.node), node);
+	return !bpf_map_lookup_elem(datapath->maps->ratchet, &key, &since_s);
+}
+
+static int read_bypasses(struct datapath *datapath)
+{
+	struct bypass_key *last = NULL, key;
+
+	datapath->bypasses = calloc(BYPASSES_MAX, sizeof(*datapath->bypasses));
+	if (!datapath->bypasses)
+		return -ENOMEM;
+	while (datapath->bypass_count < BYPASSES_MAX &&
+	       !bpf_map_get_next_key(datapath->maps->bypass, last, &key)) {
+		datapath->bypasses[datapath->bypass_count++] = key;
+		last = &datapath->bypasses[datapath->bypass_count - 1];
+	}
+	return 0;
+}
+
+static int recall_ratchet(struct datapath *datapath)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < datapath->peer_count && !error; i++)
+		if (is_in_ratchet(datapath, datapath->peers[i].value.node))
+			error = datapath_note_reached(datapath, datapath->peers[i].id);
+	return error;
+}
+
+static int make_traffic_entry(const struct datapath *datapath, uint32_t id)
+{
+	CLEANUP_FREE struct peer_traffic *none = calloc((size_t)datapath->cpu_count, sizeof(*none));
+
+	if (!none)
+		return complain("peer_traffic", "be written", -ENOMEM);
+	if (bpf_map_update_elem(datapath->maps->peer_traffic, &id, none, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		return complain("peer_traffic", "be written", -errno);
+	return 0;
+}
+
 int datapath_open(struct datapath *datapath, const char *bpffs)
 {
 	struct loader_options options = {.bpffs = bpffs, .clamp_mss = true};
@@ -132,6 +179,12 @@ int datapath_open(struct datapath *datapath, const char *bpffs)
 		error = read_prefixes(datapath);
 	if (!error)
 		error = read_peers(datapath);
+	if (!error)
+		error = recall_ratchet(datapath);
+	if (!error)
+		error = read_bypasses(datapath);
+	if (!error)
+		error = make_traffic_entry(datapath, 0);
 	if (error == -ENOMEM)
 		log_error("not enough memory to read the BPF maps");
 	return error;
@@ -143,6 +196,7 @@ void datapath_close(struct datapath *datapath)
 		loader_close(datapath->loader);
 	free(datapath->entries);
 	free(datapath->peers);
+	free(datapath->bypasses);
 	*datapath = (struct datapath){0};
 }
 
@@ -232,6 +286,45 @@ int datapath_set_prefixes(struct datapath *datapath, const struct prefix_entry *
 	return error;
 }
 
+static int write_bypass(struct datapath *datapath, const struct bypass_change *change)
+{
+	char text[BYPASS_TEXT_LEN + 16];
+	const uint8_t one = 1;
+	int error;
+
+	error = change->is_removal
+			? bpf_map_delete_elem(datapath->maps->bypass, &change->key)
+			: bpf_map_update_elem(datapath->maps->bypass, &change->key, &one, BPF_ANY);
+	if (!error || (change->is_removal && errno == ENOENT))
+		return 0;
+	error = -errno;
+	snprintf(text, sizeof(text), "%s ", change->is_removal ? "remove" : "add");
+	bypass_format(text + strlen(text), &change->key);
+	return complain("bypass", text, error);
+}
+
+int datapath_set_bypasses(struct datapath *datapath, const struct bypass_key *wanted,
+			  uint32_t wanted_count)
+{
+	CLEANUP_FREE struct bypass_change *changes =
+		calloc((size_t)wanted_count + datapath->bypass_count + 1, sizeof(*changes));
+	uint32_t count;
+	int error = 0;
+
+	if (!changes)
+		return complain("bypass", "be compared", -ENOMEM);
+	count = bypass_diff(wanted, wanted_count, datapath->bypasses, datapath->bypass_count,
+			    changes);
+	for (uint32_t i = 0; i < count && !error; i++)
+		error = write_bypass(datapath, &changes[i]);
+	if (error)
+		return error;
+	memcpy(datapath->bypasses, wanted, wanted_count * sizeof(*wanted));
+	datapath->bypass_count = wanted_count;
+	datapath->changes += count;
+	return 0;
+}
+
 uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found)
 {
 	for (uint32_t i = 0; i < datapath->peer_count; i++)
@@ -249,16 +342,16 @@ uint32_t datapath_new_id(const struct datapath *datapath, uint32_t floor)
 	return MAX(greatest, floor) + 1;
 }
 
-static int make_traffic_entry(const struct datapath *datapath, uint32_t id)
+static int write_peer(struct datapath *datapath, const struct datapath_peer *peer)
 {
-	CLEANUP_FREE struct peer_traffic *none = calloc((size_t)datapath->cpu_count, sizeof(*none));
+	int error;
 
-	if (!none)
-		return complain("peer_traffic", "be written", -ENOMEM);
-	if (bpf_map_update_elem(datapath->maps->peer_traffic, &id, none, BPF_NOEXIST) &&
-	    errno != EEXIST)
-		return complain("peer_traffic", "be written", -errno);
-	return 0;
+	if (bpf_map_update_elem(datapath->maps->peers, &peer->id, &peer->value, BPF_ANY))
+		return complain("peers", "be written", -errno);
+	error = remember_peer(datapath, peer);
+	if (!error)
+		datapath->changes++;
+	return error;
 }
 
 int datapath_set_peer(struct datapath *datapath, uint32_t id, const char *node, bool is_usable)
@@ -271,14 +364,37 @@ int datapath_set_peer(struct datapath *datapath, uint32_t id, const char *node, 
 	if (there && there->value.is_usable == peer.value.is_usable &&
 	    !strcmp(there->value.node, peer.value.node))
 		return 0;
+	peer.value.was_reached =
+		(there && there->value.was_reached) || is_in_ratchet(datapath, node);
 	error = there ? 0 : make_traffic_entry(datapath, id);
-	if (!error && bpf_map_update_elem(datapath->maps->peers, &id, &peer.value, BPF_ANY))
-		error = complain("peers", "be written", -errno);
-	if (!error)
-		error = remember_peer(datapath, &peer);
-	if (!error)
-		datapath->changes++;
-	return error;
+	return error ? error : write_peer(datapath, &peer);
+}
+
+bool datapath_was_reached(const struct datapath *datapath, uint32_t id)
+{
+	const struct datapath_peer *peer = find_peer(datapath, id);
+
+	return peer && peer->value.was_reached;
+}
+
+/* The name first: where a keyd dies in between, the next one finds it there. */
+int datapath_note_reached(struct datapath *datapath, uint32_t id)
+{
+	const struct datapath_peer *there = find_peer(datapath, id);
+	struct datapath_peer peer;
+	struct ratchet_key key = {0};
+	uint64_t now_s = (uint64_t)time(NULL);
+	int error = 0, peer_error;
+
+	if (!there || there->value.was_reached)
+		return 0;
+	peer = *there;
+	peer.value.was_reached = true;
+	copy_text(key.node, sizeof(key.node), peer.value.node);
+	if (bpf_map_update_elem(datapath->maps->ratchet, &key, &now_s, BPF_ANY))
+		error = complain("ratchet", "be written", -errno);
+	peer_error = write_peer(datapath, &peer);
+	return error ? error : peer_error;
 }
 
 int datapath_remove_peer(struct datapath *datapath, uint32_t id)
@@ -315,10 +431,21 @@ static const char *device_name(char name[static IF_NAMESIZE], unsigned int ifind
 	return name;
 }
 
+const char *datapath_program_name(enum loader_program program)
+{
+	static const char *const names[LOADER_PROGRAMS] = {
+		[LOADER_TO_WIRE] = "to_wire",
+		[LOADER_FROM_TUNNEL] = "from_tunnel",
+		[LOADER_WIRE_GUARD] = "wire_guard",
+		[LOADER_FROM_WIRE] = "from_wire",
+	};
+
+	return names[program];
+}
+
 uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 			 const unsigned int *ifindexes, uint32_t count)
 {
-	static const char *const names[LOADER_PROGRAMS] = {"to_wire", "from_tunnel"};
 	static unsigned int there[DATAPATH_UPLINKS_MAX]; /* large, and only used here */
 	uint32_t there_count = loader_list_attached(datapath->loader, program, there,
 						    DATAPATH_UPLINKS_MAX),
@@ -332,14 +459,16 @@ uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 			failed++;
 			continue;
 		}
-		log_info("%s is attached to %s", names[program], device_name(name, ifindexes[i]));
+		log_info("%s is attached to %s", datapath_program_name(program),
+			 device_name(name, ifindexes[i]));
 		datapath->changes++;
 	}
 	for (uint32_t i = 0; i < there_count; i++) {
 		if (holds(ifindexes, count, there[i]))
 			continue;
 		loader_detach(datapath->loader, program, there[i]);
-		log_info("%s is taken off %s", names[program], device_name(name, there[i]));
+		log_info("%s is taken off %s", datapath_program_name(program),
+			 device_name(name, there[i]));
 		datapath->changes++;
 	}
 	return failed;
@@ -365,6 +494,8 @@ void datapath_read_traffic(const struct datapath *datapath, uint32_t id,
 	for (int cpu = 0; cpu < datapath->cpu_count; cpu++) {
 		add_traffic(&ret_traffic->to_tunnel, &parts[cpu].to_tunnel);
 		add_traffic(&ret_traffic->from_tunnel, &parts[cpu].from_tunnel);
+		add_traffic(&ret_traffic->clear_out, &parts[cpu].clear_out);
+		add_traffic(&ret_traffic->clear_in, &parts[cpu].clear_in);
 	}
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "../bpf/loader.h"
+#include "bypass.h"
 #include "prefix.h"
 
 #define DATAPATH_UPLINKS_MAX 4096
@@ -26,6 +27,8 @@ struct datapath {
 	uint32_t entry_count;
 	struct datapath_peer *peers; /* what `peers` holds, ascending by id */
 	uint32_t peer_count, peer_capacity;
+	struct bypass_key *bypasses; /* what `bypass` holds */
+	uint32_t bypass_count;
 	uint64_t changes;
 };
 
@@ -41,6 +44,10 @@ MUST_CHECK int datapath_set_prefixes(struct datapath *datapath, const struct pre
 				     uint32_t wanted_count, const uint32_t *held,
 				     uint32_t held_count, bool may_remove);
 
+/* Exactly these are in the map: additions first. */
+MUST_CHECK int datapath_set_bypasses(struct datapath *datapath, const struct bypass_key *wanted,
+				     uint32_t wanted_count);
+
 /* The id under which the maps know the node; 0: they do not. */
 uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found);
 /* Greater than every id in the maps and than `floor`, the last one given: ids are not used again for another node. */
@@ -50,10 +57,18 @@ MUST_CHECK int datapath_set_peer(struct datapath *datapath, uint32_t id, const c
 				 bool is_usable);
 MUST_CHECK int datapath_remove_peer(struct datapath *datapath, uint32_t id);
 
+/* Was a handshake with it ever completed, as far as the pinned maps tell? */
+bool datapath_was_reached(const struct datapath *datapath, uint32_t id);
+/* For good: its name goes into the ratchet, from where it is taken again whenever the node is a peer anew. */
+MUST_CHECK int datapath_note_reached(struct datapath *datapath, uint32_t id);
+
+const char *datapath_program_name(enum loader_program program);
+
 /* Exactly these devices have the program. Returns how many of them have not, because attaching failed. */
 uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 			 const unsigned int *ifindexes, uint32_t count);
 
+/* Id 0: what is of no node. */
 void datapath_read_traffic(const struct datapath *datapath, uint32_t id,
 			   struct peer_traffic *ret_traffic);
 void datapath_read_drops(const struct datapath *datapath,

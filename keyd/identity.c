@@ -37,8 +37,8 @@ static void fill_record(const struct agent *agent, const struct rotate_identity 
 	copy_text(node->name, sizeof(node->name), agent->settings->node);
 	copy_text(node->uid, sizeof(node->uid), agent->registry->uid);
 	node->created_s = agent->registry->created_s;
-	node->pod_cidr_count = agent->self.pod_count;
-	memcpy(node->pod_cidrs, agent->self.pods, sizeof(node->pod_cidrs));
+	node->pod_cidr_count = agent->node_pod_count;
+	memcpy(node->pod_cidrs, agent->node_pods, sizeof(node->pod_cidrs));
 	node->address_count = underlay->published_count;
 	memcpy(node->addresses, underlay->published, sizeof(node->addresses));
 	node->voice = NODE_PUBLISHED;

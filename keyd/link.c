@@ -20,6 +20,7 @@
 	0xa9fe4d01 /* 169.254.77.1/32: the same on every node, since it never leaves one */
 #define REQUEST_MAX	      512 /* bytes; the longest here has some 100 */
 #define DUMP_TRIES	      5
+#define GROUP_IPV4_SETTINGS   (1U << (RTNLGRP_IPV4_NETCONF - 1)) /* rp_filter among them */
 #define ADDR_GEN_MODE_UNKNOWN (-1)
 
 /* -- sockets -- */
@@ -127,6 +128,41 @@ static void read_family_settings(struct underlay_device *device, const struct nl
 	}
 }
 
+static void read_overlay(struct underlay_device *device, const char *kind,
+			 const struct nlattr *data)
+{
+	const struct nlattr *part;
+
+	mnl_attr_for_each_nested(part, data)
+	{
+		if (!strcmp(kind, "vxlan") && mnl_attr_get_type(part) == IFLA_VXLAN_PORT)
+			device->vxlan_port = ntohs(mnl_attr_get_u16(part));
+		else if (!strcmp(kind, "geneve") && mnl_attr_get_type(part) == IFLA_GENEVE_PORT)
+			device->geneve_port = ntohs(mnl_attr_get_u16(part));
+	}
+}
+
+/* What can lead to pods, and the overlay's port where the device is one of those that have it. */
+static void read_kind(struct underlay_device *device, const struct nlattr *info)
+{
+	const struct nlattr *part, *data = NULL;
+	const char *kind = "";
+
+	mnl_attr_for_each_nested(part, info)
+	{
+		if (mnl_attr_get_type(part) == IFLA_INFO_KIND)
+			kind = mnl_attr_get_str(part);
+		else if (mnl_attr_get_type(part) == IFLA_INFO_DATA)
+			data = part;
+	}
+	if (!strcmp(kind, "veth"))
+		device->kind = UNDERLAY_VETH;
+	else if (!strcmp(kind, "bridge"))
+		device->kind = UNDERLAY_BRIDGE;
+	if (data)
+		read_overlay(device, kind, data);
+}
+
 static int take_device(const struct nlmsghdr *message, void *context)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
@@ -151,6 +187,12 @@ static int take_device(const struct nlmsghdr *message, void *context)
 			break;
 		case IFLA_MASTER:
 			device.master = mnl_attr_get_u32(attribute);
+			break;
+		case IFLA_LINK_NETNSID:
+			device.has_far_peer = true;
+			break;
+		case IFLA_LINKINFO:
+			read_kind(&device, attribute);
 			break;
 		case IFLA_AF_SPEC:
 			read_family_settings(&device, attribute);
@@ -209,17 +251,77 @@ static int take_address(const struct nlmsghdr *message, void *context)
 	return APPEND(view->addresses, view->address_count, address);
 }
 
+/* The gateway of a route of one family may be of the other. */
+static void read_via(struct address *ret_gateway, const struct nlattr *attribute)
+{
+	const struct rtvia *via = mnl_attr_get_payload(attribute);
+	size_t len = mnl_attr_get_payload_len(attribute);
+
+	if (len == sizeof(*via) + 4 && via->rtvia_family == AF_INET)
+		*ret_gateway = (struct address){.family = AF_INET};
+	else if (len == sizeof(*via) + 16 && via->rtvia_family == AF_INET6)
+		*ret_gateway = (struct address){.family = AF_INET6};
+	else
+		return;
+	memcpy(ret_gateway->bytes, via->rtvia_addr, len - sizeof(*via));
+}
+
+/* What a route and each way of a route with several have in common. */
+static void read_gateway(struct route *route, const struct nlattr *attribute)
+{
+	uint16_t type = mnl_attr_get_type(attribute);
+
+	if (type == RTA_GATEWAY)
+		read_address(&route->gateway, route->destination.address.family, attribute);
+	else if (type == RTA_VIA)
+		read_via(&route->gateway, attribute);
+	route->has_gateway |= type == RTA_GATEWAY || type == RTA_VIA;
+}
+
+static int take_hops(struct underlay_view *view, struct route route, const struct nlattr *hops)
+{
+	const struct rtnexthop *hop = mnl_attr_get_payload(hops);
+	int left = mnl_attr_get_payload_len(hops);
+
+	route.has_gateway = true; /* several ways lead to other machines, not to a pod */
+	for (; RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+		const struct nlattr *attr; /* the macro's name for it */
+		const char *attributes = (const char *)hop + sizeof(*hop);
+
+		route.ifindex = (unsigned int)hop->rtnh_ifindex;
+		route.gateway = (struct address){0};
+		mnl_attr_for_each_payload((const void *)attributes, hop->rtnh_len - sizeof(*hop))
+			read_gateway(&route, attr);
+		if (APPEND(view->routes, view->route_count, route) != MNL_CB_OK)
+			return MNL_CB_ERROR;
+	}
+	return MNL_CB_OK;
+}
+
+static bool is_of_interest(const struct rtmsg *info)
+{
+	switch (info->rtm_type) {
+	case RTN_UNICAST:
+	case RTN_BLACKHOLE:
+	case RTN_UNREACHABLE:
+	case RTN_PROHIBIT:
+		return (info->rtm_family == AF_INET || info->rtm_family == AF_INET6) &&
+		       !(info->rtm_flags & RTM_F_CLONED);
+	}
+	return false;
+}
+
 static int take_route(const struct nlmsghdr *message, void *context)
 {
 	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
 	struct underlay_view *view = context;
-	struct underlay_route route = {.destination = {.address.family = info->rtm_family,
-						       .prefix_len = info->rtm_dst_len}};
+	struct route route = {.destination = {.address.family = info->rtm_family,
+					      .prefix_len = info->rtm_dst_len},
+			      .is_block = info->rtm_type != RTN_UNICAST};
 	const struct nlattr *attribute, *hops = NULL;
 	uint32_t table = info->rtm_table;
 
-	if ((info->rtm_family != AF_INET && info->rtm_family != AF_INET6) ||
-	    info->rtm_type != RTN_UNICAST || info->rtm_flags & RTM_F_CLONED)
+	if (!is_of_interest(info))
 		return MNL_CB_OK;
 	mnl_attr_for_each(attribute, message, sizeof(*info))
 	{
@@ -233,32 +335,20 @@ static int take_route(const struct nlmsghdr *message, void *context)
 		case RTA_OIF:
 			route.ifindex = mnl_attr_get_u32(attribute);
 			break;
-		case RTA_GATEWAY:
-		case RTA_VIA:
-			route.has_gateway = true;
-			break;
 		case RTA_MULTIPATH:
 			hops = attribute;
 			break;
+		default:
+			read_gateway(&route, attribute);
 		}
 	}
-	if (table != RT_TABLE_MAIN)
+	if (table == RT_TABLE_LOCAL)
 		return MNL_CB_OK;
-	if (route.ifindex)
-		return APPEND(view->routes, view->route_count, route);
-	if (hops) {
-		const struct rtnexthop *hop = mnl_attr_get_payload(hops);
-		int left = mnl_attr_get_payload_len(hops);
-
-		route.has_gateway = true; /* several ways lead to other machines, not to a pod */
-		for (; RTNH_OK(hop, left);
-		     left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
-			route.ifindex = (unsigned int)hop->rtnh_ifindex;
-			if (APPEND(view->routes, view->route_count, route) != MNL_CB_OK)
-				return MNL_CB_ERROR;
-		}
-	}
-	return MNL_CB_OK;
+	route.is_main = table == RT_TABLE_MAIN;
+	if (hops)
+		return take_hops(view, route, hops);
+	return route.ifindex || route.is_block ? APPEND(view->routes, view->route_count, route)
+					       : MNL_CB_OK;
 }
 
 static int dump_devices(const struct mnl_socket *socket, struct underlay_view *view)
@@ -294,15 +384,18 @@ static int dump_routes(const struct mnl_socket *socket, struct underlay_view *vi
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 	info->rtm_family = family;
-	info->rtm_table = RT_TABLE_MAIN;
+	info->rtm_table = RT_TABLE_UNSPEC; /* all: some CNIs give each pod a table of its own */
 	error = talk(socket, message, take_route, view);
-	/* A kernel without the family, or one that never made its main table. */
+	/* A kernel without the family, or one that never made a table. */
 	return error == -EOPNOTSUPP || error == -EAFNOSUPPORT || error == -ENOENT ? 0 : error;
 }
 
-static int read_once(const struct mnl_socket *socket, struct underlay_view *view)
+/* Each try on a socket of its own: where a list changed while it was told, the rest of it still comes, and on the same
+ * socket it would pass for the answer to the next question. */
+static int read_once(struct underlay_view *view)
 {
-	int error = dump_devices(socket, view);
+	CLEANUP_SOCKET struct mnl_socket *socket = open_socket(0);
+	int error = socket ? dump_devices(socket, view) : -errno;
 
 	if (!error)
 		error = dump_addresses(socket, view);
@@ -321,16 +414,13 @@ void link_view_clear(struct underlay_view *view)
 
 int link_read(struct underlay_view *ret_view)
 {
-	CLEANUP_SOCKET struct mnl_socket *socket = open_socket(0);
 	struct underlay_view view = {0};
 	int error = -EINTR;
 
-	if (!socket)
-		return -errno;
 	/* -EINTR: the kernel's list changed while it was told. */
 	for (unsigned int tries = 0; tries < DUMP_TRIES && error == -EINTR; tries++) {
 		link_view_clear(&view);
-		error = read_once(socket, &view);
+		error = read_once(&view);
 	}
 	if (error) {
 		link_view_clear(&view);
@@ -342,13 +432,9 @@ int link_read(struct underlay_view *ret_view)
 
 /* -- following -- */
 
-int link_monitor_open(int *ret_fd)
+static int open_monitor(uint32_t groups, int *ret_fd)
 {
-	struct sockaddr_nl address = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-			     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
-	};
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
 	CLEANUP_CLOSE int fd =
 		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -356,6 +442,18 @@ int link_monitor_open(int *ret_fd)
 		return -errno;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int link_monitor_open(int *ret_fd)
+{
+	return open_monitor(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+				    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | GROUP_IPV4_SETTINGS,
+			    ret_fd);
+}
+
+int link_monitor_open_hooks(int *ret_fd)
+{
+	return open_monitor(RTMGRP_TC, ret_fd);
 }
 
 bool link_monitor_drain(int fd)

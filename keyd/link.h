@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices, addresses and routes of this network namespace, by rtnetlink. SHELL; libmnl lives here only. Needs nothing
+ * Devices, addresses and routes of this network namespace, by rtnetlink. SHELL; libmnl lives here and in boot_guard.c. Needs nothing
  * else of keyd, so that the command line can use it. All return 0 or -errno.
  */
 #pragma once
@@ -13,6 +13,9 @@ void link_view_clear(struct underlay_view *view);
 
 /* A descriptor that becomes readable when something of the view may have changed. */
 MUST_CHECK int link_monitor_open(int *ret_fd);
+
+/* The same for qdiscs and filters. */
+MUST_CHECK int link_monitor_open_hooks(int *ret_fd);
 
 /* Empties it; true where something may have changed. */
 bool link_monitor_drain(int fd);

@@ -202,3 +202,42 @@ int members_resolve(struct members *members, const struct cluster_self *self)
 		settle(members, members->items[i]);
 	return 0;
 }
+
+static void note_gain(struct members *members, uint32_t id)
+{
+	struct member *member = id ? members_find_id(members, id) : NULL;
+
+	if (member)
+		member->gains = true;
+}
+
+static void note_loss(struct members *members, uint32_t id)
+{
+	struct member *member = id ? members_find_id(members, id) : NULL;
+
+	if (member)
+		member->loses = true;
+}
+
+void members_rank(struct members *members, const struct prefix_entry *have, uint32_t have_count)
+{
+	const struct prefix_entry *wanted = members->entries;
+	uint32_t w = 0, h = 0;
+
+	for (uint32_t i = 0; i < members->count; i++)
+		member_of(members->items[i])->gains = member_of(members->items[i])->loses = false;
+	while (w < members->entry_count || h < have_count) {
+		int order = w == members->entry_count ? 1
+			    : h == have_count	      ? -1
+						      : prefix_key_compare(&wanted[w].key, &have[h].key);
+
+		if (order || wanted[w].value.peer_id != have[h].value.peer_id) {
+			if (order <= 0)
+				note_gain(members, wanted[w].value.peer_id);
+			if (order >= 0)
+				note_loss(members, have[h].value.peer_id);
+		}
+		w += order <= 0;
+		h += order >= 0;
+	}
+}

@@ -20,9 +20,20 @@ struct member {
 	struct public_key current_key; /* of the record in use, which had it first at this epoch */
 	uint64_t current_epoch;
 	char logged[REFUSAL_LEN]; /* the refusal that was logged last */
+	bool gains, loses;	  /* prefixes, by what the maps hold and what they should */
+	uint64_t try_ns; /* permissive: the next handshake is begun then; 0: none was yet */
+	uint32_t try_delay_ms;
 };
 
 #define MEMBERS_FLOORS_MAX 8192
+
+/* In this order prefixes are given and taken: who only gains, who does both, all others. */
+#define MEMBER_RANKS 3
+
+static inline unsigned int member_rank(const struct member *member)
+{
+	return member->gains ? member->loses : 2;
+}
 
 struct members {
 	struct cluster_member **items;
@@ -56,3 +67,6 @@ void members_refuse(struct member *member, const struct refusal *refusal);
 /* Judges all, lets go of records that are out of use, and makes `entries`. -ENOMEM: there is
  * no verdict on anybody. */
 MUST_CHECK int members_resolve(struct members *members, const struct cluster_self *self);
+
+/* Says of each who gains and who loses, where `entries` shall take the place of `have` (both settled). */
+void members_rank(struct members *members, const struct prefix_entry *have, uint32_t have_count);

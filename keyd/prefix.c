@@ -65,12 +65,14 @@ static int class_strength(uint32_t class)
 {
 	switch ((enum prefix_class) class) {
 	case PREFIX_SELF:
-		return 5;
+		return 6;
 	case PREFIX_LOCAL:
-		return 4;
+		return 5;
 	case PREFIX_NODE:
+		return 4;
+	case PREFIX_PEER: /* who claims the very prefix can decrypt, so the exception is not needed */
 		return 3;
-	case PREFIX_PEER:
+	case PREFIX_EXCEPT:
 		return 2;
 	case PREFIX_CLUSTER:
 		return 1;

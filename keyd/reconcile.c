@@ -11,8 +11,12 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "boot_guard.h"
 #include "identity.h"
 #include "log.h"
+#include "overlay.h"
+#include "own_pods.h"
+#include "ratchet.h"
 
 #define CONNECT_FIRST_NS (50 * NS_PER_MS)
 #define CONNECT_MAX_NS	 (1 * NS_PER_S)
@@ -46,6 +50,7 @@ static struct underlay_settings underlay_settings(const struct agent *agent)
 		.uplinks = settings->uplinks,
 		.pod_count = agent->self.pod_count,
 		.pods = agent->self.pods,
+		.are_pods_local = agent->are_pods_local,
 		.endpoint_count = settings->endpoint_count,
 		.endpoints = settings->endpoints,
 	};
@@ -53,7 +58,7 @@ static struct underlay_settings underlay_settings(const struct agent *agent)
 
 static void read_underlay(struct agent *agent)
 {
-	struct underlay_settings settings = underlay_settings(agent);
+	struct underlay_settings settings;
 	struct underlay_view view = {0};
 	int error = link_read(&view);
 
@@ -63,6 +68,8 @@ static void read_underlay(struct agent *agent)
 	}
 	link_view_clear(&agent->view);
 	agent->view = view;
+	own_pods_follow(agent);
+	settings = underlay_settings(agent);
 	underlay_judge(&agent->underlay, &settings, &agent->view);
 }
 
@@ -74,7 +81,6 @@ static bool is_own_address(const struct underlay *underlay, const struct address
 	return false;
 }
 
-/* Prefixes were set at the start; here is what changes. */
 static void describe_self(struct agent *agent)
 {
 	const struct secrets *secrets = secret_file_secrets(&agent->secret);
@@ -224,6 +230,19 @@ static void reach_tunnel(struct agent *agent)
 		return;
 	}
 	agent->connect_delay_ns = 0;
+}
+
+/* The tunnel makes its device anew when somebody deletes it, under another index. */
+static void follow_device(struct agent *agent)
+{
+	const struct underlay_device *device =
+		underlay_find_device(&agent->view, agent->settings->interface);
+	struct control_hello hello;
+
+	if (device && device->ifindex != agent->hello.ifindex &&
+	    tunnel_client_is_connected(&agent->tunnel) &&
+	    !tunnel_client_hello(&agent->tunnel, &hello))
+		agent->hello.ifindex = hello.ifindex;
 }
 
 bool agent_refresh_status(struct agent *agent)
@@ -426,16 +445,21 @@ static void identify_members(struct agent *agent)
 	}
 }
 
+/* A prefix that changes hands is its new node's in the tunnel before its old one gives it up. */
 static void settle_peers(struct agent *agent)
 {
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct member *member = member_of(agent->members.items[i]);
+	members_rank(&agent->members, agent->datapath.entries, agent->datapath.entry_count);
+	for (unsigned int rank = 0; rank < MEMBER_RANKS; rank++)
+		for (uint32_t i = 0; i < agent->members.count; i++) {
+			struct member *member = member_of(agent->members.items[i]);
 
-		if (member->core.state == MEMBER_USABLE)
-			arm_peer(agent, member);
-		else if (!member->core.is_held)
-			disarm_peer(agent, member);
-	}
+			if (member_rank(member) != rank)
+				continue;
+			if (member->core.state == MEMBER_USABLE)
+				arm_peer(agent, member);
+			else if (!member->core.is_held)
+				disarm_peer(agent, member);
+		}
 }
 
 /* A peer that the tunnel refuses is told again and blamed in the next pass. */
@@ -453,28 +477,79 @@ void reconcile_tell_peers(struct agent *agent)
 	}
 }
 
-static void settle_prefixes(struct agent *agent)
+/* What is nobody's goes in clear in permissive mode, so that what was a reached node's stays its own, and is dropped,
+ * when its record goes away. */
+static bool is_kept(const struct agent *agent, const struct datapath_peer *peer)
+{
+	return agent->mode == MODE_PERMISSIVE && peer->value.was_reached &&
+	       !members_find_id(&agent->members, peer->id);
+}
+
+static uint32_t list_held(const struct agent *agent, uint32_t *ret_ids)
 {
 	const struct members *members = &agent->members;
-	CLEANUP_FREE uint32_t *held = calloc(members->count + 1, sizeof(*held));
-	uint32_t held_count = 0;
+	const struct datapath *datapath = &agent->datapath;
+	uint32_t count = 0;
 
-	for (uint32_t i = 0; held && i < members->count; i++)
+	for (uint32_t i = 0; i < members->count; i++)
 		if (members->items[i]->is_held)
-			held[held_count++] = members->items[i]->id;
-	if (!held || datapath_set_prefixes(&agent->datapath, members->entries, members->entry_count,
-					   held, held_count, agent->is_listed))
+			ret_ids[count++] = members->items[i]->id;
+	for (uint32_t i = 0; i < datapath->peer_count; i++)
+		if (is_kept(agent, &datapath->peers[i]))
+			ret_ids[count++] = datapath->peers[i].id;
+	return count;
+}
+
+/* What the members make of the prefixes, and the exceptions of this node. NULL: no memory. */
+static struct prefix_entry *list_wanted(const struct agent *agent, uint32_t *ret_count)
+{
+	const struct settings *settings = agent->settings;
+	const struct members *members = &agent->members;
+	uint32_t count = members->entry_count;
+	struct prefix_entry *wanted =
+		calloc((size_t)count + settings->except_count + 1, sizeof(*wanted));
+
+	if (!wanted)
+		return NULL;
+	memcpy(wanted, members->entries, count * sizeof(*wanted));
+	for (uint32_t i = 0; i < settings->except_count; i++)
+		wanted[count++] = (struct prefix_entry){prefix_key_of_cidr(&settings->excepts[i]),
+							{.class = PREFIX_EXCEPT}};
+	*ret_count = prefix_entries_settle(wanted, count);
+	return wanted;
+}
+
+static int settle_prefixes(struct agent *agent)
+{
+	CLEANUP_FREE uint32_t *held = calloc(
+		(size_t)agent->members.count + agent->datapath.peer_count + 1, sizeof(*held));
+	uint32_t count = 0;
+	CLEANUP_FREE struct prefix_entry *wanted = list_wanted(agent, &count);
+	int error = -ENOMEM;
+
+	if (held && wanted)
+		error = datapath_set_prefixes(&agent->datapath, wanted, count, held,
+					      list_held(agent, held), agent->is_listed);
+	if (error)
 		agent_blame(agent, "the BPF maps cannot be written");
+	return error;
 }
 
 static void remove_gone_peers(struct agent *agent)
 {
 	struct datapath *datapath = &agent->datapath;
 
-	for (uint32_t i = datapath->peer_count; i-- > 0;)
-		if (!members_find_id(&agent->members, datapath->peers[i].id) &&
-		    datapath_remove_peer(datapath, datapath->peers[i].id))
+	for (uint32_t i = datapath->peer_count; i-- > 0;) {
+		const struct datapath_peer *peer = &datapath->peers[i];
+		int error = 0;
+
+		if (is_kept(agent, peer))
+			error = datapath_set_peer(datapath, peer->id, peer->value.node, false);
+		else if (!members_find_id(&agent->members, peer->id))
+			error = datapath_remove_peer(datapath, peer->id);
+		if (error)
 			agent_blame(agent, "the BPF maps cannot be written");
+	}
 	remove_strangers(agent);
 }
 
@@ -518,31 +593,58 @@ static unsigned int tunnel_ifindex(const struct agent *agent)
 	return device && device->ifindex == trusted ? trusted : 0;
 }
 
+/* Attached to exactly these devices, and looked after there. Returns on how many it is not. */
+static uint32_t attach(struct agent *agent, enum loader_program program,
+		       const unsigned int *ifindexes, uint32_t count)
+{
+	uint32_t failed = datapath_attach(&agent->datapath, program, ifindexes, count);
+
+	if (failed)
+		agent_blame(agent, "%s cannot be attached to %u of %u devices",
+			    datapath_program_name(program), failed, count);
+	if (!watch_want(&agent->watch, program, ifindexes, count))
+		agent_blame(agent, "not enough memory");
+	return failed;
+}
+
+static void prepare_device(struct agent *agent)
+{
+	const char *interface = agent->settings->interface;
+	bool changed = false;
+	int error = link_prepare_tunnel(&agent->view, interface,
+					underlay_device_mtu(agent->inner_mtu), &changed);
+
+	if (error)
+		agent_blame(agent, "%s cannot be set up: %s", interface, strerror(-error));
+	if (changed && agent->has_settled)
+		log_warning(
+			"%s was not as it should be (up, MTU %u, loose rp_filter, an address): set up again",
+			interface, underlay_device_mtu(agent->inner_mtu));
+	agent->changes += changed;
+}
+
 static void settle_device(struct agent *agent)
 {
 	struct datapath_config config = {
 		.abi_version = MAP_ABI_VERSION,
 		.tunnel_ifindex = tunnel_ifindex(agent),
 		.tunnel_port = agent->settings->port,
+		.mode = agent->mode,
+		.bypass_count = agent->settings->bypass_count,
 	};
-	bool changed = false;
-	int error;
 
+	if (!overlay_list_ports(&config, &agent->view))
+		agent_blame(
+			agent,
+			"more than %d ports of VXLAN or Geneve: in some nobody looks for clear packets",
+			OVERLAY_PORTS_MAX);
 	agent->inner_mtu = underlay_inner_mtu(
 		agent->underlay.uplink_mtu,
 		agent->members.count ? any_peer_uses_ipv6(&agent->members) : !agent->self.has_ipv4);
 	config.tunnel_mtu = agent->inner_mtu;
 	if (config.tunnel_ifindex) {
-		error = link_prepare_tunnel(&agent->view, agent->settings->interface,
-					    underlay_device_mtu(agent->inner_mtu), &changed);
-		if (error)
-			agent_blame(agent, "%s cannot be set up: %s", agent->settings->interface,
-				    strerror(-error));
-		agent->changes += changed;
-		if (datapath_attach(&agent->datapath, LOADER_FROM_TUNNEL, &config.tunnel_ifindex,
-				    1))
-			agent_blame(agent, "from_tunnel cannot be attached to %s",
-				    agent->settings->interface);
+		prepare_device(agent);
+		attach(agent, LOADER_FROM_TUNNEL, &config.tunnel_ifindex, 1);
 	}
 	if (datapath_set_config(&agent->datapath, &config))
 		agent_blame(agent, "the BPF maps cannot be written");
@@ -556,12 +658,45 @@ static uint32_t settle_hooks(struct agent *agent)
 
 	for (uint32_t i = 0; i < underlay->uplink_count; i++)
 		ifindexes[i] = underlay->uplinks[i]->ifindex;
-	failed = datapath_attach(&agent->datapath, LOADER_TO_WIRE, ifindexes,
-				 underlay->uplink_count);
-	if (failed)
-		agent_blame(agent, "to_wire cannot be attached to %u of %u devices", failed,
-			    underlay->uplink_count);
+	failed = attach(agent, LOADER_TO_WIRE, ifindexes, underlay->uplink_count);
+	attach(agent, LOADER_WIRE_GUARD, ifindexes, underlay->uplink_count);
+	attach(agent, LOADER_FROM_WIRE, ifindexes, underlay->uplink_count);
 	return failed;
+}
+
+/* What somebody took away is put back and counted before it could pass for never attached. */
+static void mend_hooks(struct agent *agent)
+{
+	watch_check(&agent->watch, agent->datapath.loader, boot_ns());
+}
+
+static void blame_hooks(struct agent *agent)
+{
+	const struct watch *watch = &agent->watch;
+	char text[REFUSAL_LEN];
+
+	for (uint32_t i = 0; i < watch->count; i++)
+		if (watch_complaint(&watch->items[i], boot_ns(), text, sizeof(text)))
+			agent_blame(agent, "%s", text);
+}
+
+/* Before anything that would lead their traffic into the tunnel. */
+static int settle_bypasses(struct agent *agent)
+{
+	int error = datapath_set_bypasses(&agent->datapath, agent->settings->bypasses,
+					  agent->settings->bypass_count);
+
+	if (error)
+		agent_blame(agent, "the BPF maps cannot be written");
+	return error;
+}
+
+static void blame_mode(struct agent *agent)
+{
+	if (agent->mode == MODE_PERMISSIVE)
+		agent_blame(
+			agent,
+			"THE MODE IS PERMISSIVE: to and from nodes that were never reached, pod traffic goes in clear");
 }
 
 /* -- the whole -- */
@@ -579,9 +714,11 @@ int reconcile_shut(struct agent *agent)
 		log_error("not enough memory");
 		return error;
 	}
+	error = settle_bypasses(agent);
+	if (error)
+		return error;
 	settle_device(agent);
-	error = datapath_set_prefixes(&agent->datapath, agent->members.entries,
-				      agent->members.entry_count, NULL, 0, false);
+	error = settle_prefixes(agent);
 	if (error)
 		return error;
 	failed = settle_hooks(agent);
@@ -597,17 +734,40 @@ static bool was_known(const struct agent *agent, const char *text)
 	return false;
 }
 
+static bool is_whole(const struct agent *agent)
+{
+	return agent->is_listed && tunnel_client_is_connected(&agent->tunnel);
+}
+
+/* Only when nothing can leave in clear without it: every device has its programs, the maps are written, every record was
+ * read and the tunnel knows who is usable. A node that is refused, or the mode, is no reason to keep it. */
+static void relieve_boot_guard(struct agent *agent, bool is_tight)
+{
+	int error;
+
+	if (!is_tight || !is_whole(agent) || !agent->underlay.uplink_count)
+		return;
+	error = boot_guard_remove();
+	if (!error)
+		log_info(
+			"the boot guard is taken away: the hooks are attached and the peers known");
+	else if (error != -ENOENT)
+		agent_blame(agent,
+			    "the boot guard cannot be removed: %s (remove it with `nft "
+			    "delete table inet podveil_boot_guard`)",
+			    strerror(-error));
+}
+
 static void report_outcome(struct agent *agent)
 {
 	uint64_t changes = agent->changes + agent->datapath.changes;
-	bool is_whole = agent->is_listed && tunnel_client_is_connected(&agent->tunnel);
 
 	for (uint32_t i = 0; i < agent->reason_count; i++)
 		if (!was_known(agent, agent->reasons[i].text) &&
 		    strncmp(agent->reasons[i].text, "node ", 5))
 			log_write(agent->must_end ? LOG_ERROR : LOG_WARNING, "%s",
 				  agent->reasons[i].text);
-	if (is_whole && !agent->has_settled) {
+	if (is_whole(agent) && !agent->has_settled) {
 		if (changes)
 			log_info("settled with %" PRIu64 " changes; %u other nodes", changes,
 				 agent->members.count);
@@ -617,21 +777,24 @@ static void report_outcome(struct agent *agent)
 				agent->members.count);
 		agent->has_settled = true;
 	}
-	if (is_whole && !agent->reason_count && !agent->was_protected)
+	if (is_whole(agent) && !agent->reason_count && !agent->was_protected)
 		log_info("protected: pod traffic is encrypted or dropped");
-	agent->was_protected = is_whole && !agent->reason_count;
+	agent->was_protected = is_whole(agent) && !agent->reason_count;
 	agent->reason_count_before = agent->reason_count;
 	memcpy(agent->reasons_before, agent->reasons, sizeof(agent->reasons));
 }
 
 void reconcile(struct agent *agent)
 {
+	bool is_tight;
+
 	agent->reason_count = 0;
 	secret_file_refresh(&agent->secret);
 	blame_secret(agent);
 	read_underlay(agent);
 	blame_devices(agent);
 	reach_tunnel(agent);
+	follow_device(agent);
 	identity_arm(agent);
 	describe_self(agent);
 	identify_members(agent);
@@ -641,14 +804,20 @@ void reconcile(struct agent *agent)
 		agent_blame(agent, "not enough memory");
 		return;
 	}
+	is_tight = !settle_bypasses(agent);
+	mend_hooks(agent);
 	settle_device(agent);
-	settle_hooks(agent);
+	is_tight &= !settle_hooks(agent);
+	blame_hooks(agent);
 	settle_peers(agent);
-	settle_prefixes(agent);
+	ratchet_advance(agent);
+	is_tight &= !settle_prefixes(agent);
 	if (agent->is_listed)
 		remove_gone_peers(agent);
 	identity_advance(agent);
 	report_refusals(agent);
+	relieve_boot_guard(agent, is_tight);
+	blame_mode(agent);
 	if (agent->registry->fd < 0)
 		agent_blame(agent, "the registry %s is away", agent->settings->registry);
 	if (!tunnel_client_is_connected(&agent->tunnel) && !agent->connect_ns)

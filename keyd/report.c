@@ -10,6 +10,7 @@
 
 #include "identity.h"
 #include "log.h"
+#include "ratchet.h"
 
 #define FINGERPRINT_LEN 8
 
@@ -30,6 +31,16 @@ static json_t *cidr_list(const struct cidr *cidrs, uint32_t count)
 
 	for (uint32_t i = 0; i < count; i++)
 		json_array_append_new(list, json_string(cidr_format(text, &cidrs[i])));
+	return list;
+}
+
+static json_t *bypass_list(const struct bypass_key *bypasses, uint32_t count)
+{
+	json_t *list = json_array();
+	char text[BYPASS_TEXT_LEN];
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(list, json_string(bypass_format(text, &bypasses[i])));
 	return list;
 }
 
@@ -68,6 +79,9 @@ static json_t *drop_list(struct agent *agent)
 	datapath_read_drops(&agent->datapath, packets);
 	if (tunnel_client_read_drops(&agent->tunnel, &tunnel))
 		tunnel = (struct control_drops){0};
+	/* The programs count it too then: to the packet, and on every podveil0 there has been. */
+	if (loader_counts_kernel_drops(agent->datapath.loader))
+		tunnel.packets[DROP_TUN_OVERFLOW] = 0;
 	for (unsigned int reason = 0; reason < DROP_REASON_COUNT; reason++) {
 		packets[reason] += tunnel.packets[reason];
 		if (packets[reason])
@@ -95,19 +109,59 @@ static json_t *peer_counts(const struct agent *agent)
 			 "usable", usable, "with_session", with_session, "refused", refused);
 }
 
-static json_t *traffic_sum(const struct agent *agent)
+static void add_traffic(struct traffic *sum, const struct traffic *part)
 {
-	struct peer_traffic sum = {0}, part;
+	sum->packets += part->packets;
+	sum->bytes += part->bytes;
+}
 
+/* Of all nodes, and of none: what is in the cluster range and nobody's. */
+static struct peer_traffic traffic_sum(const struct agent *agent)
+{
+	struct peer_traffic sum, part;
+
+	datapath_read_traffic(&agent->datapath, 0, &sum);
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		datapath_read_traffic(&agent->datapath, agent->members.items[i]->id, &part);
-		sum.to_tunnel.packets += part.to_tunnel.packets;
-		sum.to_tunnel.bytes += part.to_tunnel.bytes;
-		sum.from_tunnel.packets += part.from_tunnel.packets;
-		sum.from_tunnel.bytes += part.from_tunnel.bytes;
+		add_traffic(&sum.to_tunnel, &part.to_tunnel);
+		add_traffic(&sum.from_tunnel, &part.from_tunnel);
+		add_traffic(&sum.clear_out, &part.clear_out);
+		add_traffic(&sum.clear_in, &part.clear_in);
 	}
-	return json_pack("{s:o, s:o}", "to_tunnel", traffic(&sum.to_tunnel), "from_tunnel",
-			 traffic(&sum.from_tunnel));
+	return sum;
+}
+
+static void add_sums(json_t *answer, const struct agent *agent)
+{
+	struct peer_traffic sum = traffic_sum(agent);
+
+	json_object_set_new(answer, "traffic",
+			    json_pack("{s:o, s:o}", "to_tunnel", traffic(&sum.to_tunnel),
+				      "from_tunnel", traffic(&sum.from_tunnel)));
+	json_object_set_new(answer, "clear",
+			    json_pack("{s:o, s:o}", "out", traffic(&sum.clear_out), "in",
+				      traffic(&sum.clear_in)));
+}
+
+static json_t *hook_list(const struct watch *watch)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < watch->count; i++) {
+		const struct watched *item = &watch->items[i];
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s, s:I}", "device", item->device,
+						"program", datapath_program_name(item->program),
+						"state", watch_finding_name(item->finding),
+						"repairs", (json_int_t)item->repairs.count));
+	}
+	return list;
+}
+
+static const char *mode_name(enum datapath_mode mode)
+{
+	return mode == MODE_PERMISSIVE ? "permissive" : "strict";
 }
 
 static json_t *tunnel_status(const struct agent *agent)
@@ -182,6 +236,20 @@ static json_t *warning_list(const struct agent *agent)
 	return list;
 }
 
+static const char *pods_origin(const struct agent *agent)
+{
+	if (agent->are_pods_local)
+		return "local";
+	return agent->settings->pod_count ? "flag" : "node";
+}
+
+/* As it is now, who was reached included. */
+static void refresh(struct agent *agent)
+{
+	if (agent_refresh_status(agent))
+		ratchet_advance(agent);
+}
+
 static json_t *status(struct agent *agent, const json_t *request)
 {
 	const struct settings *settings = agent->settings;
@@ -190,15 +258,20 @@ static json_t *status(struct agent *agent, const json_t *request)
 	json_t *answer, *datapath;
 
 	(void)request;
-	agent_refresh_status(agent);
+	refresh(agent);
 	answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s}", "version", PODVEIL_VERSION,
-			   "node", settings->node, "uid", agent->registry->uid, "mode", "strict",
-			   "state", agent_state(agent), "reasons", reason_list(agent), "registry",
-			   settings->registry);
+			   "node", settings->node, "uid", agent->registry->uid, "mode",
+			   mode_name(agent->mode), "state", agent_state(agent), "reasons",
+			   reason_list(agent), "registry", settings->registry);
 	json_object_set_new(answer, "warnings", warning_list(agent));
 	json_object_set_new(answer, "cluster_secret", cluster_secret(agent));
 	json_object_set_new(answer, "cluster_cidrs", cidr_list(self->ranges, self->range_count));
+	json_object_set_new(answer, "except_cidrs",
+			    cidr_list(settings->excepts, settings->except_count));
+	json_object_set_new(answer, "bypasses",
+			    bypass_list(settings->bypasses, settings->bypass_count));
 	json_object_set_new(answer, "pod_cidrs", cidr_list(self->pods, self->pod_count));
+	json_object_set_new(answer, "pods_from", json_string(pods_origin(agent)));
 	json_object_set_new(answer, "endpoints",
 			    address_list(underlay->endpoints, underlay->endpoint_count));
 	json_object_set_new(answer, "port", json_integer(settings->port));
@@ -211,7 +284,8 @@ static json_t *status(struct agent *agent, const json_t *request)
 			  device_list(underlay->pod_devices, underlay->pod_device_count));
 	json_object_set_new(answer, "datapath", datapath);
 	json_object_set_new(answer, "peers", peer_counts(agent));
-	json_object_set_new(answer, "traffic", traffic_sum(agent));
+	add_sums(answer, agent);
+	json_object_set_new(answer, "hooks", hook_list(&agent->watch));
 	json_object_set_new(answer, "drops", drop_list(agent));
 	return answer;
 }
@@ -320,6 +394,10 @@ static json_t *peer(const struct agent *agent, struct cluster_member *member)
 	add_status(answer, &member_of(member)->status);
 	json_object_set_new(answer, "to_tunnel", traffic(&sum.to_tunnel));
 	json_object_set_new(answer, "from_tunnel", traffic(&sum.from_tunnel));
+	json_object_set_new(answer, "was_reached",
+			    json_boolean(ratchet_was_reached(agent, member)));
+	json_object_set_new(answer, "clear_out", traffic(&sum.clear_out));
+	json_object_set_new(answer, "clear_in", traffic(&sum.clear_in));
 	return answer;
 }
 
@@ -328,7 +406,7 @@ static json_t *peers(struct agent *agent, const json_t *request)
 	json_t *list = json_array();
 
 	(void)request;
-	agent_refresh_status(agent);
+	refresh(agent);
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		json_array_append_new(list, peer(agent, agent->members.items[i]));
 	return json_pack("{s:o}", "peers", list);
@@ -542,16 +620,46 @@ static json_t *rotate_all(struct agent *agent, const json_t *request)
 	return json_pack("{s:o, s:o}", "asked", asked, "failed", failed);
 }
 
+/* -- mode -- */
+
+static json_t *list_unreached(const struct agent *agent)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		if (!ratchet_was_reached(agent, agent->members.items[i]))
+			json_array_append_new(list, json_string(agent->members.items[i]->name));
+	return list;
+}
+
+/* Whom the tunnel has reached by now is noted first: nobody is named, or goes in clear again, who was. */
+static json_t *set_mode(struct agent *agent, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "mode"));
+	bool is_permissive = name && !strcmp(name, "permissive");
+	enum datapath_mode before = agent->mode;
+	json_t *unreached;
+
+	if (!is_permissive && (!name || strcmp(name, "strict")))
+		return refusal("'mode': expected strict or permissive");
+	refresh(agent);
+	if (ratchet_set_mode(agent, is_permissive ? MODE_PERMISSIVE : MODE_STRICT))
+		return refusal("the mode cannot be changed: see the log of podveil-keyd");
+	unreached = list_unreached(agent);
+	log_warning("a command sets the mode: %s instead of %s; %zu nodes were never reached", name,
+		    mode_name(before), json_array_size(unreached));
+	agent_wake(agent);
+	return json_pack("{s:s, s:s, s:o}", "mode", name, "before", mode_name(before),
+			 "clear_peers", unreached);
+}
+
 /* -- dispatch -- */
 
 static const struct verb {
 	const char *name;
 	json_t *(*answer)(struct agent *agent, const json_t *request);
-} verbs[] = {{"status", status},
-	     {"peers", peers},
-	     {"key-status", key_status},
-	     {"rotate-key", rotate_key},
-	     {"rotate-all", rotate_all}};
+} verbs[] = {{"status", status},	 {"peers", peers},	     {"key-status", key_status},
+	     {"rotate-key", rotate_key}, {"rotate-all", rotate_all}, {"mode", set_mode}};
 
 char *report_answer(void *agent, const char *request, size_t len)
 {
@@ -563,8 +671,8 @@ char *report_answer(void *agent, const char *request, size_t len)
 			answer = verbs[i].answer(agent, root);
 	if (!answer)
 		answer = refusal(
-			name ? "unknown verb: expected status, peers, key-status, rotate-key or rotate-all (is the "
-			       "podveil command of another version?)"
+			name ? "unknown verb: expected status, peers, key-status, rotate-key, rotate-all or mode (is "
+			       "the podveil command of another version?)"
 			     : "no request: expected one line of JSON such as {\"verb\":\"status\"}");
 	return json_dumps(answer, JSON_COMPACT);
 }

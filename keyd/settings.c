@@ -42,10 +42,12 @@ TAKE(registry)
 
 TAKE(mode)
 {
-	(void)context;
-	if (!strcmp(value, "permissive"))
-		return flags_refuse(error, size, "is not in this version: expected strict");
-	return !strcmp(value, "strict") || flags_refuse(error, size, "expected strict");
+	struct settings *settings = context;
+	bool is_permissive = !strcmp(value, "permissive");
+
+	settings->mode = is_permissive ? MODE_PERMISSIVE : MODE_STRICT;
+	return is_permissive || !strcmp(value, "strict") ||
+	       flags_refuse(error, size, "expected strict or permissive");
 }
 
 static bool take_device_name(char ret_name[static IF_NAMESIZE], const char *value, char *error,
@@ -94,19 +96,18 @@ TAKE(interface)
 
 TAKE(pod_cidrs_from)
 {
-	static const char *const names[] = {
-		[PODS_AUTO] = "auto", [PODS_NODE] = "node", [PODS_FLAG] = "flag"};
+	static const char *const names[] = {[PODS_AUTO] = "auto",
+					    [PODS_NODE] = "node",
+					    [PODS_LOCAL] = "local",
+					    [PODS_FLAG] = "flag"};
 	struct settings *settings = context;
 
-	if (!strcmp(value, "local"))
-		return flags_refuse(error, size,
-				    "is not in this version: expected auto, node or flag");
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(value, names[i])) {
 			settings->pods_source = (enum pods_source)i;
 			return true;
 		}
-	return flags_refuse(error, size, "expected auto, node or flag");
+	return flags_refuse(error, size, "expected auto, node, local or flag");
 }
 
 static bool take_cidr(struct cidr *cidrs, uint32_t *count, uint32_t max, const char *value,
@@ -148,6 +149,37 @@ TAKE(cluster_cidr)
 
 	return take_cidr(settings->ranges, &settings->range_count, CLUSTER_CIDRS_MAX, value, error,
 			 size);
+}
+
+TAKE(except_cidr)
+{
+	struct settings *settings = context;
+
+	return take_cidr(settings->excepts, &settings->except_count, CLUSTER_CIDRS_MAX, value,
+			 error, size);
+}
+
+TAKE(bypass)
+{
+	struct settings *settings = context;
+	struct bypass_key key;
+	const char *special;
+
+	if (!bypass_parse(&key, value))
+		return flags_refuse(
+			error, size,
+			"expected an address and a port such as 10.0.0.1:6443 or [fd00::1]:6443");
+	special = bypass_special_name(&key);
+	if (special)
+		return flags_refuse(error, size, "is %s: expected an address of the network",
+				    special);
+	if (bypass_is_among(settings->bypasses, settings->bypass_count, &key))
+		return flags_refuse(error, size, "is given twice");
+	if (settings->bypass_count == SETTINGS_BYPASSES_MAX)
+		return flags_refuse(error, size, "expected at most %d addresses with a port",
+				    SETTINGS_BYPASSES_MAX);
+	settings->bypasses[settings->bypass_count++] = key;
+	return true;
 }
 
 TAKE(endpoint)
@@ -326,15 +358,19 @@ static const struct flag flags[] = {
 	{"registry", "file:DIR", "where the nodes publish themselves; required", false,
 	 take_registry},
 	{"kubeconfig", "PATH", LATER, false, take_later},
-	{"mode", "strict", "encrypted or dropped", false, take_mode},
+	{"mode", "strict|permissive",
+	 "encrypted or dropped (strict), or in clear to nodes that were never reached", false,
+	 take_mode},
 	{"uplink", "auto|DEV,...", "devices that lead to other nodes (auto)", false, take_uplink},
-	{"pod-cidrs-from", "auto|node|flag", "where this node's pod prefixes are known from (auto)",
-	 false, take_pod_cidrs_from},
+	{"pod-cidrs-from", "auto|node|local|flag",
+	 "where this node's pod prefixes are known from (auto)", false, take_pod_cidrs_from},
 	{"pod-cidr", "CIDR", "pod prefix of this node", true, take_pod_cidr},
 	{"cluster-cidr", "CIDR", "the whole cluster's pod range; required", true,
 	 take_cluster_cidr},
-	{"except-cidr", "CIDR", LATER, true, take_later},
-	{"bypass", "ADDR:PORT", LATER, true, take_later},
+	{"except-cidr", "CIDR", "part of the cluster's pod range that stays in clear", true,
+	 take_except_cidr},
+	{"bypass", "ADDR:PORT", "TCP and UDP from and to it stay outside, such as the API server's",
+	 true, take_bypass},
 	{"endpoint", "IP", "address of this node for the others (those of the uplinks)", true,
 	 take_endpoint},
 	{"port", "N", "UDP port of the tunnel (51890)", false, take_port},
@@ -381,6 +417,10 @@ static bool check_required(const struct settings *settings)
 	else if (!settings->registry)
 		log_error(
 			"--registry is missing: expected file:DIR, a folder that all nodes share");
+	else if (!settings->range_count && settings->mode == MODE_PERMISSIVE)
+		log_error(
+			"permissive mode needs the cluster's pod range too, or other nodes might claim any address: "
+			"give it with --cluster-cidr (for example --cluster-cidr 10.244.0.0/16)");
 	else if (!settings->range_count)
 		log_error(
 			"strict mode needs the cluster's pod range, or unknown pods would go out in clear: "
@@ -389,6 +429,9 @@ static bool check_required(const struct settings *settings)
 		log_error("--pod-cidrs-from flag: expected at least one --pod-cidr");
 	else if (settings->pods_source == PODS_NODE && settings->pod_count)
 		log_error("--pod-cidrs-from node and --pod-cidr exclude each other: leave one out");
+	else if (settings->pods_source == PODS_LOCAL && settings->pod_count)
+		log_error(
+			"--pod-cidrs-from local and --pod-cidr exclude each other: leave one out");
 	else if (settings->rotate.every_ms &&
 		 settings->rotate.every_ms < settings->rotate.overlap_ms)
 		log_error(
@@ -396,6 +439,51 @@ static bool check_required(const struct settings *settings)
 	else
 		return true;
 	return false;
+}
+
+/* An exception outside the range would be without effect, and one that is a whole range would leave it without any. */
+static bool check_excepts(const struct settings *settings)
+{
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < settings->except_count; i++) {
+		const struct cidr *range = NULL, *except = &settings->excepts[i];
+
+		for (uint32_t r = 0; r < settings->range_count && !range; r++)
+			if (cidr_contains(&settings->ranges[r], except))
+				range = &settings->ranges[r];
+		cidr_format(text, except);
+		if (!range)
+			log_error(
+				"--except-cidr: '%s' lies outside every --cluster-cidr: what lies there is in clear anyway; "
+				"expected a part of the cluster's range",
+				text);
+		else if (range->prefix_len == except->prefix_len)
+			log_error(
+				"--except-cidr: '%s' is the whole of that --cluster-cidr: expected a part of it",
+				text);
+		else
+			continue;
+		return false;
+	}
+	return true;
+}
+
+/* To the other nodes they would be in clear, and this node would drop what comes out of the tunnel for them. */
+static bool check_no_except(const struct settings *settings, const struct cidr *pods,
+			    const char *origin)
+{
+	char text[CIDR_TEXT_LEN], except[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < settings->except_count; i++)
+		if (cidr_overlaps(&settings->excepts[i], pods)) {
+			log_error(
+				"%s: '%s' overlaps --except-cidr %s: this node's own pods cannot stay in clear",
+				origin, cidr_format(text, pods),
+				cidr_format(except, &settings->excepts[i]));
+			return false;
+		}
+	return true;
 }
 
 bool settings_check_pods(const struct settings *settings, const struct cidr *pods, uint32_t count,
@@ -414,6 +502,8 @@ bool settings_check_pods(const struct settings *settings, const struct cidr *pod
 				origin, cidr_format(text, &pods[i]));
 			return false;
 		}
+		if (!check_no_except(settings, &pods[i], origin))
+			return false;
 	}
 	return true;
 }
@@ -437,6 +527,7 @@ enum flags_outcome settings_parse(struct settings *settings, int argc, char **ar
 	if (outcome != FLAGS_RUN)
 		return outcome;
 	if (!check_required(settings) || !check_secret_path(settings->cluster_secret) ||
+	    !check_excepts(settings) ||
 	    !settings_check_pods(settings, settings->pods, settings->pod_count, "--pod-cidr"))
 		return FLAGS_WRONG;
 	return FLAGS_RUN;

@@ -6,12 +6,14 @@
 
 #include <limits.h>
 
+#include "bypass.h"
 #include "cluster.h"
 #include "flags.h"
 
-#define SETTINGS_UPLINKS_MAX 64
+#define SETTINGS_UPLINKS_MAX  64
+#define SETTINGS_BYPASSES_MAX 64
 
-enum pods_source { PODS_AUTO, PODS_NODE, PODS_FLAG };
+enum pods_source { PODS_AUTO, PODS_NODE, PODS_LOCAL, PODS_FLAG };
 
 struct settings {
 	const char *node, *registry, *interface, *tunnel, *control, *bpffs;
@@ -20,10 +22,13 @@ struct settings {
 	bool is_uplink_auto;
 	uint32_t uplink_count;
 	char uplinks[SETTINGS_UPLINKS_MAX][IF_NAMESIZE];
+	enum datapath_mode mode; /* at the start */
 	enum pods_source pods_source;
-	uint32_t pod_count, range_count, endpoint_count;
+	uint32_t pod_count, range_count, except_count, endpoint_count, bypass_count;
 	struct cidr pods[NODE_POD_CIDRS_MAX];
 	struct cidr ranges[CLUSTER_CIDRS_MAX];
+	struct cidr excepts[CLUSTER_CIDRS_MAX]; /* parts of the ranges that stay in clear */
+	struct bypass_key bypasses[SETTINGS_BYPASSES_MAX];
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX];
 	struct rotate_settings rotate;
 };

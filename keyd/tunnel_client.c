@@ -146,6 +146,13 @@ int tunnel_client_remove_peer(struct tunnel_client *client, uint32_t id)
 	return exchange(client, CONTROL_REMOVE_PEER, &peer, sizeof(peer), NULL, 0);
 }
 
+int tunnel_client_try_peer(struct tunnel_client *client, uint32_t id)
+{
+	struct control_peer_id peer = {id};
+
+	return exchange(client, CONTROL_TRY_PEER, &peer, sizeof(peer), NULL, 0);
+}
+
 int tunnel_client_read_drops(struct tunnel_client *client, struct control_drops *ret_drops)
 {
 	return exchange(client, CONTROL_READ_DROPS, NULL, 0, ret_drops, sizeof(*ret_drops));

@@ -37,6 +37,8 @@ MUST_CHECK int tunnel_client_clear_key(struct tunnel_client *client, enum key_sl
 MUST_CHECK int tunnel_client_set_device(struct tunnel_client *client, uint16_t port);
 MUST_CHECK int tunnel_client_set_peer(struct tunnel_client *client, const struct tunnel_peer *peer);
 MUST_CHECK int tunnel_client_remove_peer(struct tunnel_client *client, uint32_t id);
+/* Begins a handshake with it, where there is neither a session nor a handshake under way. */
+MUST_CHECK int tunnel_client_try_peer(struct tunnel_client *client, uint32_t id);
 MUST_CHECK int tunnel_client_read_drops(struct tunnel_client *client,
 					struct control_drops *ret_drops);
 

@@ -20,7 +20,7 @@ static bool leads_to_pods(const struct underlay_settings *settings,
 	bool leads = false;
 
 	for (uint32_t i = 0; i < view->route_count; i++) {
-		const struct underlay_route *route = &view->routes[i];
+		const struct route *route = &view->routes[i];
 
 		if (route->ifindex != ifindex)
 			continue;
@@ -34,6 +34,8 @@ static bool leads_to_pods(const struct underlay_settings *settings,
 static bool is_pod_device(const struct underlay_settings *settings,
 			  const struct underlay_view *view, const struct underlay_device *device)
 {
+	if (settings->are_pods_local)
+		return device->is_pods;
 	return leads_to_pods(settings, view, device->ifindex) ||
 	       (device->master && leads_to_pods(settings, view, device->master));
 }
@@ -73,7 +75,7 @@ static bool has_gateway(const struct underlay_view *view, unsigned int ifindex)
 {
 	for (uint32_t i = 0; i < view->route_count; i++)
 		if (view->routes[i].ifindex == ifindex && view->routes[i].has_gateway &&
-		    !view->routes[i].destination.prefix_len)
+		    view->routes[i].is_main && !view->routes[i].destination.prefix_len)
 			return true;
 	return false;
 }

@@ -2,6 +2,8 @@
 /*
  * What the devices, addresses and routes of this machine mean: which devices lead to other nodes, which to our own
  * pods, which addresses are ours, how large a packet may be. CORE: judged from values that link.c read.
+ * Where our prefixes are known, a device is our pods' that has a direct route into them; where they are read from the
+ * devices themselves, pods.h tells which those are.
  */
 #pragma once
 
@@ -9,6 +11,7 @@
 
 #include "annotation.h"
 #include "cluster.h"
+#include "route.h"
 
 #define UNDERLAY_DEVICES_MAX   4096
 #define UNDERLAY_OVERHEAD_IPV4 60 /* IP, UDP, WireGuard's 32 bytes */
@@ -16,12 +19,18 @@
 #define UNDERLAY_MTU_MIN       576
 #define IPV6_MTU_MIN	       1280 /* RFC 8200 */
 
+enum underlay_kind { UNDERLAY_OTHER, UNDERLAY_VETH, UNDERLAY_BRIDGE };
+
 struct underlay_device {
 	unsigned int ifindex, master; /* master: 0 where there is none */
 	char name[IF_NAMESIZE];
 	uint32_t mtu;
+	enum underlay_kind kind;
 	bool is_loopback, is_up;
-	int rp_filter, addr_gen_mode; /* -1: the kernel did not say */
+	bool has_far_peer;		  /* its other end is in another network namespace */
+	bool is_pods;			  /* by what it is: pods_mark_devices */
+	int rp_filter, addr_gen_mode;	  /* -1: the kernel did not say */
+	uint16_t vxlan_port, geneve_port; /* of an overlay's device, else 0 */
 };
 
 struct underlay_address {
@@ -32,17 +41,10 @@ struct underlay_address {
 	bool is_settled; /* not tentative, failed or deprecated: fit to be an endpoint */
 };
 
-/* A unicast route of the main table. */
-struct underlay_route {
-	unsigned int ifindex;
-	struct cidr destination;
-	bool has_gateway;
-};
-
 struct underlay_view {
 	struct underlay_device *devices;
 	struct underlay_address *addresses;
-	struct underlay_route *routes;
+	struct route *routes; /* of all tables but `local` */
 	uint32_t device_count, address_count, route_count;
 };
 
@@ -53,6 +55,7 @@ struct underlay_settings {
 	const char (*uplinks)[IF_NAMESIZE]; /* without is_auto */
 	uint32_t pod_count;
 	const struct cidr *pods; /* our own */
+	bool are_pods_local;	 /* and read from the devices: is_pods alone counts */
 	uint32_t endpoint_count;
 	const struct address *endpoints; /* as the user fixed them; 0: found here */
 };

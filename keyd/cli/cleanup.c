@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil cleanup: takes our programs, pins and device off this node without any daemon's help. The way out in an
+ * podveil cleanup: takes our programs, pins, device and boot guard off this node without any daemon's help. The way out in an
  * emergency, and the uninstall: afterwards pod traffic leaves in the clear, and it says so. Removes nothing that is not
  * ours, and may be called again and again.
  */
@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "../../bpf/loader.h"
+#include "../boot_guard.h"
 #include "../link.h"
 #include "cli.h"
 #include "client.h"
@@ -44,30 +45,48 @@ static bool may_clean_up(const struct cli_settings *settings)
 	return true;
 }
 
-static void print_removed(const struct cli_settings *settings, unsigned int pins, bool has_device)
+struct removed {
+	unsigned int pins;
+	bool has_device, has_guard;
+};
+
+static void print_removed(const struct cli_settings *settings, const struct removed *removed)
 {
 	CLEANUP_JSON json_t *answer = NULL;
 
 	if (settings->is_json) {
-		answer = json_pack("{s:{s:i,s:s?}}", "removed", "hooks_and_pins", (int)pins,
-				   "interface", has_device ? settings->interface : NULL);
+		answer = json_pack("{s:{s:i,s:s?,s:b}}", "removed", "hooks_and_pins",
+				   (int)removed->pins, "interface",
+				   removed->has_device ? settings->interface : NULL, "boot_guard",
+				   removed->has_guard);
 		if (answer)
 			text_print_json(answer);
 		return;
 	}
-	if (!pins && !has_device) {
+	if (!removed->pins && !removed->has_device && !removed->has_guard) {
 		text_print_line("nothing to remove: no podveil hooks, pins or device here");
 		return;
 	}
-	text_print_line("removed %u hooks and pins%s%s", pins, has_device ? " and the device " : "",
-			has_device ? settings->interface : "");
+	text_print_line("removed %u hooks and pins%s%s%s", removed->pins,
+			removed->has_device ? " and the device " : "",
+			removed->has_device ? settings->interface : "",
+			removed->has_guard ? " and the boot guard" : "");
 	text_print_line("pod traffic of this node is no longer encrypted");
+}
+
+/* 0 where it is gone or was never there. */
+static int report_failure(int error, int absent, const char *what)
+{
+	if (!error || error == absent)
+		return 0;
+	log_error("cannot delete %s: %s", what, strerror(-error));
+	return error;
 }
 
 enum cli_exit cleanup_run(const struct cli_settings *settings)
 {
-	unsigned int pins = 0;
-	int hooks_error, device_error;
+	struct removed removed = {0};
+	int hooks_error, device_error, guard_error;
 
 	if (!may_clean_up(settings))
 		return EXIT_FAILED;
@@ -76,10 +95,13 @@ enum cli_exit cleanup_run(const struct cli_settings *settings)
 			"podveil-keyd answers at '%s' and will put back what is removed: stop it "
 			"first",
 			settings->control);
-	hooks_error = loader_cleanup(settings->bpffs, &pins); /* it has said why */
+	hooks_error = loader_cleanup(settings->bpffs, &removed.pins); /* it has said why */
 	device_error = link_delete(settings->interface);
-	if (device_error && device_error != -ENODEV)
-		log_error("cannot delete '%s': %s", settings->interface, strerror(-device_error));
-	print_removed(settings, pins, !device_error);
-	return hooks_error || (device_error && device_error != -ENODEV) ? EXIT_FAILED : EXIT_FINE;
+	guard_error = boot_guard_remove();
+	removed.has_device = !device_error;
+	removed.has_guard = !guard_error;
+	device_error = report_failure(device_error, -ENODEV, settings->interface);
+	guard_error = report_failure(guard_error, -ENOENT, "the boot guard");
+	print_removed(settings, &removed);
+	return hooks_error || device_error || guard_error ? EXIT_FAILED : EXIT_FINE;
 }

@@ -19,11 +19,13 @@ struct cli_settings {
 	const char *bpffs;		       /* cleanup only */
 	const char *interface;		       /* cleanup only */
 	bool is_all, is_revoking, is_detached; /* rotate-key only */
+	const char *mode;		       /* mode only: the word after it */
 };
 
 enum cli_exit status_run(const struct cli_settings *settings);
 enum cli_exit peers_run(const struct cli_settings *settings);
 enum cli_exit key_status_run(const struct cli_settings *settings);
 enum cli_exit rotate_key_run(const struct cli_settings *settings);
+enum cli_exit mode_run(const struct cli_settings *settings);
 enum cli_exit cleanup_run(const struct cli_settings *settings);
 enum cli_exit version_run(const struct cli_settings *settings);

@@ -95,16 +95,19 @@ static const struct verb {
 	const char *name;
 	const char *help;
 	const struct flag *flags;
+	bool has_mode; /* one word more */
 	enum cli_exit (*run)(const struct cli_settings *settings);
 } verbs[] = {
-	{"status", "is this node protected, and if not, why not", common_flags, status_run},
-	{"peers", "the other nodes", common_flags, peers_run},
-	{"key-status", "every node's key, its age and epoch", common_flags, key_status_run},
+	{"status", "is this node protected, and if not, why not", common_flags, false, status_run},
+	{"peers", "the other nodes", common_flags, false, peers_run},
+	{"key-status", "every node's key, its age and epoch", common_flags, false, key_status_run},
 	{"rotate-key", "give this node, or every node, a new key without losing a packet",
-	 rotate_key_flags, rotate_key_run},
+	 rotate_key_flags, false, rotate_key_run},
+	{"mode", "strict or permissive, from now on until podveil-keyd starts anew", common_flags,
+	 true, mode_run},
 	{"cleanup", "take hooks, pins and device off this node, without a running agent",
-	 cleanup_flags, cleanup_run},
-	{"version", "of this command", common_flags, version_run},
+	 cleanup_flags, false, cleanup_run},
+	{"version", "of this command", common_flags, false, version_run},
 };
 
 /* "usage" with every subcommand, for --help. */
@@ -159,6 +162,26 @@ static void remove_argument(int *argc, char **argv, int index)
 	(*argc)--;
 }
 
+/* The word after `mode`, wherever flags stand around it. */
+static enum flags_outcome take_mode(struct cli_settings *settings, const char *usage, int *argc,
+				    char **argv)
+{
+	struct cli_settings unused = *settings;
+	enum flags_outcome outcome;
+	int index;
+
+	outcome = flags_parse(common_flags, usage, &unused, *argc, argv, &index);
+	if (outcome != FLAGS_RUN)
+		return outcome;
+	settings->mode = index < *argc ? argv[index] : "";
+	if (strcmp(settings->mode, "strict") && strcmp(settings->mode, "permissive")) {
+		log_error("mode '%s': expected strict or permissive", settings->mode);
+		return FLAGS_WRONG;
+	}
+	remove_argument(argc, argv, index);
+	return FLAGS_RUN;
+}
+
 int main(int argc, char **argv)
 {
 	struct cli_settings settings = {.control = KEYD_DEFAULT_CONTROL,
@@ -181,7 +204,9 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	remove_argument(&argc, argv, index);
-	outcome = flags_parse(verb->flags, usage, &settings, argc, argv, NULL);
+	outcome = verb->has_mode ? take_mode(&settings, usage, &argc, argv) : FLAGS_RUN;
+	if (outcome == FLAGS_RUN)
+		outcome = flags_parse(verb->flags, usage, &settings, argc, argv, NULL);
 	if (outcome != FLAGS_RUN)
 		return outcome == FLAGS_DONE ? EXIT_FINE : EXIT_USAGE;
 	return (int)verb->run(&settings);

@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /* podveil peers: the other nodes, one line each, and why a refused one was refused. */
+#include <inttypes.h>
+
 #include "cli.h"
 #include "client.h"
 #include "text.h"
 
-static const char *const titles[] = {"NODE", "STATE",	 "SESSION", "ENDPOINT", "LAST HEARD",
-				     "SENT", "RECEIVED", "SECRET",  "PODS",	"WHY"};
+static const char *const titles[] = {"NODE",	   "STATE",  "SESSION",	 "ENDPOINT",
+				     "LAST HEARD", "SENT",   "RECEIVED", "REACHED",
+				     "CLEAR",	   "SECRET", "PODS",	 "WHY"};
+
+/* In clear to and from it, as packets: "0" is what one wants to read here. */
+static void add_clear(struct table *table, const json_t *peer)
+{
+	uint64_t packets = answer_count(json_object_get(peer, "clear_out"), "packets") +
+			   answer_count(json_object_get(peer, "clear_in"), "packets");
+	char text[TEXT_AMOUNT_LEN];
+
+	snprintf(text, sizeof(text), "%" PRIu64, packets);
+	table_add(table, text);
+}
 
 static void add_last_heard(struct table *table, const json_t *peer)
 {
@@ -28,6 +42,8 @@ static void add_peer(struct table *table, const json_t *peer)
 	add_last_heard(table, peer);
 	table_add(table, text_format_bytes(bytes, answer_count(peer, "sent_bytes")));
 	table_add(table, text_format_bytes(bytes, answer_count(peer, "received_bytes")));
+	table_add(table, json_is_true(json_object_get(peer, "was_reached")) ? "yes" : "no");
+	add_clear(table, peer);
 	table_add(table, answer_text(peer, "secret"));
 	table_add(table, pods);
 	table_add(table, answer_text(peer, "reason"));

@@ -15,6 +15,23 @@ static bool is_protected(const json_t *status)
 	return !strcmp(answer_text(status, "state"), "protected");
 }
 
+static bool is_permissive(const json_t *status)
+{
+	return !strcmp(answer_text(status, "mode"), "permissive");
+}
+
+static void print_permissive(const json_t *status)
+{
+	const json_t *clear = json_object_get(status, "clear");
+	const json_t *out = json_object_get(clear, "out"), *in = json_object_get(clear, "in");
+
+	text_print_line(
+		"PERMISSIVE: pod traffic of %s to and from nodes that were never reached GOES "
+		"IN CLEAR: %" PRIu64 " packets out, %" PRIu64 " in",
+		answer_text(status, "node"), answer_count(out, "packets"),
+		answer_count(in, "packets"));
+}
+
 static void print_verdict(const json_t *status)
 {
 	const json_t *peers = json_object_get(status, "peers");
@@ -22,7 +39,9 @@ static void print_verdict(const json_t *status)
 	json_t *reason;
 	size_t index;
 
-	if (is_protected(status))
+	if (is_permissive(status))
+		print_permissive(status);
+	else if (is_protected(status))
 		text_print_line("protected: pod traffic of %s to %" PRIu64 " of %" PRIu64
 				" other nodes is encrypted",
 				answer_text(status, "node"), answer_count(peers, "usable"),
@@ -90,6 +109,41 @@ static void print_traffic(const char *title, const json_t *traffic)
 			text_format_bytes(bytes, answer_count(traffic, "bytes")));
 }
 
+/* Only what is not in order, or was not: the rest is the rule. */
+static void print_hooks(const json_t *hooks)
+{
+	json_t *hook;
+	size_t index, in_place = 0;
+
+	json_array_foreach(hooks, index, hook)
+		in_place += !strcmp(answer_text(hook, "state"), "in_place");
+	text_print_line("hooks      %zu of %zu in place", in_place, json_array_size(hooks));
+	json_array_foreach(hooks, index, hook) {
+		if (!strcmp(answer_text(hook, "state"), "in_place") &&
+		    !answer_count(hook, "repairs"))
+			continue;
+		text_print_line("           %s on %s: %s, repaired %" PRIu64 " times",
+				answer_text(hook, "program"), answer_text(hook, "device"),
+				answer_text(hook, "state"), answer_count(hook, "repairs"));
+	}
+}
+
+/* What left or came in clear stays told when the mode is strict again. */
+static void print_clear(const json_t *status, const char *title, const char *direction)
+{
+	const json_t *traffic = json_object_get(json_object_get(status, "clear"), direction);
+
+	if (is_permissive(status) || answer_count(traffic, "packets"))
+		print_traffic(title, traffic);
+}
+
+/* Only where there are any. */
+static void print_exceptions(const char *title, const json_t *list)
+{
+	if (json_array_size(list))
+		print_list(title, list);
+}
+
 static void print_drops(const json_t *drops)
 {
 	CLEANUP_TABLE struct table table = {.columns = 4};
@@ -121,14 +175,19 @@ static void print_status(const json_t *status)
 			answer_text(status, "version"), answer_text(status, "mode"));
 	text_print_line("registry   %s", answer_text(status, "registry"));
 	print_list("cluster", json_object_get(status, "cluster_cidrs"));
+	print_exceptions("in clear", json_object_get(status, "except_cidrs"));
+	print_exceptions("bypassed", json_object_get(status, "bypasses"));
 	print_list("own pods", json_object_get(status, "pod_cidrs"));
 	print_list("reached at", json_object_get(status, "endpoints"));
 	print_secret(json_object_get(status, "cluster_secret"));
 	print_tunnel(status);
 	print_datapath(json_object_get(status, "datapath"));
+	print_hooks(json_object_get(status, "hooks"));
 	print_peers(json_object_get(status, "peers"));
 	print_traffic("sent", json_object_get(traffic, "to_tunnel"));
 	print_traffic("received", json_object_get(traffic, "from_tunnel"));
+	print_clear(status, "clear out", "out");
+	print_clear(status, "clear in", "in");
 	print_drops(json_object_get(status, "drops"));
 }
 

@@ -546,8 +546,117 @@ static void claim_refused_names_an_accepted_one_that_it_touches_or_lies_outside(
 	}
 }
 
+/* -- routes -- */
+
+static void add_route(const char *destination, const char *gateway)
+{
+	struct cidr prefix = cidr(destination);
+	struct address hop;
+
+	assert_true(claims.count + 2 <= CLAIMS_MAX);
+	if (gateway)
+		assert_true(address_parse(&hop, gateway));
+	claims_add_route(&claims, &prefix, gateway ? &hop : NULL);
+}
+
+/* Nodes 1 to 3 have 192.168.50.1 to .3; node 1 asks for the prefix, and routes were added before. */
+static bool node_1_gets(const char *pod)
+{
+	uint32_t first = claims.count, index;
+
+	add_ranges();
+	add(CLAIM_ADDRESS, 1, "192.168.50.1");
+	add(CLAIM_ADDRESS, 2, "192.168.50.2");
+	add(CLAIM_ADDRESS, 3, "192.168.50.3");
+	index = add(CLAIM_POD, 1, pod);
+	claims_nest(&claims);
+	for (uint32_t i = first; i < index; i++)
+		claims_decide(&claims, CLAIM_ADDRESS, i, 1);
+	claims_follow_routes(&claims);
+	decide(CLAIM_POD, index, 1);
+	return is_accepted(index);
+}
+
+static void claim_stands_where_the_route_leads_to_the_claimant(void **state)
+{
+	add_route("10.1.1.0/24", "192.168.50.1");
+	add_route("10.1.0.0/16", "192.168.50.2"); /* a narrower one counts */
+	assert_true(node_1_gets("10.1.1.0/24"));
+}
+
+static void claim_falls_where_the_route_leads_to_another_node(void **state)
+{
+	add_route("10.1.1.0/24", "192.168.50.2");
+	assert_false(node_1_gets("10.1.1.0/24"));
+	assert_int_equal(items[items[claims.count - 1].opponent].kind, CLAIM_ROUTE);
+	assert_int_equal(items[items[claims.count - 1].opponent].owner, 2);
+}
+
+static void claim_of_a_part_of_a_route_to_another_node_falls(void **state)
+{
+	add_route("10.1.0.0/16", "192.168.50.2");
+	assert_false(node_1_gets("10.1.1.0/24"));
+}
+
+static void claim_is_not_judged_by_routes_that_say_nothing(void **state)
+{
+	add_route("10.1.0.0/16", "192.168.50.2");
+	add_route("10.1.1.0/24", NULL); /* an overlay's device, the node's own subnet */
+	assert_true(node_1_gets("10.1.1.0/24"));
+}
+
+static void claim_is_not_judged_by_a_gateway_that_is_no_node(void **state)
+{
+	add_route("10.1.1.0/24", "192.168.50.254");
+	assert_true(node_1_gets("10.1.1.0/24"));
+}
+
+static void claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant(void **state)
+{
+	add_route("10.1.1.0/24", "192.168.50.2");
+	add_route("10.1.1.0/24", "192.168.50.1");
+	assert_true(node_1_gets("10.1.1.0/24"));
+}
+
+static void claim_around_a_route_to_another_node_falls(void **state)
+{
+	add_route("10.1.1.0/24", "192.168.50.2");
+	add_route("10.1.2.0/24", "192.168.50.3");
+	assert_false(node_1_gets("10.1.0.0/16"));
+}
+
+static void claim_with_its_own_route_stands_around_a_route_to_another_node(void **state)
+{
+	add_route("10.1.0.0/16", "192.168.50.1");
+	add_route("10.1.1.7/32", "192.168.50.2");
+	assert_true(node_1_gets("10.1.0.0/16"));
+}
+
+static void claim_in_a_hole_of_our_own_prefix_stands(void **state)
+{
+	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
+	add(CLAIM_HOLE, CLAIM_SELF, "10.1.1.0/24");
+	assert_true(node_1_gets("10.1.1.7/32"));
+}
+
+static void claim_beside_a_hole_of_our_own_prefix_falls(void **state)
+{
+	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
+	add(CLAIM_HOLE, CLAIM_SELF, "10.1.1.0/24");
+	assert_false(node_1_gets("10.1.2.7/32"));
+}
+
+static void claim_in_a_hole_but_on_our_own_pod_falls(void **state)
+{
+	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
+	add(CLAIM_HOLE, CLAIM_SELF, "10.1.1.0/24");
+	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.1.7/32");
+	assert_false(node_1_gets("10.1.1.7/32"));
+}
+
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup(name, begin)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(claim_is_inside_the_narrowest_that_contains_it, begin),
 		cmocka_unit_test_setup(
@@ -579,6 +688,17 @@ int main(void)
 			begin),
 		cmocka_unit_test_setup(
 			claim_refused_names_an_accepted_one_that_it_touches_or_lies_outside, begin),
+		TEST(claim_stands_where_the_route_leads_to_the_claimant),
+		TEST(claim_falls_where_the_route_leads_to_another_node),
+		TEST(claim_of_a_part_of_a_route_to_another_node_falls),
+		TEST(claim_is_not_judged_by_routes_that_say_nothing),
+		TEST(claim_is_not_judged_by_a_gateway_that_is_no_node),
+		TEST(claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant),
+		TEST(claim_around_a_route_to_another_node_falls),
+		TEST(claim_with_its_own_route_stands_around_a_route_to_another_node),
+		TEST(claim_in_a_hole_of_our_own_prefix_stands),
+		TEST(claim_beside_a_hole_of_our_own_prefix_falls),
+		TEST(claim_in_a_hole_but_on_our_own_pod_falls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -704,6 +704,59 @@ static void cluster_refused_prefix_does_not_stand_against_a_third(void **state)
 	assert_class("10.244.3.5", PREFIX_PEER, 3);
 }
 
+static void set_route(struct route *route, const char *destination, const char *gateway)
+{
+	*route = (struct route){.destination = cidr(destination),
+				.gateway = address(gateway),
+				.has_gateway = true,
+				.is_main = true};
+}
+
+static void cluster_prefix_that_is_routed_to_another_node_is_refused(void **state)
+{
+	static struct route routes[3];
+
+	add_member();
+	add_pod(add_member(), pods[1], "10.244.7.0/24");
+	set_route(&routes[0], "10.244.1.0/24", "192.168.50.1");
+	set_route(&routes[1], "10.244.7.0/24", "192.168.50.1");
+	set_route(&routes[2], "0.0.0.0/0", "192.168.50.1");
+	self.routes = routes;
+	self.route_count = ARRAY_SIZE(routes);
+	resolve();
+	assert_usable(1);
+	assert_refused(
+		2, "10.244.7.0/24 is refused: this node's route to 10.244.7.0/24 leads to node n1");
+	assert_class("10.244.7.9", PREFIX_CLUSTER, 0);
+	assert_class("10.244.2.9", PREFIX_PEER, 2);
+	set_route(&routes[1], "10.244.7.0/24", "192.168.50.2");
+	resolve();
+	assert_usable(2);
+	assert_class("10.244.7.9", PREFIX_PEER, 2);
+}
+
+static void cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants(void **state)
+{
+	self.hole_count = 2;
+	self.holes[0] = cidr("10.244.0.64/28");
+	self.holes[1] = cidr("10.244.0.32/32");
+	add_pod(add_member(), pods[0], "10.244.0.65/32");
+	resolve();
+	assert_usable(1);
+	assert_class("10.244.0.9", PREFIX_LOCAL, 0);
+	assert_class("10.244.0.32", PREFIX_CLUSTER, 0);
+	assert_class("10.244.0.64", PREFIX_CLUSTER, 0);
+	assert_class("10.244.0.65", PREFIX_PEER, 1);
+}
+
+static void cluster_own_prefix_that_is_a_hole_is_not_ours(void **state)
+{
+	self.hole_count = 1;
+	self.holes[0] = self.pods[0];
+	resolve();
+	assert_class("10.244.0.9", PREFIX_CLUSTER, 0);
+}
+
 static void cluster_prefix_over_our_own_is_refused(void **state)
 {
 	add_member();
@@ -894,6 +947,9 @@ int main(void)
 		TEST(cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it),
 		TEST(cluster_thief_of_a_key_keeps_its_own_last_good_record),
 		TEST(cluster_prefix_outside_the_range_is_refused),
+		TEST(cluster_prefix_that_is_routed_to_another_node_is_refused),
+		TEST(cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants),
+		TEST(cluster_own_prefix_that_is_a_hole_is_not_ours),
 		TEST(cluster_whole_range_as_prefix_loses_against_older_nodes),
 		TEST(cluster_overlapping_prefix_is_the_older_nodes),
 		TEST(cluster_refused_prefix_does_not_stand_against_a_third),

@@ -62,6 +62,20 @@ static void prefix_settling_keeps_the_strongest_class_of_a_key(void **state)
 	assert_int_equal(entries[1].value.class, PREFIX_SELF);
 }
 
+static void prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range(void **state)
+{
+	struct prefix_entry entries[] = {
+		entry("10.0.0.0/24", PREFIX_CLUSTER, 0),
+		entry("10.0.0.0/24", PREFIX_EXCEPT, 0),
+		entry("10.0.1.0/24", PREFIX_EXCEPT, 0),
+		entry("10.0.1.0/24", PREFIX_PEER, 2),
+	};
+
+	assert_int_equal(prefix_entries_settle(entries, ARRAY_SIZE(entries)), 2);
+	assert_int_equal(entries[0].value.class, PREFIX_EXCEPT);
+	assert_int_equal(entries[1].value.class, PREFIX_PEER);
+}
+
 static void prefix_settling_sorts_any_order(void **state)
 {
 	struct prefix_entry entries[ENTRIES_MAX];
@@ -147,6 +161,8 @@ int main(void)
 		cmocka_unit_test(prefix_keys_hold_both_families),
 		cmocka_unit_test(prefix_containment_is_that_of_addresses),
 		cmocka_unit_test(prefix_settling_keeps_the_strongest_class_of_a_key),
+		cmocka_unit_test(
+			prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range),
 		cmocka_unit_test(prefix_settling_sorts_any_order),
 		cmocka_unit_test(prefix_equal_contents_need_no_change),
 		cmocka_unit_test(prefix_additions_come_before_removals),

@@ -11,7 +11,7 @@
 
 static struct underlay_device devices[16];
 static struct underlay_address addresses[16];
-static struct underlay_route routes[16];
+static struct route routes[16];
 static struct underlay_view view;
 static struct underlay_settings settings;
 static struct underlay underlay;
@@ -39,9 +39,10 @@ static struct underlay_address *add_address(const struct underlay_device *device
 
 static void add_route(const struct underlay_device *device, const char *text, bool has_gateway)
 {
-	struct underlay_route *route = &routes[view.route_count++];
+	struct route *route = &routes[view.route_count++];
 
-	*route = (struct underlay_route){.ifindex = device->ifindex, .has_gateway = has_gateway};
+	*route = (struct route){
+		.ifindex = device->ifindex, .has_gateway = has_gateway, .is_main = true};
 	assert_true(cidr_parse(&route->destination, text));
 }
 
@@ -115,6 +116,33 @@ static void underlay_doubtful_devices_are_uplinks(void **state)
 	assert_uplink("eth0");
 	assert_uplink("vxlan0");
 	assert_uplink("wide0");
+}
+
+static void underlay_devices_that_show_our_pods_decide_alone(void **state)
+{
+	const struct underlay_device *nic = add_device("eth0", 0);
+
+	add_route(nic, "10.244.1.7/32", false);
+	add_route(add_device("cali1", 0), "10.244.1.8/32", false);
+	devices[3].is_pods = true;
+	settings.are_pods_local = true;
+	judge();
+	assert_uplink("eth0");
+	assert_pod_device("cali1");
+}
+
+static void underlay_default_route_of_another_table_publishes_nothing(void **state)
+{
+	const struct underlay_device *nic = add_device("eth0", 0), *second = add_device("eth1", 0);
+
+	add_address(nic, "192.168.50.1");
+	add_address(second, "192.168.50.66");
+	add_route(nic, "0.0.0.0/0", true);
+	add_route(second, "0.0.0.0/0", true);
+	routes[1].is_main = false;
+	judge();
+	assert_int_equal(underlay.published_count, 1);
+	assert_int_equal(underlay.own_count, 2);
 }
 
 static void underlay_named_uplinks_are_just_those(void **state)
@@ -238,6 +266,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(underlay_everything_but_pods_and_ours_is_an_uplink),
 		TEST(underlay_doubtful_devices_are_uplinks),
+		TEST(underlay_devices_that_show_our_pods_decide_alone),
+		TEST(underlay_default_route_of_another_table_publishes_nothing),
 		TEST(underlay_named_uplinks_are_just_those),
 		TEST(underlay_endpoints_are_ipv4_first_and_settled),
 		TEST(underlay_addresses_in_our_pods_are_ours_but_not_published),

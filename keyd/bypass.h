@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Addresses with a port whose TCP and UDP traffic stays outside the tunnel (the API server's endpoints above all), as
+ * the BPF map `bypass` holds them. CORE.
+ */
+#pragma once
+
+#include "address.h"
+#include "bpf_abi.h"
+
+#define BYPASS_TEXT_LEN ENDPOINT_TEXT_LEN
+
+struct bypass_change {
+	struct bypass_key key;
+	bool is_removal;
+};
+
+/* "10.0.0.1:6443" or "[fd00::1]:6443". False for anything else, with ret_key untouched. */
+MUST_CHECK bool bypass_parse(struct bypass_key *ret_key, const char *text);
+const char *bypass_format(char text[static BYPASS_TEXT_LEN], const struct bypass_key *key);
+
+/* Why the address can be no endpoint that a pod or a node talks to ("loopback", ...), or NULL. */
+const char *bypass_special_name(const struct bypass_key *key);
+
+bool bypass_is_among(const struct bypass_key *keys, uint32_t count, const struct bypass_key *key);
+
+/* What turns `have` into `wanted`, all additions before all removals: what is to stay outside stays there throughout.
+ * ret_changes has room for wanted_count + have_count. Returns their number. */
+uint32_t bypass_diff(const struct bypass_key *wanted, uint32_t wanted_count,
+		     const struct bypass_key *have, uint32_t have_count,
+		     struct bypass_change *ret_changes);

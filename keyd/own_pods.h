@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which prefixes are this node's pods: from the flags, from what the registry says of the node, or from the node's own
+ * kernel, as --pod-cidrs-from wants it. SHELL.
+ */
+#pragma once
+
+#include "agent.h"
+
+/* Once, when the registry is open. False after a logged line: none are known, or they cannot be. */
+MUST_CHECK bool own_pods_begin(struct agent *agent);
+
+/* Of every new view: reads the kernel's word, moves from the registry's to it where the two contradict each other and
+ * --pod-cidrs-from allows it, and finds what in our prefixes is reached elsewhere. */
+void own_pods_follow(struct agent *agent);

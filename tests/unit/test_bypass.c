@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+/* keyd/bypass.c: addresses with a port, from text to the map's key and back, and the difference of two lists. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bypass.h"
+
+static struct bypass_key key_of(const char *text)
+{
+	struct bypass_key key;
+
+	assert_true(bypass_parse(&key, text));
+	return key;
+}
+
+static void bypass_key_holds_both_families(void **state)
+{
+	static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 96, 0, 1};
+	struct bypass_key v4 = key_of("10.96.0.1:443"), v6 = key_of("[fd00:10:96::1]:6443");
+
+	assert_memory_equal(v4.address, mapped, 16);
+	assert_int_equal(ntohs(v4.port), 443);
+	assert_int_equal(v4.zero, 0);
+	assert_int_equal(v6.address[0], 0xfd);
+	assert_int_equal(ntohs(v6.port), 6443);
+}
+
+static void bypass_text_comes_back_as_it_was(void **state)
+{
+	static const char *const texts[] = {"10.96.0.1:443", "[fd00:10:96::1]:6443",
+					    "255.255.255.254:65535"};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct bypass_key key = key_of(texts[i]);
+		char text[BYPASS_TEXT_LEN];
+
+		assert_string_equal(bypass_format(text, &key), texts[i]);
+	}
+}
+
+static void bypass_that_is_no_address_with_a_port_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"10.0.0.1",
+		"10.0.0.1:",
+		"10.0.0.1:0",
+		"10.0.0.1:65536",
+		"10.0.0.1:+80",
+		"10.0.0.1: 80",
+		"10.0.0.1:80x",
+		"10.0.0.1:000080",
+		"host:443",
+		"fd00::1:443",
+		"[fd00::1]",
+		"[fd00::1]443",
+		"[fd00::1:443",
+		"[10.0.0.1]:443",
+		":443",
+		"[]:443",
+		"10.0.0.1:443:1",
+		"10.0.0:443",
+		"[::ffff:10.0.0.1]:443",
+		"[fd00:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:443",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct bypass_key key = {.zero = 7};
+
+		assert_false(bypass_parse(&key, texts[i]));
+		assert_int_equal(key.zero, 7);
+	}
+}
+
+static void bypass_of_a_special_address_is_named(void **state)
+{
+	struct bypass_key loopback = key_of("127.0.0.1:80"), multicast = key_of("[ff02::1]:80"),
+			  good = key_of("10.0.0.1:80");
+
+	assert_string_equal(bypass_special_name(&loopback), "loopback");
+	assert_string_equal(bypass_special_name(&multicast), "multicast");
+	assert_null(bypass_special_name(&good));
+}
+
+static void bypass_additions_come_before_removals(void **state)
+{
+	struct bypass_key have[] = {key_of("10.0.0.1:443"), key_of("10.0.0.2:443")};
+	struct bypass_key wanted[] = {key_of("10.0.0.2:443"), key_of("10.0.0.2:444"),
+				      key_of("10.0.0.3:443")};
+	struct bypass_change changes[5];
+
+	assert_int_equal(bypass_diff(wanted, 3, have, 2, changes), 3);
+	assert_false(changes[0].is_removal);
+	assert_memory_equal(&changes[0].key, &wanted[1], sizeof(wanted[1]));
+	assert_false(changes[1].is_removal);
+	assert_memory_equal(&changes[1].key, &wanted[2], sizeof(wanted[2]));
+	assert_true(changes[2].is_removal);
+	assert_memory_equal(&changes[2].key, &have[0], sizeof(have[0]));
+}
+
+static void bypass_equal_lists_need_no_change(void **state)
+{
+	struct bypass_key keys[] = {key_of("10.0.0.1:443"), key_of("[fd00::1]:443")};
+	struct bypass_change changes[4];
+
+	assert_int_equal(bypass_diff(keys, 2, keys, 2, changes), 0);
+	assert_int_equal(bypass_diff(keys, 0, keys, 0, changes), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bypass_key_holds_both_families),
+		cmocka_unit_test(bypass_text_comes_back_as_it_was),
+		cmocka_unit_test(bypass_that_is_no_address_with_a_port_is_refused),
+		cmocka_unit_test(bypass_of_a_special_address_is_named),
+		cmocka_unit_test(bypass_additions_come_before_removals),
+		cmocka_unit_test(bypass_equal_lists_need_no_change),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
