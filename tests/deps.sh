@@ -1,15 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the Debian packages that are missing, for building, for the tests and for the demo. Touches nothing, and
-# needs neither root nor a network, where all of them are there already.
+# Installs the Debian packages that are missing, for building, for the tests and for the demo; `deps.sh vm` those for
+# virtual machines as well, `deps.sh kube` those for the tests with Kubernetes. Touches nothing, and needs neither root nor
+# a network, where all of them are there already.
 
 set -u
 
 BUILDING="gcc make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libmnl-dev libjansson-dev
 	libb2-dev libcmocka-dev pkg-config linux-libc-dev"
 TESTING="wireguard-tools iperf3 tcpdump iproute2 iputils-ping curl python3 nftables socat jq ethtool procps
-	util-linux perl mount spin"
+	util-linux perl mount spin iptables containernetworking-plugins"
+[ "${1:-}" = vm ] && TESTING="$TESTING qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring"
+[ "${1:-}" = kube ] && TESTING="$TESTING etcd-server openssl unzip ca-certificates"
 
 fail() {
 	echo "deps: $1" >&2
@@ -18,6 +21,11 @@ fail() {
 
 is_installed() {
 	[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# The tests start an etcd of their own; the package's would listen on this machine from now on.
+keep_etcd_off() {
+	[ ! -d /run/systemd/system ] || systemctl --quiet mask etcd.service
 }
 
 missing=
@@ -31,6 +39,7 @@ if [ -n "$missing" ]; then
 	log=$(mktemp) || fail "no temporary file"
 	echo "deps: installing$missing"
 	export DEBIAN_FRONTEND=noninteractive
+	case $missing in *etcd-server*) keep_etcd_off ;; esac
 	# shellcheck disable=SC2086 # one word each
 	if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
 		tail -n 20 "$log" >&2

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the tests named as arguments (cmocka programs and scripts that print TAP) under prove, one after the other, each
-# bounded in time. Shows the whole output of what failed; the last line counts passed, failed and skipped tests, below
-# the list of the skipped ones with their reasons. A crash, a hang and a test without verdict are failures, and so is a
-# run in which nothing ran.
+# Runs the tests named as arguments (cmocka programs and scripts that print TAP) under prove, one after the other (or
+# JOBS of them at once), each bounded in time. Shows the whole output of what failed; the last line counts passed, failed
+# and skipped tests, below the list of the skipped ones with their reasons. A crash, a hang and a test without verdict are
+# failures, and so is a run in which nothing ran.
 #
 # prove calls this file again for each test: run.sh --one FILE keeps the test's words, so that they can be shown later.
 
@@ -57,7 +57,8 @@ main() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 
-	prove --merge --exec "$(realpath "$0") --one" "$@" 2>&1 | sed -u '/^Test Summary Report/,$d; /^Files=/d; /^Result:/d' &
+	prove --merge --jobs "${JOBS:-1}" --exec "$(realpath "$0") --one" "$@" 2>&1 |
+		sed -u '/^Test Summary Report/,$d; /^Files=/d; /^Result:/d' &
 	wait $!
 
 	for name in "$RESULTS"/*.name; do

@@ -13,14 +13,16 @@ pings() { in_ns "$1" ping -c 5 -i 0.05 -W 2 -q "$2" | tee /dev/stderr | grep -q 
 
 udp_arrives() { # FROM TO ADDRESS: all of it, once, in order, unchanged
 	rm -f "$RUN_DIR/udp.ready"
-	spawn "p$2" "$RUN_DIR/udp.json" "$BUILD/tools/flow" udp-recv --bind "$3:9000" --seconds 3 \
+	spawn "p$2" "$RUN_DIR/udp.json" "$BUILD/tools/flow" udp-recv --bind "$3:9000" --seconds $((3 * SLOW)) \
 		--ready-file "$RUN_DIR/udp.ready" --marker "$MARKER"
 	local receiver=$SPAWNED
 	wait_until 5 test -e "$RUN_DIR/udp.ready" || return 1
-	in_ns "p$1" "$BUILD/tools/flow" udp-send --to "$3:9000" --rate 2000 --seconds 2 --size 1000 --marker "$MARKER"
+	in_ns "p$1" "$BUILD/tools/flow" udp-send --to "$3:9000" --rate $((2000 / SLOW)) --seconds 2 --size 1000 \
+		--marker "$MARKER"
 	wait "$receiver"
 	cat "$RUN_DIR/udp.json" "$RUN_DIR/udp.json.err"
-	jq -e '.received >= 3900 and .lost == 0 and .duplicate == 0 and .reordered == 0 and .corrupt == 0' "$RUN_DIR/udp.json"
+	jq -e --argjson least $((3900 / SLOW)) '.received >= $least and .lost == 0 and .duplicate == 0 and .reordered == 0 and
+		.corrupt == 0' "$RUN_DIR/udp.json"
 }
 
 serve_http() { # a page that carries the marker
@@ -31,7 +33,7 @@ serve_http() { # a page that carries the marker
 }
 
 http_arrives() { # FROM HOST
-	in_ns "p$1" curl -s -S --max-time 20 -o "$RUN_DIR/page" "http://$2:8080/page" && cmp "$RUN_DIR/www/page" "$RUN_DIR/page"
+	in_ns "p$1" curl -s -S --max-time $((20 * SLOW)) -o "$RUN_DIR/page" "http://$2:8080/page" && cmp "$RUN_DIR/www/page" "$RUN_DIR/page"
 }
 
 both_sides_count() { # what one sent into the tunnel came out of the other's

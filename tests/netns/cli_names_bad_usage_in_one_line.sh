@@ -7,7 +7,7 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-COMMANDS='status, peers, key-status, rotate-key, cleanup, version'
+COMMANDS='status, peers, key-status, rotate-key, mode, cleanup, version'
 
 refuses() { # STATUS EXPECTED_WORDS ARGUMENT...
 	local status=$1 words=$2 seen
@@ -50,6 +50,10 @@ check "a flag of another command is unknown" refuses 2 "unknown flag '--bpffs'" 
 check "an output format that is none is named" refuses 2 "'yaml': expected text or json" status -o yaml
 check "a flag without its value is named" refuses 2 "'--output' needs a value" status -o
 check "a word too many is named" refuses 2 "unexpected argument 'now'" status now
+check "mode without its word says what was expected" refuses 2 "mode '': expected strict or permissive" mode
+check "a mode that is none is named" refuses 2 "mode 'clear': expected strict or permissive" mode clear
+check "a word too many after the mode is named" refuses 2 "unexpected argument 'now'" mode strict now
+check "mode without a daemon names the socket" refuses 1 "start podveil-keyd on this node" --control "$RUN_DIR/none" mode strict
 check "a device name that is none is named" refuses 2 "'a/b': expected the name of a device" cleanup --interface a/b
 check "a relative bpffs folder is named" refuses 2 "'x': expected an absolute path" cleanup --bpffs x
 check "a bad variable is named" environment_refuses

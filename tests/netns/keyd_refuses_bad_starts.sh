@@ -78,12 +78,26 @@ bad_flag "'N1': expected a node's name" --node N1
 bad_flag "'../n1': expected a node's name" --node ../n1
 bad_flag "'kubernetes': is not in this version" --registry kubernetes
 bad_flag "'etcd:x': expected file:DIR" --registry etcd:x
-bad_flag "'permissive': is not in this version" --mode permissive
-bad_flag "'off': expected strict" --mode off
+check "permissive mode refuses to start without it as well" refuses 2 "permissive mode needs the cluster's pod range too" \
+	--node n1 --registry "file:$RUN_DIR/registry" --mode permissive --pod-cidr 10.244.1.0/24
+bad_flag "'off': expected strict or permissive" --mode off
+bad_flag "'Strict': expected strict or permissive" --mode Strict
+bad_flag "'x': expected a prefix" --except-cidr x
+bad_flag "'10.250.0.0/16' lies outside every --cluster-cidr" --except-cidr 10.250.0.0/16
+bad_flag "'10.244.0.0/16' is the whole of that --cluster-cidr" --except-cidr 10.244.0.0/16
+bad_flag "'10.0.0.0/8' lies outside every --cluster-cidr" --except-cidr 10.0.0.0/8
+bad_flag "'10.244.1.0/24' overlaps --except-cidr 10.244.1.128/25" --except-cidr 10.244.1.128/25
+bad_flag "'10.244.1.0/24' overlaps --except-cidr 10.244.0.0/20" --except-cidr 10.244.0.0/20
+bad_flag "overlaps 10.244.8.0/24, given before" --except-cidr 10.244.8.0/24 --except-cidr 10.244.8.0/25
+for bypass in 10.0.0.1 10.0.0.1: 10.0.0.1:0 10.0.0.1:65536 10.0.0.1:443x host:443 fd00::1:443 '[10.0.0.1]:443' '[fd00::1]443' '[::ffff:10.0.0.1]:443' ''; do
+	bad_flag "'$bypass': expected an address and a port such as" --bypass "$bypass"
+done
+bad_flag "'127.0.0.1:6443': is loopback" --bypass 127.0.0.1:6443
+bad_flag "'10.0.0.1:6443': is given twice" --bypass 10.0.0.1:6443 --bypass 10.0.0.1:6443
 bad_flag "'eth0/x': expected a device's name" --uplink eth0/x
 bad_flag "expected auto, or devices" --uplink ,
-bad_flag "'local': is not in this version" --pod-cidrs-from local
-bad_flag "'me': expected auto, node or flag" --pod-cidrs-from me
+bad_flag "local and --pod-cidr exclude each other" --pod-cidrs-from local
+bad_flag "'me': expected auto, node, local or flag" --pod-cidrs-from me
 bad_flag "'10.244.1.0/33': expected a prefix" --pod-cidr 10.244.1.0/33
 bad_flag "'10.245.1.0/24' lies outside every --cluster-cidr" --pod-cidr 10.245.1.0/24
 bad_flag "overlaps 10.244.1.0/24, given before" --pod-cidr 10.244.1.128/25
@@ -114,7 +128,7 @@ bad_flag "'25h': expected from 5s to 24h" --overlap 25h
 check "refuses to rotate more often than the overlap lasts" refuses 2 "--rotate-every is shorter than --overlap" \
 	"${GOOD[@]}" --rotate-every 5m --overlap 1h30m
 bad_flag "--cluster-secret: expected the absolute path of a file" --cluster-secret secret
-for flag in --kubeconfig --except-cidr --bypass --metrics; do
+for flag in --kubeconfig --metrics; do
 	bad_flag "is not in this version" "$flag" x
 done
 bad_flag "is not in this version" --require-admission
@@ -123,7 +137,8 @@ bad_flag "'on': is not in this version" --xdp on
 check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a folder" \
 	"${GOOD[@]}" --registry "file:$RUN_DIR/nowhere"
 check "refuses a registry that is no folder" refuses 1 "expected a folder" "${GOOD[@]}" --registry file:/etc/passwd
-check "refuses a node without pod prefixes" refuses 1 "give --pod-cidr" "${GOOD[@]:0:6}" "${GOOD[@]:8}"
+check "refuses a node without pod prefixes" refuses 1 "give --pod-cidr" "${GOOD[@]:0:6}" "${GOOD[@]:8}" \
+	--pod-cidrs-from node
 check "nothing was touched by all this" nothing_was_touched
 
 AS=(setpriv --reuid 65534 --regid 65534 --clear-groups --)

@@ -30,7 +30,7 @@ record() { stat -c '%i %Y' "$RUN_DIR/registry/n1.json"; cat "$RUN_DIR/registry/n
 
 snapshot() { # FILE
 	{
-		for map in config prefixes peers; do map_dump $map; done
+		for map in config prefixes peers bypass; do map_dump $map; done
 		map_ids
 		links
 		sessions
@@ -61,6 +61,8 @@ needs podveil-tunnel podveil-keyd podveil
 cluster_up 2
 check "agents start and protect both nodes" start_agents
 check "traffic flows" traffic_flows
+check "the other node is known as one that was reached" sh -c '"$@" | grep -q "\"was_reached\": true"' - \
+	"$BUILD/podveil" --control "$(agent_dir 1)/keyd.sock" -o json peers
 snapshot "$RUN_DIR/before"
 check "what is compared holds prefixes and a session" is_wholly_dumped
 

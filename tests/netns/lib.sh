@@ -19,6 +19,9 @@ BPFFS_ROOT=/sys/fs/bpf
 TUNNEL_PORT=51890
 CLUSTER_CIDRS=(10.244.0.0/16 fd00:10:244::/48)
 
+# How many times slower than usual this machine may be (tests/vm: an emulated one): time limits are as much longer.
+SLOW=${PODVEIL_SLOW:-1}
+
 RUN_NAME=pv-$$
 [ "${PODVEIL_RUN:-}" = "pv-$PPID" ] && RUN_NAME=$PODVEIL_RUN # see begin
 RUN_DIR=${TMPDIR:-/tmp}/$RUN_NAME
@@ -143,7 +146,7 @@ end_processes() {
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
 wait_until() { # SECONDS COMMAND...
-	local until=$(($(now_ms) + $1 * 1000))
+	local until=$(($(now_ms) + $1 * 1000 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(now_ms)" -lt $until ] || return 1
@@ -362,22 +365,28 @@ show_agent_logs() {
 
 # -- watching the wire --
 
+WATCH_MORE=() # devices in the wire's namespace beside those that lead to eth0 of each node
+
 new_marker() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 marker_bytes() { printf '%s' "$1" | perl -pe 's/([0-9a-f]{2})/chr(hex($1))/ge'; } # MARKER_HEX
 
 # Looks at every frame of every node for the marker's 16 bytes and for pods' addresses, until watch_stop. Goes before all
 # others on the CPU: what it misses is no verdict.
-watch_start() { # MARKER_HEX
-	local nets=() ports=() cidr i
+watch_start() { # MARKER_HEX [OPTION...]
+	local marker=$1 nets=() ports=() cidr i
+	shift
 	for cidr in "${CLUSTER_CIDRS[@]}"; do
 		nets+=(--net "$cidr")
 	done
 	for i in $(seq "$NODES"); do
 		ports+=(--interface "n$i")
 	done
+	for i in "${WATCH_MORE[@]}"; do
+		ports+=(--interface "$i")
+	done
 	rm -f "$RUN_DIR/watch.ready"
-	spawn wire "$RUN_DIR/watch.json" nice -n -15 "$BUILD/tools/wirewatch" "${ports[@]}" --marker "$1" "${nets[@]}" \
-		--port $TUNNEL_PORT --ready-file "$RUN_DIR/watch.ready" --seconds 240
+	spawn wire "$RUN_DIR/watch.json" nice -n -15 "$BUILD/tools/wirewatch" "${ports[@]}" --marker "$marker" "${nets[@]}" \
+		--port $TUNNEL_PORT --ready-file "$RUN_DIR/watch.ready" --seconds 240 "$@"
 	WATCH_PID=$SPAWNED
 	wait_until 5 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
 }

@@ -10,11 +10,13 @@
 . "$(dirname "$0")/lib.sh"
 
 MARKER=$(new_marker)
+RATE=$((300 / SLOW)) # an emulated processor must have time for the agents as well
+PAUSE=$((SLOW - 1)).1
 
 # Sends without looking for answers, and starts again whenever the kernel refuses: the traffic outlives every fault.
 send_for_ever() { # FROM ADDRESS PORT
 	while :; do
-		in_ns "p$1" "$BUILD/tools/flow" udp-send --to "$2:$3" --rate 300 --seconds 2 --size 400 --marker "$MARKER"
+		in_ns "p$1" "$BUILD/tools/flow" udp-send --to "$2:$3" --rate $RATE --seconds 2 --size 400 --marker "$MARKER"
 		sleep 0.05
 	done >/dev/null 2>&1
 }
@@ -22,7 +24,7 @@ send_for_ever() { # FROM ADDRESS PORT
 connect_for_ever() { # FROM ADDRESS: TCP that carries the marker as soon as it is open
 	while :; do
 		marker_bytes "$MARKER" | in_ns "p$1" socat -T 1 -u STDIN "TCP:$2:7000,connect-timeout=1"
-		sleep 0.1
+		sleep $PAUSE
 	done >/dev/null 2>&1
 }
 

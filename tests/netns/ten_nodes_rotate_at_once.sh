@@ -29,16 +29,6 @@ start_agents_together() {
 	wait_until 30 agents_are_ready
 }
 
-# Where both begin at the same moment their handshakes cross, and the next ones are seconds away.
-make_sessions() {
-	local i j
-	for i in $(seq "$NODES"); do
-		for j in $(seq $((i + 1)) "$NODES"); do
-			in_ns "p$i" ping -c 1 -W 2 -q "$(pod_v4 "$j")" || return 1
-		done
-	done
-}
-
 record() { jq -r '.annotations["podveil.io/tunnel"]' "$RUN_DIR/registry/n$1.json" | jq -r "$2"; } # I FIELD
 
 states() { # of each node: epoch, current key
@@ -102,7 +92,6 @@ needs podveil-tunnel podveil-keyd podveil tools/flow
 cluster_up 10
 check "ten agents start and protect their nodes" start_agents_together
 
-check "the first sessions are made, one side at a time" make_sessions
 
 mesh_start rotated
 began=$(now_ms)

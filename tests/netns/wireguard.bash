@@ -166,3 +166,41 @@ moves_udp() { # SIDE v4|v6
 	jq .end.sum <<<"$report"
 	jq -e '.end.sum.packets > 200 and .end.sum.lost_packets <= .end.sum.packets / 50' <<<"$report"
 }
+
+# -- interoperation: podveil-tunnel is side a, OTHER_NAME side b --
+
+round() { # INITIATOR OUTER_FAMILY [PRESHARED_KEY_FILE]
+	local side=$1 outer=$2 far name
+	far=$(other "$side")
+	name="$(who "$side") initiates over IP$outer${3:+, preshared key}"
+	check "$name: wg(8) configures both ends" introduce "${@:3}"
+	check "$name: the endpoint is set" point_to_other "$side" "$outer"
+	check "$name: ping, IPv4 inside" pings "$side" v4
+	check "$name: ping, IPv6 inside" pings "$side" v6
+	check "$name: ping back, to the endpoint it learnt" pings "$far" v4
+	check "$name: wg show tells of the handshake on both ends" both_have_handshake
+	check "$name: TCP there" moves_tcp "$side" v4
+	check "$name: TCP back" moves_tcp "$side" v6 --reverse
+	check "$name: UDP there" moves_udp "$side" v6
+	check "$name: UDP back" moves_udp "$side" v4 --reverse
+}
+
+who() { if [ "$1" = a ]; then echo podveil-tunnel; else echo "$OTHER_NAME"; fi; } # SIDE
+
+both_have_handshake() { has_handshake a && has_handshake b; }
+
+has_no_session_with_another_preshared_key() {
+	wg genpsk >"$RUN_DIR/other.psk"
+	introduce "$RUN_DIR/psk" || return 1
+	wg set "$(device b)" peer "$(public_key a)" preshared-key "$RUN_DIR/other.psk"
+	point_to_other a v4
+	! in_ns a ping -n -q -c 1 -W 1 "$(inner_v4 b)" && ! has_handshake a
+}
+
+survives_a_change_of_its_private_key() {
+	introduce && point_to_other a v4 && pings a v4 || return 1
+	new_keys a
+	wg set "$(device b)" peer "$(public_key a)" allowed-ips "$(inner_v4 a)/32,$(inner_v6 a)/128" || return 1
+	wg set "$(device a)" private-key "$RUN_DIR/a.key" || return 1
+	in_ns a ping -n -q -c 1 -W 1 "$(inner_v4 b)"
+}

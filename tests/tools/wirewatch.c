@@ -7,6 +7,10 @@
  * the numbers mean is for the test to say.
  *
  *   wirewatch --interface DEV... --marker HEX32 --net CIDR... --port UDPPORT [--ready-file FILE] [--seconds N]
+ *             [--numbered]
+ *
+ * --numbered: all markers that differ from this one in their last four bytes alone are looked for, and each is counted
+ * for each device.
  */
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -37,7 +41,7 @@ struct settings {
 	const char *interfaces[INTERFACES_MAX];
 	unsigned int interface_count;
 	uint8_t marker[MARKER_LEN];
-	bool has_marker;
+	bool has_marker, is_numbered;
 	struct cidr nets[NETS_MAX];
 	unsigned int net_count;
 	uint16_t port;
@@ -69,6 +73,8 @@ struct watch {
 	struct settings settings;
 	struct tally tally;
 	struct ring rings[INTERFACES_MAX];
+	uint64_t numbers[INTERFACES_MAX]
+			[MARKER_NUMBERS]; /* frames with each marker of --numbered */
 	unsigned int samples;
 };
 
@@ -148,6 +154,13 @@ static bool take_seconds(void *settings, const char *value, char *error, size_t 
 	return true;
 }
 
+static bool take_numbered(void *settings, const char *value, char *error, size_t size)
+{
+	(void)value, (void)error, (void)size;
+	((struct settings *)settings)->is_numbered = true;
+	return true;
+}
+
 static const struct flag flags[] = {
 	{"interface", "DEV", "device to watch", true, take_interface},
 	{"marker", "HEX32", "16 bytes that no frame may carry", false, take_marker},
@@ -155,6 +168,7 @@ static const struct flag flags[] = {
 	{"port", "PORT", "the tunnel's UDP port", false, take_port},
 	{"ready-file", "FILE", "made once every frame is seen", false, take_ready_file},
 	{"seconds", "N", "end after this time (60)", false, take_seconds},
+	{"numbered", NULL, "count the markers by their last four bytes", false, take_numbered},
 	{0},
 };
 
@@ -377,12 +391,27 @@ static void show_sample(struct watch *watch, const struct ring *ring,
 	hex_dump(frame, MIN(len, SAMPLE_BYTES));
 }
 
+static void count_number(struct watch *watch, const struct ring *ring, const uint8_t *frame,
+			 size_t len)
+{
+	int64_t number = marker_number(watch->settings.marker, frame, len);
+
+	if (number >= 0 && number < MARKER_NUMBERS)
+		watch->numbers[ring - watch->rings][number]++;
+}
+
+/* NULL: it is not in the frame. */
+static const uint8_t *find_marker(const struct settings *settings, const uint8_t *frame, size_t len)
+{
+	return settings->has_marker ? memmem(frame, len, settings->marker,
+					     settings->is_numbered ? MARKER_NUMBER_AT : MARKER_LEN)
+				    : NULL;
+}
+
 static void look_at_frame(struct watch *watch, const struct ring *ring,
 			  const struct sockaddr_ll *origin, const uint8_t *frame, size_t len)
 {
-	const uint8_t *marker = watch->settings.has_marker
-					? memmem(frame, len, watch->settings.marker, MARKER_LEN)
-					: NULL;
+	const uint8_t *marker = find_marker(&watch->settings, frame, len);
 	struct findings findings = {0};
 
 	look_at_ip(watch, frame, find_ip(ring, frame, len), len, &findings);
@@ -394,6 +423,8 @@ static void look_at_frame(struct watch *watch, const struct ring *ring,
 	watch->tally.tunnel += findings.tunnel;
 	watch->tally.handshakes += findings.handshake;
 	watch->tally.ip_fragments += findings.fragment;
+	if (watch->settings.is_numbered)
+		count_number(watch, ring, frame, len);
 	watch->tally.largest = MAX(watch->tally.largest, findings.tunnel_len);
 	if (marker)
 		show_sample(watch, ring, origin, frame, len, "the marker",
@@ -497,13 +528,34 @@ static void count_missed(struct watch *watch)
 	}
 }
 
-static void print_tally(const struct tally *tally)
+static void print_numbers(const struct watch *watch)
 {
+	const char *comma = "";
+
+	printf(",\"numbers\":[");
+	for (unsigned int i = 0; i < watch->settings.interface_count; i++)
+		for (unsigned int number = 0; number < MARKER_NUMBERS; number++)
+			if (watch->numbers[i][number]) {
+				printf("%s{\"interface\":\"%s\",\"number\":%u,\"frames\":%ju}",
+				       comma, watch->rings[i].interface, number,
+				       (uintmax_t)watch->numbers[i][number]);
+				comma = ",";
+			}
+	printf("]");
+}
+
+static void print_tally(const struct watch *watch)
+{
+	const struct tally *tally = &watch->tally;
+
 	printf("{\"frames\":%ju,\"bytes\":%ju,\"marker\":%ju,\"addresses\":%ju,\"tunnel\":%ju,\"handshakes\":%ju,"
-	       "\"ip_fragments\":%ju,\"missed\":%ju,\"largest\":%ju}\n",
+	       "\"ip_fragments\":%ju,\"missed\":%ju,\"largest\":%ju",
 	       (uintmax_t)tally->frames, (uintmax_t)tally->bytes, (uintmax_t)tally->marker,
 	       (uintmax_t)tally->addresses, (uintmax_t)tally->tunnel, (uintmax_t)tally->handshakes,
 	       (uintmax_t)tally->ip_fragments, (uintmax_t)tally->missed, (uintmax_t)tally->largest);
+	if (watch->settings.is_numbered)
+		print_numbers(watch);
+	puts("}");
 }
 
 static bool announce(const char *ready_file)
@@ -548,6 +600,6 @@ int main(int argc, char **argv)
 		return 1;
 	run(&watch);
 	count_missed(&watch);
-	print_tally(&watch.tally);
+	print_tally(&watch);
 	return 0;
 }

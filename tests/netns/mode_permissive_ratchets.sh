@@ -1,0 +1,163 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Permissive mode is for migrating a live cluster: traffic to and from a node without an agent passes in clear and is
+# counted for that node; when its agent comes, what flows goes over into the tunnel without losing a packet; and from then
+# on nothing to it leaves in clear any more, whatever happens to it, to its record or to podveil-keyd. The mode can be
+# changed while it runs, which disturbs no flow.
+
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+UDP_RATE=500 # so that the queue of podveil0 outlasts a second in which the machine does something else
+# shellcheck source=tests/netns/rotation.bash
+. "$(dirname "$0")/rotation.bash"
+
+MARKER=$(new_marker)
+
+agent_flags() { echo "--mode permissive"; }
+
+# A node in permissive mode is not protected, and `podveil status` says so by its exit status: only the answer counts.
+agent_answers() { [ -n "$(podveil "$1" -o json status)" ]; }
+
+# As Kubernetes knows a node on which no agent runs yet.
+add_silent_node() { # I
+	jq -n --arg i "$1" '{name: "n\($i)", uid: "uid-of-n\($i)", created: "2026-01-01T00:00:00Z", annotations: {},
+		addresses: ["192.168.50.\($i)", "fd00:50::\($i)"], podCIDRs: ["10.244.\($i).0/24", "fd00:10:244:\($i)::/64"]}' \
+		>"$RUN_DIR/registry/.n$1" && mv "$RUN_DIR/registry/.n$1" "$RUN_DIR/registry/n$1.json"
+}
+
+status_is() { # I FILTER
+	podveil "$1" -o json status >"$RUN_DIR/status.json"
+	jq -e "$2" "$RUN_DIR/status.json" || { cat "$RUN_DIR/status.json"; return 1; }
+}
+
+peer_is() { # I OTHER FILTER
+	podveil "$1" -o json peers | jq --arg node "n$2" '.peers[] | select(.node == $node)' >"$RUN_DIR/peer.json"
+	jq -e "$3" "$RUN_DIR/peer.json" || { cat "$RUN_DIR/peer.json"; return 1; }
+}
+
+was_reached() { peer_is "$1" "$2" .was_reached; } # I OTHER
+have_reached_each_other() { was_reached 1 2 && was_reached 2 1; }
+pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 2)"; }
+
+status_is_loud() {
+	podveil 1 status >"$RUN_DIR/status.txt"
+	[ $? -eq 1 ] || return 1
+	cat "$RUN_DIR/status.txt"
+	head -n 1 "$RUN_DIR/status.txt" | grep '^PERMISSIVE: .* GOES IN CLEAR: [1-9][0-9]* packets out, [1-9][0-9]* in' &&
+		grep '^node .*mode permissive' "$RUN_DIR/status.txt"
+}
+
+watch_for() { # SECONDS
+	watch_start "$MARKER"
+	sleep "$1"
+	watch_stop
+}
+
+shows_plaintext() { watch_for 0.5 && watch_saw_plaintext; }
+shows_nothing() { watch_for 1 && watch_saw_nothing; }
+
+# p1 asks and nobody is to hear it: its own packets alone, since a node without an agent answers in clear if it hears.
+nothing_leaves_for_n2() {
+	local address
+	watch_start "$MARKER"
+	for address in "$(pod_v4 2):9100" "[$(pod_v6 2)]:9100"; do
+		in_ns p1 "$BUILD/tools/flow" udp-send --to "$address" --rate 200 --count 100 --size 300 --marker "$MARKER"
+	done
+	in_ns p1 ping -c 2 -i 0.1 -W 1 -q "$(pod_v4 2)"
+	in_ns n1 ping -c 1 -W 1 -q "$(node_v4 2)" # something to see
+	watch_stop
+	watch_saw_nothing
+}
+
+clean_up() { # I
+	kill_agent "$1"
+	in_ns "n$1" "$BUILD/podveil" cleanup --control "$(agent_dir "$1")/keyd.sock" --bpffs "$(agent_bpffs "$1")"
+}
+
+restart_keyd() { kill_keyd 1 && start_keyd 1 && wait_until 5 status_is 1 '.tunnel.is_connected'; }
+
+mode_says() { # MODE FILTER
+	podveil 1 -o json mode "$1" >"$RUN_DIR/mode.json"
+	cat "$RUN_DIR/mode.json"
+	jq -e "$2" "$RUN_DIR/mode.json"
+}
+
+mode_text_says() { # MODE PATTERN
+	podveil 1 mode "$1" | tee "$RUN_DIR/mode.txt"
+	grep -E "$2" "$RUN_DIR/mode.txt"
+}
+
+there_and_back_many_times() {
+	local i
+	for i in 1 2 3 4 5; do
+		mode_says permissive '.before == "strict"' && sleep 0.1 &&
+			mode_says strict '.before == "permissive" and .clear_peers == ["n3"]' && sleep 0.1 || return 1
+	done
+}
+
+# The kernel stops a device for some microseconds while it gets its first clsact qdisc, and drops what is sent then. That is
+# the price of an agent's first start on a machine where nobody has made one yet, and not of what is tested here.
+add_clsact() { in_ns "n$1" tc qdisc add dev eth0 clsact; } # I
+
+begin
+needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
+cluster_up 2
+add_clsact 1 && add_clsact 2 || bail "this kernel has no clsact"
+add_silent_node 2
+start_agent 1 || bail "no agent"
+check "permissive is said, and is not protected" wait_until 5 status_is 1 '.mode == "permissive" and .state != "protected" and
+	(.reasons | any(test("PERMISSIVE")))'
+
+udp_start move 1 2
+tcp_start move 1 2 1000000
+check "traffic to a node without an agent passes in clear: the detector sees it" shows_plaintext
+check "and is counted for that node, both ways" peer_is 1 2 '.state == "waiting" and (.was_reached | not) and
+	.clear_out.packets > 100 and .clear_in.packets > 100 and .to_tunnel.packets == 0'
+check "status says so first, with the counts, and its exit status is no" status_is_loud
+
+start_agent 2 || bail "no agent"
+check "when its agent comes, both nodes reach each other by themselves" wait_until 10 have_reached_each_other
+sleep 0.3
+check "from then on what flows is in the tunnel and nothing in clear" shows_nothing
+check "and is counted there" peer_is 1 2 '.to_tunnel.packets > 100 and .from_tunnel.packets > 100'
+traffic_stop
+check "no datagram was lost on the way over" udp_lost_nothing move 1000
+check "no connection was reset, nor lost a byte" tcp_lost_nothing move
+
+check "keyd comes back" restart_keyd
+check "and still knows who was reached" was_reached 1 2
+clean_up 2 >/dev/null 2>&1
+check "when that node's agent is gone, nothing leaves for it in clear" nothing_leaves_for_n2
+rm "$RUN_DIR/registry/n2.json"
+n2_is_forgotten() { podveil 1 -o json peers | jq -e '.peers == []'; }
+check "its record goes away" wait_until 5 n2_is_forgotten
+check "and nothing leaves for its pods in clear either" nothing_leaves_for_n2
+check "keyd comes back without that record" restart_keyd
+check "and nothing leaves then" nothing_leaves_for_n2
+add_silent_node 2
+check "the node comes back without an agent" wait_until 5 peer_is 1 2 '.state == "waiting"'
+check "and is one that was reached, from the first moment" was_reached 1 2
+check "nothing leaves for it" nothing_leaves_for_n2
+
+rm "$RUN_DIR/registry/n2.json"
+start_agent 2 || bail "no agent"
+check "its agent comes back: the pods talk" wait_until 10 pods_talk
+add_silent_node 3
+check "another node has no agent" wait_until 5 peer_is 1 3 '.state == "waiting"'
+check "podveil mode names it when it cuts it off" mode_text_says strict '^cut off, since they were never reached: n3$'
+check "status knows the mode" status_is 1 '.mode == "strict" and (.reasons | any(test("PERMISSIVE")) | not)'
+udp_start switch 1 2
+tcp_start switch 1 2 1000000
+sleep 0.3
+check "the mode goes back and forth under traffic" there_and_back_many_times
+sleep 0.3
+check "nothing was in clear meanwhile, nor is now" shows_nothing
+traffic_stop
+check "no datagram was lost by it" udp_lost_nothing switch 400
+check "no connection was disturbed" tcp_lost_nothing switch
+check "keyd comes back with the mode of its flags" restart_keyd
+check "which is permissive" status_is 1 '.mode == "permissive"'
+check "a word that is no mode is refused by keyd too" sh -c 'printf "%s" "$1" | grep -q "expected strict or permissive"' - \
+	"$(ask_keyd 1 '{"verb":"mode","mode":"clear"}')"
+done_testing
