@@ -14,10 +14,11 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 tunnel checksum segment coalesce icmp manage uapi
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
-KEYD_CORE    := annotation node prefix claim cluster rotate secret underlay
-KEYD_SHELL   := settings registry_file secret_file members link datapath tunnel_client report control identity reconcile agent main
-LOADER       := loader tcx clsact bpffs
-CLI          := main client status peers key_status rotate_key progress cleanup version text
+KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook
+KEYD_SHELL   := settings own_pods registry_file secret_file members link boot_guard datapath watch ratchet tunnel_client report control \
+                identity reconcile agent main
+LOADER       := loader tcx clsact bpffs kernel_drops
+CLI          := main client status peers key_status rotate_key mode progress cleanup version text
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Werror
 HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -D_FORTIFY_SOURCE=2 \
@@ -52,8 +53,9 @@ BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/te
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 TEST_TOOLS  := $(patsubst %/older_kernel,%/older_kernel.so,$(patsubst %/dumpable,%/dumpable.so,$(TEST_TOOLS)))
 NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
+KUBE_TESTS  := $(filter-out %/build.sh,$(wildcard tests/kube/*.sh))
 
-.PHONY: all deps demo test test-unit test-bpf test-netns soak bench programs tools install clean help
+.PHONY: all deps demo test test-unit test-bpf test-netns test-kube test-vm soak bench programs tools install clean help
 all: programs ## build the three programs into build/
 programs: $(PROGRAMS)
 tools: $(TEST_TOOLS)
@@ -78,6 +80,17 @@ test-bpf: all tests ## the BPF programs, packet by packet (as root)
 
 test-netns: all tools ## the namespace tests alone (as root)
 	@BUILD=$(BUILD) tests/run.sh $(NETNS_TESTS)
+
+test-kube: ## with the real API server, kube-proxy and flanneld, built at the first call (as root; a quarter of an hour then)
+	@tests/deps.sh kube
+	@$(MAKE) --no-print-directory -j2 all tools
+	@tests/kube/build.sh >/dev/null
+	@BUILD=$(BUILD) tests/run.sh $(KUBE_TESTS)
+
+test-vm: ## on the kernels of Debian 12 and 13, in emulated machines (as root; any machine will do)
+	@tests/deps.sh vm
+	@$(MAKE) --no-print-directory -j2 all tools $(BPF_TESTS)
+	@BUILD=$(BUILD) SECONDS_PER_FILE=660 JOBS=2 tests/run.sh tests/vm/linux_6_1.sh tests/vm/linux_6_12.sh
 
 soak: deps ## 1,000 rotations in a row under traffic, then ten nodes at once 20 times; ten minutes (as root)
 	@$(MAKE) --no-print-directory -j2 all tools
@@ -117,7 +130,7 @@ $(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
-$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(BUILD)/keyd/link.o $(LOADER_OBJECTS)
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,link boot_guard) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
@@ -126,19 +139,22 @@ $(BUILD)/%.o: %.c
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
-# -- BPF: object, then the skeleton that only loader.c includes --
+# -- BPF: object, then the skeleton that only loader.c and kernel_drops.c include --
 
-$(BUILD)/bpf/podveil.bpf.o: $(wildcard bpf/*.bpf.c bpf/*.h) include/bpf_abi.h include/drop_reason.h
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/bpf_abi.h include/drop_reason.h
 	@mkdir -p $(@D)
 	$(call say,BPF)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ bpf/podveil.bpf.c
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 	@llvm-strip -g $@ 2>/dev/null || true
 
-$(BUILD)/bpf/podveil.skel.h: $(BUILD)/bpf/podveil.bpf.o
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL)
-	$(Q)$(BPFTOOL) gen skeleton $< name podveil > $@.tmp 2>/dev/null && mv $@.tmp $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@.tmp 2>/dev/null && mv $@.tmp $@
 
-$(BUILD)/bpf/loader.o: bpf/loader.c $(BUILD)/bpf/podveil.skel.h
+.PRECIOUS: $(BUILD)/bpf/%.bpf.o
+$(BUILD)/bpf/loader.o: $(BUILD)/bpf/podveil.skel.h
+$(BUILD)/bpf/kernel_drops.o: $(BUILD)/bpf/kernel_drops.skel.h
+$(BUILD)/bpf/loader.o $(BUILD)/bpf/kernel_drops.o: $(BUILD)/bpf/%.o: bpf/%.c
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
 
@@ -169,6 +185,8 @@ $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 
 $(BUILD)/tools/garbage: TOOL_LIBS := -lb2
 $(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
+$(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
+$(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
 $(BUILD)/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
