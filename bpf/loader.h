@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Loads the programs, attaches them to devices, pins all of it below one bpffs folder, and takes over what an earlier
- * agent pinned: programs are replaced in place, never detached first. loader.c is the only file that includes a
- * skeleton; tcx.h and clsact.h are the two mechanisms. Every function that fails has logged one line that says what to
- * do.
+ * agent pinned: programs are replaced in place, never detached first. loader.c is the only file that includes this
+ * skeleton; attach.c, inspect.c and cleanup.c are its parts, tcx.h and clsact.h the two mechanisms. Every function that
+ * fails has logged one line that says what to do.
  *
  * <bpffs>/maps/<map>                      the maps of include/bpf_abi.h
  * <bpffs>/links/<program>_<ifindex>       tcx links (kernels without tcx: clsact filters, which have no pin)
