@@ -16,7 +16,7 @@ TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
 KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook
 KEYD_SHELL   := settings own_pods registry_file secret_file members link boot_guard datapath watch ratchet tunnel_client report control \
-                identity reconcile agent main
+                self connection peer_request peers attachment identity reconcile agent main
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
 

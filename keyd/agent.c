@@ -11,10 +11,11 @@
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "clock.h"
 #include "identity.h"
 #include "own_pods.h"
+#include "peers.h"
 #include "ratchet.h"
 #include "reconcile.h"
 #include "report.h"
@@ -24,22 +25,6 @@
 #define TICK_NS \
 	(10 *   \
 	 NS_PER_S) /* and one happens anyway: hooks removed by others, a registry that came back */
-
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-}
 
 struct rotate_now agent_rotate_now(void)
 {
@@ -73,6 +58,13 @@ void agent_blame(struct agent *agent, const char *format, ...)
 			return;
 	if (agent->reason_count < AGENT_REASONS_MAX)
 		agent->reasons[agent->reason_count++] = reason;
+}
+
+const char *agent_state(const struct agent *agent)
+{
+	if (agent->was_protected)
+		return "protected";
+	return agent->has_settled ? "degraded" : "starting";
 }
 
 /* -- the registry's word -- */
@@ -240,7 +232,7 @@ static void look_around(struct agent *agent, uint64_t now_ns)
 {
 	if (watch_check(&agent->watch, agent->datapath.loader, now_ns))
 		want_pass(agent, LINKS_NS);
-	if (ratchet_is_waiting(agent) && agent_refresh_status(agent))
+	if (ratchet_is_waiting(agent) && peers_refresh_status(agent))
 		ratchet_advance(agent);
 }
 

@@ -64,9 +64,6 @@ struct agent {
  * hooks, maps, device and peers stay. */
 int agent_run(const struct settings *settings);
 
-/* Asks the tunnel how its peers are, into the members' status. False: it is not there. */
-bool agent_refresh_status(struct agent *agent);
-
 /* A pass soon, because of something that came by the control socket. */
 void agent_wake(struct agent *agent);
 

@@ -370,11 +370,11 @@ int datapath_set_peer(struct datapath *datapath, uint32_t id, const char *node, 
 	return error ? error : write_peer(datapath, &peer);
 }
 
-bool datapath_was_reached(const struct datapath *datapath, uint32_t id)
+bool datapath_was_reached(const struct datapath *datapath, uint32_t id, const char *node)
 {
 	const struct datapath_peer *peer = find_peer(datapath, id);
 
-	return peer && peer->value.was_reached;
+	return peer ? peer->value.was_reached : is_in_ratchet(datapath, node);
 }
 
 /* The name first: where a keyd dies in between, the next one finds it there. */

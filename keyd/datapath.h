@@ -57,8 +57,9 @@ MUST_CHECK int datapath_set_peer(struct datapath *datapath, uint32_t id, const c
 				 bool is_usable);
 MUST_CHECK int datapath_remove_peer(struct datapath *datapath, uint32_t id);
 
-/* Was a handshake with it ever completed, as far as the pinned maps tell? */
-bool datapath_was_reached(const struct datapath *datapath, uint32_t id);
+/* Was a handshake with it ever completed, as far as the pinned maps tell? Goes by the name where the maps do not know the
+ * id: a node that has just become known has none yet. */
+bool datapath_was_reached(const struct datapath *datapath, uint32_t id, const char *node);
 /* For good: its name goes into the ratchet, from where it is taken again whenever the node is a peer anew. */
 MUST_CHECK int datapath_note_reached(struct datapath *datapath, uint32_t id);
 

@@ -7,24 +7,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
+#include "clock.h"
 #include "crash_point.h"
 #include "log.h"
-#include "reconcile.h"
+#include "peers.h"
 
 #define PUBLISH_SPACING_NS (1 * NS_PER_S) /* should somebody else keep rewriting our record */
 #define PROOFS_NS	   (100 * NS_PER_MS) /* between two looks at the proofs while peers prove next */
 #define LAST_PROOFS_NS	   (1 * NS_PER_S) /* and while only the end of previous is waited for */
 #define STEPS_MAX	   8		  /* in one go; no order of steps is as long */
-
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 /* -- our own record -- */
 
@@ -117,7 +109,7 @@ static void count_peers(struct agent *agent)
 	struct rotate_peer peer;
 
 	if (!(has_key[KEY_NEXT] || has_key[KEY_PREVIOUS]) || !agent->is_listed ||
-	    !agent_refresh_status(agent))
+	    !peers_refresh_status(agent))
 		return;
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		if (identity_judge_peer(member_of(agent->members.items[i]), &peer))
@@ -279,7 +271,7 @@ void identity_advance(struct agent *agent)
 			break;
 		while (agent->rotate.revokes && take_step(agent))
 			; /* a revoked key ends before anybody is told of it */
-		reconcile_tell_peers(agent);
+		peers_tell(agent);
 	}
 	settle_request(agent);
 	state = rotate_state(&agent->rotate, agent_rotate_now());

@@ -7,22 +7,14 @@
 #include "ratchet.h"
 
 #include <sodium.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define TRY_FIRST_MS	 5000
 #define TRY_MAX_MS	 60000
 #define TRY_SPREAD_MS	 2 /* for each other node: 5,000 first tries take ten seconds */
 #define TRY_JITTER_PARTS 4 /* a quarter, at random */
-
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static bool has_completed_handshake(const struct control_peer_status *status)
 {

@@ -17,7 +17,7 @@ bool ratchet_is_waiting(const struct agent *agent);
 static inline bool ratchet_was_reached(const struct agent *agent,
 				       const struct cluster_member *member)
 {
-	return datapath_was_reached(&agent->datapath, member->id);
+	return datapath_was_reached(&agent->datapath, member->id, member->name);
 }
 
 /* The mode from now on, by one write to the map; what the ratchet holds is not touched. 0 or -errno. */

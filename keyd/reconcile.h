@@ -11,9 +11,5 @@
  * added to. */
 MUST_CHECK int reconcile_shut(struct agent *agent);
 
-/* The usable peers to the tunnel again, as our keys are now: before a new one is published, the tunnel has the preshared
- * keys that belong to it. */
-void reconcile_tell_peers(struct agent *agent);
-
 /* Everything. What fails becomes a reason and is tried again at the next pass. */
 void reconcile(struct agent *agent);

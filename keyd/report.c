@@ -10,6 +10,7 @@
 
 #include "identity.h"
 #include "log.h"
+#include "peers.h"
 #include "ratchet.h"
 
 #define FINGERPRINT_LEN 8
@@ -246,7 +247,7 @@ static const char *pods_origin(const struct agent *agent)
 /* As it is now, who was reached included. */
 static void refresh(struct agent *agent)
 {
-	if (agent_refresh_status(agent))
+	if (peers_refresh_status(agent))
 		ratchet_advance(agent);
 }
 
@@ -543,7 +544,7 @@ static json_t *key_status(struct agent *agent, const json_t *request)
 	json_t *list = json_array();
 
 	(void)request;
-	agent_refresh_status(agent);
+	peers_refresh_status(agent);
 	json_array_append_new(list, own_key(agent, now));
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		json_array_append_new(list, member_key(member_of(agent->members.items[i]), now));

@@ -40,6 +40,16 @@ was_reached() { peer_is "$1" "$2" .was_reached; } # I OTHER
 have_reached_each_other() { was_reached 1 2 && was_reached 2 1; }
 pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 2)"; }
 
+# Asked without a pause: between the registry's word and the next pass the node has no id yet.
+first_word_is_reached() {
+	local until=$(($(now_ms) + 5000 * SLOW))
+	until podveil 1 -o json peers | jq -e '.peers[] | select(.node == "n2")' >"$RUN_DIR/peer.json"; do
+		[ "$(now_ms)" -lt $until ] || return 1
+	done
+	cat "$RUN_DIR/peer.json"
+	jq -e .was_reached "$RUN_DIR/peer.json"
+}
+
 status_is_loud() {
 	podveil 1 status >"$RUN_DIR/status.txt"
 	[ $? -eq 1 ] || return 1
@@ -136,8 +146,8 @@ check "and nothing leaves for its pods in clear either" nothing_leaves_for_n2
 check "keyd comes back without that record" restart_keyd
 check "and nothing leaves then" nothing_leaves_for_n2
 add_silent_node 2
-check "the node comes back without an agent" wait_until 5 peer_is 1 2 '.state == "waiting"'
-check "and is one that was reached as soon as it is known" wait_until 2 was_reached 1 2
+check "the node comes back without an agent: the first word of it is that it was reached" first_word_is_reached
+check "and its record is no agent's" wait_until 5 peer_is 1 2 '.state == "waiting" and .id > 0'
 check "nothing leaves for it" nothing_leaves_for_n2
 
 rm "$RUN_DIR/registry/n2.json"

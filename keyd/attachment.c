@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A device that merely has the tunnel's name gets no pod traffic, and no device of ours is left without its programs: what
+ * cannot be attached, or was taken away, is a reason why the node is not protected.
+ */
+#include "attachment.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "log.h"
+#include "overlay.h"
+
+/* -- the device -- */
+
+static bool any_peer_uses_ipv6(const struct members *members)
+{
+	for (uint32_t i = 0; i < members->count; i++)
+		if (members->items[i]->state == MEMBER_USABLE &&
+		    members->items[i]->endpoints[0].family == AF_INET6)
+			return true;
+	return false;
+}
+
+/* The tunnel's own word, or that of an earlier agent while the device is still there: a device that merely has the name
+ * is not trusted with pod traffic. */
+static unsigned int tunnel_ifindex(const struct agent *agent)
+{
+	const struct underlay_device *device =
+		underlay_find_device(&agent->view, agent->settings->interface);
+	unsigned int trusted = tunnel_client_is_connected(&agent->tunnel)
+				       ? agent->hello.ifindex
+				       : agent->datapath.config.tunnel_ifindex;
+
+	return device && device->ifindex == trusted ? trusted : 0;
+}
+
+/* Attached to exactly these devices, and looked after there. Returns on how many it is not. */
+static uint32_t attach(struct agent *agent, enum loader_program program,
+		       const unsigned int *ifindexes, uint32_t count)
+{
+	uint32_t failed = datapath_attach(&agent->datapath, program, ifindexes, count);
+
+	if (failed)
+		agent_blame(agent, "%s cannot be attached to %u of %u devices",
+			    datapath_program_name(program), failed, count);
+	if (!watch_want(&agent->watch, program, ifindexes, count))
+		agent_blame(agent, "not enough memory");
+	return failed;
+}
+
+static void prepare_device(struct agent *agent)
+{
+	const char *interface = agent->settings->interface;
+	bool changed = false;
+	int error = link_prepare_tunnel(&agent->view, interface,
+					underlay_device_mtu(agent->inner_mtu), &changed);
+
+	if (error)
+		agent_blame(agent, "%s cannot be set up: %s", interface, strerror(-error));
+	if (changed && agent->has_settled)
+		log_warning(
+			"%s was not as it should be (up, MTU %u, loose rp_filter, an address): set up again",
+			interface, underlay_device_mtu(agent->inner_mtu));
+	agent->changes += changed;
+}
+
+void attachment_settle_device(struct agent *agent)
+{
+	struct datapath_config config = {
+		.abi_version = MAP_ABI_VERSION,
+		.tunnel_ifindex = tunnel_ifindex(agent),
+		.tunnel_port = agent->settings->port,
+		.mode = agent->mode,
+		.bypass_count = agent->settings->bypass_count,
+	};
+
+	if (!overlay_list_ports(&config, &agent->view))
+		agent_blame(
+			agent,
+			"more than %d ports of VXLAN or Geneve: in some nobody looks for clear packets",
+			OVERLAY_PORTS_MAX);
+	agent->inner_mtu = underlay_inner_mtu(
+		agent->underlay.uplink_mtu,
+		agent->members.count ? any_peer_uses_ipv6(&agent->members) : !agent->self.has_ipv4);
+	config.tunnel_mtu = agent->inner_mtu;
+	if (config.tunnel_ifindex) {
+		prepare_device(agent);
+		attach(agent, LOADER_FROM_TUNNEL, &config.tunnel_ifindex, 1);
+	}
+	if (datapath_set_config(&agent->datapath, &config))
+		agent_blame(agent, "the BPF maps cannot be written");
+}
+
+/* -- the hooks -- */
+
+uint32_t attachment_settle_hooks(struct agent *agent)
+{
+	static unsigned int ifindexes[UNDERLAY_DEVICES_MAX]; /* large, and only used here */
+	const struct underlay *underlay = &agent->underlay;
+	uint32_t failed;
+
+	for (uint32_t i = 0; i < underlay->uplink_count; i++)
+		ifindexes[i] = underlay->uplinks[i]->ifindex;
+	failed = attach(agent, LOADER_TO_WIRE, ifindexes, underlay->uplink_count);
+	attach(agent, LOADER_WIRE_GUARD, ifindexes, underlay->uplink_count);
+	attach(agent, LOADER_FROM_WIRE, ifindexes, underlay->uplink_count);
+	return failed;
+}
+
+void attachment_mend_hooks(struct agent *agent)
+{
+	watch_check(&agent->watch, agent->datapath.loader, boot_ns());
+}
+
+void attachment_blame_hooks(struct agent *agent)
+{
+	const struct watch *watch = &agent->watch;
+	char text[REFUSAL_LEN];
+
+	for (uint32_t i = 0; i < watch->count; i++)
+		if (watch_complaint(&watch->items[i], boot_ns(), text, sizeof(text)))
+			agent_blame(agent, "%s", text);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The order carries promise 1: a peer is in the maps (unusable: drop) before a prefix points to it, in the tunnel before it
+ * is usable in the maps, and out of the maps before the tunnel forgets it.
+ */
+#include "peers.h"
+
+#include <errno.h>
+
+#include "log.h"
+#include "peer_request.h"
+#include "self.h"
+
+/* -- what the tunnel says of them -- */
+
+bool peers_refresh_status(struct agent *agent)
+{
+	static struct control_page page; /* large, and only used here */
+	struct tunnel_client *tunnel = &agent->tunnel;
+	uint32_t after = 0;
+
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		member_of(agent->members.items[i])->status = (struct control_peer_status){0};
+	do {
+		if (!tunnel_client_is_connected(tunnel) ||
+		    tunnel_client_list_peers(tunnel, after, &page))
+			return false;
+		for (uint32_t i = 0; i < page.count; i++) {
+			struct member *member = members_find_id(&agent->members, page.peers[i].id);
+
+			after = page.peers[i].id;
+			if (member)
+				member->status = page.peers[i];
+		}
+	} while (!page.is_last && page.count);
+	return true;
+}
+
+/* The keys in the other slots are known by what the tunnel was told; after a restart that is nothing yet. */
+void peers_note_proofs(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+		const struct control_peer_status *status = &member->status;
+
+		for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
+			if (status->has_reached[slot] && slot == KEY_CURRENT)
+				cluster_note_proof(&member->core, &status->key);
+			else if (status->has_reached[slot] && member->was_told[slot])
+				cluster_note_proof(&member->core, &member->told_keys[slot]);
+	}
+}
+
+/* -- what it is told of them -- */
+
+/* Drop its packets first, then forget it: in the other order the tunnel would get packets for nobody. */
+static void disarm_peer(struct agent *agent, struct member *member)
+{
+	if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, false))
+		agent_blame(agent, "the BPF maps cannot be written");
+	if (member->status.id && !tunnel_client_remove_peer(&agent->tunnel, member->core.id)) {
+		member->status = (struct control_peer_status){0};
+		agent->changes++;
+	}
+	member->is_sent = false;
+}
+
+static void arm_peer(struct agent *agent, struct member *member)
+{
+	int error;
+
+	if (!tunnel_client_is_connected(&agent->tunnel))
+		return; /* what the maps say stays: without the tunnel its packets are dropped anyway */
+	error = peer_request_send(agent, member);
+	if (error)
+		agent_blame(agent, "podveil-tunnel refuses node %s: %s", member->core.name,
+			    strerror(-error));
+	else if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, true))
+		agent_blame(agent, "the BPF maps cannot be written");
+}
+
+void peers_identify(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct cluster_member *member = agent->members.items[i];
+
+		if (member->id)
+			continue;
+		member->id = datapath_find_id(&agent->datapath, member->name, &member->was_found);
+		if (!member->id) {
+			member->id = datapath_new_id(&agent->datapath, agent->last_id);
+			if (datapath_set_peer(&agent->datapath, member->id, member->name, false))
+				agent_blame(agent, "the BPF maps cannot be written");
+		}
+		agent->last_id = MAX(agent->last_id, member->id);
+	}
+}
+
+/* A prefix that changes hands is its new node's in the tunnel before its old one gives it up. */
+void peers_settle(struct agent *agent)
+{
+	members_rank(&agent->members, agent->datapath.entries, agent->datapath.entry_count);
+	for (unsigned int rank = 0; rank < MEMBER_RANKS; rank++)
+		for (uint32_t i = 0; i < agent->members.count; i++) {
+			struct member *member = member_of(agent->members.items[i]);
+
+			if (member_rank(member) != rank)
+				continue;
+			if (member->core.state == MEMBER_USABLE)
+				arm_peer(agent, member);
+			else if (!member->core.is_held)
+				disarm_peer(agent, member);
+		}
+}
+
+/* A peer that the tunnel refuses is told again and blamed in the next pass. */
+void peers_tell(struct agent *agent)
+{
+	if (!agent->self.secrets.count)
+		return;
+	self_describe(agent);
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+
+		if (member->core.state == MEMBER_USABLE &&
+		    tunnel_client_is_connected(&agent->tunnel))
+			(void)!peer_request_send(agent, member);
+	}
+}
+
+/* -- their prefixes -- */
+
+/* What is nobody's goes in clear in permissive mode, so that what was a reached node's stays its own, and is dropped,
+ * when its record goes away. */
+static bool is_kept(const struct agent *agent, const struct datapath_peer *peer)
+{
+	return agent->mode == MODE_PERMISSIVE && peer->value.was_reached &&
+	       !members_find_id(&agent->members, peer->id);
+}
+
+static uint32_t list_held(const struct agent *agent, uint32_t *ret_ids)
+{
+	const struct members *members = &agent->members;
+	const struct datapath *datapath = &agent->datapath;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < members->count; i++)
+		if (members->items[i]->is_held)
+			ret_ids[count++] = members->items[i]->id;
+	for (uint32_t i = 0; i < datapath->peer_count; i++)
+		if (is_kept(agent, &datapath->peers[i]))
+			ret_ids[count++] = datapath->peers[i].id;
+	return count;
+}
+
+/* What the members make of the prefixes, and the exceptions of this node. NULL: no memory. */
+static struct prefix_entry *list_wanted(const struct agent *agent, uint32_t *ret_count)
+{
+	const struct settings *settings = agent->settings;
+	const struct members *members = &agent->members;
+	uint32_t count = members->entry_count;
+	struct prefix_entry *wanted =
+		calloc((size_t)count + settings->except_count + 1, sizeof(*wanted));
+
+	if (!wanted)
+		return NULL;
+	memcpy(wanted, members->entries, count * sizeof(*wanted));
+	for (uint32_t i = 0; i < settings->except_count; i++)
+		wanted[count++] = (struct prefix_entry){prefix_key_of_cidr(&settings->excepts[i]),
+							{.class = PREFIX_EXCEPT}};
+	*ret_count = prefix_entries_settle(wanted, count);
+	return wanted;
+}
+
+int peers_settle_prefixes(struct agent *agent)
+{
+	CLEANUP_FREE uint32_t *held = calloc(
+		(size_t)agent->members.count + agent->datapath.peer_count + 1, sizeof(*held));
+	uint32_t count = 0;
+	CLEANUP_FREE struct prefix_entry *wanted = list_wanted(agent, &count);
+	int error = -ENOMEM;
+
+	if (held && wanted)
+		error = datapath_set_prefixes(&agent->datapath, wanted, count, held,
+					      list_held(agent, held), agent->is_listed);
+	if (error)
+		agent_blame(agent, "the BPF maps cannot be written");
+	return error;
+}
+
+/* -- who is gone, who is refused -- */
+
+/* Peers that the tunnel has and nobody claims any more, page by page. */
+static void remove_strangers(struct agent *agent)
+{
+	static struct control_page page; /* large, and only used here */
+	struct tunnel_client *tunnel = &agent->tunnel;
+	uint32_t after = 0;
+
+	do {
+		if (!tunnel_client_is_connected(tunnel) ||
+		    tunnel_client_list_peers(tunnel, after, &page))
+			return;
+		for (uint32_t i = 0; i < page.count; i++) {
+			after = page.peers[i].id;
+			if (members_find_id(&agent->members, after))
+				continue;
+			if (tunnel_client_remove_peer(tunnel, after))
+				return;
+			agent->changes++;
+		}
+	} while (!page.is_last && page.count);
+}
+
+void peers_remove_gone(struct agent *agent)
+{
+	struct datapath *datapath = &agent->datapath;
+
+	for (uint32_t i = datapath->peer_count; i-- > 0;) {
+		const struct datapath_peer *peer = &datapath->peers[i];
+		int error = 0;
+
+		if (is_kept(agent, peer))
+			error = datapath_set_peer(datapath, peer->id, peer->value.node, false);
+		else if (!members_find_id(&agent->members, peer->id))
+			error = datapath_remove_peer(datapath, peer->id);
+		if (error)
+			agent_blame(agent, "the BPF maps cannot be written");
+	}
+	remove_strangers(agent);
+}
+
+void peers_report_refusals(struct agent *agent)
+{
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		struct member *member = member_of(agent->members.items[i]);
+		const char *text = member->core.refusal.text;
+
+		if (strcmp(member->logged, text) && text[0])
+			log_warning("node %s: %s", member->core.name, text);
+		else if (strcmp(member->logged, text))
+			log_info("node %s: its record is good again", member->core.name);
+		copy_text(member->logged, sizeof(member->logged), text);
+		if (text[0])
+			agent_blame(agent, "node %s: %s", member->core.name, text);
+	}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Devices and addresses are read anew in each pass and judged by underlay.c; nothing of an earlier pass is trusted.
+ */
+#include "self.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "own_pods.h"
+
+static struct underlay_settings underlay_settings(const struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	return (struct underlay_settings){
+		.interface = settings->interface,
+		.is_auto = settings->is_uplink_auto,
+		.uplink_count = settings->uplink_count,
+		.uplinks = settings->uplinks,
+		.pod_count = agent->self.pod_count,
+		.pods = agent->self.pods,
+		.are_pods_local = agent->are_pods_local,
+		.endpoint_count = settings->endpoint_count,
+		.endpoints = settings->endpoints,
+	};
+}
+
+void self_read(struct agent *agent)
+{
+	struct underlay_settings settings;
+	struct underlay_view view = {0};
+	int error = link_read(&view);
+
+	if (error) {
+		agent_blame(agent, "devices and addresses cannot be read: %s", strerror(-error));
+		return;
+	}
+	link_view_clear(&agent->view);
+	agent->view = view;
+	own_pods_follow(agent);
+	settings = underlay_settings(agent);
+	underlay_judge(&agent->underlay, &settings, &agent->view);
+}
+
+static bool is_own_address(const struct underlay *underlay, const struct address *address)
+{
+	for (uint32_t i = 0; i < underlay->own_count; i++)
+		if (address_is_equal(&underlay->own[i], address))
+			return true;
+	return false;
+}
+
+void self_describe(struct agent *agent)
+{
+	const struct secrets *secrets = secret_file_secrets(&agent->secret);
+	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	const struct underlay *underlay = &agent->underlay;
+	struct cluster_self *self = &agent->self;
+
+	self->now_ms = wall_ms();
+	self->address_count = underlay->own_count;
+	memcpy(self->addresses, underlay->own, sizeof(self->addresses));
+	self->has_ipv4 = self->has_ipv6 = false;
+	for (uint32_t i = 0; i < underlay->endpoint_count; i++) {
+		*(underlay->endpoints[i].family == AF_INET ? &self->has_ipv4 : &self->has_ipv6) =
+			true;
+		if (!is_own_address(underlay, &underlay->endpoints[i]) &&
+		    self->address_count <
+			    CLUSTER_OWN_ADDRESSES_MAX) /* one that a NAT in front of us has */
+			self->addresses[self->address_count++] = underlay->endpoints[i];
+	}
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		self->has_key[slot] = own && own->has_key[slot];
+		if (self->has_key[slot])
+			self->keys[slot] = own->keys[slot];
+	}
+	self->secrets = (struct secret_ids){0};
+	if (secrets)
+		secret_list_ids(&self->secrets, secrets);
+}
+
+void self_blame_devices(struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	for (uint32_t i = 0; i < settings->uplink_count; i++)
+		if (!underlay_find_device(&agent->view, settings->uplinks[i]))
+			agent_blame(agent, "--uplink %s: there is no such device",
+				    settings->uplinks[i]);
+	if (!agent->underlay.uplink_count)
+		agent_blame(agent, "no device leads to other nodes: give --uplink");
+	if (!agent->underlay.endpoint_count)
+		agent_blame(
+			agent,
+			"no address to publish is on a device that leads to other nodes: give --endpoint");
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This node as it is now: its devices and addresses, and what the others' records are judged against. SHELL.
+ */
+#pragma once
+
+#include "agent.h"
+
+/* Devices, addresses and own pods from the kernel; where they cannot be read, the last ones stay. */
+void self_read(struct agent *agent);
+
+/* agent->self, from what was read, our keys and the cluster secret. */
+void self_describe(struct agent *agent);
+
+/* What the node has not, but needs in order to be reached. */
+void self_blame_devices(struct agent *agent);
