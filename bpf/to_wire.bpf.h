@@ -152,16 +152,11 @@ int to_wire(struct __sk_buff *skb)
 {
 	__be16 ethertype;
 	__u32 offset;
+	enum parse_result result = parse_ethernet(skb, 0, &ethertype, &offset);
 
-	switch (parse_ethernet(skb, 0, &ethertype, &offset)) {
-	case PARSE_OK:
-		return is_ip(ethertype) ? to_wire_ip(skb, ethertype, offset, true) : verdict_pass();
-	case PARSE_CUT_SHORT:
-		return verdict_drop_unread(skb, 0, DROP_TRUNCATED);
-	case PARSE_TOO_DEEP:
-		return verdict_drop_unread(skb, 0, DROP_VLAN_STUCK);
-	}
-	return verdict_drop_unread(skb, 0, DROP_TRUNCATED);
+	if (result != PARSE_OK)
+		return verdict_drop_frame(skb, result);
+	return is_ip(ethertype) ? to_wire_ip(skb, ethertype, offset, true) : verdict_pass();
 }
 
 /* For devices without an Ethernet header (ipip, gre, sit, ip6tnl, wireguard, tun). */

@@ -62,6 +62,13 @@ static __always_inline int verdict_drop_unread(struct __sk_buff *skb, __u32 offs
 	return TC_ACT_SHOT;
 }
 
+/* For a frame whose IP header was not found. */
+static __always_inline int verdict_drop_frame(struct __sk_buff *skb, enum parse_result result)
+{
+	return verdict_drop_unread(skb, 0,
+				   result == PARSE_TOO_DEEP ? DROP_VLAN_STUCK : DROP_TRUNCATED);
+}
+
 /* Out of podveil0, to its reader: without the Ethernet header, which the kernel takes off on this way. */
 static __always_inline int verdict_tunnel(struct __sk_buff *skb, const struct ip_packet *packet,
 					  __u32 peer_id, __u32 tunnel_ifindex)
