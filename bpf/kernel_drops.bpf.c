@@ -73,6 +73,7 @@ enum skb_drop_reason {
 	SKB_DROP_REASON_TC_EGRESS,
 	SKB_DROP_REASON_QDISC_DROP,
 	SKB_DROP_REASON_DEV_READY,
+	SKB_DROP_REASON_PKT_TOO_BIG,
 };
 
 #define IS(cause, name)                                                              \
@@ -203,12 +204,13 @@ static __always_inline bool is_ours(const struct lost *lost)
 	       (is_of_a_pod(&lost->source) || lost->source.class == PREFIX_NODE);
 }
 
+/* The full buffer first: what overflows it may look unread, since the socket had marked it as its own by then. */
 static __always_inline enum drop_reason reason_of_outer(const struct lost *lost, __u32 cause)
 {
-	if (was_unread(lost) || IS(cause, NO_SOCKET))
-		return DROP_TUNNEL_AWAY;
 	if (IS(cause, SOCKET_RCVBUFF) || IS(cause, PROTO_MEM))
 		return NOT_COUNTED; /* the tunnel does: udp_overflow */
+	if (was_unread(lost) || IS(cause, NO_SOCKET))
+		return DROP_TUNNEL_AWAY;
 	return DROP_KERNEL_OTHER;
 }
 
@@ -241,6 +243,8 @@ static __always_inline enum drop_reason reason_of(const struct lost *lost, __u32
 		return DROP_LINK_DOWN;
 	if (IS(cause, NETFILTER_DROP))
 		return DROP_NETFILTER;
+	if (IS(cause, PKT_TOO_BIG))
+		return DROP_TOO_BIG;
 	return lost->is_outer ? reason_of_outer(lost, cause) : DROP_KERNEL_OTHER;
 }
 

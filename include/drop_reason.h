@@ -28,7 +28,7 @@
 	X(NO_ALLOWED_IP, "no_allowed_ip", "destination is in no peer's allowed IPs")                                   \
 	X(NO_KEY, "no_key", "peer has no public key, or this node has no private key")                                 \
 	X(NO_ENDPOINT, "no_endpoint", "peer has no endpoint")                                                          \
-	X(TOO_BIG, "too_big", "packet larger than the tunnel's MTU; the sender was told")                              \
+	X(TOO_BIG, "too_big", "packet larger than the MTU of the tunnel or of its route; the sender was told")         \
 	X(STAGE_FULL, "stage_full", "more packets waited for a handshake than the queue holds; the oldest went")       \
 	X(STAGE_PURGED, "stage_purged", "packets waited for a handshake that was given up, or for a peer removed")     \
 	X(UDP_SEND, "udp_send", "the kernel refused an outer datagram")                                                \

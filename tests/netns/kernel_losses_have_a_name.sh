@@ -67,6 +67,15 @@ is_the_kernels_word() {
 	[ "$(dropped 1 tun_overflow)" = "$(ip -n "$(ns n1)" -s -j link show podveil0 | jq '.[0].stats64.tx.dropped')" ]
 }
 
+counts_what_is_too_big_for_its_route() {
+	local before
+	before=$(dropped 1 too_big)
+	ip -n "$(ns n1)" route change "$(pods_v4 2)" via "$(node_v4 2)" mtu 1300
+	in_ns p1 ping -M 'do' -c 1 -W 1 -q -s 1350 "$(pod_v4 2)"
+	podveil 1 -o json status | jq -c .drops
+	[ $(($(dropped 1 too_big) - before)) -eq 1 ] && [ "$(dropped 1 kernel_other)" -eq 0 ]
+}
+
 names_the_reason() { podveil "$1" status | grep -E " [0-9]+ +$2 "; } # I REASON
 
 begin
@@ -85,4 +94,6 @@ check "and status shows it" names_the_reason 1 tun_overflow
 send_while_stopped 2 2
 check "what the socket's buffer cannot hold is counted as udp_overflow, to the packet" adds_up any some
 check "and status shows that" names_the_reason 2 udp_overflow
+check "and not as what came while no tunnel ran" test "$(dropped 2 tunnel_away)" -eq 0
+check "what its route does not take is counted as too_big, as it is when the tunnel does not" counts_what_is_too_big_for_its_route
 done_testing
