@@ -419,3 +419,21 @@ static inline const char *place_text(const struct place *place, bool is_ip6)
 {
 	return is_ip6 ? place->ip6 : place->ip4;
 }
+
+/* In front of the IP header there is so much that the kernel runs the test however little follows. */
+static inline void judge_bare_ip_at_every_length(struct bpf_program *program,
+						 const struct place *from, const struct place *to,
+						 struct expectation cut, struct expectation whole)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		size_t header_len = is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+		struct frame frame;
+
+		frame_begin(&frame);
+		frame_put(&frame, sizeof(struct ipv6hdr));
+		frame_put_ip(&frame, place_text(from, is_ip6), place_text(to, is_ip6));
+		for (frame.len = frame.ip; frame.len < frame.ip + header_len; frame.len++)
+			judge("cut", program, &frame, NULL, cut);
+		judge("whole", program, &frame, NULL, whole);
+	}
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * from_tunnel, packet by packet. The program sits on a device without Ethernet header, which a test run cannot have:
- * the tests load it with another offset. test_loader.c sends real packets through a real TUN.
+ * the tests load it with another offset. test_on_devices.c sends real packets through a real TUN.
  */
 #include "datapath.h"
 
@@ -212,17 +212,8 @@ static void from_tunnel_drops_ip_headers_cut_at_every_length(void **state)
 {
 	datapath_unload();
 	datapath_load(true, ETH_HLEN + sizeof(struct ipv6hdr));
-	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
-		size_t header_len = is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-		struct frame frame;
-
-		frame_begin(&frame);
-		frame_put(&frame, sizeof(struct ipv6hdr));
-		frame_put_ip(&frame, place_text(&peer_pod, is_ip6), place_text(&local_pod, is_ip6));
-		for (frame.len = frame.ip; frame.len < frame.ip + header_len; frame.len++)
-			judge("cut", FROM_TUNNEL, &frame, NULL, drops(DROP_TUNNEL_TRUNCATED));
-		judge("whole", FROM_TUNNEL, &frame, NULL, enters(PEER_USABLE));
-	}
+	judge_bare_ip_at_every_length(FROM_TUNNEL, &peer_pod, &local_pod,
+				      drops(DROP_TUNNEL_TRUNCATED), enters(PEER_USABLE));
 	datapath_unload();
 	datapath_load(true, ETH_HLEN);
 }

@@ -583,17 +583,8 @@ static void to_wire_drops_bare_ip_headers_cut_at_every_length(void **state)
 {
 	datapath_unload();
 	datapath_load(true, ETH_HLEN + sizeof(struct ipv6hdr));
-	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
-		size_t header_len = is_ip6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-		struct frame frame;
-
-		frame_begin(&frame);
-		frame_put(&frame, sizeof(struct ipv6hdr));
-		frame_put_ip(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6));
-		for (frame.len = frame.ip; frame.len < frame.ip + header_len; frame.len++)
-			judge("cut", TO_WIRE_L3, &frame, NULL, drops(DROP_TRUNCATED));
-		judge("whole", TO_WIRE_L3, &frame, NULL, tunnelled(PEER_USABLE));
-	}
+	judge_bare_ip_at_every_length(TO_WIRE_L3, &local_pod, &peer_pod, drops(DROP_TRUNCATED),
+				      tunnelled(PEER_USABLE));
 	datapath_unload();
 	datapath_load(true, ETH_HLEN);
 }

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whatever somebody does to hooks and pins is found by asking the kernel, and put back without a moment in which a packet
+ * gets past.
+ */
+#include "capture.h"
+#include "flood.h"
+
+#define REATTACHMENTS	  100
+#define PACKETS_PER_ROUND 1000
+
+static void repair(struct loader *loader, enum loader_program program)
+{
+	assert_int_equal(loader_repair(loader, program, ifindex_of("up0")), 0);
+	assert_finding(loader, program, LOADER_IN_PLACE, 0);
+}
+
+/* -- links -- */
+
+static void every_program_is_found_missing_and_put_back(bool force_clsact)
+{
+	static const enum loader_program on_wires[] = {LOADER_TO_WIRE, LOADER_WIRE_GUARD,
+						       LOADER_FROM_WIRE};
+	struct loader *loader = open_loader(force_clsact);
+
+	fill(loader, 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(on_wires); i++) {
+		assert_finding(loader, on_wires[i], LOADER_MISSING, 0);
+		repair(loader, on_wires[i]);
+		repair(loader, on_wires[i]);
+		assert_int_equal(loader_detach(loader, on_wires[i], ifindex_of("up0")), 0);
+		assert_finding(loader, on_wires[i], LOADER_MISSING, 0);
+		repair(loader, on_wires[i]);
+	}
+	assert_guarded(loader);
+	for (unsigned int i = 0; i < ARRAY_SIZE(on_wires); i++)
+		assert_finding(loader, on_wires[i], LOADER_IN_PLACE, 0);
+	loader_close(loader);
+}
+
+static void tcx_every_program_is_found_missing_and_put_back(void **state)
+{
+	require_tcx();
+	every_program_is_found_missing_and_put_back(false);
+}
+
+static void clsact_every_program_is_found_missing_and_put_back(void **state)
+{
+	every_program_is_found_missing_and_put_back(true);
+}
+
+static void inspect_names_a_device_that_is_gone(void **state)
+{
+	struct loader *loader = open_loader(false);
+	enum loader_finding finding;
+	uint32_t other;
+
+	assert_int_equal(loader_inspect(loader, LOADER_TO_WIRE, 999999, &finding, &other), -ENODEV);
+	assert_int_equal(loader_inspect(loader, LOADER_WIRE_GUARD, 999999, &finding, &other),
+			 -ENODEV);
+	loader_close(loader);
+}
+
+static void link_that_somebody_detached_is_replaced(void **state)
+{
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	attach(loader, LOADER_FROM_WIRE, "up0");
+	detach_link_as_somebody_else("to_wire", "up0");
+	detach_link_as_somebody_else("from_wire", "up0");
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	assert_finding(loader, LOADER_FROM_WIRE, LOADER_MISSING, 0);
+	repair(loader, LOADER_TO_WIRE);
+	repair(loader, LOADER_FROM_WIRE);
+	assert_guarded(loader);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_string_equal(list_tcx_at("up0", ATTACH_TCX_INGRESS), "from_wire ");
+	loader_close(loader);
+}
+
+/* The foreign program hides everything from those after it, as long as it is first. */
+static void program_put_before_ours_is_found_and_overtaken(void **state)
+{
+	CLEANUP_CLOSE int program = load_accepter("foreign"), link = -1;
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	link = attach_foreign_tcx(program, "up0");
+	assert_string_equal(list_tcx("up0"), "foreign to_wire ");
+	assert_not_guarded(loader);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_NOT_FIRST, program_id_of(program));
+	repair(loader, LOADER_TO_WIRE);
+	assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+	assert_guarded(loader);
+	assert_true(is_link_pinned("to_wire", "up0"));
+	assert_int_equal(count_attached(loader, LOADER_TO_WIRE), 1);
+	loader_close(loader);
+}
+
+/* The foreign program passes everything on, so that each packet must still meet to_wire: once, and twice never. */
+static void overtaking_lets_no_packet_through_and_counts_none_twice(void **state)
+{
+	CLEANUP_CLOSE int program = load_passer("foreign"), far = open_wire("far0");
+	struct loader *loader;
+	struct flood flood;
+	uint64_t before, sent;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	before = count_drops(loader, DROP_PEER_UNUSABLE);
+	start_flood(&flood);
+	for (unsigned int round = 0; round < REATTACHMENTS; round++) {
+		CLEANUP_CLOSE int link = attach_foreign_tcx(program, "up0");
+
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_NOT_FIRST, program_id_of(program));
+		repair(loader, LOADER_TO_WIRE);
+		assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+		wait_for_packets(&flood, PACKETS_PER_ROUND);
+	}
+	sent = stop_flood(&flood);
+	assert_int_equal(count_drops(loader, DROP_PEER_UNUSABLE) - before, sent);
+	assert_int_equal(count_arrived(far), 0);
+	loader_close(loader);
+}
+
+static void link_whose_pin_is_gone_is_pinned_again(void **state)
+{
+	CLEANUP_CLOSE int held = -1;
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	held = hold_link("to_wire", "up0");
+	unpin_link("to_wire", "up0");
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_true(is_link_pinned("to_wire", "up0"));
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_guarded(loader);
+	unpin_link("to_wire", "up0");
+	fd_close(&held);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* By name it is ours: what an agent of another version left, whose pin was lost. */
+static void stale_copies_are_taken_over_or_removed(void **state)
+{
+	CLEANUP_CLOSE int old = load_passer("to_wire"), older = load_passer("to_wire");
+	CLEANUP_CLOSE int before = -1, behind = -1, again = -1;
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	attach(loader, LOADER_TO_WIRE, "up0");
+	before = attach_foreign_tcx(old, "up0");
+	behind = attach_tcx_at(older, "up0", ATTACH_TCX_EGRESS, AFTER_ALL);
+	assert_string_equal(list_tcx("up0"), "to_wire to_wire to_wire ");
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_guarded(loader);
+	again = attach_tcx_at(old, "up0", ATTACH_TCX_EGRESS, AFTER_ALL);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_string_equal(list_tcx("up0"), "to_wire ");
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* After overtaking and after any number of restarts: whose program is there changes nothing. */
+static void overtaking_works_again_and_again_and_after_a_restart(void **state)
+{
+	CLEANUP_CLOSE int program = load_accepter("foreign");
+	struct loader *loader;
+
+	require_tcx();
+	loader = open_loader(false);
+	fill(loader, 0);
+	for (unsigned int round = 0; round < 4; round++) {
+		CLEANUP_CLOSE int link = -1;
+
+		repair(loader, LOADER_TO_WIRE);
+		link = attach_foreign_tcx(program, "up0");
+		repair(loader, LOADER_TO_WIRE);
+		assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+		loader_close(loader);
+		loader = open_loader(false);
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_IN_PLACE, 0);
+		attach(loader, LOADER_TO_WIRE, "up0");
+		assert_string_equal(list_tcx("up0"), "to_wire foreign ");
+		assert_guarded(loader);
+	}
+	loader_close(loader);
+}
+
+/* -- filters -- */
+
+static void filters_are_found_missing_however_they_went(void **state)
+{
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	delete_qdisc("up0");
+	assert_not_guarded(loader);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_MISSING, 0);
+	repair(loader, LOADER_TO_WIRE);
+	repair(loader, LOADER_WIRE_GUARD);
+	assert_guarded(loader);
+	delete_filter("up0", 2, FILTER_WIRE_GUARD);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_IN_PLACE, 0);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_MISSING, 0);
+	repair(loader, LOADER_WIRE_GUARD);
+	loader_close(loader);
+}
+
+static void assert_repair_refused(struct loader *loader, enum loader_program program,
+				  const char *part)
+{
+	struct capture capture = capture_stderr();
+	int err = loader_repair(loader, program, ifindex_of("up0"));
+	const char *text = end_capture(&capture);
+
+	assert_int_equal(err, -EBUSY);
+	assert_one_line_with(text, part);
+}
+
+/* Of the same priority the youngest filter is asked first: ours has to become the youngest again. */
+static void filter_put_before_ours_is_found_and_overtaken(void **state)
+{
+	CLEANUP_CLOSE int program = load_accepter("foreign");
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	for (unsigned int round = 0; round < 3; round++) {
+		attach_foreign_clsact(program, "up0", 1, 7 + round);
+		assert_not_guarded(loader);
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_NOT_FIRST, program_id_of(program));
+		repair(loader, LOADER_TO_WIRE);
+		assert_guarded(loader);
+		assert_int_equal(has_clsact_filter("up0", 1, FILTER_TO_WIRE) +
+					 has_clsact_filter("up0", 1, FILTER_TO_WIRE | 0x100),
+				 1);
+		attach(loader, LOADER_TO_WIRE, "up0");
+		assert_finding(loader, LOADER_TO_WIRE, LOADER_IN_PLACE, 0);
+		assert_int_equal(count_attached(loader, LOADER_TO_WIRE), 1);
+	}
+	assert_int_equal(loader_detach(loader, LOADER_TO_WIRE, ifindex_of("up0")), 0);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	loader_close(loader);
+}
+
+/* Whoever dies while overtaking leaves two of them. */
+static void second_filter_of_ours_is_found_and_removed(void **state)
+{
+	CLEANUP_CLOSE int old = load_passer("to_wire");
+	struct loader *loader = open_loader(true);
+
+	attach_both_looks(loader);
+	attach_foreign_clsact(old, "up0", 1, FILTER_TO_WIRE | 0x100);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_UNPINNED, 0);
+	repair(loader, LOADER_TO_WIRE);
+	assert_false(has_clsact_filter("up0", 1, FILTER_TO_WIRE | 0x100));
+	assert_guarded(loader);
+	loader_close(loader);
+}
+
+/* One with a smaller priority can be overtaken by none: it is named, and nothing of it is touched. */
+static void filter_with_a_smaller_priority_is_found_and_named(void **state)
+{
+	CLEANUP_CLOSE int program = load_passer("foreign");
+	struct loader *loader = open_loader(true);
+
+	attach_foreign_clsact(program, "up0", 5, 8);
+	attach_both_looks(loader);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_IN_PLACE, 0);
+	attach_foreign_clsact(program, "up0", 1, 7);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_NOT_FIRST, program_id_of(program));
+	assert_repair_refused(loader, LOADER_WIRE_GUARD, "tc filter del");
+	assert_true(has_clsact_filter("up0", 1, 7));
+	delete_filter("up0", 1, 7);
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_IN_PLACE, 0);
+	assert_int_equal(count_attached(loader, LOADER_WIRE_GUARD), 1);
+	loader_close(loader);
+}
+
+static void filters_of_other_kinds_before_ours_are_found_too(void **state)
+{
+	struct loader *loader = open_loader(true);
+
+	attach(loader, LOADER_WIRE_GUARD, "up0");
+	if (!system("tc filter add dev up0 egress pref 1 protocol 802.1q u32 match u32 0 0 2>&1 | "
+		    "grep -q 'classifier not found'")) {
+		loader_close(loader);
+		print_message("# this kernel has no u32 filters\n");
+		skip();
+	}
+	COMMAND("tc filter show dev up0 egress | grep -q u32");
+	assert_finding(loader, LOADER_WIRE_GUARD, LOADER_NOT_FIRST, 0);
+	loader_close(loader);
+}
+
+static void filter_in_the_place_of_ours_is_found_missing(void **state)
+{
+	CLEANUP_CLOSE int program = load_passer("foreign");
+	struct loader *loader = open_loader(true);
+
+	attach_foreign_clsact(program, "up0", 1, FILTER_TO_WIRE);
+	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
+	assert_repair_refused(loader, LOADER_TO_WIRE, "not ours");
+	loader_close(loader);
+}
+
+/* -- pins of maps -- */
+
+static void map_pins_that_are_gone_come_back_with_the_same_maps(void **state)
+{
+	struct loader *loader = open_loader(false), *next;
+	struct prefix_key key = key_of_cidr("10.244.2.0/24");
+	struct prefix_value value = {0};
+	unsigned int repaired = 4711;
+
+	fill(loader, 0);
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 0);
+	COMMAND("rm -r %s/maps", bpffs);
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 7);
+	unpin("maps", "prefixes");
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 1);
+	next = open_loader(false);
+	assert_int_equal(bpf_map_lookup_elem(loader_get_maps(next)->prefixes, &key, &value), 0);
+	assert_int_equal(value.class, PREFIX_PEER);
+	loader_close(next);
+	loader_close(loader);
+}
+
+static void map_pin_of_somebody_else_in_the_place_of_ours_goes(void **state)
+{
+	struct loader *loader = open_loader(false);
+	CLEANUP_CLOSE int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 4, 1, NULL);
+	unsigned int repaired = 0;
+	char path[256];
+
+	unpin("maps", "config");
+	snprintf(path, sizeof(path), "%s/maps/config", bpffs);
+	assert_int_equal(bpf_obj_pin(map, path), 0);
+	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
+	assert_int_equal(repaired, 1);
+	loader_close(loader);
+	loader_close(open_loader(false));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(tcx_every_program_is_found_missing_and_put_back),
+		TEST(clsact_every_program_is_found_missing_and_put_back),
+		TEST(inspect_names_a_device_that_is_gone),
+		TEST(link_that_somebody_detached_is_replaced),
+		TEST(program_put_before_ours_is_found_and_overtaken),
+		TEST(overtaking_lets_no_packet_through_and_counts_none_twice),
+		TEST(link_whose_pin_is_gone_is_pinned_again),
+		TEST(stale_copies_are_taken_over_or_removed),
+		TEST(overtaking_works_again_and_again_and_after_a_restart),
+		TEST(filters_are_found_missing_however_they_went),
+		TEST(filter_put_before_ours_is_found_and_overtaken),
+		TEST(second_filter_of_ours_is_found_and_removed),
+		TEST(filter_with_a_smaller_priority_is_found_and_named),
+		TEST(filters_of_other_kinds_before_ours_are_found_too),
+		TEST(filter_in_the_place_of_ours_is_found_missing),
+		TEST(map_pins_that_are_gone_come_back_with_the_same_maps),
+		TEST(map_pin_of_somebody_else_in_the_place_of_ours_goes),
+	};
+
+	if (!datapath_is_possible())
+		return 0;
+	return cmocka_run_group_tests(tests, setup_namespace, NULL);
+}
