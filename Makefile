@@ -51,6 +51,7 @@ LOADER_OBJECTS      := $(call objects,bpf,$(LOADER))
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+TOOL_PARTS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/*/*.c))
 TEST_TOOLS  := $(patsubst %/older_kernel,%/older_kernel.so,$(patsubst %/dumpable,%/dumpable.so,$(TEST_TOOLS)))
 NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
 KUBE_TESTS  := $(filter-out %/build.sh,$(wildcard tests/kube/*.sh))
@@ -187,10 +188,14 @@ $(BUILD)/tools/garbage: TOOL_LIBS := -lb2
 $(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
 $(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
 $(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
-$(BUILD)/tools/%: tests/tools/%.c
+$(BUILD)/tools/%: tests/tools/%.c $(BUILD)/tools.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) $(TOOL_FLAGS) -o $@ $< -lsodium $(TOOL_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(TOOL_FLAGS) -o $@ $< $(BUILD)/tools.a -lsodium $(TOOL_LIBS)
+
+$(BUILD)/tools.a: $(TOOL_PARTS)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/tools/%.so: tests/tools/%.c
 	@mkdir -p $(@D)

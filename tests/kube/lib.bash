@@ -163,11 +163,35 @@ kube_proxy_start() { # I iptables|nftables
 	wait_until 30 in_ns "n$1" curl -sf http://127.0.0.1:10256/healthz || control_plane_fails "kube-proxy-n$1"
 }
 
+# -- what the kernel drops: shown where something failed --
+
+KERNEL_DROPS=/sys/kernel/tracing/instances/$RUN_NAME
+
+# The end that lib.sh knows, and the trace.
+eval "end_run() $(declare -f end | tail -n +2)"
+end() {
+	end_run
+	[ ! -d "$KERNEL_DROPS" ] || rmdir "$KERNEL_DROPS"
+}
+
+# From now on, of everybody on this machine.
+note_kernel_drops() {
+	mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+	mkdir "$KERNEL_DROPS" && echo 1 >"$KERNEL_DROPS/events/skb/kfree_skb/enable"
+} 2>/dev/null
+
+show_kernel_drops() { # how often, why, where
+	[ -d "$KERNEL_DROPS" ] || return 0
+	diag "this machine's kernel dropped, whosever it was:"
+	diag "$(sed -n 's/.* location=\(.*\) reason: \([A-Z0-9_]*\).*/\2 in \1/p' "$KERNEL_DROPS/trace" | sort | uniq -c | sort -rn | head -n 30)"
+}
+
 # done_testing, after the last words of the control plane where something failed.
 kube_done() {
 	local file
 	[ "$TESTS_FAILED" -eq 0 ] || for file in "$KUBE_DIR"/{apiserver,kube-proxy-*,flanneld-*}.err; do
 		[ ! -s "$file" ] || diag "$(basename "$file" .err): $(tail -n 5 "$file")"
 	done
+	[ "$TESTS_FAILED" -eq 0 ] || show_kernel_drops
 	shape_done
 }

@@ -96,9 +96,7 @@ overlay_carried_nothing() { # since note_sent
 }
 
 # flannel.1 has the first address of its node's pods: to another node it looks like a pod.
-overlay_address_pings() { # FROM ADDRESS TO-ADDRESS
-	in_ns "n$1" ping -I "$2" -c 5 -i 0.05 -W 2 -q "$3" | tee /dev/stderr | grep -q ' 0% packet loss'
-}
+overlay_address_pings() { pings "n$1" "$3" -I "$2"; } # FROM ADDRESS TO-ADDRESS
 
 begin
 needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
@@ -109,6 +107,7 @@ cluster_up 2
 check "the detector sees the pods' traffic in flannel's VXLAN while no agent runs" shape_is_seen_in_clear
 check "it was flannel's VXLAN that carried it, in both families" overlay_carried_traffic
 spawn_keyd() { spawn_keyd_from "$1" local; }
+note_kernel_drops
 check "agents start and protect both nodes" start_agents
 note_sent
 check "the bridge is known to lead to pods" leads_to_pods 1 cni0

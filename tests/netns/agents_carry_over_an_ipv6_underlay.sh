@@ -11,8 +11,6 @@ MARKER=$(new_marker)
 
 agent_flags() { echo "--endpoint $(node_v6 "$1")"; }
 
-pings() { in_ns p1 ping -c 5 -i 0.05 -W 2 -q "$@" | grep ' 0% packet loss'; }
-
 is_told() { # FAMILY ADDRESS BYTES MTU
 	! in_ns p1 ping "-$1" -M 'do' -c 2 -i 0.2 -W 1 -s "$3" "$2" || return 1
 	in_ns p1 ip route get "$2" | grep "mtu $4"
@@ -39,8 +37,8 @@ needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
 cluster_up 2
 check "agents start and protect both nodes" start_agents
 watch_start "$MARKER"
-check "IPv4 pings up to the MTU" pings -s 1392 -M 'do' "$(pod_v4 2)"
-check "IPv6 pings up to the MTU" pings -s 1372 "$(pod_v6 2)"
+check "IPv4 pings up to the MTU" pings p1 "$(pod_v4 2)" -s 1392 -M 'do'
+check "IPv6 pings up to the MTU" pings p1 "$(pod_v6 2)" -s 1372
 check "one byte more over IPv4 is told too big" is_told 4 "$(pod_v4 2)" 1393 1420
 check "one byte more over IPv6 is told too big" is_told 6 "$(pod_v6 2)" 1373 1420
 check "TCP over IPv4 arrives whole" tcp_arrives "$(pod_v4 2):9004"

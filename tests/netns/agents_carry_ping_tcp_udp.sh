@@ -9,8 +9,6 @@
 
 MARKER=$(new_marker)
 
-pings() { in_ns "$1" ping -c 5 -i 0.05 -W 2 -q "$2" | tee /dev/stderr | grep -q ' 0% packet loss'; } # NAME ADDRESS
-
 udp_arrives() { # FROM TO ADDRESS: all of it, once, in order, unchanged
 	rm -f "$RUN_DIR/udp.ready"
 	spawn "p$2" "$RUN_DIR/udp.json" "$BUILD/tools/flow" udp-recv --bind "$3:9000" --seconds $((3 * SLOW)) \

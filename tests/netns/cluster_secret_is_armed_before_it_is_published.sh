@@ -13,16 +13,6 @@
 
 SECRET=$(wg genpsk)
 
-# A build folder of its own, with the other programs as they are.
-build_crashing_keyd() {
-	local crashing=$BUILD/crash_points name
-	MAKEFLAGS='' make -s -C "$ROOT" BUILD="$crashing" CRASH_POINTS=1 "$crashing/podveil-keyd" || return 1
-	for name in podveil-tunnel podveil tools; do
-		ln -sfn "$BUILD/$name" "$crashing/$name"
-	done
-	BUILD=$crashing
-}
-
 # The registry's request waits until five seconds after the last change of keys, so that the step is not made in a pass
 # of the agent, which tells the tunnel everything, but between two of them.
 dies_after_publishing() {

@@ -210,7 +210,7 @@ in_ns wire "$BUILD/tools/kernel_losses" count "$WIRE_BPFFS" $TUNNEL_PORT || skip
 check "control: the detector sees the pods' traffic while no agent runs" shape_is_seen_in_clear
 check "control: it sees a masqueraded flow" masqueraded_flow_is_seen p1 2
 check "agents start and protect both nodes" start_agents
-status 1 | grep -q '"tcx"' || skip_all "this kernel has no tcx: tests/bpf/test_loader.c has the rest"
+status 1 | grep -q '"tcx"' || skip_all "this kernel has no tcx: tests/bpf/test_inspect.c has the rest"
 check "control: and sees the masqueraded flow with them too" masqueraded_flow_is_seen p1 2
 check "the pods talk" pings p1 "$(pod_v4 2)"
 

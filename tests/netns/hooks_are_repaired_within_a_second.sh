@@ -9,8 +9,9 @@
 . "$(dirname "$0")/lib.sh"
 
 MARKER=$(new_marker)
-BOUND_MS=2000 # what is promised is 1000: this machine has other things to do, and looking takes time
 MAPS=7
+
+agent_flags() { echo --log-format json; } # with the time of each line
 
 # -- traffic and detector --
 
@@ -76,36 +77,45 @@ pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p2 ping -c 1 -W 
 
 # -- faults --
 
-mendings() { grep -cE 'put back|pinned again|is first again|set up again|is attached to' "$(agent_dir 1)/keyd.log"; }
+MENDING='put back|pinned again|is first again|set up again|is attached to'
+mendings() { grep -cE "$MENDING" "$(agent_dir 1)/keyd.log"; }
 
-# MS: from the fault to the first look at which all stands; LEAKED: whether anything was in clear meanwhile.
+# When keyd had done what it logged last, in milliseconds.
+last_mending_ms() {
+	grep -E "$MENDING" "$(agent_dir 1)/keyd.log" | tail -n 1 |
+		jq '.time | capture("(?<second>.*)\\.(?<ms>[0-9]+)Z") | (.second + "Z" | fromdate) * 1000 + (.ms | tonumber)'
+}
+
+# MS: from the fault to the last mending, which keyd logs when it is done: to look at everything from here takes longer than
+# that. STANDS: whether all stands then, as the kernel says. LEAKED: whether anything was in clear meanwhile.
 break_and_wait() { # FAULT...
-	local began
+	local began before
+	before=$(mendings)
 	watch_n2
-	"$@" || { diag "the fault itself failed: $*"; watch_stop; return 1; }
+	pulse_start
+	"$@" || { diag "the fault itself failed: $*"; watch_stop; pulse_stop; return 1; }
 	began=$(now_ms)
-	wait_until 10 all_stands
-	MS=$(($(now_ms) - began))
+	wait_until 10 all_stands && STANDS=yes || STANDS=no
+	MS=0
+	[ "$(mendings)" -eq "$before" ] || MS=$(($(last_mending_ms) - began)) # below 0: before the fault's last step
+	pulse_stop
 	sleep 0.2
 	in_ns n2 ping -c 1 -W 1 -q "$(node_v4 1)" >/dev/null 2>&1
 	watch_stop
-	watch_saw_nothing >/dev/null || { LEAKED=yes && diag_file "$RUN_DIR/watch.json" "the wire"; }
+	watch_saw_nothing >/dev/null && LEAKED=no || { LEAKED=yes && diag_file "$RUN_DIR/watch.json" "the wire"; }
+	MENDED=$(($(mendings) - before))
 }
 
-# In time at one of three tries: other tests may have the processor at the first. Nothing may leave at any of them.
+# What is promised is a second; what this machine kept the pulse from in that time, it may have kept keyd from as well.
 is_mended() { # NAME FAULT...
-	local name=$1 before
+	local name=$1
 	shift
-	before=$(mendings)
-	LEAKED=no
-	for _ in 1 2 3; do
-		break_and_wait "$@" || { not_ok "$name is mended"; return; }
-		diag "$name: all stands again after $MS ms"
-		[ "$MS" -ge $BOUND_MS ] || break
-	done
-	check "$name is mended in time" test "$MS" -lt $BOUND_MS
+	break_and_wait "$@" || { not_ok "$name is mended"; return; }
+	diag "$name: mended after $MS ms (this machine stalled for $STALL_MS ms at most)"
+	check "$name is mended" test $STANDS = yes
+	check "$name is mended in time" test "$MS" -le $((1000 + STALL_MS))
 	check "$name lets nothing out in clear" test $LEAKED = no
-	[ "${HURTS:-yes}" = no ] || check "$name is named in the log" test "$(mendings)" -gt "$before" # so it was broken at all
+	[ "${HURTS:-yes}" = no ] || check "$name is named in the log" test "$MENDED" -gt 0 # so it was broken at all
 }
 
 detach() { in_ns n1 "$BUILD/tools/hooks" detach "$@"; }
@@ -179,12 +189,12 @@ nothing_of_ours_is_left() {
 }
 
 begin
-needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch tools/hooks
+needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch tools/hooks tools/pulse
 cluster_up 2
 traffic_start
 check "the detector sees plaintext before the agents come" plaintext_leaves
 check "agents start and protect both nodes" start_agents
-uses_tcx || skip_all "this kernel has no tcx: tests/bpf/test_loader.c has the rest"
+uses_tcx || skip_all "this kernel has no tcx: tests/bpf/test_inspect.c has the rest"
 check "everything stands" wait_until 5 all_stands
 key_before=$(key)
 

@@ -24,8 +24,7 @@ flow_start() { # NAME ADDRESS PORT
 
 flow_lost_nothing() { # NAME
 	cat "$RUN_DIR/$1.send" "$RUN_DIR/$1.recv"
-	jq -e --argjson least $((RATE * SECONDS_OF_TRAFFIC / 2)) \
-		'.received > $least and .lost == 0 and .duplicate == 0 and .corrupt == 0' "$RUN_DIR/$1.recv"
+	all_arrived $RATE $((SECONDS_OF_TRAFFIC * 1000)) <"$RUN_DIR/$1.recv"
 }
 
 identity() { podveil "$1" -o json key-status | jq -S '[.keys[] | {node, epoch, fingerprint}] | sort_by(.node)'; }

@@ -154,6 +154,18 @@ wait_until() { # SECONDS COMMAND...
 	done
 }
 
+# The control of a time limit: what this machine keeps the pulse from, it may keep any other process from as well.
+pulse_start() {
+	spawn wire "$RUN_DIR/pulse.json" "$BUILD/tools/pulse"
+	PULSE_PID=$SPAWNED
+}
+
+# STALL_MS: the longest time since pulse_start in which a process that wanted to run did not.
+pulse_stop() {
+	kill -TERM "$PULSE_PID" && wait "$PULSE_PID"
+	STALL_MS=$(jq '.longest_stall_ms | ceil' "$RUN_DIR/pulse.json")
+}
+
 # One that only waits to be reaped is gone: whoever is process 1 may take its time.
 is_gone() { ! grep -q '^State:[[:space:]]*[A-Wa-w]' "/proc/$1/status" 2>/dev/null; } # PID
 
@@ -361,6 +373,27 @@ show_agent_logs() {
 		diag_file "$(agent_dir "$i")/tunnel.log" "podveil-tunnel of n$i"
 		diag_file "$(agent_dir "$i")/keyd.log" "podveil-keyd of n$i"
 	done
+}
+
+# -- counting what arrives --
+
+# Five of five are answered. One at a time: of several, ping(8) waits for the last no longer than for their interval or
+# twice the longest of those before, whatever -W says, and takes it for lost.
+pings() { # NAME ADDRESS [OPTION...]
+	local name=$1 address=$2
+	shift 2
+	for _ in 1 2 3 4 5; do
+		in_ns "$name" ping -c 1 -W $((2 * SLOW)) -q "$@" "$address" || return 1
+	done
+}
+
+# Stdin: a line of `flow` for each receiver. Every datagram came, once and whole; and there were as many as RATE makes in
+# that time, less what it makes while this machine kept the sender from sending, which the sender tells. A tenth is forgiven
+# for its start, and half of all must have come in any case: else the test has tested nothing.
+all_arrived() { # RATE MILLISECONDS
+	jq -se --argjson rate "$1" --argjson ms "$2" 'length > 0 and all(.[]; .end_seen and .lost == 0 and .duplicate == 0 and
+		.corrupt == 0 and .received >= $rate * $ms / 2000 and
+		.received >= $rate * (0.9 * $ms - .sender_held_ms) / 1000)'
 }
 
 # -- watching the wire --

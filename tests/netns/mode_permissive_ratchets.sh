@@ -8,7 +8,7 @@
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
-UDP_RATE=500 # so that the queue of podveil0 outlasts a second in which the machine does something else
+UDP_RATE=2000 # each way: the queue of podveil0 outlasts two seconds in which the tunnel gets no CPU
 # shellcheck source=tests/netns/rotation.bash
 . "$(dirname "$0")/rotation.bash"
 
@@ -132,7 +132,7 @@ sleep 0.3
 check "from then on what flows is in the tunnel and nothing in clear" shows_nothing
 check "and is counted there" peer_is 1 2 '.to_tunnel.packets > 100 and .from_tunnel.packets > 100'
 traffic_stop
-check "no datagram was lost on the way over" udp_lost_nothing move 1000
+check "no datagram was lost on the way over" udp_lost_nothing move
 check "no connection was reset, nor lost a byte" tcp_lost_nothing move
 
 check "keyd comes back" restart_keyd
@@ -164,7 +164,7 @@ check "the mode goes back and forth under traffic" there_and_back_many_times
 sleep 0.3
 check "nothing was in clear meanwhile, nor is now" shows_nothing
 traffic_stop
-check "no datagram was lost by it" udp_lost_nothing switch 400
+check "no datagram was lost by it" udp_lost_nothing switch
 check "no connection was disturbed" tcp_lost_nothing switch
 check "keyd comes back with the mode of its flags" restart_keyd
 check "which is permissive" status_is 1 '.mode == "permissive"'

@@ -5,6 +5,7 @@
 # the wire. Sourced after lib.sh. The nodes' uplinks cut super-packets before they are seen, so that "largest" is true.
 
 ECHO_PORT=7000
+OUTER=4 # the family outside
 SEGMENTS_OFF=(tx-udp-segmentation off gso off tso off)
 
 device_mtu() { ip -n "$(ns "$1")" -j link show "$2" | jq '.[].mtu'; } # NAMESPACE DEVICE
@@ -95,6 +96,17 @@ is_told() { # POD ADDRESS BYTES MTU
 	in_ns "p$1" ping "-$family" -M 'do' -c 3 -i 0.05 -W 1 -q -s "$3" "$2" >/dev/null
 	echo "told: $(pod_path_mtu "$1" "$2"), expected: $4"
 	[ "$(pod_path_mtu "$1" "$2")" = "$4" ]
+}
+
+# With IPv4 outside, then with IPv6.
+with_each_underlay_family() { # COMMAND...
+	for OUTER in 4 6; do
+		rm -f "$RUN_DIR"/registry/*
+		check "agents start with IPv$OUTER outside" start_agents
+		agents_are_ready || break
+		"$@"
+		check "agents stop" eval 'stop_agent 1 && stop_agent 2'
+	done
 }
 
 wire_watch_start() { # NAMESPACE DEVICE...

@@ -12,7 +12,6 @@
 . "$(dirname "$0")/mtu.bash"
 
 MARKER=$(new_marker)
-OUTER=4
 
 agent_flags() { [ "$OUTER" = 4 ] && echo "--endpoint $(node_v4 "$1")" || echo "--endpoint $(node_v6 "$1")"; }
 
@@ -47,6 +46,13 @@ sweep() { # UNDERLAY
 	check "$name: no fragment and nothing larger on the wire" wire_saw_whole_datagrams "$1" $(($1 - 16))
 }
 
+sweep_all() {
+	local underlay
+	for underlay in 1280 1400 1500 9000; do
+		sweep $underlay
+	done
+}
+
 end_echo() {
 	kill "$SPAWNED"
 	wait "$SPAWNED" 2>/dev/null
@@ -56,13 +62,5 @@ begin
 needs podveil-tunnel podveil-keyd podveil tools/flow tools/sizes tools/wirewatch
 cluster_up 2
 uplinks_without_super_packets
-for OUTER in 4 6; do
-	rm -f "$RUN_DIR"/registry/*
-	check "agents start with IPv$OUTER outside" start_agents
-	agents_are_ready || break
-	for underlay in 1280 1400 1500 9000; do
-		sweep $underlay
-	done
-	check "agents stop" eval 'stop_agent 1 && stop_agent 2'
-done
+with_each_underlay_family sweep_all
 done_testing

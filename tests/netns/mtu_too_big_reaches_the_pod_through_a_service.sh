@@ -51,9 +51,7 @@ heard_v6() {
 }
 
 # What is as large as the tunnel takes, and not a byte smaller, gets through and back.
-fits() { # ADDRESS BYTES
-	in_ns p1 ping -M 'do' -c 2 -i 0.05 -W 1 -q -s "$2" "$1" | grep ' 0% packet loss'
-}
+fits() { pings p1 "$1" -M 'do' -s "$2"; } # ADDRESS BYTES
 
 begin
 needs podveil-tunnel podveil-keyd podveil tools/sizes

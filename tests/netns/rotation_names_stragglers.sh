@@ -42,7 +42,6 @@ cluster_up 2
 check "agents start and protect both nodes" start_agents
 in_ns p1 ping -c 2 -i 0.1 -W 2 -q "$(pod_v4 2)" >/dev/null # the first session
 udp_start cut 1 2
-began=$(now_ms)
 
 freeze
 old=$(own_key 1 .fingerprint)
@@ -56,10 +55,9 @@ check "and status says who still needs the previous key" wait_until 3 reason_nam
 thaw
 check "it is current within 5 seconds of seeing the registry again" catches_up
 
-took=$(($(now_ms) - began))
 check "the traffic ran all the time" traffic_runs
 traffic_stop
-check "no datagram was lost, doubled or changed" udp_lost_nothing cut $((UDP_RATE * took / 1000 / 2))
+check "no datagram was lost, doubled or changed" udp_lost_nothing cut
 diag "longest gaps: $(longest_gaps cut) ms"
 [ "$TESTS_FAILED" -eq 0 ] || show_drops
 

@@ -13,16 +13,6 @@
 STEPS=(make_next settle_request publish_next promote publish_promoted clear publish_current)
 MARKER=$(new_marker)
 
-# A build folder of its own, with the other programs as they are.
-build_crashing_keyd() {
-	local crashing=$BUILD/crash_points name
-	MAKEFLAGS='' make -s -C "$ROOT" BUILD="$crashing" CRASH_POINTS=1 "$crashing/podveil-keyd" || return 1
-	for name in podveil-tunnel podveil tools; do
-		ln -sfn "$BUILD/$name" "$crashing/$name"
-	done
-	BUILD=$crashing
-}
-
 keys_made() { grep -c "made this node's next key" "$(agent_dir 1)/keyd.log"; }
 request_is_gone() { [ ! -e "$RUN_DIR/registry/n1.request" ]; }
 
@@ -51,7 +41,6 @@ cluster_up 2
 check "agents start and protect both nodes" start_agents
 in_ns p1 ping -c 2 -i 0.1 -W 2 -q "$(pod_v4 2)" >/dev/null # the first session
 udp_start crashed 1 2
-began=$(now_ms)
 for step in "${STEPS[@]}"; do
 	old=$(own_key 1 .fingerprint)
 	made=$(keys_made)
@@ -65,10 +54,9 @@ made=$(keys_made)
 kill_keyd 1
 : >"$RUN_DIR/registry/n1.request"
 check "a request that was written while keyd was away is served" finishes "$old" "$made"
-took=$(($(now_ms) - began))
 check "the traffic ran all the time" traffic_runs
 traffic_stop
-check "no datagram was lost, doubled or changed" udp_lost_nothing crashed $((UDP_RATE * took / 1000 / 2))
+check "no datagram was lost, doubled or changed" udp_lost_nothing crashed
 diag "longest gaps: $(longest_gaps crashed) ms"
 [ "$TESTS_FAILED" -eq 0 ] || show_drops
 done_testing

@@ -24,6 +24,19 @@ keyd_status() { # I FILTER; status itself fails where not all is well
 own_ids() { keyd_status "$1" '.cluster_secret.ids // [] | join(" ")'; } # I
 has_ids() { [ "$(own_ids "$1")" = "$2" ]; } # I IDS
 
+gives() { # I IDS LINE...: and waits until keyd has read it
+	local i=$1 ids=$2
+	shift 2
+	write_secret "$i" "$@" && wait_until 5 has_ids "$i" "$ids"
+}
+
+# Between any two of three nodes.
+begin_sessions() {
+	in_ns p1 ping -c 1 -W 2 -q "$(pod_v4 2)"
+	in_ns p1 ping -c 1 -W 2 -q "$(pod_v4 3)"
+	in_ns p2 ping -c 1 -W 2 -q "$(pod_v4 3)"
+} >/dev/null
+
 peer_field() { podveil "$1" -o json peers | jq -r --arg node "n$2" ".peers[] | select(.node == \$node) | .$3"; } # I J FIELD
 talks_by() { [ "$(peer_field "$1" "$2" secret)" = "$3" ]; } # I J ID
 

@@ -103,13 +103,13 @@ done
 took=$(($(now_ms) - began))
 check "the traffic ran all the time" kill -0 "${FLOWS[@]}"
 traffic_stop
-check "no datagram between any two pods was lost, doubled or changed" mesh_lost_nothing rotated $((MESH_RATE * took / 1000 / 2))
+check "no datagram between any two pods was lost, doubled or changed" mesh_lost_nothing rotated
 diag "$ROUNDS rounds in $took ms: $(mesh_figures rotated)"
 
 mesh_start control
 sleep $CONTROL_SECONDS
 traffic_stop
-check "the same traffic without rotations loses nothing" mesh_lost_nothing control $((MESH_RATE * CONTROL_SECONDS / 2))
+check "the same traffic without rotations loses nothing" mesh_lost_nothing control
 diag "without rotations: $(mesh_figures control)"
 [ "$TESTS_FAILED" -eq 0 ] || show_drops
 done_testing

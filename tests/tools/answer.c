@@ -10,11 +10,11 @@
  *   answer ask --marker HEX32 --number N --to ADDR --port PORT [--from ADDR] [--count N] [--wait MS]
  */
 #include <assert.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 
 #include "address.h"
+#include "common/tool.h"
+#include "common/value.h"
 #include "marker.h"
 
 #define PORTS_MAX	 4
@@ -23,6 +23,7 @@
 #define DATAGRAM_MAX	 65536
 #define PROTOCOL_UNKNOWN 253 /* as in craft.c */
 #define ASK_SPACING_MS	 2
+#define AMOUNT_MAX	 100000
 
 struct settings {
 	struct address to, from;
@@ -51,20 +52,9 @@ static const uint8_t protocols_v4[] = {IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP, 
 static const uint8_t protocols_v6[] = {IPPROTO_UDP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_GRE,
 				       IPPROTO_ESP, IPPROTO_IPIP,   IPPROTO_IPV6, PROTOCOL_UNKNOWN};
 
-static volatile sig_atomic_t is_stopping;
-
-static void stop(int signal_number)
-{
-	(void)signal_number;
-	is_stopping = 1;
-}
-
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+	return tool_now_ns() / NS_PER_MS;
 }
 
 /* -- command line -- */
@@ -84,51 +74,39 @@ static bool take_number(void *settings, const char *value, char *error, size_t s
 
 static bool take_to(void *settings, const char *value, char *error, size_t size)
 {
-	return address_parse(&((struct settings *)settings)->to, value) ||
-	       flags_refuse(error, size, "expected an address");
+	return value_take_address(value, &((struct settings *)settings)->to, error, size);
 }
 
 static bool take_from(void *settings, const char *value, char *error, size_t size)
 {
-	return address_parse(&((struct settings *)settings)->from, value) ||
-	       flags_refuse(error, size, "expected an address");
+	return value_take_address(value, &((struct settings *)settings)->from, error, size);
 }
 
 static bool take_port(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long port = strtoul(value, NULL, 10);
 	struct settings *s = settings;
 
-	if (!port || port > UINT16_MAX || s->port_count == PORTS_MAX)
-		return flags_refuse(error, size, "expected 1 to 65535, at most %d of them",
-				    PORTS_MAX);
-	s->ports[s->port_count++] = (uint16_t)port;
-	return true;
-}
-
-static bool take_amount(unsigned int *ret_amount, const char *value, char *error, size_t size)
-{
-	unsigned long amount = strtoul(value, NULL, 10);
-
-	if (!amount || amount > 100000)
-		return flags_refuse(error, size, "expected 1 to 100000");
-	*ret_amount = (unsigned int)amount;
-	return true;
+	if (s->port_count == PORTS_MAX)
+		return flags_refuse(error, size, "expected at most %d", PORTS_MAX);
+	return value_take_port(value, &s->ports[s->port_count++], error, size);
 }
 
 static bool take_count(void *settings, const char *value, char *error, size_t size)
 {
-	return take_amount(&((struct settings *)settings)->count, value, error, size);
+	return value_take_amount(value, AMOUNT_MAX, &((struct settings *)settings)->count, error,
+				 size);
 }
 
 static bool take_wait(void *settings, const char *value, char *error, size_t size)
 {
-	return take_amount(&((struct settings *)settings)->wait_ms, value, error, size);
+	return value_take_amount(value, AMOUNT_MAX, &((struct settings *)settings)->wait_ms, error,
+				 size);
 }
 
 static bool take_seconds(void *settings, const char *value, char *error, size_t size)
 {
-	return take_amount(&((struct settings *)settings)->seconds, value, error, size);
+	return value_take_amount(value, AMOUNT_MAX, &((struct settings *)settings)->seconds, error,
+				 size);
 }
 
 static bool take_ready_file(void *settings, const char *value, char *error, size_t size)
@@ -201,6 +179,7 @@ static void answer(int fd, struct msghdr *message, uint8_t *bytes, size_t len, i
 	if (sendmsg(fd, message, 0) < 0)
 		log_warning("cannot answer: %s", strerror(errno));
 }
+
 /* A raw socket hears datagrams that the kernel has joined as one packet: it has as many markers. */
 static void count_heard(struct server *server, uint8_t protocol, const uint8_t *bytes, size_t len)
 {
@@ -255,17 +234,6 @@ static void print_heard(const struct server *server)
 	puts("]}");
 }
 
-static bool announce(const char *ready_file)
-{
-	CLEANUP_CLOSE int fd =
-		ready_file ? open(ready_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
-
-	if (!ready_file || fd >= 0)
-		return true;
-	log_error("cannot make '%s': %s", ready_file, strerror(errno));
-	return false;
-}
-
 static int serve(struct server *server)
 {
 	uint64_t deadline = now_ms() + server->settings.seconds * 1000ULL;
@@ -274,7 +242,7 @@ static int serve(struct server *server)
 	open_ears(server);
 	for (unsigned int i = 0; i < server->ear_count; i++)
 		fds[i] = (struct pollfd){.fd = server->ears[i].fd, .events = POLLIN};
-	if (!announce(server->settings.ready_file))
+	if (!tool_announce(server->settings.ready_file))
 		return 1;
 	while (!is_stopping && now_ms() < deadline) {
 		if (poll(fds, server->ear_count, 100) <= 0)
@@ -362,7 +330,6 @@ static bool is_complete(const struct settings *settings, const char *verb)
 int main(int argc, char **argv)
 {
 	static struct server server = {.settings = {.count = 5, .wait_ms = 1000, .seconds = 60}};
-	struct sigaction action = {.sa_handler = stop};
 	const char *verb = argc > 1 ? argv[1] : "";
 	enum flags_outcome outcome;
 
@@ -373,7 +340,6 @@ int main(int argc, char **argv)
 		return outcome == FLAGS_DONE ? 0 : 2;
 	if (!is_complete(&server.settings, verb))
 		return 2;
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
+	tool_catch_signals();
 	return !strcmp(verb, "ask") ? ask(&server.settings) : serve(&server);
 }

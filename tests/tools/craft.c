@@ -10,6 +10,7 @@
 #include <linux/if_ether.h>
 
 #include "address.h"
+#include "common/value.h"
 #include "marker.h"
 
 #define PACKET_MAX 4096
@@ -89,30 +90,24 @@ static bool take_shape(void *settings, const char *value, char *error, size_t si
 	return flags_refuse(error, size, "expected a shape, such as udp or fragments");
 }
 
-static bool take_address(struct address *ret_address, const char *value, char *error, size_t size)
-{
-	return address_parse(ret_address, value) ||
-	       flags_refuse(error, size, "expected an address");
-}
-
 static bool take_from(void *settings, const char *value, char *error, size_t size)
 {
-	return take_address(&((struct settings *)settings)->from, value, error, size);
+	return value_take_address(value, &((struct settings *)settings)->from, error, size);
 }
 
 static bool take_to(void *settings, const char *value, char *error, size_t size)
 {
-	return take_address(&((struct settings *)settings)->to, value, error, size);
+	return value_take_address(value, &((struct settings *)settings)->to, error, size);
 }
 
 static bool take_inner_from(void *settings, const char *value, char *error, size_t size)
 {
-	return take_address(&((struct settings *)settings)->inner_from, value, error, size);
+	return value_take_address(value, &((struct settings *)settings)->inner_from, error, size);
 }
 
 static bool take_inner_to(void *settings, const char *value, char *error, size_t size)
 {
-	return take_address(&((struct settings *)settings)->inner_to, value, error, size);
+	return value_take_address(value, &((struct settings *)settings)->inner_to, error, size);
 }
 
 static bool take_marker(void *settings, const char *value, char *error, size_t size)
@@ -128,39 +123,21 @@ static bool take_number(void *settings, const char *value, char *error, size_t s
 	return marker_take_number(((struct settings *)settings)->marker, value, error, size);
 }
 
-static bool take_up_to(unsigned long most, const char *value, unsigned long *ret_value, char *error,
-		       size_t size)
-{
-	*ret_value = strtoul(value, NULL, 10);
-	return (*ret_value && *ret_value <= most) ||
-	       flags_refuse(error, size, "expected 1 to %lu", most);
-}
-
 static bool take_count(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long count;
-
-	if (!take_up_to(1000, value, &count, error, size))
-		return false;
-	((struct settings *)settings)->count = (unsigned int)count;
-	return true;
+	return value_take_amount(value, 1000, &((struct settings *)settings)->count, error, size);
 }
 
 static bool take_port(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long port;
-
-	if (!take_up_to(UINT16_MAX, value, &port, error, size))
-		return false;
-	((struct settings *)settings)->port = (uint16_t)port;
-	return true;
+	return value_take_port(value, &((struct settings *)settings)->port, error, size);
 }
 
 static bool take_ttl(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long ttl;
+	unsigned int ttl;
 
-	if (!take_up_to(UINT8_MAX, value, &ttl, error, size))
+	if (!value_take_amount(value, UINT8_MAX, &ttl, error, size))
 		return false;
 	((struct settings *)settings)->ttl = (uint8_t)ttl;
 	return true;

@@ -12,16 +12,16 @@
  * --numbered: all markers that differ from this one in their last four bytes alone are looked for, and each is counted
  * for each device.
  */
-#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if_arp.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "address.h"
+#include "common/tool.h"
+#include "common/value.h"
 #include "marker.h"
 
 #define INTERFACES_MAX 8
@@ -78,20 +78,9 @@ struct watch {
 	unsigned int samples;
 };
 
-static volatile sig_atomic_t is_stopping;
-
-static void stop(int signal_number)
-{
-	(void)signal_number;
-	is_stopping = 1;
-}
-
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+	return tool_now_ns() / NS_PER_MS;
 }
 
 /* -- command line -- */
@@ -129,12 +118,7 @@ static bool take_net(void *settings, const char *value, char *error, size_t size
 
 static bool take_port(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long port = strtoul(value, NULL, 10);
-
-	if (!port || port > UINT16_MAX)
-		return flags_refuse(error, size, "expected 1 to 65535");
-	((struct settings *)settings)->port = (uint16_t)port;
-	return true;
+	return value_take_port(value, &((struct settings *)settings)->port, error, size);
 }
 
 static bool take_ready_file(void *settings, const char *value, char *error, size_t size)
@@ -146,12 +130,8 @@ static bool take_ready_file(void *settings, const char *value, char *error, size
 
 static bool take_seconds(void *settings, const char *value, char *error, size_t size)
 {
-	unsigned long seconds = strtoul(value, NULL, 10);
-
-	if (!seconds || seconds > 86400)
-		return flags_refuse(error, size, "expected 1 to 86400");
-	((struct settings *)settings)->seconds = (unsigned int)seconds;
-	return true;
+	return value_take_amount(value, 86400, &((struct settings *)settings)->seconds, error,
+				 size);
 }
 
 static bool take_numbered(void *settings, const char *value, char *error, size_t size)
@@ -558,26 +538,6 @@ static void print_tally(const struct watch *watch)
 	puts("}");
 }
 
-static bool announce(const char *ready_file)
-{
-	int fd = ready_file ? open(ready_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
-
-	if (ready_file && fd < 0) {
-		log_error("cannot make '%s': %s", ready_file, strerror(errno));
-		return false;
-	}
-	fd_close(&fd);
-	return true;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = stop};
-
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-}
-
 int main(int argc, char **argv)
 {
 	static struct watch watch = {.settings.seconds = 60};
@@ -592,11 +552,11 @@ int main(int argc, char **argv)
 		log_error("--interface is missing: expected the devices to watch");
 		return 2;
 	}
-	catch_signals();
+	tool_catch_signals();
 	for (unsigned int i = 0; i < watch.settings.interface_count; i++)
 		if (!open_ring(&watch.rings[i], watch.settings.interfaces[i]))
 			return 1;
-	if (!announce(watch.settings.ready_file))
+	if (!tool_announce(watch.settings.ready_file))
 		return 1;
 	run(&watch);
 	count_missed(&watch);

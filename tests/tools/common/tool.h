@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tools share that run until their time is over or somebody ends them.
+ */
+#pragma once
+
+#include <signal.h>
+#include <time.h>
+
+#include "util.h"
+
+/* From SIGTERM or SIGINT on. */
+extern volatile sig_atomic_t is_stopping;
+void tool_catch_signals(void);
+
+uint64_t tool_clock_ns(clockid_t clock);
+void tool_sleep_until(uint64_t time_ns); /* of CLOCK_MONOTONIC */
+
+static inline uint64_t tool_now_ns(void)
+{
+	return tool_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Makes the file that says "ready"; NULL: none is wanted. False after a logged line. */
+bool tool_announce(const char *ready_file);

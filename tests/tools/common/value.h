@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values on the tools' command lines. False, with what was expected in `error`, where the text is none.
+ */
+#pragma once
+
+#include "address.h"
+#include "flags.h"
+
+static inline bool value_take_number(const char *value, uint64_t least, uint64_t most,
+				     uint64_t *ret_number, char *error, size_t size)
+{
+	char *end;
+	unsigned long long number = strtoull(value, &end, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end || number < least || number > most)
+		return flags_refuse(error, size, "expected %ju to %ju", (uintmax_t)least,
+				    (uintmax_t)most);
+	*ret_number = number;
+	return true;
+}
+
+static inline bool value_take_amount(const char *value, unsigned int most, unsigned int *ret_amount,
+				     char *error, size_t size)
+{
+	uint64_t number;
+
+	if (!value_take_number(value, 1, most, &number, error, size))
+		return false;
+	*ret_amount = (unsigned int)number;
+	return true;
+}
+
+static inline bool value_take_port(const char *value, uint16_t *ret_port, char *error, size_t size)
+{
+	unsigned int port;
+
+	if (!value_take_amount(value, UINT16_MAX, &port, error, size))
+		return false;
+	*ret_port = (uint16_t)port;
+	return true;
+}
+
+static inline bool value_take_address(const char *value, struct address *ret_address, char *error,
+				      size_t size)
+{
+	return address_parse(ret_address, value) ||
+	       flags_refuse(error, size, "expected an address");
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An even rate, whatever the machine does in between.
+ */
+#include "flow.h"
+
+#define BACKLOG_NS (20 * NS_PER_MS) /* older than this is not made up for in a burst, but later */
+
+uint64_t pace_due(struct pace *pace)
+{
+	uint64_t now = tool_now_ns(), elapsed = now - pace->start_ns;
+	uint64_t due = (uint64_t)((double)elapsed * (double)pace->rate / 1e9) + 1;
+	uint64_t most = (uint64_t)((double)BACKLOG_NS * (double)pace->rate / 1e9) + BATCH;
+
+	if (due <= pace->given)
+		return 0;
+	due -= pace->given;
+	if (due > most) {
+		uint64_t moved_ns = (uint64_t)((double)(due - most) * 1e9 / (double)pace->rate);
+
+		pace->start_ns += moved_ns;
+		pace->held_ns += moved_ns;
+		due = most;
+	}
+	return due;
+}
