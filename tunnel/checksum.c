@@ -10,7 +10,7 @@
 
 typedef uint64_t lanes __attribute__((vector_size(32)));
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__) /* whose clones other files cannot call */
 #define CLONE_FOR_CPU __attribute__((target_clones("avx2", "default")))
 #else
 #define CLONE_FOR_CPU

@@ -9,6 +9,7 @@
 #include "inner.h"
 
 #define ECN_MASK 3
+#define ECN_ECT1 1
 #define ECN_ECT0 2
 #define ECN_CE	 3
 
@@ -25,15 +26,26 @@ static inline uint8_t ecn_encapsulate(const uint8_t *packet)
 	return ecn == ECN_CE ? ECN_ECT0 : ecn;
 }
 
+/* What the inner header shows then: a mark made on the way, or ECT(1) where that came out of ECT(0) (RFC 6040, 4.2). Who
+ * does not understand marks is shown none. */
+static inline uint8_t ecn_combine(uint8_t inner, uint8_t outer)
+{
+	if (inner && outer == ECN_CE)
+		return ECN_CE;
+	return inner == ECN_ECT0 && outer == ECN_ECT1 ? ECN_ECT1 : inner;
+}
+
 /* A whole IP packet came in an outer header with this TOS. */
 static inline void ecn_decapsulate(uint8_t *packet, uint8_t outer_tos)
 {
-	if ((outer_tos & ECN_MASK) != ECN_CE || !ecn_of_inner(packet))
+	uint8_t inner = ecn_of_inner(packet), shown = ecn_combine(inner, outer_tos & ECN_MASK);
+
+	if (shown == inner)
 		return;
 	if (inner_version(packet) == 6) {
-		packet[1] |= ECN_CE << 4;
+		packet[1] = (uint8_t)((packet[1] & ~(ECN_MASK << 4)) | shown << 4);
 		return;
 	}
-	packet[1] |= ECN_CE;
+	packet[1] = (uint8_t)((packet[1] & ~ECN_MASK) | shown);
 	checksum_put_ip4(packet, (size_t)(packet[0] & 0xf) * 4);
 }

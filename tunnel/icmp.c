@@ -18,7 +18,7 @@
 
 enum { ICMP4_UNREACHABLE = 3, ICMP4_HOST_UNREACHABLE = 1, ICMP4_FRAGMENTATION_NEEDED = 4 };
 
-enum { ICMP6_UNREACHABLE = 1, ICMP6_NO_ROUTE = 0, ICMP6_TOO_BIG = 2 };
+enum { ICMP6_UNREACHABLE = 1, ICMP6_ADDRESS_UNREACHABLE = 3, ICMP6_TOO_BIG = 2 };
 
 struct icmp_error {
 	uint8_t type, code;
@@ -155,5 +155,5 @@ size_t icmp_create_unreachable(uint8_t ret_packet[static ICMP_ERROR_MAX], const 
 {
 	return create_error(ret_packet, packet, len,
 			    &(struct icmp_error){ICMP4_UNREACHABLE, ICMP4_HOST_UNREACHABLE, 0},
-			    &(struct icmp_error){ICMP6_UNREACHABLE, ICMP6_NO_ROUTE, 0});
+			    &(struct icmp_error){ICMP6_UNREACHABLE, ICMP6_ADDRESS_UNREACHABLE, 0});
 }

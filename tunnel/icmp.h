@@ -16,6 +16,6 @@
 size_t icmp_create_too_big(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,
 			   size_t len, uint32_t mtu);
 
-/* "Host unreachable" or "no route to destination", under the same rules. */
+/* "Host unreachable" or "address unreachable", under the same rules. */
 size_t icmp_create_unreachable(uint8_t ret_packet[static ICMP_ERROR_MAX], const uint8_t *packet,
 			       size_t len);

@@ -9,13 +9,12 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #include "log.h"
 #include "monitor.h"
+#include "outside.h"
 
 #define TUN_PACKETS_A_TURN 64
 #define TUN_BYTES_A_TURN   (256 * 1024)
@@ -89,24 +88,6 @@ static uint32_t path_mtu(void *context, const union endpoint *to)
 	const struct loop *loop = context;
 
 	return udp_path_mtu(&loop->udp, to);
-}
-
-/* Randomness is keys: without it there is nothing left to do safely. */
-static void random_bytes(void *context, void *bytes, size_t len)
-{
-	uint8_t *next = bytes;
-
-	(void)context;
-	while (len) {
-		ssize_t got = getrandom(next, len, 0);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			abort();
-		next += got;
-		len -= (size_t)got;
-	}
 }
 
 /* -- what manage.c and uapi.c ask for -- */
@@ -260,6 +241,14 @@ static void handle_control(struct loop *loop)
 	listen_if_due(loop);
 }
 
+/* As the kernel's WireGuard: whoever takes the device down ends its sessions. keyd sets a managed one up again at once,
+ * and then no packet but those of that moment shall be lost. */
+static void stop_talking(struct loop *loop)
+{
+	if (!loop->tunnel.state->is_managed)
+		tunnel_interface_down(&loop->tunnel);
+}
+
 static void handle_links(struct loop *loop)
 {
 	struct tun before = loop->tun;
@@ -277,6 +266,8 @@ static void handle_links(struct loop *loop)
 		log_info("interface '%s' has MTU %u", loop->tun.name, loop->tun.mtu);
 	loop->tunnel.state->mtu = loop->tun.mtu;
 	tunnel_path_changed(&loop->tunnel); /* events of all devices come here */
+	if (before.is_up && !loop->tun.is_up)
+		stop_talking(loop);
 	if (before.is_up || !loop->tun.is_up)
 		return;
 	listen_if_due(loop);
@@ -333,20 +324,6 @@ static void handle(struct loop *loop, enum source source, uint32_t events)
 
 /* -- the turn -- */
 
-static uint64_t read_clock(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-static void read_clocks(struct loop *loop)
-{
-	loop->tunnel.now_ns = read_clock(CLOCK_BOOTTIME);
-	loop->tunnel.wall_ns = read_clock(CLOCK_REALTIME);
-}
-
 static void arm_timer(struct loop *loop)
 {
 	uint64_t deadline = tunnel_next_deadline(&loop->tunnel);
@@ -368,7 +345,7 @@ static void take_turn(struct loop *loop)
 	struct epoll_event events[SOURCE_COUNT];
 	int count = epoll_wait(loop->epoll, events, ARRAY_SIZE(events), -1);
 
-	read_clocks(loop);
+	outside_read_clocks(&loop->tunnel);
 	for (int i = 0; i < count && !loop->is_leaving; i++)
 		handle(loop, (enum source)events[i].data.u32, events[i].events);
 	tunnel_expire(&loop->tunnel);
@@ -429,13 +406,13 @@ static void init_tunnel(struct loop *loop, const struct loop_setup *setup)
 		.transmit = transmit,
 		.deliver = deliver,
 		.inject = inject,
-		.random = random_bytes,
+		.random = outside_random,
 		.path_mtu = path_mtu,
 	};
 
 	tunnel_init(&loop->tunnel, setup->state, &loop->buffers->outbox, setup->aead, &upcalls,
 		    loop);
-	read_clocks(loop);
+	outside_read_clocks(&loop->tunnel);
 	setup->state->mtu = loop->tun.mtu;
 	coalesce_init(&loop->coalescer, write_super_packet, loop, loop->tun.takes_tcp_super,
 		      loop->tun.takes_udp_super);

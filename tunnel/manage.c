@@ -472,33 +472,34 @@ static struct control_page collect_page(const struct tunnel_state *state, uint32
 	return page;
 }
 
-static struct control_peer_status peer_status(const struct tunnel *tunnel, const struct peer *peer)
+/* As a whole, and nothing of the stack between its members: it leaves the process. */
+static void write_status(struct control_peer_status *ret_status, const struct tunnel *tunnel,
+			 const struct peer *peer)
 {
 	const struct session *sessions = tunnel->state->sessions;
-	struct control_peer_status status = {
-		.id = peer->id,
-		.epoch = peer->epoch,
-		.has_endpoint = peer->has_endpoint,
-		.key = peer->keys[KEY_CURRENT].key,
-		.last_handshake_wall_ns = peer->last_handshake_wall_ns,
-		.last_received_age_ns = UINT64_MAX,
-		.received_bytes = peer->received_bytes,
-		.sent_bytes = peer->sent_bytes,
-		.staged_packets = peer->stage_count,
-	};
 
-	memcpy(status.uid, peer->uid, sizeof(status.uid));
+	memset(ret_status, 0, sizeof(*ret_status));
+	ret_status->id = peer->id;
+	memcpy(ret_status->uid, peer->uid, sizeof(ret_status->uid));
+	ret_status->epoch = peer->epoch;
+	ret_status->key = peer->keys[KEY_CURRENT].key;
+	ret_status->last_handshake_wall_ns = peer->last_handshake_wall_ns;
+	ret_status->received_bytes = peer->received_bytes;
+	ret_status->sent_bytes = peer->sent_bytes;
+	ret_status->staged_packets = peer->stage_count;
 	for (unsigned int key = 0; key < KEY_SLOTS; key++) {
-		status.has_proved[key] = peer->has_proved[key];
-		status.has_reached[key] = peer->has_reached[key];
+		ret_status->has_proved[key] = peer->has_proved[key];
+		ret_status->has_reached[key] = peer->has_reached[key];
 	}
 	if (peer->current != NO_SESSION)
-		status.has_session = session_can_send(&sessions[peer->current], tunnel->now_ns);
+		ret_status->has_session =
+			session_can_send(&sessions[peer->current], tunnel->now_ns);
+	ret_status->has_endpoint = peer->has_endpoint;
 	if (peer->has_endpoint)
-		status.endpoint = peer->endpoint;
+		ret_status->endpoint = peer->endpoint;
+	ret_status->last_received_age_ns = UINT64_MAX;
 	if (peer->last_received_ns)
-		status.last_received_age_ns = tunnel->now_ns - peer->last_received_ns;
-	return status;
+		ret_status->last_received_age_ns = tunnel->now_ns - peer->last_received_ns;
 }
 
 static int handle_list_peers(struct exchange *exchange)
@@ -511,7 +512,7 @@ static int handle_list_peers(struct exchange *exchange)
 	memcpy(&after, exchange->body, sizeof(after));
 	page = collect_page(state, after.id, slots);
 	for (uint32_t i = 0; i < page.count; i++)
-		page.peers[i] = peer_status(exchange->tunnel, &state->peers[slots[i]]);
+		write_status(&page.peers[i], exchange->tunnel, &state->peers[slots[i]]);
 	answer(exchange, &page,
 	       offsetof(struct control_page, peers) + page.count * sizeof(page.peers[0]));
 	return 0;

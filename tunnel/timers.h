@@ -38,7 +38,7 @@ bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer);
 /* Of this pair alone: what was said with other keys of the same peer does not count. */
 bool timers_allow_try(const struct tunnel *tunnel, uint32_t pair);
 
-/* Our key is another one now: a handshake need not wait. */
+/* Our key is another one now, or the last initiation met no way out: a handshake need not wait. */
 void timers_forget_initiation(struct tunnel *tunnel, uint32_t peer);
 
 /* What happened. "Data" is not a keepalive; "authenticated" is any message but a cookie; "traversed" is sent or

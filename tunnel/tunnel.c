@@ -192,9 +192,28 @@ int tunnel_promote_identity(struct tunnel *tunnel)
 	return 0;
 }
 
+/* A handshake begun while it was down may have met no socket yet: it need not be waited for. */
 void tunnel_interface_up(struct tunnel *tunnel)
+{
+	for (uint32_t slot = 0; slot < tunnel->state->peers_used_end; slot++) {
+		if (!tunnel->state->peers[slot].is_used)
+			continue;
+		timers_forget_initiation(tunnel, slot);
+		wake_peer(tunnel, slot);
+	}
+}
+
+static void silence_peer(struct tunnel *tunnel, uint32_t slot)
+{
+	send_purge_staged(tunnel, slot);
+	timers_stop(tunnel, slot);
+	peer_forget_handshakes(tunnel, slot);
+	session_remove_all(tunnel, slot);
+}
+
+void tunnel_interface_down(struct tunnel *tunnel)
 {
 	for (uint32_t slot = 0; slot < tunnel->state->peers_used_end; slot++)
 		if (tunnel->state->peers[slot].is_used)
-			wake_peer(tunnel, slot);
+			silence_peer(tunnel, slot);
 }

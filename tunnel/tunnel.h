@@ -154,6 +154,9 @@ void tunnel_flush(struct tunnel *tunnel);
 /* The interface came up: persistent keepalives start (kernel netns test N37). */
 void tunnel_interface_up(struct tunnel *tunnel);
 
+/* The interface went down: every session and handshake is wiped, what waits is lost, no timer runs. */
+void tunnel_interface_down(struct tunnel *tunnel);
+
 /* Something was too big for the wire, or the wire changed: each peer's path is asked for anew at its next packet. */
 void tunnel_path_changed(struct tunnel *tunnel);
 

@@ -80,7 +80,7 @@ static void unreachable_is_said_in_both_families(void **state)
 	shape.version = 6;
 	assert_error6(icmp_create_unreachable(error, packet, build(packet, &shape)), 100);
 	assert_int_equal(error[40], 1);
-	assert_int_equal(error[41], 0);
+	assert_int_equal(error[41], 3);
 	assert_int_equal(get_be32(error + 44), 0);
 }
 

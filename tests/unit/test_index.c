@@ -90,6 +90,31 @@ static void indices_are_unique_and_never_zero(void **state)
 		assert_int_equal(node.tunnel.state->indices[i].kind, INDEX_FREE);
 }
 
+/* Of 32 bits, two of 65,536 sessions would get the same index in every third node's life; of 17 bits, most would. */
+static void forgetful_random(void *context, void *bytes, size_t len)
+{
+	uint32_t value = (uint32_t)(world_random() >> 20) & 0x1ffff;
+
+	(void)context;
+	assert_int_equal(len, sizeof(value));
+	memcpy(bytes, &value, sizeof(value));
+}
+
+static void indices_of_65536_sessions_differ_though_randomness_repeats(void **state)
+{
+	static uint8_t seen[0x20000];
+
+	(void)state;
+	node.tunnel.upcalls.random = forgetful_random;
+	memset(seen, 0, sizeof(seen));
+	for (uint32_t slot = 0; slot < 65536; slot++) {
+		uint32_t index = index_add(&node.tunnel, INDEX_SESSION, slot % SESSIONS_MAX);
+
+		assert_in_range(index, 1, sizeof(seen) - 1);
+		assert_int_equal(seen[index]++, 0);
+	}
+}
+
 static void index_search_survives_removals_within_runs(void **state)
 {
 	(void)state;
@@ -118,6 +143,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		TEST(indices_are_unique_and_never_zero),
+		TEST(indices_of_65536_sessions_differ_though_randomness_repeats),
 		TEST(index_search_survives_removals_within_runs),
 		TEST(index_that_is_unknown_is_not_found_and_may_be_removed),
 	};

@@ -150,6 +150,38 @@ static void padding_never_goes_beyond_the_path(void **state)
 	assert_int_equal(all_drops(A), 0);
 }
 
+/* What the wire carries of everything in the outbox: no datagram may need fragments. */
+static void assert_fits(size_t headers, size_t path_mtu)
+{
+	const struct outbox *outbox = world->nodes[A].tunnel.outbox;
+
+	for (uint32_t i = 0; i < outbox->messages; i++)
+		assert_in_range(outbox->outgoing[i].segment_len + headers, 1, path_mtu);
+}
+
+static void datagram_of_no_size_needs_fragments(void **state)
+{
+	static const char *const places[] = {"192.0.2.2", "2001:db8::2"};
+	static const size_t headers[] = {20 + 8, 40 + 8};
+
+	world->nodes[A].tunnel.state->mtu = 9000;
+	for (unsigned int family = 0; family < 2; family++) {
+		for (uint32_t mtu = 1280; mtu <= 1520; mtu += 3) {
+			peer_of(A)->endpoint = endpoint_from(places[family], 51890);
+			kernel_says(mtu);
+			wait_ms(1000);
+			for (size_t len = 20; len <= mtu; len += 1 + len % 7) {
+				tunnel_flush(&world->nodes[A].tunnel);
+				clear_wire();
+				send_inner(A, 4, len, 1);
+				assert_fits(headers[family], mtu);
+			}
+		}
+	}
+	assert_true(drops(A, DROP_TOO_BIG) > 0);
+	assert_int_equal(all_drops(A), drops(A, DROP_TOO_BIG));
+}
+
 /* No id of one cut packet says anything about the next one's. */
 static void ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces(void **state)
 {
@@ -198,6 +230,7 @@ int main(void)
 		TALKING_TEST(another_endpoint_is_another_path),
 		TALKING_TEST(packet_too_big_for_the_path_is_told_the_path),
 		TALKING_TEST(padding_never_goes_beyond_the_path),
+		TALKING_TEST(datagram_of_no_size_needs_fragments),
 		TALKING_TEST(ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces),
 		SILENT_TEST(staged_packet_meets_the_path_of_when_it_is_sent),
 	};

@@ -75,6 +75,28 @@ static void ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv6_64(void *
 	walk_steps("2001:db8:0:1::1", "2001:db8:0:2::1");
 }
 
+/* As the kernel's self-test asks: four sources at once, one of each family and a neighbour of it; before, the table was
+ * made and made again, full and empty. */
+static void ratelimit_passes_the_49_checks_of_the_kernel(void **state)
+{
+	static const char *const sources[] = {"28.0.0.1", "29.0.0.1", "2002:db8::1",
+					      "2002:db8:0:1::1"};
+	unsigned int checks = 0;
+
+	for (unsigned int i = 0; i < 5; i++) {
+		spend_burst(sources[i % ARRAY_SIZE(sources)]);
+		make_empty(state);
+		assert_int_equal(limit.used, 0);
+		checks++;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		now_ns += steps[i].wait_ms * NS_PER_MS;
+		for (size_t j = 0; j < ARRAY_SIZE(sources); j++, checks++)
+			assert_int_equal(is_allowed(sources[j]), steps[i].is_allowed);
+	}
+	assert_int_equal(checks, 5 + 44);
+}
+
 static void ratelimit_counts_an_ipv6_64_as_one_source(void **state)
 {
 	spend_burst("2001:db8:0:1::1");
@@ -141,6 +163,38 @@ static void ratelimit_refuses_the_65537th_source(void **state)
 	assert_int_equal(limit.used, RATELIMIT_ENTRIES);
 }
 
+static bool is_allowed_64(uint32_t number)
+{
+	struct address address = {.family = AF_INET6, .bytes = {0x20, 0x01, 0x0d, 0xb8}};
+	union endpoint source;
+
+	put_be32(address.bytes + 4, number);
+	source = endpoint_of(&address, 51890);
+	return ratelimit_allow(&limit, &source, now_ns);
+}
+
+/* There are twenty times as many as have room. */
+static void ratelimit_holds_65536_sources_of_both_families_in_fixed_memory(void **state)
+{
+	static struct ratelimit before;
+	uint32_t number = 0;
+
+	for (; number < RATELIMIT_ENTRIES / 2; number++)
+		assert_true(is_allowed_number(number) && is_allowed_64(number));
+	before = limit;
+	for (; number < 10 * RATELIMIT_ENTRIES; number++) {
+		assert_false(is_allowed_number(number));
+		assert_false(is_allowed_64(number));
+	}
+	assert_memory_equal(&before, &limit, sizeof(limit)); /* nobody was put out for them */
+	assert_in_range(sizeof(limit), 1, 4 * 1024 * 1024);
+	assert_true(is_allowed_number(0) && is_allowed_64(0));
+	now_ns += NS_PER_S;
+	for (number = 0; number < RATELIMIT_ENTRIES / 2; number++)
+		assert_true(is_allowed_64(1000000 + number) && is_allowed_number(1000000 + number));
+	assert_int_equal(limit.used_end, RATELIMIT_ENTRIES); /* those of before were used again */
+}
+
 static void ratelimit_serves_known_sources_when_full(void **state)
 {
 	fill_table();
@@ -188,6 +242,7 @@ int main(void)
 			make_empty),
 		cmocka_unit_test_setup(
 			ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv6_64, make_empty),
+		cmocka_unit_test_setup(ratelimit_passes_the_49_checks_of_the_kernel, make_empty),
 		cmocka_unit_test_setup(ratelimit_counts_an_ipv6_64_as_one_source, make_empty),
 		cmocka_unit_test_setup(ratelimit_counts_all_ports_of_an_address_as_one_source,
 				       make_empty),
@@ -195,6 +250,8 @@ int main(void)
 		cmocka_unit_test_setup(ratelimit_gives_a_token_at_50_ms_and_not_before, make_empty),
 		cmocka_unit_test_setup(ratelimit_saves_no_more_than_a_burst, make_empty),
 		cmocka_unit_test_setup(ratelimit_refuses_the_65537th_source, make_empty),
+		cmocka_unit_test_setup(
+			ratelimit_holds_65536_sources_of_both_families_in_fixed_memory, make_empty),
 		cmocka_unit_test_setup(ratelimit_serves_known_sources_when_full, make_empty),
 		cmocka_unit_test_setup(ratelimit_reuses_entries_that_were_idle_for_a_second,
 				       make_empty),

@@ -2,6 +2,21 @@
 /* What becomes of a datagram: a packet, an answer, or silence under one name. */
 #include "world.h"
 
+/* In place of the library's, which crypto.c calls: a scalar multiplication is what a stranger must not get for nothing. */
+static unsigned int multiplications;
+
+int crypto_scalarmult(unsigned char *q, const unsigned char *n, const unsigned char *p)
+{
+	multiplications++;
+	return crypto_scalarmult_curve25519(q, n, p);
+}
+
+int crypto_scalarmult_base(unsigned char *q, const unsigned char *n)
+{
+	multiplications++;
+	return crypto_scalarmult_curve25519_base(q, n);
+}
+
 static struct tunnel *tunnel_of_b(void)
 {
 	return &world->nodes[B].tunnel;
@@ -93,6 +108,57 @@ static void malformed_messages_meet_silence_whatever_their_length_and_type(void 
 	assert_int_equal(drops(B, DROP_BAD_TYPE), types);
 	assert_int_equal(drops(B, DROP_BAD_MAC1), 2);
 	assert_int_equal(all_drops(B), total);
+	assert_silent(B);
+}
+
+/* Every length that a datagram can have, under every type and a bit beyond: nothing of it is authentic. */
+static void no_length_of_any_type_is_taken_for_another(void **state)
+{
+	static uint8_t bytes[UINT16_MAX];
+	uint64_t lengths = 0, types = 0;
+
+	world_fill_random(NULL, bytes, sizeof(bytes));
+	for (uint32_t type = 0; type <= 256; type++) {
+		for (uint32_t len = 0; len <= sizeof(bytes); len++) {
+			put_le32(bytes, type);
+			receive_bytes(&world->nodes[B], &world->nodes[A].address, bytes, len);
+			lengths += len < 4 || (type >= 1 && type <= 4 && !is_right_len(type, len));
+			types += len >= 4 && (type < 1 || type > 4);
+		}
+	}
+	assert_int_equal(drops(B, DROP_BAD_LENGTH), lengths);
+	assert_int_equal(drops(B, DROP_BAD_TYPE), types);
+	assert_int_equal(drops(B, DROP_BAD_MAC1), 2);
+	assert_int_equal(all_drops(B), 257 * (sizeof(bytes) + 1));
+	assert_silent(B);
+}
+
+/* Half of them look like messages from outside. */
+static void million_random_datagrams_meet_silence(void **state)
+{
+	static const uint8_t lens[] = {0, 148, 92, 64, 32};
+	struct tunnel_secrets *before = world_map(sizeof(*before));
+	uint8_t bytes[256];
+
+	*before = tunnel_of_b()->state->secrets;
+	for (unsigned int i = 0; i < 1000000; i++) {
+		uint32_t type = (uint32_t)(world_random() % 10),
+			 len = (uint32_t)(world_random() % 256);
+
+		world_fill_random(NULL, bytes, 48);
+		if (type >= 1 && type <= 4)
+			put_le32(bytes, type);
+		if (type >= 1 && type <= 4 && i % 4)
+			len = lens[type] + (type == MESSAGE_DATA ? len % 200 : 0);
+		if (type == MESSAGE_DATA && i % 3)
+			put_le32(bytes + 4, current_of(B)->local_index);
+		receive_bytes(&world->nodes[B], &world->nodes[A].address, bytes, len);
+	}
+	assert_int_equal(all_drops(B), 1000000);
+	assert_true(drops(B, DROP_BAD_MAC1) > 100000);
+	assert_true(drops(B, DROP_BAD_TAG) > 30000);
+	assert_memory_equal(&tunnel_of_b()->state->secrets, before, sizeof(*before));
+	munmap(before, sizeof(*before));
 	assert_silent(B);
 }
 
@@ -269,6 +335,57 @@ static void data_within_the_window_is_taken_in_any_order(void **state)
 	assert_int_equal(drops(B, DROP_REPLAYED), 1);
 }
 
+static unsigned int openings;
+
+static void counting_open(struct aead_job *jobs, unsigned int count)
+{
+	openings += count;
+	aead_sodium.open(jobs, count);
+}
+
+static const struct aead_engine counting_engine = {
+	.name = "counting", .seal = watching_seal, .open = counting_open};
+
+static void session_that_is_over_costs_no_opening(void **state)
+{
+	uint8_t bytes[128], packet[64];
+
+	tunnel_of_b()->aead = &counting_engine;
+	openings = 0;
+	build_inner(packet, A, 4, sizeof(packet), 1);
+	world_set_clock(world->now_ns + 180 * NS_PER_S - 1);
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	assert_int_equal(openings, 1);
+	current_of(A)->send_counter = REJECT_AFTER_MESSAGES;
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	current_of(A)->send_counter = 100;
+	world_set_clock(world->now_ns + 1);
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	assert_int_equal(openings, 1);
+	assert_int_equal(drops(B, DROP_SESSION_EXPIRED), 2);
+}
+
+/* The window would move on to it, and nothing genuine would be taken any more. */
+static void forged_counter_does_not_move_the_window(void **state)
+{
+	uint8_t bytes[128], packet[64];
+	struct replay before;
+
+	build_inner(packet, A, 4, sizeof(packet), 1);
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	before = current_of(B)->replay;
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		size_t len = seal_data(bytes, packet, sizeof(packet));
+
+		put_le64(bytes + 8, MIN((1ULL << bit) + 5, REJECT_AFTER_MESSAGES - 1));
+		give_b(bytes, len);
+	}
+	assert_int_equal(drops(B, DROP_BAD_TAG), 64);
+	assert_memory_equal(&current_of(B)->replay, &before, sizeof(before));
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	assert_int_equal(came(B, 1), 2);
+}
+
 static void counters_at_the_limit_are_refused_before_any_work(void **state)
 {
 	uint8_t bytes[128], packet[64];
@@ -351,6 +468,27 @@ static void source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt(v
 	give(B, &elsewhere, bytes, seal_data(bytes, packet, sizeof(packet)));
 	assert_int_equal(drops(B, DROP_SOURCE_NOT_ALLOWED), 2);
 	assert_true(endpoint_is_equal(&peer_of(B)->endpoint, &elsewhere));
+}
+
+/* The kernel's netns test: what one peer may send from goes, within a more specific prefix, to another. */
+static void source_that_is_another_peers_is_dropped(void **state)
+{
+	struct public_key key = {{9}};
+	uint8_t packet[100], bytes[200];
+	uint32_t other;
+
+	build_inner(packet, A, 4, sizeof(packet), 1);
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	assert_int_equal(came(B, 1), 1);
+	assert_int_equal(tunnel_add_peer(tunnel_of_b(), &key, &other), 0);
+	allow(tunnel_of_b(), other, "10.0.0.5/32");
+	allow(tunnel_of_b(), other, "fd00:0:0:0:5::/80");
+	assert_inner_refused(packet, sizeof(packet), DROP_SOURCE_NOT_ALLOWED);
+	build_inner(packet, A, 6, sizeof(packet), 2);
+	give_b(bytes, seal_data(bytes, packet, sizeof(packet)));
+	assert_int_equal(came(B, 2), 1);
+	packet[17] = 5;
+	assert_inner_refused(packet, sizeof(packet), DROP_SOURCE_NOT_ALLOWED);
 }
 
 static void batch_of_the_kernel_is_cut_and_bad_parts_spoil_no_good_ones(void **state)
@@ -483,6 +621,47 @@ static void congestion_on_the_way_reaches_the_inner_header(void **state)
 	}
 }
 
+static const uint8_t *decapsulated(uint8_t version, uint8_t inner, uint8_t outer)
+{
+	static uint8_t bytes[200];
+	struct incoming incoming = {.from = world->nodes[A].address, .tos = outer, .data = bytes};
+	uint8_t packet[100];
+
+	build_inner(packet, A, version, sizeof(packet), 1);
+	packet[1] = (uint8_t)(version == 4 ? 0xb8 | inner : inner << 4 | 0xf);
+	if (version == 4)
+		put_be16(packet + 10, (uint16_t)~sum_of_header(packet));
+	incoming.len = (uint32_t)seal_data(bytes, packet, sizeof(packet));
+	tunnel_receive(tunnel_of_b(), &incoming, 1);
+	return world->nodes[B].last;
+}
+
+/* RFC 6040, figure 4; what is to be dropped there comes unmarked, as from the kernel. */
+static void outer_marks_become_inner_ones_as_rfc_6040_says(void **state)
+{
+	enum { NOT_ECT, ECT1, ECT0, CE };
+	static const uint8_t shown[4][4] = {
+		/* [inner][outer] */
+		[NOT_ECT] = {NOT_ECT, NOT_ECT, NOT_ECT, NOT_ECT},
+		[ECT1] = {ECT1, ECT1, ECT1, CE},
+		[ECT0] = {ECT0, ECT1, ECT0, CE},
+		[CE] = {CE, CE, CE, CE},
+	};
+
+	for (uint8_t inner = 0; inner < 4; inner++) {
+		for (unsigned int outer = 0; outer < 256; outer++) {
+			uint8_t expected = shown[inner][outer & 3];
+			const uint8_t *packet = decapsulated(4, inner, (uint8_t)outer);
+
+			assert_int_equal(packet[1], 0xb8 | expected);
+			assert_int_equal(sum_of_header(packet), 0xffff);
+			packet = decapsulated(6, inner, (uint8_t)outer);
+			assert_int_equal(packet[1], expected << 4 | 0xf);
+		}
+	}
+	assert_int_equal(all_drops(B), 0);
+}
+
 /* -- under load -- */
 
 static void force_load(unsigned int node)
@@ -503,6 +682,52 @@ static void initiation_under_load_gets_a_cookie_and_no_more(void **state)
 	world_sleep(6 * NS_PER_S);
 	assert_int_equal(came(B, 1), 1);
 	assert_int_equal(world->nodes[B].sent[MESSAGE_COOKIE], 1);
+}
+
+/* How many multiplications this initiation costs. */
+static unsigned int price_of(const uint8_t *bytes, size_t len)
+{
+	unsigned int before = multiplications;
+
+	give_b(bytes, len);
+	tunnel_flush(tunnel_of_b());
+	return multiplications - before;
+}
+
+static void multiplication_under_load_is_earned_with_a_cookie(void **state)
+{
+	uint8_t without[148], with[148], reply[64];
+	size_t len = take_initiation(without);
+
+	force_load(B);
+	for (unsigned int i = 0; i < 100; i++)
+		assert_int_equal(price_of(without, len), 0);
+	assert_int_equal(drops(B, DROP_UNDER_LOAD), 100);
+	assert_int_equal(world->nodes[B].sent[MESSAGE_COOKIE], 100);
+	memcpy(reply, world->wire[99].bytes, sizeof(reply));
+	clear_wire();
+	give(A, &world->nodes[B].address, reply, sizeof(reply));
+	world_set_clock(world->now_ns + NS_PER_S);
+	len = take_initiation(with);
+	with[len - 1] ^= 1; /* of mac2 */
+	assert_int_equal(price_of(with, len), 0);
+	with[len - 1] ^= 1;
+	assert_int_not_equal(price_of(with, len), 0);
+	assert_int_equal(world->nodes[B].sent[MESSAGE_RESPONSE], 1);
+	for (unsigned int i = 1; i < 5; i++)
+		assert_int_not_equal(price_of(with, len), 0); /* known by what it costs to open */
+	assert_int_equal(price_of(with, len), 0);	      /* the rate of the source is spent */
+}
+
+static void mac2_is_not_looked_at_without_load(void **state)
+{
+	uint8_t bytes[148];
+	size_t len = take_initiation(bytes);
+
+	world_fill_random(NULL, bytes + len - MAC_LEN, MAC_LEN);
+	assert_int_not_equal(price_of(bytes, len), 0);
+	assert_int_equal(world->nodes[B].sent[MESSAGE_RESPONSE], 1);
+	assert_int_equal(all_drops(B), 0);
 }
 
 static void response_under_load_gets_a_cookie_too(void **state)
@@ -617,6 +842,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TALKING_TEST(malformed_messages_meet_silence_whatever_their_length_and_type),
+		TALKING_TEST(no_length_of_any_type_is_taken_for_another),
+		TALKING_TEST(million_random_datagrams_meet_silence),
 		SILENT_TEST(types_whose_three_zero_bytes_are_not_zero_meet_silence),
 		TALKING_TEST(every_flipped_bit_of_an_initiation_meets_silence),
 		TALKING_TEST(every_flipped_bit_of_data_meets_silence_and_moves_nothing),
@@ -627,16 +854,22 @@ int main(void)
 		SILENT_TEST(response_to_nothing_meets_silence),
 		TALKING_TEST(data_that_comes_again_is_dropped),
 		TALKING_TEST(data_within_the_window_is_taken_in_any_order),
+		TALKING_TEST(session_that_is_over_costs_no_opening),
+		TALKING_TEST(forged_counter_does_not_move_the_window),
 		TALKING_TEST(counters_at_the_limit_are_refused_before_any_work),
 		TALKING_TEST(inner_bytes_that_are_no_whole_packet_are_dropped),
 		TALKING_TEST(padding_of_any_length_is_trimmed),
 		TALKING_TEST(source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt),
+		TALKING_TEST(source_that_is_another_peers_is_dropped),
 		TALKING_TEST(batch_of_the_kernel_is_cut_and_bad_parts_spoil_no_good_ones),
 		TALKING_TEST(more_than_a_batch_at_once_is_taken_in_order),
 		TALKING_TEST(session_that_ends_within_a_batch_harms_nothing),
 		TALKING_TEST(keepalives_never_reach_the_tun),
 		TALKING_TEST(congestion_on_the_way_reaches_the_inner_header),
+		TALKING_TEST(outer_marks_become_inner_ones_as_rfc_6040_says),
 		SILENT_TEST(initiation_under_load_gets_a_cookie_and_no_more),
+		SILENT_TEST(multiplication_under_load_is_earned_with_a_cookie),
+		SILENT_TEST(mac2_is_not_looked_at_without_load),
 		SILENT_TEST(response_under_load_gets_a_cookie_too),
 		SILENT_TEST(cookie_is_good_for_one_address_and_port),
 		SILENT_TEST(cookie_reply_is_taken_once_and_only_for_what_was_sent),

@@ -162,6 +162,24 @@ static void handshake_begins_15_seconds_after_data_that_met_silence(void **state
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 2);
 }
 
+static void handshake_after_silence_has_its_jitter_too(void **state)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+
+	for (unsigned int i = 0; i < 100; i++) {
+		uint64_t delay;
+
+		world_sleep(SECONDS(181)); /* each in a session of its own */
+		ping(A, i);
+		ping(A, 100 + i);
+		delay = armed(A, TIMER_NEW_HANDSHAKE) - world->now_ns;
+		assert_in_range(delay, SECONDS(15), SECONDS(15) + JITTER_MAX - 1);
+		least = MIN(least, delay);
+		most = MAX(most, delay);
+	}
+	assert_true(most - least > JITTER_MAX * 3 / 4);
+}
+
 static void handshake_is_not_begun_where_a_keepalive_answered(void **state)
 {
 	ping(A, 1);
@@ -192,6 +210,32 @@ static void handshake_is_tried_20_times_and_then_given_up(void **state)
 	assert_int_equal(peer_of(A)->stage_count, 0);
 	assert_int_equal(drops(A, DROP_STAGE_PURGED), 1);
 	assert_int_equal(all_drops(A), 1);
+}
+
+/* Nobody answers: what waits is purged, the keepalive is not owed any more, the keys go, and a new packet tries as often
+ * as the first. */
+static void giving_up_ends_everything_until_the_next_packet(void **state)
+{
+	world_sleep(SECONDS(30));
+	ping(B, 1); /* A owes a keepalive from now on */
+	session_retire_all(&world->nodes[A].tunnel, world->nodes[A].peer);
+	world->on_wire = lose_all;
+	for (unsigned int i = 0; i < 5; i++)
+		send_inner(A, 4, 100, i);
+	assert_int_equal(peer_of(A)->stage_count, 5);
+	peer_of(A)->timers.deadline_ns[TIMER_SEND_KEEPALIVE] = world->now_ns + SECONDS(1000);
+	peer_of(A)->timers.deadline_ns[TIMER_ZERO_KEYS] = 0;
+	while (armed(A, TIMER_RETRANSMIT_HANDSHAKE))
+		world_sleep(SECONDS(1));
+	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20);
+	assert_int_equal(drops(A, DROP_STAGE_PURGED), 5);
+	assert_int_equal(peer_of(A)->stage_count, 0);
+	assert_int_equal(armed(A, TIMER_SEND_KEEPALIVE), 0);
+	assert_in_range(armed(A, TIMER_ZERO_KEYS), world->now_ns + SECONDS(538),
+			world->now_ns + SECONDS(540));
+	ping(A, 6);
+	world_sleep(SECONDS(200));
+	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20 + 20);
 }
 
 static void handshake_that_was_given_up_begins_anew_with_the_next_packet(void **state)
@@ -344,6 +388,46 @@ static void source_address_is_forgotten_with_every_retry(void **state)
 	assert_int_equal(peer_of(A)->source.address.family, 0);
 }
 
+static void source_address_is_forgotten_with_a_retransmission_too(void **state)
+{
+	world->on_wire = lose_all;
+	ping(A, 1);
+	for (unsigned int i = 1; i < 20; i++) {
+		peer_of(A)->source.address = (struct address){AF_INET, {192, 0, 2, 1}};
+		while (sent(A, MESSAGE_INITIATION) == i) {
+			assert_int_equal(peer_of(A)->source.address.family, AF_INET);
+			world_sleep(NS_PER_MS);
+		}
+		assert_int_equal(peer_of(A)->source.address.family, 0);
+	}
+}
+
+static void set_wall_clock(uint64_t wall_ns)
+{
+	world->wall_ns = wall_ns;
+	world_set_clock(world->now_ns);
+}
+
+/* Only what people are shown, and the timestamp of an initiation, go by it. */
+static void wall_clock_moves_no_timer(void **state)
+{
+	set_wall_clock(WORLD_BEGIN_WALL + SECONDS(1000000));
+	world_sleep(SECONDS(119));
+	ping(A, 1);
+	assert_int_equal(sent(A, MESSAGE_INITIATION), 1);
+	set_wall_clock(SECONDS(1));
+	world_sleep(SECONDS(1));
+	ping(A, 2);
+	assert_int_equal(sent(A, MESSAGE_INITIATION), 2);
+	assert_int_equal(peer_of(A)->last_handshake_wall_ns, SECONDS(2));
+	set_wall_clock(WORLD_BEGIN_WALL);
+	world_sleep(SECONDS(539));
+	assert_int_not_equal(peer_of(A)->current, NO_SESSION);
+	world_sleep(SECONDS(12));
+	assert_int_equal(peer_of(A)->current, NO_SESSION);
+	assert_int_equal(all_drops(A) + all_drops(B), 0);
+}
+
 /* -- the heap, with many peers, against looking at all of them -- */
 
 #define CROWD 300
@@ -429,8 +513,10 @@ int main(void)
 		TALKING_TEST(keepalive_is_not_sent_where_data_went_the_other_way),
 		TALKING_TEST(keepalive_is_repeated_where_more_data_came_meanwhile),
 		TALKING_TEST(handshake_begins_15_seconds_after_data_that_met_silence),
+		TALKING_TEST(handshake_after_silence_has_its_jitter_too),
 		TALKING_TEST(handshake_is_not_begun_where_a_keepalive_answered),
 		SILENT_TEST(handshake_is_tried_20_times_and_then_given_up),
+		TALKING_TEST(giving_up_ends_everything_until_the_next_packet),
 		SILENT_TEST(handshake_that_was_given_up_begins_anew_with_the_next_packet),
 		SILENT_TEST(packets_keep_the_handshake_from_being_given_up),
 		SILENT_TEST(initiations_are_5_seconds_apart_whatever_asks_for_them),
@@ -441,6 +527,8 @@ int main(void)
 		TALKING_TEST(persistent_keepalive_is_off_by_default_and_keeps_its_interval),
 		SILENT_TEST(persistent_keepalive_begins_a_conversation_and_never_gives_up),
 		TALKING_TEST(source_address_is_forgotten_with_every_retry),
+		SILENT_TEST(source_address_is_forgotten_with_a_retransmission_too),
+		TALKING_TEST(wall_clock_moves_no_timer),
 		SILENT_TEST(deadlines_of_many_peers_are_never_missed),
 	};
 

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What CORE may not fetch for itself: time and randomness. Boot time, because it goes on while the machine sleeps: a
+ * session that is too old must not look young afterwards; the wall clock is for TAI64N and for people alone. Randomness
+ * comes from the kernel and is waited for: nothing is said by a node whose keys could be guessed.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "tunnel.h"
+
+static inline uint64_t outside_read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static inline void outside_read_clocks(struct tunnel *tunnel)
+{
+	tunnel->now_ns = outside_read_clock(CLOCK_BOOTTIME);
+	tunnel->wall_ns = outside_read_clock(CLOCK_REALTIME);
+}
+
+/* The upcall. Randomness is keys: without it there is nothing left to do safely. */
+static inline void outside_random(void *context, void *bytes, size_t len)
+{
+	uint8_t *next = bytes;
+
+	(void)context;
+	while (len) {
+		ssize_t got = getrandom(next, len, 0);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			abort();
+		next += got;
+		len -= (size_t)got;
+	}
+}
