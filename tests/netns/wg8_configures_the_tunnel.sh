@@ -129,20 +129,6 @@ moved_prefix_belongs_to_the_last() {
 	wg_a show allowed-ips | grep -qxF "$first"$'\t'10.80.0.0/16 && wg_a show allowed-ips | grep -qxF "$second"$'\t'10.81.0.0/16
 }
 
-# kernel netns tests N39: 130560 prefixes at one peer, set and read back
-many_prefixes_come_back_exactly() {
-	local key
-	key=$(wg genkey | wg pubkey)
-	forget_peers a
-	{
-		printf '[Peer]\nPublicKey=%s\n' "$key"
-		awk 'BEGIN { for (i = 1; i < 256; i++) for (j = 0; j < 256; j++) {
-			printf "AllowedIPs=%d.%d.0.0/16\nAllowedIPs=%x%02x::/16\n", i, j, i, j } }'
-	} >"$RUN_DIR/many.conf"
-	wg_a addconf "$RUN_DIR/many.conf" || return 1
-	[ "$(wg_a show allowed-ips | grep -o /16 | wc -l)" -eq 130560 ]
-}
-
 keepalives_flow_without_traffic() {
 	local before
 	introduce && point_to_other a v4 && pings a v4 || return 1
@@ -257,7 +243,6 @@ check "syncconf_leaves_sessions_alone" syncconf_leaves_sessions_alone
 check "removed_peer_gets_nothing" removed_peer_gets_nothing
 check "own_key_is_no_peer" own_key_is_no_peer
 check "moved_prefix_belongs_to_the_last_peer_named" moved_prefix_belongs_to_the_last
-check "many_prefixes_come_back_exactly" many_prefixes_come_back_exactly
 check "keepalives_flow_without_traffic" keepalives_flow_without_traffic
 check "interface_that_comes_up_sends_its_keepalive" interface_that_comes_up_sends_its_keepalive
 check "mtu_of_the_device_is_followed" mtu_of_the_device_is_followed

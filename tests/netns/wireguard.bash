@@ -13,7 +13,12 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 WIREGUARD_DIR=/var/run/wireguard
-SIDES=(a b)
+SIDES=(a b)           # more of them are more letters; what takes no FAR is of these two
+MARKER=$(new_marker)
+STREAM_BYTES=$((4000000 / SLOW / SLOW))
+DATAGRAMS=$((1000 / SLOW))
+DATAGRAMS_PER_S=$((1000 / SLOW))
+declare -A HOME_OF=() # the namespace of a side's device, where it is not the side's own
 
 begin_wireguard() {
 	begin
@@ -28,8 +33,9 @@ end() {
 	rm -f "$WIREGUARD_DIR/$(device '')"*.sock
 }
 
-number() { if [ "$1" = a ]; then echo 1; else echo 2; fi; } # SIDE
+number() { echo $(($(printf %d "'$1") - 96)); } # SIDE: a is 1
 other() { if [ "$1" = a ]; then echo b; else echo a; fi; }
+home() { echo "${HOME_OF[$1]:-$1}"; }
 device() { echo "pvc${RUN_NAME#pv-}$1"; }
 outer_v4() { echo "192.168.60.$(number "$1")"; }
 outer_v6() { echo "fd00:60::$(number "$1")"; }
@@ -50,13 +56,13 @@ cable_up() {
 }
 
 start_ours() { # SIDE
-	spawn "$1" "$RUN_DIR/$1.log" "$BUILD/podveil-tunnel" --interface "$(device "$1")" \
+	spawn "$(home "$1")" "$RUN_DIR/$1.log" "$BUILD/podveil-tunnel" --interface "$(device "$1")" \
 		--control "$(control_socket "$1")" --log-level debug
 	started "$1"
 }
 
 start_wireguard_go() { # SIDE
-	LOG_LEVEL=error spawn "$1" "$RUN_DIR/$1.log" "$WIREGUARD_GO" --foreground "$(device "$1")"
+	LOG_LEVEL=error spawn "$(home "$1")" "$RUN_DIR/$1.log" "$WIREGUARD_GO" --foreground "$(device "$1")"
 	started "$1"
 }
 
@@ -75,8 +81,8 @@ not_started_side() {
 device_up() { # SIDE
 	local name
 	name=$(device "$1")
-	address_add "$1" "$name" "$(inner_v4 "$1")/24" "$(inner_v6 "$1")/64"
-	ip -n "$(ns "$1")" link set "$name" up
+	address_add "$(home "$1")" "$name" "$(inner_v4 "$1")/24" "$(inner_v6 "$1")/64"
+	ip -n "$(ns "$(home "$1")")" link set "$name" up
 }
 
 pid_of() { local name=PID_$1; echo "${!name}"; } # SIDE: the parent, where it is ours
@@ -141,6 +147,42 @@ has_handshake() { # SIDE
 
 is_listening() { in_ns "$1" ss -Hltn "sport = :5201" | grep -q .; } # SIDE
 
+address_of() { if [ "$2" = v4 ]; then echo "$(inner_v4 "$1"):9000"; else echo "[$(inner_v6 "$1")]:9000"; fi; } # SIDE v4|v6
+
+receive() { # SIDE KIND ADDRESS
+	rm -f "$RUN_DIR/flow.ready"
+	spawn "$1" "$RUN_DIR/received.json" "$BUILD/tools/flow" "$2-recv" --bind "$3" --seconds $((25 * SLOW)) \
+		--ready-file "$RUN_DIR/flow.ready" --marker "$MARKER"
+	RECEIVER=$SPAWNED
+	wait_until 5 test -e "$RUN_DIR/flow.ready"
+}
+
+stream_arrives_whole() { # SIDE v4|v6
+	local to
+	to=$(address_of "$(other "$1")" "$2")
+	receive "$(other "$1")" tcp "$to" || return 1
+	in_ns "$1" timeout $((25 * SLOW)) "$BUILD/tools/flow" tcp-send --to "$to" --count $STREAM_BYTES --marker "$MARKER" \
+		>"$RUN_DIR/sent.json"
+	wait "$RECEIVER"
+	cat "$RUN_DIR/sent.json" "$RUN_DIR/received.json" "$RUN_DIR/received.json.err"
+	jq -e --argjson bytes $STREAM_BYTES '.bytes == $bytes and .verified == $bytes and .resets == 0' "$RUN_DIR/sent.json"
+}
+
+send_datagrams() { # SIDE v4|v6: what came is told in received.json
+	local to
+	to=$(address_of "$(other "$1")" "$2")
+	receive "$(other "$1")" udp "$to" || return 1
+	in_ns "$1" "$BUILD/tools/flow" udp-send --to "$to" --marker "$MARKER" --rate $DATAGRAMS_PER_S --count $DATAGRAMS \
+		--size 600 >"$RUN_DIR/sent.json"
+	wait "$RECEIVER"
+	cat "$RUN_DIR/received.json"
+}
+
+datagrams_arrive() { # SIDE v4|v6 MOST_LOST: the others once and unchanged
+	send_datagrams "$1" "$2" && jq -e --argjson most "$3" '.corrupt == 0 and .duplicate == 0 and .lost <= $most and
+		.receiver_overflow == 0 and .received > 0' "$RUN_DIR/received.json"
+}
+
 # A second of iperf3 from a side to the other: its report as JSON.
 iperf() { # SIDE v4|v6 [IPERF3 ARGUMENT...]
 	local side=$1 far address
@@ -152,23 +194,9 @@ iperf() { # SIDE v4|v6 [IPERF3 ARGUMENT...]
 	in_ns "$side" timeout 20 iperf3 --client "$address" --time 1 --connect-timeout 3000 --json "$@"
 }
 
-moves_tcp() { # SIDE v4|v6 [IPERF3 ARGUMENT...]
-	local report
-	report=$(iperf "$@") || { echo "$report"; return 1; }
-	jq '.end.sum_received.bits_per_second / 1e6' <<<"$report"
-	jq -e '.end.sum_received.bytes > 1000000' <<<"$report"
-}
-
-# At a rate that iperf3's socket bears for a quarter of a second while a busy machine does not run it.
-moves_udp() { # SIDE v4|v6
-	local report
-	report=$(iperf "$@" --udp --bitrate 3M --length 1200) || { echo "$report"; return 1; }
-	jq .end.sum <<<"$report"
-	jq -e '.end.sum.packets > 200 and .end.sum.lost_packets <= .end.sum.packets / 50' <<<"$report"
-}
-
 # -- interoperation: podveil-tunnel is side a, OTHER_NAME side b --
 
+# Datagrams are the same with and without a preshared key: once is enough.
 round() { # INITIATOR OUTER_FAMILY [PRESHARED_KEY_FILE]
 	local side=$1 outer=$2 far name
 	far=$(other "$side")
@@ -179,15 +207,85 @@ round() { # INITIATOR OUTER_FAMILY [PRESHARED_KEY_FILE]
 	check "$name: ping, IPv6 inside" pings "$side" v6
 	check "$name: ping back, to the endpoint it learnt" pings "$far" v4
 	check "$name: wg show tells of the handshake on both ends" both_have_handshake
-	check "$name: TCP there" moves_tcp "$side" v4
-	check "$name: TCP back" moves_tcp "$side" v6 --reverse
-	check "$name: UDP there" moves_udp "$side" v6
-	check "$name: UDP back" moves_udp "$side" v4 --reverse
+	check "$name: a TCP stream there" stream_arrives_whole "$side" v4
+	check "$name: a TCP stream back" stream_arrives_whole "$far" v6
+	[ -z "${3:-}" ] || return 0
+	check "$name: UDP there" datagrams_arrive "$side" v6 0
+	check "$name: UDP back" datagrams_arrive "$far" v4 0
+}
+
+rounds_over() { # OUTER_FAMILY: either side initiates, without and with a preshared key
+	local side
+	wg genpsk >"$RUN_DIR/psk"
+	for side in "${SIDES[@]}"; do
+		round "$side" "$1"
+		round "$side" "$1" "$RUN_DIR/psk"
+	done
 }
 
 who() { if [ "$1" = a ]; then echo podveil-tunnel; else echo "$OTHER_NAME"; fi; } # SIDE
 
 both_have_handshake() { has_handshake a && has_handshake b; }
+
+# Two minutes pass in six seconds for this one (tools/hasty_clock.so).
+start_hasty() { # SIDE
+	LD_PRELOAD=$BUILD/tools/hasty_clock.so HASTY_CLOCK=20 start_ours "$1"
+}
+
+is_hasty() { grep -F 'hasty_clock: 20 times' "$RUN_DIR/$1.log.err"; } # SIDE
+
+# Numbered datagrams both ways, of which the far side's receiver tells in FROM.json; RECEIVER_FROM is its pid.
+numbered_start() { # FROM RATE SECONDS
+	local far to
+	far=$(other "$1")
+	to=$(inner_v4 "$far"):9000
+	rm -f "$RUN_DIR/$1.ready"
+	spawn "$far" "$RUN_DIR/$1.json" "$BUILD/tools/flow" udp-recv --bind "$to" --seconds $(($3 * 3 + 5)) \
+		--ready-file "$RUN_DIR/$1.ready" --marker "$MARKER"
+	printf -v "RECEIVER_$1" %s "$SPAWNED"
+	wait_until 5 test -e "$RUN_DIR/$1.ready" || return 1
+	spawn "$1" "$RUN_DIR/$1.sent" "$BUILD/tools/flow" udp-send --to "$to" --marker "$MARKER" --rate "$2" --seconds "$3" \
+		--size 300
+}
+
+numbered_wait() { # notes meanwhile when the handshakes were
+	: >"$RUN_DIR/handshakes"
+	while ! is_gone "$SPAWNED"; do
+		wg show "$(device a)" latest-handshakes | cut -f2 >>"$RUN_DIR/handshakes"
+		sleep 0.2
+	done
+	# shellcheck disable=SC2154 # numbered_start's
+	wait "$RECEIVER_a" && wait "$RECEIVER_b"
+}
+
+sessions_were_renewed() { # TIMES
+	sort -u "$RUN_DIR/handshakes"
+	[ "$(sort -u "$RUN_DIR/handshakes" | wc -l)" -gt "$1" ]
+}
+
+arrives_whole() { # FROM LEAST: every number that was sent, once and unchanged
+	cat "$RUN_DIR/$1.sent" "$RUN_DIR/$1.json"
+	jq -e --argjson least "$2" '.lost == 0 and .duplicate == 0 and .corrupt == 0 and .received >= $least' "$RUN_DIR/$1.json"
+}
+
+# The side's hasty clock makes it renew the session under traffic.
+renews_without_loss() { # INITIATOR
+	introduce && point_to_other "$1" v4 && pings "$1" v4 && is_hasty "$1" || return 1
+	numbered_start a $((1000 / SLOW)) 8 && numbered_start b $((1000 / SLOW)) 8 && numbered_wait && sessions_were_renewed 1 &&
+		arrives_whole a $((7000 / SLOW)) && arrives_whole b $((7000 / SLOW))
+}
+
+# A private key that is set, be it for a moment, ends a side's sessions (kernel netns test N20): it makes a new one, which
+# the far side takes while its own still stands.
+makes_a_new_session() { # SIDE
+	local before
+	introduce && point_to_other "$1" v4 && pings "$1" v4 || return 1
+	before=$(wg show "$(device a)" latest-handshakes | cut -f2)
+	sleep 1.1 # handshakes are told by the second
+	wg genkey >"$RUN_DIR/moment.key"
+	wg set "$(device "$1")" private-key "$RUN_DIR/moment.key" && wg set "$(device "$1")" private-key "$RUN_DIR/$1.key" || return 1
+	pings "$1" v4 -W 1 && pings "$(other "$1")" v6 -W 1 && [ "$(wg show "$(device a)" latest-handshakes | cut -f2)" -gt "$before" ]
+}
 
 has_no_session_with_another_preshared_key() {
 	wg genpsk >"$RUN_DIR/other.psk"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # podveil-tunnel and the kernel's own WireGuard are each other's peers, wg(8) configures both: each side initiates in
-# turn, one over IPv4, the other over IPv6 and with a preshared key; ping, TCP and UDP pass in both directions and
-# families. All the other combinations are wireguard-go's (tests/netns), where nothing is emulated.
+# turn, over IPv4 and over IPv6, without and with a preshared key; ping, TCP and UDP pass in both directions and families.
+# Sessions are renewed without loss, and who has lost one gets a new one at once.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/../netns/wireguard.bash"
@@ -25,13 +25,17 @@ start_kernel_wireguard() {
 }
 
 begin_wireguard
+needs tools/flow tools/hasty_clock.so
 cable_up
-wg genpsk >"$RUN_DIR/psk"
 start_kernel_wireguard || skip_all "this kernel has no WireGuard: $(cat "$RUN_DIR/device.txt")"
 start_ours a || bail "podveil-tunnel does not start"
-round a v4
-round b v6 "$RUN_DIR/psk"
+rounds_over v4
+rounds_over v6
 check "no session without the same preshared key" has_no_session_with_another_preshared_key
 check "a new private key is in use within a second" survives_a_change_of_its_private_key
+check "podveil-tunnel that has lost a session makes a new one at once" makes_a_new_session a
+check "the kernel that has lost a session gets a new one at once" makes_a_new_session b
+stop_side a && start_hasty a || bail "podveil-tunnel does not start anew"
+check "podveil-tunnel renews the session without loss" renews_without_loss a
 [ "$TESTS_FAILED" -eq 0 ] || diag_file "$RUN_DIR/a.log.err" "podveil-tunnel"
 done_testing
