@@ -65,7 +65,7 @@ bool node_parse_time(int64_t *ret_s, const char *text)
 		return false;
 	if (*text == '.')
 		text += 1 + strspn(text + 1, "0123456789");
-	if (strcmp(text, "Z") || !year || month < 1 || month > 12 || day < 1 ||
+	if (strcmp(text, "Z") || year < 1970 || month < 1 || month > 12 || day < 1 ||
 	    day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 60)
 		return false;
 	days = days_before_year(year) + day - 1;

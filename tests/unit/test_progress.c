@@ -89,6 +89,7 @@ static void progress_survives_fields_of_other_types(void **state)
 	count("[7,null,{\"node\":1,\"fingerprint\":[]}]", "{}",
 	      "{\"keys\":[[],{\"node\":\"n1\",\"is_self\":true,\"stragglers\":[1],\"time_left\":\"x\"}]}");
 	assert_counts(3, 0, 0, 0);
+	progress_clear(&progress);
 	count("{}", "7", "[]");
 	assert_counts(0, 0, 0, 0);
 	assert_false(progress_is_finished(&progress));

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the fuzz targets named as arguments for FUZZ_SECONDS each, two at a time, beginning with their corpora in the tree,
+# of which a copy grows in $BUILD/corpus and is gone over again the next time. Shows for each what was executed and how
+# much of the code it reached; what it found is kept in $BUILD/found. The last line counts passed, failed and skipped.
+
+set -u -o pipefail
+cd "$(dirname "$0")/../.." || exit 1
+
+BUILD=${BUILD:-build/fuzz}
+FUZZ_SECONDS=${FUZZ_SECONDS:-26}
+ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=1:handle_abort=1
+export ASAN_OPTIONS
+
+# The figures of a log: executions, edges reached, edges there are.
+figures() { # LOG
+	sed -n -e 's/.*inline 8-bit counters): \([0-9]*\) .*/edges \1/p' -e 's/^#\([0-9]*\)\tDONE *cov: \([0-9]*\) .*/done \1 \2/p' "$1" |
+		awk '$1 == "edges" {edges = $2} $1 == "done" {runs = $2; reached = $3}
+			END {printf "%10d executions, %4d of %4d edges", runs, reached, edges}'
+}
+
+fuzz_one() { # TARGET
+	local target=$1 log=$BUILD/$1.log dictionary=tests/fuzz/$1.dict options=()
+	mkdir -p "$BUILD/corpus/$target" "$BUILD/found"
+	[ -f "$dictionary" ] && options=(-dict="$dictionary")
+	timeout $((FUZZ_SECONDS * 2 + 60)) "$BUILD/$target" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -len_control=0 -max_len=4096 \
+		-artifact_prefix="$BUILD/found/$target-" "${options[@]}" "$BUILD/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1
+	if [ $? -eq 0 ] && grep -q DONE "$log"; then
+		printf '  ok      %-18s %s\n' "$target" "$(figures "$log")"
+		return 0
+	fi
+	printf '  FAILED  %-18s\n' "$target"
+	grep -v -e REDUCE -e NEW -e RELOAD -e pulse "$log" | tail -n 40
+	return 1
+}
+
+if [ "${1:-}" = --one ]; then
+	fuzz_one "$2"
+	exit
+fi
+
+passed=0 failed=0
+while read -r status; do
+	if [ "$status" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+done < <(printf '%s\n' "$@" | xargs -P 2 -I{} sh -c '"$0" --one {} >&2; echo $?' "$0")
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
