@@ -63,7 +63,7 @@ static const char *choose_entry(enum loader_program program, unsigned short link
 int loader_find_entry(const struct loader *loader, enum loader_program program,
 		      unsigned int ifindex, const struct bpf_program **ret_entry)
 {
-	unsigned short link_type;
+	unsigned short link_type = 0;
 	int err = find_link_type(ifindex, &link_type);
 	const char *name;
 

@@ -7,10 +7,10 @@
  *
  * An object of its own, since a kernel without BTF cannot load it and must get the others all the same.
  */
-#include <bpf/bpf_core_read.h>
-
 #include "policy.h"
 #include "verdict.h"
+
+#include <bpf/bpf_core_read.h> /* takes its types from what came before */
 
 #define ARPHRD_NONE		0xfffe /* of <linux/if_arp.h>: a TUN's type */
 #define WIREGUARD_DATA		4      /* the type of a message, in its first byte */
@@ -47,7 +47,7 @@ struct sock {
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
-	unsigned int len, data_len, end;
+	unsigned int len, data_len, end, mark;
 	__be16 protocol;
 	__u16 network_header;
 	unsigned char *head;
@@ -86,7 +86,7 @@ const volatile __u32 own_namespace = 0;
 struct lost {
 	struct ip_packet packet;
 	struct prefix_value source, destination;
-	__u32 namespace, ifindex, packets;
+	__u32 namespace, ifindex, packets, mark;
 	__u16 device_type;
 	bool is_outer; /* a packet that the tunnel has sealed */
 };
@@ -177,6 +177,7 @@ static __always_inline bool read_lost(const struct sk_buff *skb, struct lost *re
 	ret_lost->ifindex = skb->dev->ifindex;
 	ret_lost->device_type = skb->dev->type;
 	ret_lost->packets = count_segments(skb);
+	ret_lost->mark = skb->mark;
 	return true;
 }
 
@@ -196,7 +197,7 @@ static __always_inline bool is_ours(const struct lost *lost)
 {
 	if (lost->namespace != own_namespace)
 		return was_unread(lost);
-	if (lost->is_outer || is_of_a_pod(&lost->destination))
+	if (lost->mark == GUARD_MARK || lost->is_outer || is_of_a_pod(&lost->destination))
 		return true;
 	if (lost->destination.class == PREFIX_NODE)
 		return lost->source.class == PREFIX_LOCAL;
@@ -242,7 +243,7 @@ static __always_inline enum drop_reason reason_of(const struct lost *lost, __u32
 	if (IS(cause, DEV_READY) || IS(cause, QDISC_DROP))
 		return DROP_LINK_DOWN;
 	if (IS(cause, NETFILTER_DROP))
-		return DROP_NETFILTER;
+		return lost->mark == GUARD_MARK ? DROP_UNGUARDED_DEVICE : DROP_NETFILTER;
 	if (IS(cause, PKT_TOO_BIG))
 		return DROP_TOO_BIG;
 	return lost->is_outer ? reason_of_outer(lost, cause) : DROP_KERNEL_OTHER;

@@ -18,7 +18,8 @@
 	256 /* more than there are reasons, so that a new one does not change the pinned map's shape */
 #define BYPASSES_MAX	  1024
 #define OVERLAY_PORTS_MAX 4
-#define NODE_NAME_LEN	  254 /* a DNS subdomain has at most 253 characters */
+#define GUARD_MARK	  0x70766764 /* on a packet that keyd's guard drops, see keyd/guard.h: "pvgd" */
+#define NODE_NAME_LEN	  254	     /* a DNS subdomain has at most 253 characters */
 
 /* Key of `prefixes` (LPM trie, both families): an IPv4 prefix is held as ::ffff:a.b.c.d with 96 added to its length. */
 struct prefix_key {

@@ -10,6 +10,8 @@
 #include "clock.h"
 #include "log.h"
 #include "overlay.h"
+#include "pods.h"
+#include "self.h"
 
 /* -- the device -- */
 
@@ -72,7 +74,7 @@ void attachment_settle_device(struct agent *agent)
 		.tunnel_ifindex = tunnel_ifindex(agent),
 		.tunnel_port = agent->settings->port,
 		.mode = agent->mode,
-		.bypass_count = agent->settings->bypass_count,
+		.bypass_count = agent->datapath.bypass_count,
 	};
 
 	if (!overlay_list_ports(&config, &agent->view))
@@ -83,6 +85,9 @@ void attachment_settle_device(struct agent *agent)
 	agent->inner_mtu = underlay_inner_mtu(
 		agent->underlay.uplink_mtu,
 		agent->members.count ? any_peer_uses_ipv6(&agent->members) : !agent->self.has_ipv4);
+	/* Whom the registry has not named yet may need the room that an earlier agent left. */
+	if (!agent->is_listed && agent->datapath.config.tunnel_mtu)
+		agent->inner_mtu = MIN(agent->inner_mtu, agent->datapath.config.tunnel_mtu);
 	config.tunnel_mtu = agent->inner_mtu;
 	if (config.tunnel_ifindex) {
 		prepare_device(agent);
@@ -93,6 +98,8 @@ void attachment_settle_device(struct agent *agent)
 }
 
 /* -- the hooks -- */
+
+#define DEVICES_MAX (DATAPATH_UPLINKS_MAX + UNDERLAY_DEVICES_MAX + 2)
 
 uint32_t attachment_settle_hooks(struct agent *agent)
 {
@@ -108,6 +115,98 @@ uint32_t attachment_settle_hooks(struct agent *agent)
 	return failed;
 }
 
+/* -- the guard -- */
+
+static bool holds(const unsigned int *ifindexes, uint32_t count, unsigned int ifindex)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (ifindexes[i] == ifindex)
+			return true;
+	return false;
+}
+
+static void add_device(struct guarding_wish *wish, unsigned int *devices, unsigned int ifindex)
+{
+	if (!holds(devices, wish->device_count, ifindex) && wish->device_count < DEVICES_MAX)
+		devices[wish->device_count++] = ifindex;
+}
+
+/* One whose to_wire somebody took away stays: wire_guard is still there. */
+static void list_guarded(const struct agent *agent, struct guarding_wish *wish,
+			 unsigned int *devices)
+{
+	const struct underlay *underlay = &agent->underlay;
+
+	wish->device_count = loader_list_attached(agent->datapath.loader, LOADER_TO_WIRE, devices,
+						  DATAPATH_UPLINKS_MAX);
+	for (uint32_t i = 0; i < underlay->uplink_count; i++)
+		if (guarding_has_device(&agent->guarding, underlay->uplinks[i]->ifindex))
+			add_device(wish, devices, underlay->uplinks[i]->ifindex);
+	for (uint32_t i = 0; i < agent->view.device_count; i++) {
+		const struct underlay_device *device = &agent->view.devices[i];
+
+		if (device->is_loopback || !strcmp(device->name, agent->settings->interface))
+			add_device(wish, devices, device->ifindex);
+	}
+}
+
+/* Where the prefixes are read from the devices, or may be as soon as the kernel contradicts the registry. */
+static bool may_have_unknown_pods(const struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	return !settings->pod_count &&
+	       (settings->pods_source != PODS_NODE || !agent->self.pod_count);
+}
+
+void attachment_settle_guard(struct agent *agent)
+{
+	static unsigned int devices[DEVICES_MAX]; /* large, and only used here */
+	struct guarding_wish wish = {.devices = devices,
+				     .tunnel_port = agent->settings->port,
+				     .may_have_unknown_pods = may_have_unknown_pods(agent)};
+
+	list_guarded(agent, &wish, devices);
+	guarding_settle(&agent->guarding, &agent->datapath, &wish, boot_ns());
+}
+
+/* -- in the middle of a pass -- */
+
+static void hook_new_devices(struct agent *agent, const struct underlay *underlay)
+{
+	static const enum loader_program programs[] = {LOADER_TO_WIRE, LOADER_WIRE_GUARD,
+						       LOADER_FROM_WIRE};
+	static unsigned int there[DATAPATH_UPLINKS_MAX]; /* large, and only used here */
+	uint32_t there_count = loader_list_attached(agent->datapath.loader, LOADER_TO_WIRE, there,
+						    DATAPATH_UPLINKS_MAX);
+
+	for (uint32_t i = 0; i < underlay->uplink_count; i++) {
+		unsigned int ifindex = underlay->uplinks[i]->ifindex;
+
+		if (holds(there, there_count, ifindex))
+			continue;
+		for (unsigned int p = 0; p < ARRAY_SIZE(programs); p++)
+			(void)!datapath_attach_too(&agent->datapath, programs[p], ifindex);
+	}
+}
+
+void attachment_catch_up(struct agent *agent)
+{
+	static struct underlay underlay; /* large, and only used here */
+	struct underlay_view view = {0};
+	enum link_news news = link_monitor_drain(agent->monitor_fd);
+
+	agent_take_links(agent, news);
+	if (news != LINK_NEW_DEVICE || link_read(&view))
+		return;
+	self_judge(agent, &underlay, &view);
+	hook_new_devices(agent, &underlay);
+	attachment_settle_guard(agent);
+	link_view_clear(&view);
+}
+
+/* -- mending -- */
+
 void attachment_mend_hooks(struct agent *agent)
 {
 	watch_check(&agent->watch, agent->datapath.loader, boot_ns());
@@ -121,4 +220,7 @@ void attachment_blame_hooks(struct agent *agent)
 	for (uint32_t i = 0; i < watch->count; i++)
 		if (watch_complaint(&watch->items[i], boot_ns(), text, sizeof(text)))
 			agent_blame(agent, "%s", text);
+	if (hook_is_contested(&agent->guarding.repairs, boot_ns()))
+		agent_blame(agent, "somebody changes the table inet " GUARD_TABLE
+				   " again and again: find out who");
 }

@@ -443,6 +443,20 @@ const char *datapath_program_name(enum loader_program program)
 	return names[program];
 }
 
+int datapath_attach_too(struct datapath *datapath, enum loader_program program,
+			unsigned int ifindex)
+{
+	char name[IF_NAMESIZE];
+	int error = loader_attach(datapath->loader, program, ifindex);
+
+	if (error)
+		return error;
+	log_info("%s is attached to %s", datapath_program_name(program),
+		 device_name(name, ifindex));
+	datapath->changes++;
+	return 0;
+}
+
 uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 			 const unsigned int *ifindexes, uint32_t count)
 {
@@ -455,13 +469,7 @@ uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 	for (uint32_t i = 0; i < count; i++) {
 		if (holds(there, there_count, ifindexes[i]))
 			continue;
-		if (loader_attach(datapath->loader, program, ifindexes[i])) {
-			failed++;
-			continue;
-		}
-		log_info("%s is attached to %s", datapath_program_name(program),
-			 device_name(name, ifindexes[i]));
-		datapath->changes++;
+		failed += datapath_attach_too(datapath, program, ifindexes[i]) != 0;
 	}
 	for (uint32_t i = 0; i < there_count; i++) {
 		if (holds(ifindexes, count, there[i]))

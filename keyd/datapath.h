@@ -69,6 +69,10 @@ const char *datapath_program_name(enum loader_program program);
 uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 			 const unsigned int *ifindexes, uint32_t count);
 
+/* This device too. 0 or -errno. */
+MUST_CHECK int datapath_attach_too(struct datapath *datapath, enum loader_program program,
+				   unsigned int ifindex);
+
 /* Id 0: what is of no node. */
 void datapath_read_traffic(const struct datapath *datapath, uint32_t id,
 			   struct peer_traffic *ret_traffic);

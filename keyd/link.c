@@ -456,16 +456,30 @@ int link_monitor_open_hooks(int *ret_fd)
 	return open_monitor(RTMGRP_TC, ret_fd);
 }
 
-bool link_monitor_drain(int fd)
+/* The kernel marks all flags as changed where a device is new here. */
+static enum link_news read_news(const struct nlmsghdr *header, ssize_t len)
 {
-	char buffer[1];
-	bool any = false;
+	const struct ifinfomsg *info = NLMSG_DATA(header);
 
-	/* ENOBUFS: events were lost, which is a change too. */
-	while (recv(fd, buffer, sizeof(buffer), MSG_TRUNC) >= 0 || errno == ENOBUFS ||
+	if (len < 0)
+		return errno == ENOBUFS ? LINK_NEW_DEVICE : LINK_SILENT;
+	return (size_t)len >= NLMSG_LENGTH(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
+			       info->ifi_change == UINT32_MAX
+		       ? LINK_NEW_DEVICE
+		       : LINK_CHANGED;
+}
+
+enum link_news link_monitor_drain(int fd)
+{
+	_Alignas(struct nlmsghdr) char buffer[NLMSG_LENGTH(sizeof(struct ifinfomsg))];
+	enum link_news greatest = LINK_SILENT;
+	ssize_t len;
+
+	/* ENOBUFS: events were lost, whatever they were. */
+	while ((len = recv(fd, buffer, sizeof(buffer), MSG_TRUNC)) >= 0 || errno == ENOBUFS ||
 	       errno == EINTR)
-		any = true;
-	return any;
+		greatest = MAX(greatest, read_news((const void *)buffer, len));
+	return greatest;
 }
 
 /* -- podveil0 -- */

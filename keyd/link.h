@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices, addresses and routes of this network namespace, by rtnetlink. SHELL; libmnl lives here and in boot_guard.c. Needs nothing
+ * Devices, addresses and routes of this network namespace, by rtnetlink. SHELL; libmnl lives here only. Needs nothing
  * else of keyd, so that the command line can use it. All return 0 or -errno.
  */
 #pragma once
@@ -17,8 +17,14 @@ MUST_CHECK int link_monitor_open(int *ret_fd);
 /* The same for qdiscs and filters. */
 MUST_CHECK int link_monitor_open_hooks(int *ret_fd);
 
-/* Empties it; true where something may have changed. */
-bool link_monitor_drain(int fd);
+enum link_news {
+	LINK_SILENT,
+	LINK_CHANGED, /* something may have */
+	LINK_NEW_DEVICE,
+};
+
+/* Empties it; the greatest news in it. */
+enum link_news link_monitor_drain(int fd);
 
 /* Makes podveil0 fit for decrypted packets: loose rp_filter, an IPv4 address without which loose mode drops all, no
  * address of its own making, MTU, up. What is right already is left alone; *ret_changed says whether anything was not. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil cleanup: takes our programs, pins, device and boot guard off this node without any daemon's help. The way out in an
+ * podveil cleanup: takes our programs, pins, device and guards off this node without any daemon's help. The way out in an
  * emergency, and the uninstall: afterwards pod traffic leaves in the clear, and it says so. Removes nothing that is not
  * ours, and may be called again and again.
  */
@@ -11,7 +11,9 @@
 
 #include "../../bpf/loader.h"
 #include "../boot_guard.h"
+#include "../guard.h"
 #include "../link.h"
+#include "../nft_socket.h"
 #include "cli.h"
 #include "client.h"
 #include "keyd_control.h"
@@ -47,7 +49,7 @@ static bool may_clean_up(const struct cli_settings *settings)
 
 struct removed {
 	unsigned int pins;
-	bool has_device, has_guard;
+	bool has_device, has_guard, has_boot_guard;
 };
 
 static void print_removed(const struct cli_settings *settings, const struct removed *removed)
@@ -55,22 +57,24 @@ static void print_removed(const struct cli_settings *settings, const struct remo
 	CLEANUP_JSON json_t *answer = NULL;
 
 	if (settings->is_json) {
-		answer = json_pack("{s:{s:i,s:s?,s:b}}", "removed", "hooks_and_pins",
+		answer = json_pack("{s:{s:i,s:s?,s:b,s:b}}", "removed", "hooks_and_pins",
 				   (int)removed->pins, "interface",
-				   removed->has_device ? settings->interface : NULL, "boot_guard",
-				   removed->has_guard);
+				   removed->has_device ? settings->interface : NULL, "guard",
+				   removed->has_guard, "boot_guard", removed->has_boot_guard);
 		if (answer)
 			text_print_json(answer);
 		return;
 	}
-	if (!removed->pins && !removed->has_device && !removed->has_guard) {
+	if (!removed->pins && !removed->has_device && !removed->has_guard &&
+	    !removed->has_boot_guard) {
 		text_print_line("nothing to remove: no podveil hooks, pins or device here");
 		return;
 	}
-	text_print_line("removed %u hooks and pins%s%s%s", removed->pins,
+	text_print_line("removed %u hooks and pins%s%s%s%s", removed->pins,
 			removed->has_device ? " and the device " : "",
 			removed->has_device ? settings->interface : "",
-			removed->has_guard ? " and the boot guard" : "");
+			removed->has_guard ? " and the guard's table" : "",
+			removed->has_boot_guard ? " and the boot guard" : "");
 	text_print_line("pod traffic of this node is no longer encrypted");
 }
 
@@ -86,7 +90,7 @@ static int report_failure(int error, int absent, const char *what)
 enum cli_exit cleanup_run(const struct cli_settings *settings)
 {
 	struct removed removed = {0};
-	int hooks_error, device_error, guard_error;
+	int hooks_error, device_error, guard_error, boot_guard_error;
 
 	if (!may_clean_up(settings))
 		return EXIT_FAILED;
@@ -97,11 +101,15 @@ enum cli_exit cleanup_run(const struct cli_settings *settings)
 			settings->control);
 	hooks_error = loader_cleanup(settings->bpffs, &removed.pins); /* it has said why */
 	device_error = link_delete(settings->interface);
-	guard_error = boot_guard_remove();
+	guard_error = nft_remove_table(GUARD_TABLE);
+	boot_guard_error = boot_guard_remove();
 	removed.has_device = !device_error;
 	removed.has_guard = !guard_error;
+	removed.has_boot_guard = !boot_guard_error;
 	device_error = report_failure(device_error, -ENODEV, settings->interface);
-	guard_error = report_failure(guard_error, -ENOENT, "the boot guard");
+	guard_error = report_failure(guard_error, -ENOENT, "the table inet " GUARD_TABLE);
+	boot_guard_error = report_failure(boot_guard_error, -ENOENT, "the boot guard");
 	print_removed(settings, &removed);
-	return hooks_error || device_error || guard_error ? EXIT_FAILED : EXIT_FINE;
+	return hooks_error || device_error || guard_error || boot_guard_error ? EXIT_FAILED
+									      : EXIT_FINE;
 }

@@ -74,6 +74,13 @@ check "the other node's pod reaches it" pings p2 "${POD_V4[stray]}"
 check "it ends" cni_del 1 stray
 check "its address is published no more" wait_until 5 stray_is_forgotten
 
+kill -STOP "$(keyd_pid 1)"
+check "a pod starts that keyd does not get to see" eval 'stray_add || ip -n "$(ns stray)" link show eth0'
+check "the guard lets the pods and the node of its own reach it" eval 'pings p1 "${POD_V4[stray]}" && pings n1 "${POD_V6[stray]}"'
+kill -CONT "$(keyd_pid 1)"
+check "it ends too" cni_del 1 stray
+check "its address is forgotten" wait_until 5 stray_is_forgotten
+
 check "node 2 starts a pod with an address of node 1's block" lend
 check "node 1 does not publish that block as a whole any more" wait_until 5 block_is_given_up
 check "the lent address is reached through the tunnel" wait_until 5 pod_reaches p1 "${POD_V4[lent]}"

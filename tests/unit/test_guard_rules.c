@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* keyd/guard_rules.c: the guard's table, as it goes to the kernel. Numbers are <linux/netfilter/nf_tables.h>'s. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bpf_abi.h"
+#include "guard.h"
+#include "nft_text.h"
+
+static const char *table_text(uint16_t port, bool may_have_unknown_pods)
+{
+	static uint8_t bytes[GUARD_RULES_LEN];
+	struct nft_batch batch;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	guard_write_table(&batch, port, may_have_unknown_pods);
+	assert_true(nft_end(&batch));
+	return nft_text(&batch);
+}
+
+/* The line that begins so, without its end; empty: there is none. */
+static const char *line(const char *text, const char *begin, unsigned int number)
+{
+	static char found[2048];
+	size_t len = strlen(begin);
+
+	for (; *text; text = strchr(text, '\n') + 1)
+		if (!strncmp(text, begin, len) && !number--) {
+			snprintf(found, sizeof(found), "%.*s", (int)strcspn(text, "\n"), text);
+			return found;
+		}
+	return "";
+}
+
+static void guarded_devices_are_asked_first(void **state)
+{
+	/* meta oif into register 1, lookup, verdict accept */
+	assert_string_equal(line(table_text(51890, false), "new rule podveil_guard leaves", 0),
+			    "new rule podveil_guard leaves meta 0x00000005 0x00000001"
+			    " lookup guarded 0x00000001 immediate 0x00000000 0x00000001");
+}
+
+static void tunnels_own_datagrams_pass_to_nodes_and_never_to_pods(void **state)
+{
+	const char *text = table_text(51890, false);
+
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 1), "remote4"));
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 2), "remote6"));
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 3), "0xcab2"));
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 4), "nodes4"));
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 4), "pods4"));
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 5), "nodes6"));
+}
+
+static void what_nothing_excuses_is_marked_and_dropped(void **state)
+{
+	uint32_t mark = GUARD_MARK;
+	char wanted[256], shown[16] = "";
+
+	for (unsigned int i = 0; i < sizeof(mark); i++)
+		sprintf(shown + 2 * i, "%02x", ((const uint8_t *)&mark)[i]);
+	/* counter, immediate into register 1, meta mark from it, verdict drop: the last message, so answered */
+	snprintf(wanted, sizeof(wanted),
+		 "new rule podveil_guard judge counter immediate 0x00000001 0x%s"
+		 " meta 0x00000003 0x00000001 immediate 0x00000000 0x00000000 !",
+		 shown);
+	assert_string_equal(line(table_text(51890, false), "new rule podveil_guard judge", 5),
+			    wanted);
+	assert_string_equal(line(table_text(51890, false), "new rule podveil_guard judge", 6), "");
+}
+
+static void unknown_pods_pass_only_where_there_can_be_some(void **state)
+{
+	assert_null(strstr(table_text(51890, false), "0x627269646765"));
+	assert_non_null(strstr(table_text(51890, true), "0x627269646765"));
+	assert_non_null(strstr(table_text(51890, true), " rt 0x00000001"));
+}
+
+static void rules_are_replaced_and_never_doubled(void **state)
+{
+	const char *text = table_text(51890, false);
+	const char *deletion = strstr(text, "delete rules podveil_guard judge\n");
+
+	assert_non_null(deletion);
+	assert_non_null(strstr(text, "delete rules podveil_guard leaves\n"));
+	assert_null(strstr(deletion, "new chain"));
+	assert_true(strstr(text, "new rule") > deletion);
+}
+
+static void chain_stands_behind_source_nat(void **state)
+{
+	/* hook 4, NF_INET_POST_ROUTING; priority 300; policy accept */
+	assert_string_equal(line(table_text(51890, false), "new chain podveil_guard leaves", 0),
+			    "new chain podveil_guard leaves 0x00000004 0x0000012c 0x00000001"
+			    " filter");
+}
+
+static void set_is_emptied_before_it_is_filled(void **state)
+{
+	static const struct guard_element elements[] = {{.key = {10, 244, 0, 0}},
+							{.key = {10, 245, 0, 0}, .is_end = 1}};
+	uint8_t bytes[1024];
+	struct nft_batch batch;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	guard_write_set(&batch, GUARD_REMOTE4, elements, ARRAY_SIZE(elements));
+	assert_true(nft_end(&batch));
+	assert_string_equal(
+		nft_text(&batch),
+		"begin\ndelete elements podveil_guard remote4\n"
+		"new elements podveil_guard remote4 0x0af40000 0x0af50000 0x00000001 !\n"
+		"end\n");
+}
+
+static void long_set_fits_in_the_room_that_is_promised(void **state)
+{
+	static struct guard_element elements[5000];
+	static uint8_t bytes[GUARD_SET_LEN + ARRAY_SIZE(elements) * GUARD_ELEMENT_LEN];
+	struct nft_batch batch;
+
+	for (unsigned int set = 0; set < GUARD_SETS; set++)
+		for (uint32_t count = 0; count <= ARRAY_SIZE(elements); count += 1000) {
+			nft_begin(&batch, bytes, GUARD_SET_LEN + count * (size_t)GUARD_ELEMENT_LEN);
+			guard_write_set(&batch, (enum guard_set)set, elements, count);
+			assert_true(nft_end(&batch));
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(guarded_devices_are_asked_first),
+		cmocka_unit_test(tunnels_own_datagrams_pass_to_nodes_and_never_to_pods),
+		cmocka_unit_test(what_nothing_excuses_is_marked_and_dropped),
+		cmocka_unit_test(unknown_pods_pass_only_where_there_can_be_some),
+		cmocka_unit_test(rules_are_replaced_and_never_doubled),
+		cmocka_unit_test(chain_stands_behind_source_nat),
+		cmocka_unit_test(set_is_emptied_before_it_is_filled),
+		cmocka_unit_test(long_set_fits_in_the_room_that_is_promised),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/* keyd/nft_batch.c: messages to nf_tables, in their batch. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "nft_text.h"
+
+static void removal_is_one_answered_message_in_a_batch(void **state)
+{
+	uint8_t bytes[256];
+	struct nft_batch batch;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	assert_true(nft_write_removal(&batch, "somebody"));
+	assert_string_equal(nft_text(&batch), "begin\ndelete table somebody !\nend\n");
+}
+
+static void only_the_last_message_is_answered(void **state)
+{
+	uint8_t bytes[256];
+	struct nft_batch batch;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	for (unsigned int i = 0; i < 2; i++)
+		nft_close(&batch, nft_open(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE));
+	assert_true(nft_end(&batch));
+	assert_string_equal(nft_text(&batch), "begin\nnew table\nnew table !\nend\n");
+}
+
+static void nested_attributes_carry_their_length(void **state)
+{
+	uint8_t bytes[256];
+	struct nft_batch batch;
+	nft_place message, outer, inner;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	message = nft_open(&batch, NFT_MSG_NEWRULE, 0);
+	outer = nft_nest(&batch, 1);
+	nft_put_text(&batch, 1, "ab");
+	inner = nft_nest(&batch, 2);
+	nft_put_u32(&batch, 3, 0x01020304);
+	nft_unnest(&batch, inner);
+	nft_unnest(&batch, outer);
+	nft_put(&batch, 4, "\xff\xee\xdd\xcc\xbb", 5);
+	nft_close(&batch, message);
+	assert_true(nft_end(&batch));
+	assert_string_equal(nft_text(&batch),
+			    "begin\nnew rule ab 0x01020304 0xffeeddccbb !\nend\n");
+}
+
+static void batch_that_does_not_fit_is_never_whole(void **state)
+{
+	uint8_t bytes[256], guard[256];
+	struct nft_batch batch;
+	size_t needed;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	assert_true(nft_write_removal(&batch, "somebody"));
+	needed = batch.len;
+	for (size_t size = 0; size < needed; size++) {
+		memset(guard, 0xa5, sizeof(guard));
+		memcpy(bytes, guard, sizeof(bytes));
+		nft_begin(&batch, bytes, size);
+		assert_false(nft_write_removal(&batch, "somebody"));
+		assert_memory_equal(bytes + size, guard, sizeof(bytes) - size);
+	}
+	nft_begin(&batch, bytes, needed);
+	assert_true(nft_write_removal(&batch, "somebody"));
+}
+
+static void attribute_longer_than_its_length_can_say_is_refused(void **state)
+{
+	static uint8_t bytes[80000], data[1000];
+	struct nft_batch batch;
+	nft_place nest;
+
+	nft_begin(&batch, bytes, sizeof(bytes));
+	nest = nft_nest(&batch, 1);
+	for (unsigned int i = 0; i < 66; i++)
+		nft_put(&batch, 2, data, sizeof(data));
+	nft_unnest(&batch, nest);
+	assert_false(nft_end(&batch));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(removal_is_one_answered_message_in_a_batch),
+		cmocka_unit_test(only_the_last_message_is_answered),
+		cmocka_unit_test(nested_attributes_carry_their_length),
+		cmocka_unit_test(batch_that_does_not_fit_is_never_whole),
+		cmocka_unit_test(attribute_longer_than_its_length_can_say_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
