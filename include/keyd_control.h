@@ -6,9 +6,9 @@
  * are contracts; fields are added, never renamed. Durations are seconds, times are RFC 3339 in UTC, keys base64.
  *
  * status:
- *   {"version":"<podveil version>","node":"n1","uid":"...","mode":"strict","state":"protected"|"starting"|"degraded",
+ *   {"version":"<podveil version>","node":"n1","uid":"...","mode":"strict","state":"protected"|"permissive"|"starting"|"degraded",
  *    "reasons":["<why it is not protected, one line each>"],
- *    "registry":"file:/x","cluster_cidrs":["10.244.0.0/16"],"pod_cidrs":["10.244.1.0/24"],"endpoints":["192.168.50.1"],
+ *    "registry":"kubernetes"|"file:/x","cluster_cidrs":["10.244.0.0/16"],"pod_cidrs":["10.244.1.0/24"],"endpoints":["192.168.50.1"],
  *    "port":51890,"interface":"podveil0","mtu":1440,
  *    "tunnel":{"is_connected":true,"pid":12|null,"peers":2},
  *    "datapath":{"mechanism":"tcx","uplinks":["eth0"],"pods":["pods0"]},
@@ -19,17 +19,23 @@
  *    "drops":[{"reason":"no_peer","packets":3,"text":"destination lies ..."}]}      (only those above 0)
  *   "warnings" is a list like "reasons", of what was wanted so and is still less than podveil could do; "cluster_secret" is
  *   {"file":"/etc/podveil/secret","ids":["<16 hexadecimal digits>"|"none"],"accepts_none":false} or null; "pods_from" is
- *   "flag", "node" or "local". "mode" is "strict" or "permissive"; except_cidrs and bypasses are lists like cluster_cidrs ("10.0.0.1:6443").
+ *   "flag", "node" or "local". A state "permissive" means that the mode is all that keeps the node from being protected.
+ *   "mode_from" is "registry" (the cluster's mode, which no command changes), "flag", "command" or "earlier agent" (which
+ *   left it, and the registry has not said yet). "registry_servers" is a list like "bypasses", of what the registry itself
+ *   is served from. "registry_status" is null for a registry that is no server, or
+ *   {"last_contact":"2026-11-22T12:00:00Z"|null,"away":"<empty, or why it cannot be used>","requests":12,"failures":0,
+ *    "sent_bytes":0,"received_bytes":0}, counted since keyd's start and without TLS. "mode" is "strict" or "permissive"; except_cidrs and bypasses are lists like cluster_cidrs ("10.0.0.1:6443").
  *
  * peers:
- *   {"peers":[{"node":"n2","id":1,"uid":"...","state":"usable"|"waiting"|"refused","reason":"<empty, or why>",
+ *   {"peers":[{"node":"n2","id":1,"uid":"...","state":"usable"|"waiting"|"refused"|"excluded","reason":"<empty, or why>",
  *     "key":"<base64>","epoch":1795348800000,"endpoints":["192.168.50.2:51890"],"endpoint":"192.168.50.2:51890"|null,
  *     "pods":["10.244.2.0/24"],"addresses":["192.168.50.2"],"has_session":true,
  *     "last_handshake":"2026-11-22T12:00:00Z"|null,"last_received_age":1.5|null,
  *     "was_reached":true,"clear_out":{"packets":0,"bytes":0},"clear_in":{"packets":0,"bytes":0},
  *     "received_bytes":0,"sent_bytes":0,"to_tunnel":{"packets":0,"bytes":0},"from_tunnel":{"packets":0,"bytes":0}}]}
  *   "secret" is the id of the cluster secret by which the node is talked to, "none", or empty where there is none in common.
- *   A peer is "waiting" while its node has published nothing usable yet, "refused" when what it published is bad.
+ *   A peer is "waiting" while its node has published nothing usable yet, "refused" when what it published is bad, and
+ *   "excluded" in both cases where its node is labelled so: nothing is expected of it, and its pods are not reached.
  *   A "usable" one with a reason goes on under its last good record, or without the prefix or address that was refused;
  *   status counts it under "refused" too.
  *
@@ -57,7 +63,8 @@
  *    "failed":[{"node":"n3","reason":"<why the request could not be left in the registry>"}]}
  *   Epoch 0 and an empty fingerprint: nothing usable of that node is known.
  *
- * mode {"verb":"mode","mode":"strict"|"permissive"}: from now on, until keyd starts anew.
+ * mode {"verb":"mode","mode":"strict"|"permissive"}: from now on, until keyd starts anew. An error where the registry says
+ * which mode the whole cluster has.
  *   {"mode":"strict","before":"permissive","clear_peers":["<nodes that were never reached: strict cuts them off>"]}
  */
 #pragma once

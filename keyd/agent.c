@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 
 #include "clock.h"
+#include "connection.h"
 #include "identity.h"
+#include "notice.h"
 #include "own_pods.h"
 #include "peers.h"
 #include "ratchet.h"
@@ -21,7 +23,7 @@
 #include "report.h"
 
 #define BURST_NS (50 * NS_PER_MS) /* events that come together are one reconciliation */
-#define LINKS_NS (5 * NS_PER_MS)  /* but a new device has no hook until then */
+#define LINKS_NS (5 * NS_PER_MS)  /* but devices and routes sooner, and a new device at once */
 #define TICK_NS \
 	(10 *   \
 	 NS_PER_S) /* and one happens anyway: hooks removed by others, a registry that came back */
@@ -45,6 +47,20 @@ void agent_wake(struct agent *agent)
 	want_pass(agent, 0);
 }
 
+void agent_take_links(struct agent *agent, enum link_news news)
+{
+	switch (news) {
+	case LINK_SILENT:
+		break;
+	case LINK_CHANGED:
+		want_pass(agent, LINKS_NS);
+		break;
+	case LINK_NEW_DEVICE:
+		want_pass(agent, 0);
+		break;
+	}
+}
+
 void agent_blame(struct agent *agent, const char *format, ...)
 {
 	struct refusal reason;
@@ -64,6 +80,8 @@ const char *agent_state(const struct agent *agent)
 {
 	if (agent->was_protected)
 		return "protected";
+	if (agent->was_permissive)
+		return "permissive";
 	return agent->has_settled ? "degraded" : "starting";
 }
 
@@ -83,14 +101,32 @@ static void take_member(struct agent *agent, struct registry_change *change)
 	}
 }
 
+/* The node is another one from here on, or the first: keys of another uid are none of its. */
+static void become(struct agent *agent)
+{
+	log_info("this node is %s, uid %s", agent->settings->node, agent->registry->uid);
+	rotate_init(&agent->rotate, agent->registry->uid, &agent->settings->rotate);
+	agent->is_asked = false;
+	agent->published_epoch = 0;
+}
+
 static void take_own(struct agent *agent, const struct node *node)
 {
-	if (strcmp(node->uid, agent->registry->uid))
+	bool is_new = strcmp(agent->rotate.uid, agent->registry->uid);
+
+	if (strcmp(node->uid, agent->registry->uid)) {
 		log_warning(
 			"somebody else wrote the record of %s (uid %s): does another agent run with this --node?",
 			node->name, node->uid);
-	else if (node->voice == NODE_PUBLISHED)
+		return;
+	}
+	if (is_new)
+		become(agent);
+	if (node->voice == NODE_PUBLISHED)
 		rotate_record_seen(&agent->rotate, &node->annotation, agent_rotate_now());
+	if (is_new)
+		connection_take_keys(agent);
+	own_pods_learn(agent, node);
 }
 
 static void take_request(struct agent *agent)
@@ -100,6 +136,25 @@ static void take_request(struct agent *agent)
 	agent->is_asked = true;
 	log_info("the registry asks for a rotation of this node's key%s",
 		 is_merged ? ": one is under way, and serves this request too" : "");
+}
+
+/* One that the registry says no more stays until a command or the next start says another: a ConfigMap that somebody
+ * deletes neither cuts pods off nor sends them in clear. */
+static void take_mode(struct agent *agent, const struct registry_change *change)
+{
+	if (change->has_mode)
+		agent->wanted_mode = change->mode;
+	else if (agent->is_mode_inherited)
+		agent->wanted_mode = agent->settings->mode;
+	agent->is_mode_inherited = false;
+	agent->has_cluster_mode = change->has_mode;
+}
+
+static void take_servers(struct agent *agent, const struct registry_change *change)
+{
+	agent->are_servers_known |= change->are_all;
+	agent->server_count = change->server_count;
+	memcpy(agent->servers, change->servers, sizeof(agent->servers));
 }
 
 static void take_change(struct agent *agent, struct registry_change *change)
@@ -131,6 +186,12 @@ static void take_change(struct agent *agent, struct registry_change *change)
 	case REGISTRY_REQUESTED:
 		take_request(agent);
 		break;
+	case REGISTRY_MODE:
+		take_mode(agent, change);
+		break;
+	case REGISTRY_SERVERS:
+		take_servers(agent, change);
+		break;
 	}
 }
 
@@ -153,6 +214,7 @@ enum {
 	FD_SIGNAL,
 	FD_MONITOR,
 	FD_WATCH,
+	FD_GUARDING,
 	FD_REGISTRY,
 	FD_TUNNEL,
 	FD_SECRET,
@@ -165,6 +227,7 @@ static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_C
 	fds[FD_SIGNAL] = (struct pollfd){.fd = agent->signal_fd, .events = POLLIN};
 	fds[FD_MONITOR] = (struct pollfd){.fd = agent->monitor_fd, .events = POLLIN};
 	fds[FD_WATCH] = (struct pollfd){.fd = agent->watch.fd, .events = POLLIN};
+	fds[FD_GUARDING] = (struct pollfd){.fd = agent->guarding.fd, .events = POLLIN};
 	fds[FD_REGISTRY] = (struct pollfd){.fd = agent->registry->fd, .events = POLLIN};
 	fds[FD_TUNNEL] = (struct pollfd){.fd = agent->tunnel.fd, .events = POLLIN};
 	fds[FD_SECRET] = (struct pollfd){.fd = agent->secret.fd, .events = POLLIN};
@@ -209,7 +272,9 @@ static bool take_signal(struct agent *agent)
 
 static void take_events(struct agent *agent, const struct pollfd fds[static FD_COUNT])
 {
-	if (fds[FD_MONITOR].revents && link_monitor_drain(agent->monitor_fd))
+	if (fds[FD_MONITOR].revents)
+		agent_take_links(agent, link_monitor_drain(agent->monitor_fd));
+	if (fds[FD_GUARDING].revents && guarding_drain(&agent->guarding))
 		want_pass(agent, LINKS_NS);
 	if (fds[FD_WATCH].revents && link_monitor_drain(agent->watch.fd))
 		agent->watch.due_ns = MIN(agent->watch.due_ns, boot_ns() + LINKS_NS);
@@ -230,8 +295,10 @@ static void take_events(struct agent *agent, const struct pollfd fds[static FD_C
 /* What nothing tells us of: hooks that others touch, handshakes that the tunnel completes. */
 static void look_around(struct agent *agent, uint64_t now_ns)
 {
-	if (watch_check(&agent->watch, agent->datapath.loader, now_ns))
+	if (watch_check(&agent->watch, agent->datapath.loader, now_ns) ||
+	    guarding_drain(&agent->guarding))
 		want_pass(agent, LINKS_NS);
+	notice_look(agent);
 	if (ratchet_is_waiting(agent) && peers_refresh_status(agent))
 		ratchet_advance(agent);
 }
@@ -342,22 +409,62 @@ static bool follow_links(struct agent *agent)
 	return !error;
 }
 
+static int open_registry(struct agent *agent)
+{
+	const struct settings *settings = agent->settings;
+
+	if (settings->is_kubernetes)
+		return registry_kubernetes_open(&agent->registry, settings->kubeconfig,
+						settings->node, settings->requires_admission);
+	return registry_file_open(&agent->registry, settings->registry + strlen("file:"),
+				  settings->node);
+}
+
+/* Where the registry knows it at once. */
+static void begin_identity(struct agent *agent)
+{
+	const struct registry *registry = agent->registry;
+
+	rotate_init(&agent->rotate, registry->uid, &agent->settings->rotate);
+	if (registry->found && registry->found->voice == NODE_PUBLISHED)
+		rotate_record_seen(&agent->rotate, &registry->found->annotation,
+				   agent_rotate_now());
+}
+
+/* A server that cannot be reached changes nothing: until it has said what the mode and its addresses are, those hold that
+ * an earlier agent was told. */
+static void inherit(struct agent *agent)
+{
+	const struct datapath_config *config = &agent->datapath.config;
+
+	if (!agent->registry->is_server)
+		agent->are_servers_known = true;
+	else
+		own_pods_inherit(agent);
+	agent->is_mode_inherited =
+		agent->registry->is_server && config->abi_version == MAP_ABI_VERSION;
+	if (!agent->is_mode_inherited)
+		return;
+	agent->mode = config->mode == MODE_PERMISSIVE ? MODE_PERMISSIVE : MODE_STRICT;
+	agent->wanted_mode = agent->mode;
+	if (agent->mode != agent->settings->mode)
+		log_warning("the mode is %s, as an earlier agent left it, until the registry says "
+			    "which one it is",
+			    agent->mode == MODE_PERMISSIVE ? "permissive" : "strict");
+}
+
 static bool start(struct agent *agent)
 {
 	const struct settings *settings = agent->settings;
 
 	if (!take_signals(agent) || !secret_file_open(&agent->secret, settings->cluster_secret) ||
-	    !take_lock(agent) ||
-	    registry_file_open(&agent->registry, settings->registry + strlen("file:"),
-			       settings->node) ||
-	    !own_pods_begin(agent))
+	    !take_lock(agent) || open_registry(agent) || !own_pods_begin(agent))
 		return false;
-	rotate_init(&agent->rotate, agent->registry->uid, &settings->rotate);
-	if (agent->registry->found && agent->registry->found->voice == NODE_PUBLISHED)
-		rotate_record_seen(&agent->rotate, &agent->registry->found->annotation,
-				   agent_rotate_now());
-	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs) ||
-	    reconcile_shut(agent))
+	begin_identity(agent);
+	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs))
+		return false;
+	inherit(agent);
+	if (reconcile_shut(agent))
 		return false;
 	/* After the hooks, and where it fails all the same: losses without a name are no reason to stay away. */
 	loader_count_kernel_drops(agent->datapath.loader);
@@ -372,6 +479,7 @@ static void stop(struct agent *agent)
 	control_close(&agent->control);
 	tunnel_client_close(&agent->tunnel);
 	watch_close(&agent->watch);
+	guarding_close(&agent->guarding);
 	datapath_close(&agent->datapath);
 	members_clear(&agent->members);
 	link_view_clear(&agent->view);
@@ -390,11 +498,13 @@ int agent_run(const struct settings *settings)
 
 	agent = (struct agent){.settings = settings,
 			       .mode = settings->mode,
+			       .wanted_mode = settings->mode,
 			       .monitor_fd = -1,
 			       .signal_fd = -1,
 			       .lock_fd = -1};
 	control_init(&agent.control);
 	watch_init(&agent.watch);
+	guarding_init(&agent.guarding);
 	secret_file_init(&agent.secret);
 	tunnel_client_init(&agent.tunnel, settings->tunnel);
 	status = start(&agent) ? loop(&agent) : 1;

@@ -8,6 +8,7 @@
 
 #include "control.h"
 #include "datapath.h"
+#include "guarding.h"
 #include "link.h"
 #include "members.h"
 #include "pods.h"
@@ -20,6 +21,7 @@
 #include "watch.h"
 
 #define AGENT_REASONS_MAX 16
+#define NOTICE_LEAKS	  4 /* reasons that count a leak */
 
 struct agent {
 	const struct settings *settings;
@@ -28,6 +30,7 @@ struct agent {
 	struct tunnel_client tunnel;
 	struct control control;
 	struct watch watch;
+	struct guarding guarding;
 	struct secret_file secret;
 	int monitor_fd, signal_fd, lock_fd;
 	/* state */
@@ -36,16 +39,27 @@ struct agent {
 	struct cidr node_pods[NODE_POD_CIDRS_MAX]; /* as the flags or the registry say */
 	uint32_t node_pod_count;
 	bool are_pods_local; /* which of the two counts */
+	bool was_own_seen;   /* the registry has told of our own Node, first at ... */
+	uint64_t own_seen_ns;
+	struct refusal bad_pods; /* why what it says of our prefixes is not taken; empty: it is */
 	struct underlay_view view;
 	struct underlay underlay;
 	struct control_hello hello; /* while the tunnel is connected */
 	struct rotate rotate;
 	struct members members;
 	uint32_t inner_mtu, last_id;
-	enum datapath_mode mode; /* the flag's, or as `podveil mode` said since */
-	bool is_listed;		 /* the registry has told every record once */
-	bool has_port;		 /* the tunnel took our port once */
+	enum datapath_mode
+		mode; /* the registry's; or else the flag's, or as `podveil mode` said since */
+	enum datapath_mode wanted_mode;
+	bool has_cluster_mode; /* the registry says which one */
+	bool is_mode_inherited; /* from an earlier agent, until the registry has said whether it has one */
+	bool are_servers_known; /* what an earlier agent bypassed may go */
+	uint32_t server_count;
+	struct bypass_key servers[REGISTRY_SERVERS_MAX];
+	bool is_listed; /* the registry has told every record once */
+	bool has_port;	/* the tunnel took our port once */
 	bool was_protected;
+	bool was_permissive;		       /* the mode is the only reason why not */
 	bool has_settled;		       /* one whole pass with tunnel and registry is done */
 	bool must_end;			       /* cannot start: the reason is logged */
 	uint64_t changes;		       /* made outside the datapath, which counts its own */
@@ -56,6 +70,8 @@ struct agent {
 	uint64_t published_epoch;	       /* of what was published last */
 	uint64_t rotation_ns; /* next look at the peers' proofs; 0: none is wanted */
 	bool is_asked;	      /* the registry's request to rotate is not settled yet */
+	bool has_leaks;	      /* what was counted so far is in ... */
+	uint64_t leaks[NOTICE_LEAKS];
 	struct refusal reasons[AGENT_REASONS_MAX], reasons_before[AGENT_REASONS_MAX];
 	uint32_t reason_count, reason_count_before;
 };
@@ -67,10 +83,13 @@ int agent_run(const struct settings *settings);
 /* A pass soon, because of something that came by the control socket. */
 void agent_wake(struct agent *agent);
 
+/* What the link monitor told: a pass soon, and at once for a new device, since a pass begins with the hooks. */
+void agent_take_links(struct agent *agent, enum link_news news);
+
 struct rotate_now agent_rotate_now(void);
 
 /* A reason why not all is as it should be, until the next pass. */
 PRINTF(2, 3) void agent_blame(struct agent *agent, const char *format, ...);
 
-/* "protected", "starting" or "degraded". */
+/* "protected", "permissive", "starting" or "degraded". */
 const char *agent_state(const struct agent *agent);

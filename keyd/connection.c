@@ -54,10 +54,33 @@ static int open_port(struct agent *agent)
 	return error;
 }
 
+/* Before it is known who this node is, nobody can say whether the keys are its own. */
+static void take_keys(struct agent *agent, const struct control_hello *hello)
+{
+	struct rotate_identity identity = {.epoch = hello->epoch};
+
+	if (!agent->registry->uid[0])
+		return;
+	copy_text(identity.uid, sizeof(identity.uid), hello->uid);
+	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
+		identity.has_key[slot] = hello->has_key[slot];
+		identity.keys[slot] = hello->keys[slot];
+	}
+	rotate_tunnel_found(&agent->rotate, &identity, agent_rotate_now());
+}
+
+void connection_take_keys(struct agent *agent)
+{
+	struct control_hello hello;
+
+	if (tunnel_client_is_connected(&agent->tunnel) &&
+	    !tunnel_client_hello(&agent->tunnel, &hello))
+		take_keys(agent, &hello);
+}
+
 static int greet_tunnel(struct agent *agent)
 {
 	struct control_hello *hello = &agent->hello;
-	struct rotate_identity identity = {0};
 	int error = tunnel_client_hello(&agent->tunnel, hello);
 
 	if (error) {
@@ -76,13 +99,7 @@ static int greet_tunnel(struct agent *agent)
 	error = open_port(agent);
 	if (error)
 		return error;
-	copy_text(identity.uid, sizeof(identity.uid), hello->uid);
-	identity.epoch = hello->epoch;
-	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
-		identity.has_key[slot] = hello->has_key[slot];
-		identity.keys[slot] = hello->keys[slot];
-	}
-	rotate_tunnel_found(&agent->rotate, &identity, agent_rotate_now());
+	take_keys(agent, hello);
 	log_info("connected to podveil-tunnel (process %u, device %s)", hello->pid,
 		 hello->interface);
 	return 0;

@@ -10,6 +10,9 @@
  * is a reason, and the next attempt comes later than this one did. */
 void connection_reach(struct agent *agent);
 
+/* The keys that it holds, when this node has learnt who it is. */
+void connection_take_keys(struct agent *agent);
+
 /* The next attempt, twice as late as the last one. */
 void connection_retry(struct agent *agent);
 

@@ -11,6 +11,8 @@
 #include "clock.h"
 #include "crash_point.h"
 #include "log.h"
+#include "notice.h"
+#include "own_pods.h"
 #include "peers.h"
 
 #define PUBLISH_SPACING_NS (1 * NS_PER_S) /* should somebody else keep rewriting our record */
@@ -56,6 +58,19 @@ static void note_published(struct agent *agent, const struct rotate_identity *ow
 						 : "publish_current");
 }
 
+/* On its way is no failure, and one that the registry itself complains of is not named twice. */
+static void blame_registry(struct agent *agent, int error)
+{
+	const struct registry *registry = agent->registry;
+
+	if (error == -EPERM && registry->warning.text[0])
+		agent_blame(agent, "--require-admission: nothing is published: %s",
+			    registry->warning.text);
+	else if (error != -EINPROGRESS && !registry->away.text[0])
+		agent_blame(agent, "this node's record cannot be written to %s: %s",
+			    agent->settings->registry, strerror(-error));
+}
+
 /* A change of keys never waits: only the same record, which somebody else keeps changing, is written at most so often. */
 static void publish(struct agent *agent)
 {
@@ -64,7 +79,7 @@ static void publish(struct agent *agent)
 	int written;
 
 	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0 ||
-	    !tunnel_client_is_connected(&agent->tunnel))
+	    !own_pods_are_known(agent) || !tunnel_client_is_connected(&agent->tunnel))
 		return;
 	if (own->epoch == agent->published_epoch && boot_ns() < agent->publish_ns) {
 		agent->due_ns = agent->publish_ns;
@@ -73,8 +88,7 @@ static void publish(struct agent *agent)
 	fill_record(agent, own, &node);
 	written = agent->registry->operations->publish(agent->registry, &node);
 	if (written < 0) {
-		agent_blame(agent, "this node's record cannot be written to %s: %s",
-			    agent->settings->registry, strerror(-written));
+		blame_registry(agent, written);
 		return;
 	}
 	rotate_published(&agent->rotate, agent_rotate_now());
@@ -167,11 +181,16 @@ static void report_promotion(const struct agent *agent)
 	char names[REFUSAL_LEN];
 	uint32_t count = name_stragglers(agent, names, sizeof(names));
 
-	if (count)
-		log_warning(
-			"rotation: %u nodes that talk have not proved this node's next key in time, and go on with "
-			"the previous one: %s",
-			count, names);
+	if (!count)
+		return;
+	log_warning(
+		"rotation: %u nodes that talk have not proved this node's next key in time, and go on with "
+		"the previous one: %s",
+		count, names);
+	notice_tell(agent, NOTICE_STRAGGLER,
+		    "these nodes have not proved the next key of %s in time, and go on with the "
+		    "previous one: %s",
+		    agent->settings->node, names);
 }
 
 static void report_step(const struct rotate_action *action)
@@ -251,12 +270,16 @@ static void report_stragglers(struct agent *agent)
 {
 	char names[REFUSAL_LEN / 2];
 
-	if (name_stragglers(agent, names, sizeof(names)))
-		agent_blame(
-			agent,
-			"rotation: the overlap is over, and the previous key is still needed by %s: see whether "
-			"podveil-keyd there reaches the registry",
-			names);
+	if (!name_stragglers(agent, names, sizeof(names)))
+		return;
+	agent_blame(
+		agent,
+		"rotation: the overlap is over, and the previous key is still needed by %s: see whether "
+		"podveil-keyd there reaches the registry",
+		names);
+	notice_tell(agent, NOTICE_STRAGGLER,
+		    "the overlap is over, and the previous key of %s is still needed by %s",
+		    agent->settings->node, names);
 }
 
 void identity_advance(struct agent *agent)

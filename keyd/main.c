@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "agent.h"
+#include "kube/range.h"
 
 /* Private keys pass through this process: no core dump, no debugger that is not root's. */
 static bool hide_memory(void)
@@ -14,6 +15,26 @@ static bool hide_memory(void)
 	static const struct rlimit none = {0};
 
 	return !setrlimit(RLIMIT_CORE, &none) && !prctl(PR_SET_DUMPABLE, 0);
+}
+
+/* Where no flag says it. Without a range nothing can be protected, so there is no start without one. */
+static bool find_ranges(struct settings *settings)
+{
+	static const char origin[] = "kubeadm-config in kube-system";
+	char text[RANGE_TEXT_LEN];
+	struct refusal why;
+
+	if (settings->range_count)
+		return true;
+	if (!range_discover(settings->kubeconfig, text, &why)) {
+		log_error(
+			"the cluster's pod range is not known, and %s does not tell it (%s): give it with "
+			"--cluster-cidr, or as cluster-cidr in the ConfigMap podveil (for example 10.244.0.0/16)",
+			origin, why.text);
+		return false;
+	}
+	log_info("the cluster's pod range is %s, says %s", text, origin);
+	return settings_take_ranges(settings, text, origin) && settings_check_ranges(settings);
 }
 
 int main(int argc, char **argv)
@@ -33,5 +54,5 @@ int main(int argc, char **argv)
 		log_error("cannot set up locked memory and randomness: %s", strerror(errno));
 		return 1;
 	}
-	return agent_run(&settings);
+	return find_ranges(&settings) ? agent_run(&settings) : 1;
 }

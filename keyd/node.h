@@ -26,6 +26,7 @@ struct node {
 	uint32_t pod_cidr_count, address_count;
 	struct cidr pod_cidrs[NODE_POD_CIDRS_MAX];
 	struct address addresses[NODE_ADDRESSES_MAX];
+	bool is_excluded; /* whoever looks after it says that it cannot run the agent */
 	enum node_voice voice;
 	struct annotation annotation;
 	struct refusal refusal;
@@ -43,6 +44,6 @@ MUST_CHECK ssize_t node_encode(char *ret_text, size_t size, const struct node *n
 /* 1 to 253 of [a-z0-9.-], and neither '.' nor '-' first: safe as a file name. */
 bool node_is_name(const char *text);
 
-/* RFC 3339 in UTC ("...Z"; a fraction of a second is dropped), to Unix time and back. */
+/* RFC 3339 in UTC ("...Z"; a fraction of a second is dropped), from 1970 on, to Unix time and back. */
 MUST_CHECK bool node_parse_time(int64_t *ret_s, const char *text);
 const char *node_format_time(char text[static NODE_TIME_LEN], int64_t unix_s);

@@ -5,7 +5,10 @@
  */
 #include "own_pods.h"
 
+#include "clock.h"
 #include "log.h"
+
+#define LATE_NS (60 * NS_PER_S) /* a controller that gives out podCIDRs does so within seconds */
 
 static void take_node_pods(struct agent *agent)
 {
@@ -17,7 +20,7 @@ bool own_pods_begin(struct agent *agent)
 {
 	const struct settings *settings = agent->settings;
 	const struct node *found = agent->registry->found;
-	bool is_from_flags = settings->pod_count;
+	bool is_from_flags = settings->pod_count, is_later = agent->registry->is_server;
 
 	agent->self.range_count = settings->range_count;
 	memcpy(agent->self.ranges, settings->ranges, sizeof(settings->ranges));
@@ -28,15 +31,15 @@ bool own_pods_begin(struct agent *agent)
 		agent->node_pod_count = found->pod_cidr_count;
 		memcpy(agent->node_pods, found->pod_cidrs, sizeof(agent->node_pods));
 	}
-	if (settings->pods_source == PODS_NODE && !agent->node_pod_count) {
+	if (settings->pods_source == PODS_NODE && !agent->node_pod_count && !is_later) {
 		log_error(
 			"no pod prefix of this node is known: the registry has no podCIDRs for %s; "
 			"give --pod-cidr, or --pod-cidrs-from local",
 			settings->node);
 		return false;
 	}
-	agent->are_pods_local =
-		!is_from_flags && (settings->pods_source == PODS_LOCAL || !agent->node_pod_count);
+	agent->are_pods_local = !is_from_flags && (settings->pods_source == PODS_LOCAL ||
+						   (!agent->node_pod_count && !is_later));
 	if (agent->are_pods_local)
 		return true;
 	take_node_pods(agent);
@@ -45,6 +48,83 @@ bool own_pods_begin(struct agent *agent)
 				   "podCIDRs in the registry");
 }
 
+/* -- from the registry, later -- */
+
+static bool are_from_registry(const struct agent *agent)
+{
+	return agent->registry->is_server && !agent->settings->pod_count && !agent->are_pods_local;
+}
+
+void own_pods_inherit(struct agent *agent)
+{
+	const struct datapath *datapath = &agent->datapath;
+	uint32_t count = 0;
+
+	if (!are_from_registry(agent))
+		return;
+	for (uint32_t i = 0; i < datapath->entry_count; i++) {
+		const struct prefix_entry *entry = &datapath->entries[i];
+
+		if (entry->value.class != PREFIX_LOCAL)
+			continue;
+		if (count == NODE_POD_CIDRS_MAX)
+			return; /* then they came from the kernel, which still shows them */
+		agent->node_pods[count++] = prefix_key_to_cidr(&entry->key);
+	}
+	agent->node_pod_count = count;
+}
+
+void own_pods_learn(struct agent *agent, const struct node *node)
+{
+	if (!agent->was_own_seen)
+		agent->own_seen_ns = boot_ns();
+	agent->was_own_seen = true;
+	agent->bad_pods.text[0] = '\0';
+	if (!are_from_registry(agent) ||
+	    !settings_judge_pods(agent->settings, node->pod_cidrs, node->pod_cidr_count,
+				 "podCIDRs of this node", &agent->bad_pods) ||
+	    !node->pod_cidr_count)
+		return; /* a prefix that was there does not go away with somebody's mistake */
+	agent->node_pod_count = node->pod_cidr_count;
+	memcpy(agent->node_pods, node->pod_cidrs, sizeof(agent->node_pods));
+}
+
+bool own_pods_are_known(const struct agent *agent)
+{
+	return !are_from_registry(agent) || agent->node_pod_count;
+}
+
+static void blame_registry(struct agent *agent)
+{
+	if (agent->bad_pods.text[0] && are_from_registry(agent))
+		agent_blame(agent, "%s", agent->bad_pods.text);
+	else if (agent->was_own_seen && !own_pods_are_known(agent))
+		agent_blame(
+			agent,
+			"this node has no podCIDRs yet, so nothing is published: if it never gets any, "
+			"give --pod-cidrs-from local, or --pod-cidr");
+}
+
+/* No podCIDRs for a while, or such as cannot be any: the CNI does not go by them. */
+static bool has_waited_in_vain(const struct agent *agent)
+{
+	if (!agent->was_own_seen || own_pods_are_known(agent))
+		return false;
+	return agent->bad_pods.text[0] || boot_ns() - agent->own_seen_ns >= LATE_NS;
+}
+
+static void give_up_waiting(struct agent *agent)
+{
+	if (agent->settings->pods_source != PODS_AUTO || !has_waited_in_vain(agent))
+		return;
+	log_warning("%s: this node's prefixes are read from its own routes from now on, as with "
+		    "--pod-cidrs-from local",
+		    agent->bad_pods.text[0] ? agent->bad_pods.text : "this node has no podCIDRs");
+	agent->are_pods_local = true;
+}
+
+/* -- from the kernel -- */
+
 static void move_to_local(struct agent *agent)
 {
 	const struct settings *settings = agent->settings;
@@ -52,6 +132,7 @@ static void move_to_local(struct agent *agent)
 	struct cidr cidr;
 
 	if (agent->are_pods_local || settings->pods_source != PODS_AUTO || settings->pod_count ||
+	    !own_pods_are_known(agent) ||
 	    !pods_contradict(&agent->local_pods, &agent->view, agent->node_pods,
 			     agent->node_pod_count, &cidr))
 		return;
@@ -87,8 +168,11 @@ void own_pods_follow(struct agent *agent)
 
 	pods_mark_devices(&agent->view, self->ranges, self->range_count);
 	pods_find(&agent->local_pods, &agent->view, self->ranges, self->range_count);
+	give_up_waiting(agent);
 	move_to_local(agent);
-	if (agent->are_pods_local) {
+	blame_registry(agent);
+	/* What the kernel shows is at least no other node's, while nobody has said what is ours. */
+	if (agent->are_pods_local || !own_pods_are_known(agent)) {
 		self->pod_count = agent->local_pods.count;
 		memcpy(self->pods, agent->local_pods.cidrs, sizeof(self->pods));
 		if (agent->local_pods.is_cut)

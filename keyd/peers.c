@@ -8,6 +8,8 @@
 #include <errno.h>
 
 #include "log.h"
+#include "notice.h"
+#include "own_pods.h"
 #include "peer_request.h"
 #include "self.h"
 
@@ -182,7 +184,8 @@ int peers_settle_prefixes(struct agent *agent)
 
 	if (held && wanted)
 		error = datapath_set_prefixes(&agent->datapath, wanted, count, held,
-					      list_held(agent, held), agent->is_listed);
+					      list_held(agent, held),
+					      agent->is_listed && own_pods_are_known(agent));
 	if (error)
 		agent_blame(agent, "the BPF maps cannot be written");
 	return error;
@@ -230,18 +233,36 @@ void peers_remove_gone(struct agent *agent)
 	remove_strangers(agent);
 }
 
+static void report_refusal(struct agent *agent, struct member *member)
+{
+	const char *text = member->core.refusal.text;
+
+	if (!strcmp(member->logged, text))
+		return;
+	copy_text(member->logged, sizeof(member->logged), text);
+	if (!text[0]) {
+		log_info("node %s: its record is good again", member->core.name);
+		return;
+	}
+	log_warning("node %s: %s", member->core.name, text);
+	notice_tell(agent, NOTICE_REFUSED, "the record of node %s is refused: %s",
+		    member->core.name, text);
+}
+
+/* Of a node that cannot run the agent nothing is expected. */
+static bool is_excluded(const struct cluster_member *member)
+{
+	return member->seen && member->seen->is_excluded;
+}
+
 void peers_report_refusals(struct agent *agent)
 {
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		struct member *member = member_of(agent->members.items[i]);
-		const char *text = member->core.refusal.text;
 
-		if (strcmp(member->logged, text) && text[0])
-			log_warning("node %s: %s", member->core.name, text);
-		else if (strcmp(member->logged, text))
-			log_info("node %s: its record is good again", member->core.name);
-		copy_text(member->logged, sizeof(member->logged), text);
-		if (text[0])
-			agent_blame(agent, "node %s: %s", member->core.name, text);
+		report_refusal(agent, member);
+		if (member->core.refusal.text[0] && !is_excluded(&member->core))
+			agent_blame(agent, "node %s: %s", member->core.name,
+				    member->core.refusal.text);
 	}
 }

@@ -2,7 +2,8 @@
 /*
  * The order of one pass is the order of the promises: who is who, keys to the tunnel, peers to the tunnel, prefixes to
  * the maps, and only then away with what is not wanted any more. A key is published after the tunnel has it; a prefix
- * points to a peer after the tunnel knows the peer.
+ * points to a peer after the tunnel knows the peer. Before all of that come the hooks: a pass may take long, and a device
+ * that is new has none until then.
  */
 #include "reconcile.h"
 
@@ -14,6 +15,7 @@
 #include "connection.h"
 #include "identity.h"
 #include "log.h"
+#include "own_pods.h"
 #include "peers.h"
 #include "ratchet.h"
 #include "self.h"
@@ -24,15 +26,58 @@ static void blame_secret(struct agent *agent)
 		agent_blame(agent, "%s", agent->secret.trouble.text);
 }
 
-/* Before anything that would lead their traffic into the tunnel. */
+static uint32_t add_bypasses(struct bypass_key *wanted, uint32_t count,
+			     const struct bypass_key *more, uint32_t more_count)
+{
+	for (uint32_t i = 0; i < more_count && count < BYPASSES_MAX; i++)
+		if (!bypass_is_among(wanted, count, &more[i]))
+			wanted[count++] = more[i];
+	return count;
+}
+
+/* Before anything that would lead their traffic into the tunnel. What an earlier agent knew of the registry's servers stays
+ * until they are known again. */
 static int settle_bypasses(struct agent *agent)
 {
-	int error = datapath_set_bypasses(&agent->datapath, agent->settings->bypasses,
-					  agent->settings->bypass_count);
+	static struct bypass_key wanted[BYPASSES_MAX]; /* large, and only used here */
+	const struct datapath *datapath = &agent->datapath;
+	uint32_t count =
+		add_bypasses(wanted, 0, agent->settings->bypasses, agent->settings->bypass_count);
+	int error;
 
+	count = add_bypasses(wanted, count, agent->servers, agent->server_count);
+	if (!agent->are_servers_known)
+		count = add_bypasses(wanted, count, datapath->bypasses, datapath->bypass_count);
+	error = datapath_set_bypasses(&agent->datapath, wanted, count);
 	if (error)
 		agent_blame(agent, "the BPF maps cannot be written");
 	return error;
+}
+
+/* Whom the tunnel has reached by now was noted before: nobody goes in clear again who was. */
+static void settle_mode(struct agent *agent)
+{
+	enum datapath_mode wanted = agent->wanted_mode;
+
+	if (wanted == agent->mode)
+		return;
+	ratchet_advance(agent);
+	if (ratchet_set_mode(agent, wanted))
+		agent_blame(agent, "the BPF maps cannot be written");
+	else
+		log_warning("the registry sets the mode: %s",
+			    wanted == MODE_PERMISSIVE ? "permissive" : "strict");
+}
+
+/* False: not every device that leads to other nodes has them. */
+static bool settle_hooks(struct agent *agent)
+{
+	bool is_tight = !settle_bypasses(agent);
+
+	attachment_mend_hooks(agent);
+	is_tight &= !attachment_settle_hooks(agent);
+	attachment_settle_guard(agent);
+	return is_tight;
 }
 
 static void blame_mode(struct agent *agent)
@@ -63,7 +108,9 @@ int reconcile_shut(struct agent *agent)
 	error = peers_settle_prefixes(agent);
 	if (error)
 		return error;
+	attachment_settle_guard(agent);
 	failed = attachment_settle_hooks(agent);
+	attachment_settle_guard(agent);
 	/* Not one device took it: the reason is in the log, and no promise could be kept. */
 	return failed && failed == agent->underlay.uplink_count ? -EIO : 0;
 }
@@ -80,7 +127,8 @@ static bool was_known(const struct agent *agent, const char *text)
 
 static bool is_whole(const struct agent *agent)
 {
-	return agent->is_listed && tunnel_client_is_connected(&agent->tunnel);
+	return agent->is_listed && agent->registry->uid[0] && own_pods_are_known(agent) &&
+	       tunnel_client_is_connected(&agent->tunnel);
 }
 
 /* Only when nothing can leave in clear without it: every device has its programs, the maps are written, every record was
@@ -100,6 +148,24 @@ static void relieve_boot_guard(struct agent *agent, bool is_tight)
 			    "the boot guard cannot be removed: %s (remove it with `nft "
 			    "delete table inet podveil_boot_guard`)",
 			    strerror(-error));
+}
+
+/* Only to a node that does what its mode promises. */
+static void welcome_pods(struct agent *agent, bool is_tight)
+{
+	const struct registry_operations *operations = agent->registry->operations;
+
+	if (operations->welcome_pods && is_tight && agent->underlay.uplink_count &&
+	    (agent->was_protected || agent->was_permissive))
+		operations->welcome_pods(agent->registry);
+}
+
+static void blame_registry(struct agent *agent)
+{
+	if (agent->registry->fd < 0)
+		agent_blame(agent, "the registry %s is away", agent->settings->registry);
+	else if (agent->registry->away.text[0])
+		agent_blame(agent, "%s", agent->registry->away.text);
 }
 
 static void report_outcome(struct agent *agent)
@@ -124,6 +190,8 @@ static void report_outcome(struct agent *agent)
 	if (is_whole(agent) && !agent->reason_count && !agent->was_protected)
 		log_info("protected: pod traffic is encrypted or dropped");
 	agent->was_protected = is_whole(agent) && !agent->reason_count;
+	agent->was_permissive =
+		is_whole(agent) && agent->mode == MODE_PERMISSIVE && agent->reason_count == 1;
 	agent->reason_count_before = agent->reason_count;
 	memcpy(agent->reasons_before, agent->reasons, sizeof(agent->reasons));
 }
@@ -139,34 +207,38 @@ void reconcile(struct agent *agent)
 	blame_secret(agent);
 	self_read(agent);
 	self_blame_devices(agent);
+	is_tight = settle_hooks(agent);
 	connection_reach(agent);
 	connection_follow_device(agent);
 	identity_arm(agent);
+	attachment_catch_up(agent);
 	self_describe(agent);
 	peers_identify(agent);
 	peers_refresh_status(agent);
 	peers_note_proofs(agent);
+	settle_mode(agent);
 	if (members_resolve(&agent->members, &agent->self)) {
 		agent_blame(agent, "not enough memory");
 		return;
 	}
-	is_tight = !settle_bypasses(agent);
-	attachment_mend_hooks(agent);
+	attachment_catch_up(agent);
 	attachment_settle_device(agent);
-	is_tight &= !attachment_settle_hooks(agent);
 	attachment_blame_hooks(agent);
 	peers_settle(agent);
 	ratchet_advance(agent);
+	attachment_catch_up(agent);
 	is_tight &= !peers_settle_prefixes(agent);
+	attachment_settle_guard(agent);
 	if (agent->is_listed)
 		peers_remove_gone(agent);
 	identity_advance(agent);
+	attachment_catch_up(agent);
 	peers_report_refusals(agent);
 	relieve_boot_guard(agent, is_tight);
 	blame_mode(agent);
-	if (agent->registry->fd < 0)
-		agent_blame(agent, "the registry %s is away", agent->settings->registry);
+	blame_registry(agent);
 	if (!tunnel_client_is_connected(&agent->tunnel) && !agent->connect_ns)
 		connection_retry(agent);
 	report_outcome(agent);
+	welcome_pods(agent, is_tight);
 }

@@ -244,7 +244,7 @@ static int look_at_request(struct registry_file *file, struct registry_change *r
 	return 1;
 }
 
-static int file_request(struct registry *registry, const char *node_name)
+static int write_request(struct registry *registry, const char *node_name)
 {
 	struct registry_file *file = (struct registry_file *)registry;
 	static const char word[] = "rotate\n";
@@ -259,6 +259,13 @@ static int file_request(struct registry *registry, const char *node_name)
 	if (fd < 0)
 		return -errno;
 	return write(fd, word, sizeof(word) - 1) < 0 ? -errno : 0;
+}
+
+static bool file_request(struct registry *registry, const char *node_name, struct refusal *refusal)
+{
+	int error = write_request(registry, node_name);
+
+	return !error || refuse(refusal, "%s", strerror(-error));
 }
 
 static void file_settle_request(struct registry *registry)
@@ -511,8 +518,13 @@ static int find_identity(struct registry_file *file)
 
 int registry_file_open(struct registry **ret_registry, const char *folder, const char *node_name)
 {
-	static const struct registry_operations operations = {file_publish, file_next, file_request,
-							      file_settle_request, file_close};
+	static const struct registry_operations operations = {
+		.publish = file_publish,
+		.next = file_next,
+		.request = file_request,
+		.settle_request = file_settle_request,
+		.close = file_close,
+	};
 	struct registry_file *file = calloc(1, sizeof(*file));
 	int error = -ENOMEM;
 

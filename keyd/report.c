@@ -226,6 +226,20 @@ static void warn_of_none(const struct agent *agent, json_t *list)
 	json_array_append_new(list, json_string(text));
 }
 
+static void warn_of_guard(const struct guarding *guarding, json_t *list)
+{
+	char text[REFUSAL_LEN];
+
+	if (!guarding->error)
+		return;
+	snprintf(
+		text, sizeof(text),
+		"no guard by nf_tables (%s): until a new device has its hooks, pod packets may leave by "
+		"it in clear",
+		strerror(-guarding->error));
+	json_array_append_new(list, json_string(text));
+}
+
 /* What was wanted so, and still is less than podveil could do. */
 static json_t *warning_list(const struct agent *agent)
 {
@@ -234,7 +248,19 @@ static json_t *warning_list(const struct agent *agent)
 	warn_of_none(agent, list);
 	if (agent->secret.warning.text[0])
 		json_array_append_new(list, json_string(agent->secret.warning.text));
+	if (agent->registry->warning.text[0])
+		json_array_append_new(list, json_string(agent->registry->warning.text));
+	warn_of_guard(&agent->guarding, list);
 	return list;
+}
+
+static const char *mode_origin(const struct agent *agent)
+{
+	if (agent->has_cluster_mode)
+		return "registry";
+	if (agent->is_mode_inherited)
+		return "earlier agent";
+	return agent->mode == agent->settings->mode ? "flag" : "command";
 }
 
 static const char *pods_origin(const struct agent *agent)
@@ -242,6 +268,23 @@ static const char *pods_origin(const struct agent *agent)
 	if (agent->are_pods_local)
 		return "local";
 	return agent->settings->pod_count ? "flag" : "node";
+}
+
+/* null where it is no server. */
+static json_t *registry_status(const struct registry *registry)
+{
+	const struct registry_traffic *sum = &registry->traffic;
+	char text[NODE_TIME_LEN];
+
+	if (!registry->is_server)
+		return json_null();
+	return json_pack(
+		"{s:o, s:s, s:I, s:I, s:I, s:I}", "last_contact",
+		registry->contact_s ? json_string(node_format_time(text, registry->contact_s))
+				    : json_null(),
+		"away", registry->away.text, "requests", (json_int_t)sum->requests, "failures",
+		(json_int_t)sum->failures, "sent_bytes", (json_int_t)sum->sent_bytes,
+		"received_bytes", (json_int_t)sum->received_bytes);
 }
 
 /* As it is now, who was reached included. */
@@ -271,6 +314,10 @@ static json_t *status(struct agent *agent, const json_t *request)
 			    cidr_list(settings->excepts, settings->except_count));
 	json_object_set_new(answer, "bypasses",
 			    bypass_list(settings->bypasses, settings->bypass_count));
+	json_object_set_new(answer, "registry_status", registry_status(agent->registry));
+	json_object_set_new(answer, "registry_servers",
+			    bypass_list(agent->servers, agent->server_count));
+	json_object_set_new(answer, "mode_from", json_string(mode_origin(agent)));
 	json_object_set_new(answer, "pod_cidrs", cidr_list(self->pods, self->pod_count));
 	json_object_set_new(answer, "pods_from", json_string(pods_origin(agent)));
 	json_object_set_new(answer, "endpoints",
@@ -287,15 +334,20 @@ static json_t *status(struct agent *agent, const json_t *request)
 	json_object_set_new(answer, "peers", peer_counts(agent));
 	add_sums(answer, agent);
 	json_object_set_new(answer, "hooks", hook_list(&agent->watch));
+	json_object_set_new(answer, "guard",
+			    json_pack("{s:b, s:I}", "stands", agent->guarding.stands, "repairs",
+				      (json_int_t)agent->guarding.repairs.count));
 	json_object_set_new(answer, "drops", drop_list(agent));
 	return answer;
 }
 
 /* -- peers -- */
 
-static const char *state_name(enum member_state state)
+static const char *state_name(const struct cluster_member *member)
 {
-	switch (state) {
+	if (member->seen && member->seen->is_excluded && member->state != MEMBER_USABLE)
+		return "excluded";
+	switch (member->state) {
 	case MEMBER_WAITING:
 		return "waiting";
 	case MEMBER_USABLE:
@@ -384,11 +436,10 @@ static json_t *peer(const struct agent *agent, struct cluster_member *member)
 	if (annotation)
 		public_key_encode(key, &annotation->keys[KEY_CURRENT]);
 	datapath_read_traffic(&agent->datapath, member->id, &sum);
-	answer =
-		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "node", member->name, "id",
-			  (json_int_t)member->id, "uid", member->seen ? member->seen->uid : "",
-			  "state", state_name(member->state), "reason", member->refusal.text, "key",
-			  key, "epoch", annotation ? (json_int_t)annotation->epoch : (json_int_t)0);
+	answer = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "node", member->name, "id",
+			   (json_int_t)member->id, "uid", member->seen ? member->seen->uid : "",
+			   "state", state_name(member), "reason", member->refusal.text, "key", key,
+			   "epoch", annotation ? (json_int_t)annotation->epoch : (json_int_t)0);
 	json_object_set_new(answer, "secret", json_string(secret ? secret : ""));
 	json_object_set_new(answer, "endpoints", published_endpoints(member));
 	add_prefixes(answer, agent, member);
@@ -513,6 +564,14 @@ static void add_proofs(json_t *answer, const struct agent *agent)
 	json_object_set_new(answer, "peers_proved", json_integer(live - waiting));
 }
 
+/* Why a rotation does not go on. */
+static const char *own_key_reason(const struct agent *agent, bool has_key, enum rotate_state state)
+{
+	if (!has_key)
+		return "podveil-tunnel has no key of this node";
+	return state == ROTATE_PREPARING ? agent->registry->away.text : "";
+}
+
 static json_t *own_key(struct agent *agent, struct rotate_now now)
 {
 	const struct rotate *rotate = &agent->rotate;
@@ -520,7 +579,7 @@ static json_t *own_key(struct agent *agent, struct rotate_now now)
 	enum rotate_state state = rotate_state(rotate, now);
 	int64_t since_ms = rotate_state_since(rotate, state);
 	json_t *answer = key(agent->settings->node, true, rotate_state_name(state),
-			     own ? "" : "podveil-tunnel has no key of this node");
+			     own_key_reason(agent, own, state));
 
 	if (!own) {
 		add_no_keys(answer);
@@ -583,16 +642,22 @@ static json_t *rotate_key(struct agent *agent, const json_t *request)
 static void ask(struct agent *agent, json_t *asked, json_t *failed, const char *node, bool is_self,
 		const struct public_key *current, uint64_t epoch)
 {
-	int error = agent->registry->operations->request(agent->registry, node);
+	struct refusal why;
 
-	if (error)
-		json_array_append_new(
-			failed, json_pack("{s:s, s:s}", "node", node, "reason", strerror(-error)));
+	if (!agent->registry->operations->request(agent->registry, node, &why))
+		json_array_append_new(failed,
+				      json_pack("{s:s, s:s}", "node", node, "reason", why.text));
 	else
 		json_array_append_new(asked,
 				      json_pack("{s:s, s:b, s:I, s:o}", "node", node, "is_self",
 						is_self, "epoch", (json_int_t)epoch, "fingerprint",
 						fingerprint(current)));
+}
+
+/* Of a node that cannot run the agent no rotation is expected either. */
+static bool is_asked(const struct cluster_member *member)
+{
+	return member->state == MEMBER_USABLE || !member->seen || !member->seen->is_excluded;
 }
 
 /* This node last: with the others' requests its own rotation begins at the same time as theirs. */
@@ -611,9 +676,10 @@ static json_t *rotate_all(struct agent *agent, const json_t *request)
 		const struct annotation *annotation =
 			member->chosen ? &member->chosen->annotation : NULL;
 
-		ask(agent, asked, failed, member->name, false,
-		    annotation ? &annotation->keys[KEY_CURRENT] : NULL,
-		    annotation ? annotation->epoch : 0);
+		if (is_asked(member))
+			ask(agent, asked, failed, member->name, false,
+			    annotation ? &annotation->keys[KEY_CURRENT] : NULL,
+			    annotation ? annotation->epoch : 0);
 	}
 	ask(agent, asked, failed, agent->settings->node, true, own ? &own->keys[KEY_CURRENT] : NULL,
 	    own ? own->epoch : 0);
@@ -643,9 +709,14 @@ static json_t *set_mode(struct agent *agent, const json_t *request)
 
 	if (!is_permissive && (!name || strcmp(name, "strict")))
 		return refusal("'mode': expected strict or permissive");
+	if (agent->has_cluster_mode)
+		return refusal(
+			"the mode is the whole cluster's, and stands in the ConfigMap podveil: edit "
+			"that one (kubectl podveil mode, or kubectl -n podveil edit configmap podveil)");
 	refresh(agent);
 	if (ratchet_set_mode(agent, is_permissive ? MODE_PERMISSIVE : MODE_STRICT))
 		return refusal("the mode cannot be changed: see the log of podveil-keyd");
+	agent->wanted_mode = agent->mode;
 	unreached = list_unreached(agent);
 	log_warning("a command sets the mode: %s instead of %s; %zu nodes were never reached", name,
 		    mode_name(before), json_array_size(unreached));

@@ -26,9 +26,46 @@ static struct underlay_settings underlay_settings(const struct agent *agent)
 	};
 }
 
+void self_judge(const struct agent *agent, struct underlay *ret_underlay,
+		struct underlay_view *view)
+{
+	struct underlay_settings settings = underlay_settings(agent);
+
+	pods_mark_devices(view, agent->self.ranges, agent->self.range_count);
+	underlay_judge(ret_underlay, &settings, view);
+}
+
+static bool is_own_address(const struct underlay *underlay, const struct address *address)
+{
+	for (uint32_t i = 0; i < underlay->own_count; i++)
+		if (address_is_equal(&underlay->own[i], address))
+			return true;
+	return false;
+}
+
+/* True: an address of before is not there any more. */
+static bool has_left_address(const struct underlay *before, const struct underlay *now)
+{
+	for (uint32_t i = 0; i < before->own_count; i++)
+		if (!is_own_address(now, &before->own[i]))
+			return true;
+	return false;
+}
+
+static void judge(struct agent *agent)
+{
+	static struct underlay before; /* large, and only used here */
+	struct underlay_settings settings = underlay_settings(agent);
+	const struct registry_operations *operations = agent->registry->operations;
+
+	before = agent->underlay;
+	underlay_judge(&agent->underlay, &settings, &agent->view);
+	if (operations->renew && has_left_address(&before, &agent->underlay))
+		operations->renew(agent->registry);
+}
+
 void self_read(struct agent *agent)
 {
-	struct underlay_settings settings;
 	struct underlay_view view = {0};
 	int error = link_read(&view);
 
@@ -39,16 +76,7 @@ void self_read(struct agent *agent)
 	link_view_clear(&agent->view);
 	agent->view = view;
 	own_pods_follow(agent);
-	settings = underlay_settings(agent);
-	underlay_judge(&agent->underlay, &settings, &agent->view);
-}
-
-static bool is_own_address(const struct underlay *underlay, const struct address *address)
-{
-	for (uint32_t i = 0; i < underlay->own_count; i++)
-		if (address_is_equal(&underlay->own[i], address))
-			return true;
-	return false;
+	judge(agent);
 }
 
 void self_describe(struct agent *agent)

@@ -6,6 +6,10 @@
 
 #include "agent.h"
 
+/* Which devices of the view lead where, by what this node knew of its pods at the last self_read. */
+void self_judge(const struct agent *agent, struct underlay *ret_underlay,
+		struct underlay_view *view);
+
 /* Devices, addresses and own pods from the kernel; where they cannot be read, the last ones stay. */
 void self_read(struct agent *agent);
 

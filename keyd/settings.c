@@ -32,10 +32,9 @@ TAKE(registry)
 {
 	struct settings *settings = context;
 
-	if (!strcmp(value, "kubernetes"))
-		return flags_refuse(error, size, "is not in this version: expected file:DIR");
-	if (strncmp(value, "file:", 5) || !value[5])
-		return flags_refuse(error, size, "expected file:DIR");
+	settings->is_kubernetes = !strcmp(value, "kubernetes");
+	if (!settings->is_kubernetes && (strncmp(value, "file:", 5) || !value[5]))
+		return flags_refuse(error, size, "expected kubernetes or file:DIR");
 	settings->registry = value;
 	return true;
 }
@@ -344,6 +343,21 @@ TAKE(cluster_secret)
 	return true;
 }
 
+TAKE(kubeconfig)
+{
+	return take_path(&((struct settings *)context)->kubeconfig, value, PATH_MAX - 1, error,
+			 size);
+}
+
+TAKE(require_admission)
+{
+	(void)value;
+	(void)error;
+	(void)size;
+	((struct settings *)context)->requires_admission = true;
+	return true;
+}
+
 TAKE(later)
 {
 	(void)context;
@@ -355,9 +369,10 @@ TAKE(later)
 
 static const struct flag flags[] = {
 	{"node", "NAME", "this node's name; required", false, take_node},
-	{"registry", "file:DIR", "where the nodes publish themselves; required", false,
+	{"registry", "kubernetes|file:DIR", "where the nodes publish themselves; required", false,
 	 take_registry},
-	{"kubeconfig", "PATH", LATER, false, take_later},
+	{"kubeconfig", "PATH", "how to reach the API server (the pod's service account)", false,
+	 take_kubeconfig},
 	{"mode", "strict|permissive",
 	 "encrypted or dropped (strict), or in clear to nodes that were never reached", false,
 	 take_mode},
@@ -365,8 +380,9 @@ static const struct flag flags[] = {
 	{"pod-cidrs-from", "auto|node|local|flag",
 	 "where this node's pod prefixes are known from (auto)", false, take_pod_cidrs_from},
 	{"pod-cidr", "CIDR", "pod prefix of this node", true, take_pod_cidr},
-	{"cluster-cidr", "CIDR", "the whole cluster's pod range; required", true,
-	 take_cluster_cidr},
+	{"cluster-cidr", "CIDR",
+	 "the whole cluster's pod range; required, unless kubeadm has noted it in the cluster",
+	 true, take_cluster_cidr},
 	{"except-cidr", "CIDR", "part of the cluster's pod range that stays in clear", true,
 	 take_except_cidr},
 	{"bypass", "ADDR:PORT", "TCP and UDP from and to it stay outside, such as the API server's",
@@ -391,7 +407,9 @@ static const struct flag flags[] = {
 	 "secret of all nodes, base64 of 32 bytes in a line; two while it changes, newest first",
 	 false, take_cluster_secret},
 	{"xdp", "off", "no program at XDP", false, take_xdp},
-	{"require-admission", NULL, LATER, false, take_later},
+	{"require-admission", NULL,
+	 "publish nothing while this node's token may write other Nodes, or other annotations",
+	 false, take_require_admission},
 	{"metrics", "ADDR:PORT", LATER, false, take_later},
 	{"log-level", "LEVEL", "error, warning, info or debug (info)", false, take_log_level},
 	{"log-format", "text|json", "(text)", false, take_log_format},
@@ -410,18 +428,28 @@ static bool check_secret_path(const char *path)
 	return false;
 }
 
+/* Or can find some. */
+static bool has_ranges(const struct settings *settings)
+{
+	return settings->range_count || settings->is_kubernetes;
+}
+
 static bool check_required(const struct settings *settings)
 {
 	if (!settings->node)
 		log_error("--node is missing: expected this node's name");
 	else if (!settings->registry)
 		log_error(
-			"--registry is missing: expected file:DIR, a folder that all nodes share");
-	else if (!settings->range_count && settings->mode == MODE_PERMISSIVE)
+			"--registry is missing: expected kubernetes, or file:DIR, a folder that all nodes share");
+	else if (settings->kubeconfig && !settings->is_kubernetes)
+		log_error("--kubeconfig is for --registry kubernetes alone: leave it out");
+	else if (settings->requires_admission && !settings->is_kubernetes)
+		log_error("--require-admission is for --registry kubernetes alone: leave it out");
+	else if (!has_ranges(settings) && settings->mode == MODE_PERMISSIVE)
 		log_error(
 			"permissive mode needs the cluster's pod range too, or other nodes might claim any address: "
 			"give it with --cluster-cidr (for example --cluster-cidr 10.244.0.0/16)");
-	else if (!settings->range_count)
+	else if (!has_ranges(settings))
 		log_error(
 			"strict mode needs the cluster's pod range, or unknown pods would go out in clear: "
 			"give it with --cluster-cidr (for example --cluster-cidr 10.244.0.0/16)");
@@ -470,24 +498,23 @@ static bool check_excepts(const struct settings *settings)
 }
 
 /* To the other nodes they would be in clear, and this node would drop what comes out of the tunnel for them. */
-static bool check_no_except(const struct settings *settings, const struct cidr *pods,
-			    const char *origin)
+static bool judge_excepts(const struct settings *settings, const struct cidr *pods,
+			  const char *origin, struct refusal *refusal)
 {
 	char text[CIDR_TEXT_LEN], except[CIDR_TEXT_LEN];
 
 	for (uint32_t i = 0; i < settings->except_count; i++)
-		if (cidr_overlaps(&settings->excepts[i], pods)) {
-			log_error(
+		if (cidr_overlaps(&settings->excepts[i], pods))
+			return refuse(
+				refusal,
 				"%s: '%s' overlaps --except-cidr %s: this node's own pods cannot stay in clear",
 				origin, cidr_format(text, pods),
 				cidr_format(except, &settings->excepts[i]));
-			return false;
-		}
 	return true;
 }
 
-bool settings_check_pods(const struct settings *settings, const struct cidr *pods, uint32_t count,
-			 const char *origin)
+bool settings_judge_pods(const struct settings *settings, const struct cidr *pods, uint32_t count,
+			 const char *origin, struct refusal *refusal)
 {
 	char text[CIDR_TEXT_LEN];
 
@@ -496,16 +523,46 @@ bool settings_check_pods(const struct settings *settings, const struct cidr *pod
 
 		for (uint32_t range = 0; range < settings->range_count; range++)
 			is_inside |= cidr_contains(&settings->ranges[range], &pods[i]);
-		if (!is_inside) {
-			log_error(
+		if (!is_inside)
+			return refuse(
+				refusal,
 				"%s: '%s' lies outside every --cluster-cidr: expected a part of the cluster's range",
 				origin, cidr_format(text, &pods[i]));
-			return false;
-		}
-		if (!check_no_except(settings, &pods[i], origin))
+		if (!judge_excepts(settings, &pods[i], origin, refusal))
 			return false;
 	}
 	return true;
+}
+
+bool settings_check_pods(const struct settings *settings, const struct cidr *pods, uint32_t count,
+			 const char *origin)
+{
+	struct refusal refusal;
+
+	if (settings_judge_pods(settings, pods, count, origin, &refusal))
+		return true;
+	log_error("%s", refusal.text);
+	return false;
+}
+
+bool settings_check_ranges(const struct settings *settings)
+{
+	return check_excepts(settings) &&
+	       settings_check_pods(settings, settings->pods, settings->pod_count, "--pod-cidr");
+}
+
+bool settings_take_ranges(struct settings *settings, const char *text, const char *origin)
+{
+	CLEANUP_FREE char *copy = strdup(text);
+	char *rest = NULL, error[512];
+
+	for (char *part = copy ? strtok_r(copy, ", ", &rest) : NULL; part;
+	     part = strtok_r(NULL, ", ", &rest))
+		if (!take_cluster_cidr(settings, part, error, sizeof(error))) {
+			log_error("%s: '%s': %s", origin, part, error);
+			return false;
+		}
+	return settings->range_count;
 }
 
 enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv)
@@ -521,14 +578,13 @@ enum flags_outcome settings_parse(struct settings *settings, int argc, char **ar
 		.is_uplink_auto = true,
 		.rotate = {.every_ms = 24 * HOUR_MS, .overlap_ms = 10 * 60 * 1000},
 	};
-	outcome = flags_parse(
-		flags, "podveil-keyd --node NAME --registry file:DIR --cluster-cidr CIDR [FLAG]...",
-		settings, argc, argv, NULL);
+	outcome = flags_parse(flags,
+			      "podveil-keyd --node NAME --registry kubernetes|file:DIR [FLAG]...",
+			      settings, argc, argv, NULL);
 	if (outcome != FLAGS_RUN)
 		return outcome;
 	if (!check_required(settings) || !check_secret_path(settings->cluster_secret) ||
-	    !check_excepts(settings) ||
-	    !settings_check_pods(settings, settings->pods, settings->pod_count, "--pod-cidr"))
+	    (settings->range_count && !settings_check_ranges(settings)))
 		return FLAGS_WRONG;
 	return FLAGS_RUN;
 }

@@ -18,6 +18,8 @@ enum pods_source { PODS_AUTO, PODS_NODE, PODS_LOCAL, PODS_FLAG };
 struct settings {
 	const char *node, *registry, *interface, *tunnel, *control, *bpffs;
 	const char *cluster_secret; /* NULL: none */
+	const char *kubeconfig;	    /* NULL: the service account of the pod */
+	bool is_kubernetes, requires_admission;
 	uint16_t port;
 	bool is_uplink_auto;
 	uint32_t uplink_count;
@@ -33,9 +35,20 @@ struct settings {
 	struct rotate_settings rotate;
 };
 
-/* Takes environment and command line, and looks whether they make sense together; logs what does not. */
+/* Takes environment and command line, and looks whether they make sense together; logs what does not. With the registry
+ * `kubernetes` the ranges may still be missing: then they are to be found, and settings_check_ranges to be asked. */
 enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv);
 
-/* Are the prefixes fit to be this node's pods? Logs why not. */
+/* "10.244.0.0/16,fd00:10:244::/48" as the cluster's ranges; false after a logged line that begins with `origin`. */
+MUST_CHECK bool settings_take_ranges(struct settings *settings, const char *text,
+				     const char *origin);
+
+/* Do the ranges go with everything else? Logs why not. */
+MUST_CHECK bool settings_check_ranges(const struct settings *settings);
+
+/* Are the prefixes fit to be this node's pods? Else *refusal says why not. */
+MUST_CHECK bool settings_judge_pods(const struct settings *settings, const struct cidr *pods,
+				    uint32_t count, const char *origin, struct refusal *refusal);
+/* The same, and logs why not. */
 MUST_CHECK bool settings_check_pods(const struct settings *settings, const struct cidr *pods,
 				    uint32_t count, const char *origin);

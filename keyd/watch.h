@@ -20,6 +20,7 @@ struct watched {
 	enum loader_finding damage;  /* what was repaired last */
 	bool is_stuck;		     /* it could not be put back */
 	struct hook_repairs repairs;
+	uint64_t told; /* of the repairs, to those who look after the cluster */
 };
 
 struct watch {

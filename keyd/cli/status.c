@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil status: is this node's pod traffic protected, and if not, why not. The first line is the verdict, and the
- * exit status says the same.
+ * podveil status: is this node's pod traffic protected, and if not, why not. The first line is the verdict, and the exit
+ * status says whether the node does what its mode promises.
  */
 #include <inttypes.h>
 
@@ -13,6 +13,12 @@
 static bool is_protected(const json_t *status)
 {
 	return !strcmp(answer_text(status, "state"), "protected");
+}
+
+/* It does what its mode promises. */
+static bool is_fine(const json_t *status)
+{
+	return is_protected(status) || !strcmp(answer_text(status, "state"), "permissive");
 }
 
 static bool is_permissive(const json_t *status)
@@ -144,6 +150,22 @@ static void print_exceptions(const char *title, const json_t *list)
 		print_list(title, list);
 }
 
+static void print_registry(const json_t *status)
+{
+	const json_t *registry = json_object_get(status, "registry_status");
+	const char *contact = answer_text(registry, "last_contact");
+	char bytes[TEXT_AMOUNT_LEN];
+
+	if (!json_is_object(registry))
+		text_print_line("registry   %s", answer_text(status, "registry"));
+	else
+		text_print_line("registry   %s, last answer %s; %" PRIu64 " requests, %s received",
+				answer_text(status, "registry"), *contact ? contact : "never",
+				answer_count(registry, "requests"),
+				text_format_bytes(bytes, answer_count(registry, "received_bytes")));
+	print_exceptions("served at", json_object_get(status, "registry_servers"));
+}
+
 static void print_drops(const json_t *drops)
 {
 	CLEANUP_TABLE struct table table = {.columns = 4};
@@ -173,7 +195,7 @@ static void print_status(const json_t *status)
 	print_verdict(status);
 	text_print_line("node       %s, podveil %s, mode %s", answer_text(status, "node"),
 			answer_text(status, "version"), answer_text(status, "mode"));
-	text_print_line("registry   %s", answer_text(status, "registry"));
+	print_registry(status);
 	print_list("cluster", json_object_get(status, "cluster_cidrs"));
 	print_exceptions("in clear", json_object_get(status, "except_cidrs"));
 	print_exceptions("bypassed", json_object_get(status, "bypasses"));
@@ -201,5 +223,5 @@ enum cli_exit status_run(const struct cli_settings *settings)
 		text_print_json(status);
 	else
 		print_status(status);
-	return is_protected(status) ? EXIT_FINE : EXIT_FAILED;
+	return is_fine(status) ? EXIT_FINE : EXIT_FAILED;
 }

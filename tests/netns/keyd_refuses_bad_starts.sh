@@ -76,8 +76,8 @@ bad_flag "unknown flag '--no-such-flag'" --no-such-flag
 bad_flag "unexpected argument 'word'" word
 bad_flag "'N1': expected a node's name" --node N1
 bad_flag "'../n1': expected a node's name" --node ../n1
-bad_flag "'kubernetes': is not in this version" --registry kubernetes
-bad_flag "'etcd:x': expected file:DIR" --registry etcd:x
+bad_flag "'etcd:x': expected kubernetes or file:DIR" --registry etcd:x
+bad_flag "'kubernetes:x': expected kubernetes or file:DIR" --registry kubernetes:x
 check "permissive mode refuses to start without it as well" refuses 2 "permissive mode needs the cluster's pod range too" \
 	--node n1 --registry "file:$RUN_DIR/registry" --mode permissive --pod-cidr 10.244.1.0/24
 bad_flag "'off': expected strict or permissive" --mode off
@@ -128,10 +128,10 @@ bad_flag "'25h': expected from 5s to 24h" --overlap 25h
 check "refuses to rotate more often than the overlap lasts" refuses 2 "--rotate-every is shorter than --overlap" \
 	"${GOOD[@]}" --rotate-every 5m --overlap 1h30m
 bad_flag "--cluster-secret: expected the absolute path of a file" --cluster-secret secret
-for flag in --kubeconfig --metrics; do
-	bad_flag "is not in this version" "$flag" x
-done
-bad_flag "is not in this version" --require-admission
+bad_flag "is not in this version" --metrics x
+bad_flag "'config': expected an absolute path" --kubeconfig config
+bad_flag "--kubeconfig is for --registry kubernetes alone" --kubeconfig /etc/kubernetes/admin.conf
+bad_flag "--require-admission is for --registry kubernetes alone" --require-admission
 bad_flag "'on': is not in this version" --xdp on
 
 check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a folder" \

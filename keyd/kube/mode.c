@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What is no mode changes none: the last one that was good stays. Only the ConfigMap's absence, which the API server has to
+ * say in so many words, gives the word back to the agent's own flags.
+ */
+#include "mode.h"
+
+#include "log.h"
+
+static void tell(struct mode *mode, bool has_mode, enum datapath_mode value)
+{
+	struct registry_change change = {
+		.event = REGISTRY_MODE, .has_mode = has_mode, .mode = value};
+
+	kube_tell(mode->kube, &change);
+}
+
+static void take(struct mode *mode, const json_t *object)
+{
+	enum datapath_mode value = MODE_STRICT;
+	struct refusal why = {0};
+	bool has_mode;
+
+	if (object_decode_mode(object, &has_mode, &value, &why))
+		tell(mode, has_mode, value);
+	else
+		log_warning("ConfigMap %s/podveil: %s: the mode stays as it is",
+			    mode->kube->namespace, why.text);
+}
+
+static bool take_item(void *context, const json_t *object, struct refusal *refusal)
+{
+	struct mode *mode = context;
+
+	(void)refusal;
+	mode->is_there = true;
+	take(mode, object);
+	return true;
+}
+
+static void take_whole(void *context, enum reflect_verdict verdict)
+{
+	struct mode *mode = context;
+
+	if (!mode->is_there && verdict == REFLECT_WHOLE)
+		tell(mode, false, MODE_STRICT);
+	mode->is_there = false;
+}
+
+static void take_event(void *context, const struct object_event *event)
+{
+	struct mode *mode = context;
+
+	if (event->type == OBJECT_DELETED)
+		tell(mode, false, MODE_STRICT);
+	else
+		take(mode, event->object);
+}
+
+void mode_init(struct mode *mode, struct kube *kube)
+{
+	struct reflector_source source = {
+		.what = "ConfigMap podveil",
+		.selector = "fieldSelector=metadata.name%3Dpodveil",
+		.take_item = take_item,
+		.take_whole = take_whole,
+		.take_event = take_event,
+		.context = mode,
+	};
+
+	*mode = (struct mode){.kube = kube};
+	snprintf(mode->path, sizeof(mode->path), "/api/v1/namespaces/%s/configmaps",
+		 kube->namespace);
+	source.path = mode->path;
+	reflector_init(&mode->reflector, kube, &source);
+}
+
+/* Not to be allowed to read it is an answer: this cluster has no mode for us. */
+uint64_t mode_drive(struct mode *mode)
+{
+	uint64_t due_ns = reflector_drive(&mode->reflector);
+
+	if (mode->reflector.is_forbidden && !mode->is_named) {
+		log_warning("%s: the mode is that of the flags", mode->reflector.trouble.text);
+		tell(mode, false, MODE_STRICT);
+		mode->is_named = true;
+	}
+	return due_ns;
+}
+
+void mode_clear(struct mode *mode)
+{
+	reflector_clear(&mode->reflector);
+}

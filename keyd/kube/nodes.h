@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The other Nodes: what is known of each, and which are to be read again. SHELL. The records themselves go to the agent;
+ * kept here is only what tells whether one has changed, and what a Node's metadata do not show.
+ */
+#pragma once
+
+#include "kube.h"
+
+#define NODES_READS_MAX 8 /* at once */
+
+struct nodes_facts {
+	int64_t created_s;
+	uint32_t pod_cidr_count, address_count;
+	struct cidr *pod_cidrs; /* one allocation, with the addresses behind them */
+	struct address *addresses;
+};
+
+struct nodes_node {
+	char uid[NODE_UID_LEN];
+	char version[OBJECT_VERSION_LEN]; /* newest one heard of */
+	uint8_t digest[OBJECT_DIGEST_LEN], places[OBJECT_DIGEST_LEN];
+	bool was_told, has_places;
+	bool is_listed;	  /* by the list that is being read */
+	bool is_complete; /* its prefixes and addresses are known */
+	bool is_being_read;
+	uint64_t read_ns; /* to be read then; 0: no need */
+	uint64_t was_read_ns;
+	uint32_t failures, incomplete_reads; /* in a row */
+	struct nodes_facts facts;
+	char name[];
+};
+
+struct nodes_read {
+	struct nodes *nodes;
+	int handle; /* 0: free */
+	char name[NODE_NAME_LEN];
+};
+
+struct nodes {
+	struct kube *kube;
+	struct nodes_node **items; /* by name */
+	uint32_t count, capacity;
+	struct nodes_read reads[NODES_READS_MAX];
+};
+
+void nodes_init(struct nodes *nodes, struct kube *kube);
+void nodes_clear(struct nodes *nodes);
+
+/* An item of a list, as reflector_source.take_item. */
+bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *refusal);
+/* After the last one: who was not among them is gone. */
+void nodes_take_whole(struct nodes *nodes, enum reflect_verdict verdict);
+/* Of a watch of metadata. */
+void nodes_take_event(struct nodes *nodes, const struct object_event *event);
+
+/* Reads what is to be read. Returns when to call again, in boot_ns. */
+uint64_t nodes_drive(struct nodes *nodes);
+
+/* Any of them; NULL: there is none. */
+const char *nodes_any_name(const struct nodes *nodes);

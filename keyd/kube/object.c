@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * JSON of the API server. A list is walked item by item: a hundred Nodes as a tree in memory would take twenty times
+ * their text. Strings may hold zeros (JSON_ALLOW_NUL): refusing the document for one would let the owner of a single
+ * annotation keep everybody from reading the list.
+ */
+#include "object.h"
+
+#include "../field.h"
+
+#define DEPTH_MAX  512 /* of objects and arrays within each other */
+#define LOAD_FLAGS (JSON_ALLOW_NUL)
+
+/* -- text without a tree -- */
+
+static const char *skip_space(const char *at, const char *end)
+{
+	while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+		at++;
+	return at;
+}
+
+/* `at` is behind the opening quote. NULL: there is no closing one. */
+static const char *skip_string(const char *at, const char *end)
+{
+	for (; at < end; at++) {
+		if (*at == '"')
+			return at + 1;
+		if (*at == '\\')
+			at++;
+	}
+	return NULL;
+}
+
+static const char *skip_nested(const char *at, const char *end)
+{
+	unsigned int depth = 0;
+
+	while (at && at < end) {
+		char c = *at++;
+
+		if (c == '"')
+			at = skip_string(at, end);
+		else if ((c == '{' || c == '[') && ++depth > DEPTH_MAX)
+			return NULL;
+		else if ((c == '}' || c == ']') && !--depth)
+			return at;
+	}
+	return NULL;
+}
+
+/* Behind the value that begins at `at`, whatever it is; jansson looks at it more closely. NULL: it has no end. */
+static const char *skip_value(const char *at, const char *end)
+{
+	const char *begin = at;
+
+	if (at == end)
+		return NULL;
+	if (*at == '"')
+		return skip_string(at + 1, end);
+	if (*at == '{' || *at == '[')
+		return skip_nested(at, end);
+	while (at < end && !strchr(",]} \t\r\n", *at))
+		at++;
+	return at == begin ? NULL : at;
+}
+
+static json_t *load(const char *text, size_t len, struct refusal *refusal)
+{
+	struct quote quoted;
+	json_error_t error;
+	json_t *root = json_loadb(text, len, LOAD_FLAGS, &error);
+
+	if (root && json_is_object(root))
+		return root;
+	if (root)
+		refusal_write(refusal, "is %s: expected a JSON object", field_type_name(root));
+	else
+		refusal_write(refusal, "no JSON (position %d): %s", error.position,
+			      quote(&quoted, error.text));
+	json_decref(root);
+	return NULL;
+}
+
+json_t *object_load(const char *text, size_t len, struct refusal *refusal)
+{
+	return load(text, len, refusal);
+}
+
+/* -- metadata -- */
+
+/* Missing, too long, of another type or with a zero inside: false, and no text. */
+static bool take_text(char *ret_text, size_t size, const json_t *root, const char *name)
+{
+	const json_t *value = json_object_get(root, name);
+	const char *text = json_string_value(value);
+
+	if (!text || strlen(text) != json_string_length(value) || strlen(text) >= size)
+		return false;
+	copy_text(ret_text, size, text);
+	return true;
+}
+
+bool object_decode_meta(const json_t *object, struct object_meta *ret_meta, struct refusal *refusal)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	struct object_meta meta = {0};
+	struct quote quoted;
+
+	if (!take_text(meta.version, sizeof(meta.version), metadata, "resourceVersion"))
+		return refuse(refusal, "'metadata' holds no resourceVersion that can be used");
+	if (take_text(meta.name, sizeof(meta.name), metadata, "name") && !node_is_name(meta.name))
+		return refuse(refusal, "'name' is %s: expected a name of a-z, 0-9, '.' and '-'",
+			      quote(&quoted, meta.name));
+	if (take_text(meta.uid, sizeof(meta.uid), metadata, "uid") && !annotation_is_uid(meta.uid))
+		return refuse(refusal,
+			      "'uid' is %s: expected 1 to %d letters, digits, '.', '_' or '-'",
+			      quote(&quoted, meta.uid), NODE_UID_LEN - 1);
+	*ret_meta = meta;
+	return true;
+}
+
+/* Resource versions are numbers nowadays; an older server's that are none are in no order. */
+static bool is_number(const char *text)
+{
+	return *text && !text[strspn(text, "0123456789")];
+}
+
+int object_compare_versions(const char *a, const char *b)
+{
+	size_t a_len, b_len;
+
+	if (!is_number(a) || !is_number(b))
+		return 0;
+	a += strspn(a, "0");
+	b += strspn(b, "0");
+	a_len = strlen(a);
+	b_len = strlen(b);
+	return a_len == b_len ? strcmp(a, b) : a_len < b_len ? -1 : 1;
+}
+
+/* -- lists -- */
+
+static bool take_list_meta(struct object_list *list, const char *text, size_t len,
+			   struct refusal *refusal)
+{
+	json_auto_t *metadata = load(text, len, refusal);
+	const json_t *next = json_object_get(metadata, "continue");
+
+	if (!metadata)
+		return false;
+	if (!take_text(list->version, sizeof(list->version), metadata, "resourceVersion"))
+		return refuse(refusal, "the list has no resourceVersion that can be used");
+	if (next && !take_text(list->next, sizeof(list->next), metadata, "continue"))
+		return refuse(refusal,
+			      "the list's 'continue' cannot be used: expected at most %d "
+			      "characters",
+			      OBJECT_NEXT_LEN - 1);
+	return true;
+}
+
+static bool is_key(const char *key, size_t len, const char *name)
+{
+	return len == strlen(name) && !memcmp(key, name, len);
+}
+
+/* One `"key": value` of the page; *at moves behind it. */
+static bool take_member(struct object_list *list, const char **at, const char *end, bool *has_meta,
+			struct refusal *refusal)
+{
+	const char *key = *at + 1, *key_end = NULL, *value = NULL, *value_end = NULL;
+
+	if (*at < end && **at == '"')
+		key_end = skip_string(key, end);
+	if (key_end)
+		value = skip_space(key_end, end);
+	if (value && value < end && *value == ':')
+		value_end = skip_value(value = skip_space(value + 1, end), end);
+	if (!value_end)
+		return refuse(refusal, "the list is no JSON, or is cut off");
+	if (is_key(key, (size_t)(key_end - 1 - key), "metadata")) {
+		*has_meta = take_list_meta(list, value, (size_t)(value_end - value), refusal);
+		if (!*has_meta)
+			return false;
+	} else if (is_key(key, (size_t)(key_end - 1 - key), "items") && *value == '[') {
+		list->at = skip_space(value + 1, value_end);
+		list->end = value_end - 1;
+	}
+	*at = value_end;
+	return true;
+}
+
+bool object_list_open(struct object_list *ret_list, const char *text, size_t len,
+		      struct refusal *refusal)
+{
+	const char *end = text + len, *at = skip_space(text, end);
+	struct object_list list = {0};
+	bool has_meta = false;
+
+	if (at == end || *at != '{')
+		return refuse(refusal, "is no list: expected a JSON object");
+	do {
+		at = skip_space(at + 1, end);
+		if (!take_member(&list, &at, end, &has_meta, refusal))
+			return false;
+		at = skip_space(at, end);
+	} while (at < end && *at == ',');
+	if (at == end || *at != '}' || skip_space(at + 1, end) != end)
+		return refuse(refusal, "the list is no JSON, or is cut off");
+	if (!has_meta)
+		return refuse(refusal, "the list has no 'metadata': expected its resourceVersion");
+	if (!list.at) /* Go writes an empty list as null too */
+		list.at = list.end = end;
+	*ret_list = list;
+	return true;
+}
+
+bool object_list_has_more(const struct object_list *list)
+{
+	return list->at < list->end;
+}
+
+json_t *object_list_read(struct object_list *list, struct refusal *refusal)
+{
+	const char *begin = list->at, *end = skip_value(begin, list->end);
+
+	if (!end) {
+		list->at = list->end;
+		refusal_write(refusal, "the list is no JSON, or is cut off");
+		return NULL;
+	}
+	list->at = skip_space(end, list->end);
+	if (list->at < list->end && *list->at == ',')
+		list->at = skip_space(list->at + 1, list->end);
+	return load(begin, (size_t)(end - begin), refusal);
+}
+
+/* -- failures, events -- */
+
+/* As much as a line holds, without what could mislead a terminal. */
+static void take_line(struct refusal *ret_line, const char *text)
+{
+	size_t used = 0;
+
+	for (; *text && used + 1 < sizeof(ret_line->text); text++)
+		ret_line->text[used++] = *text >= 0x20 && *text < 0x7f ? *text : '?';
+	ret_line->text[used] = '\0';
+}
+
+void object_decode_status(const json_t *status, struct object_status *ret_status)
+{
+	const json_t *after =
+		json_object_get(json_object_get(status, "details"), "retryAfterSeconds");
+	const char *message = json_string_value(json_object_get(status, "message"));
+	const char *reason = json_string_value(json_object_get(status, "reason"));
+	json_int_t code = json_integer_value(json_object_get(status, "code"));
+
+	*ret_status = (struct object_status){.code = -1, .retry_after_s = -1};
+	if (code > 0 && code < 1000)
+		ret_status->code = (long)code;
+	if (json_is_integer(after) && json_integer_value(after) >= 0)
+		ret_status->retry_after_s = json_integer_value(after);
+	take_line(&ret_status->text, message && *message ? message : reason ? reason : "");
+}
+
+void object_read_status(const char *text, size_t len, struct object_status *ret_status)
+{
+	json_auto_t *root = json_loadb(text, len, LOAD_FLAGS, NULL);
+
+	object_decode_status(root, ret_status);
+}
+
+static bool find_event_type(const json_t *root, enum object_event_type *ret_type)
+{
+	static const char *const names[] = {[OBJECT_ADDED] = "ADDED",
+					    [OBJECT_MODIFIED] = "MODIFIED",
+					    [OBJECT_DELETED] = "DELETED",
+					    [OBJECT_BOOKMARK] = "BOOKMARK",
+					    [OBJECT_ERROR] = "ERROR"};
+	const char *type = json_string_value(json_object_get(root, "type"));
+
+	for (unsigned int i = 0; type && i < ARRAY_SIZE(names); i++)
+		if (!strcmp(type, names[i])) {
+			*ret_type = (enum object_event_type)i;
+			return true;
+		}
+	return false;
+}
+
+static bool decode_event(const json_t *root, struct object_event *event, struct refusal *refusal)
+{
+	event->object = json_object_get(root, "object");
+	if (!find_event_type(root, &event->type) || !json_is_object(event->object))
+		return refuse(refusal,
+			      "a watch's line is no event: expected a 'type' such as ADDED and an "
+			      "'object'");
+	if (event->type == OBJECT_ERROR) {
+		object_decode_status(event->object, &event->status);
+		return true;
+	}
+	if (!object_decode_meta(event->object, &event->meta, refusal))
+		return false;
+	if (event->type != OBJECT_BOOKMARK && (!event->meta.name[0] || !event->meta.uid[0]))
+		return refuse(refusal, "an event's object has no name and uid that can be used");
+	return true;
+}
+
+json_t *object_load_event(const char *line, size_t len, struct object_event *ret_event,
+			  struct refusal *refusal)
+{
+	json_t *root = load(line, len, refusal);
+	struct object_event event = {0};
+
+	if (root && !decode_event(root, &event, refusal)) {
+		json_decref(root);
+		return NULL;
+	}
+	if (root)
+		*ret_event = event;
+	return root;
+}
+
+/* -- Nodes -- */
+
+static const json_t *find_annotation(const json_t *object, const char *name)
+{
+	return json_object_get(json_object_get(json_object_get(object, "metadata"), "annotations"),
+			       name);
+}
+
+static bool has_exclude_label(const json_t *object)
+{
+	const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+	const char *value = json_string_value(json_object_get(labels, EXCLUDE_LABEL));
+
+	return value && strcmp(value, "false");
+}
+
+void object_digest_record(const char *text, size_t len, bool is_excluded,
+			  uint8_t ret_digest[static OBJECT_DIGEST_LEN])
+{
+	const uint8_t marks[2] = {text != NULL, is_excluded};
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, NULL, 0, OBJECT_DIGEST_LEN);
+	crypto_generichash_update(&state, marks, sizeof(marks));
+	if (text)
+		crypto_generichash_update(&state, (const uint8_t *)text, len);
+	crypto_generichash_final(&state, ret_digest, OBJECT_DIGEST_LEN);
+}
+
+static void digest_node(const json_t *object, uint8_t digest[static OBJECT_DIGEST_LEN])
+{
+	const json_t *value = find_annotation(object, ANNOTATION_NAME);
+
+	object_digest_record(value ? json_string_value(value) ? json_string_value(value) : ""
+				   : NULL,
+			     json_string_length(value), has_exclude_label(object), digest);
+}
+
+static bool take_ask(char ret_value[static OBJECT_REQUEST_MAX + 1], const json_t *object,
+		     const char *name)
+{
+	const json_t *annotations =
+		json_object_get(json_object_get(object, "metadata"), "annotations");
+
+	return take_text(ret_value, OBJECT_REQUEST_MAX + 1, annotations, name);
+}
+
+void object_decode_asks(const json_t *object, struct object_asks *ret_asks)
+{
+	*ret_asks = (struct object_asks){0};
+	digest_node(object, ret_asks->digest);
+	ret_asks->is_too_long = !take_ask(ret_asks->requested, object, ROTATE_REQUESTED_NAME) &&
+				find_annotation(object, ROTATE_REQUESTED_NAME);
+	take_ask(ret_asks->served, object, ROTATE_SERVED_NAME);
+}
+
+static bool decode_identity(struct node *node, const json_t *object, struct refusal *refusal)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	struct object_meta meta;
+	struct quote quoted;
+	const char *created;
+
+	if (!object_decode_meta(object, &meta, refusal) ||
+	    !field_text(metadata, "creationTimestamp", &created, refusal))
+		return false;
+	if (!meta.name[0] || !meta.uid[0])
+		return refuse(refusal, "'metadata' holds no name and uid that can be used");
+	if (!node_parse_time(&node->created_s, created))
+		return refuse(
+			refusal,
+			"'creationTimestamp' is %s: expected a time such as 2026-11-22T12:00:00Z",
+			quote(&quoted, created));
+	copy_text(node->name, sizeof(node->name), meta.name);
+	copy_text(node->uid, sizeof(node->uid), meta.uid);
+	return true;
+}
+
+static bool decode_pod_cidrs(struct node *node, const json_t *object, struct refusal *refusal)
+{
+	json_t *array, *item;
+	struct quote quoted;
+	size_t i;
+
+	if (!field_strings(json_object_get(object, "spec"), "podCIDRs", NODE_POD_CIDRS_MAX, &array,
+			   refusal))
+		return false;
+	json_array_foreach(array, i, item)
+		if (!cidr_parse(&node->pod_cidrs[i], json_string_value(item)))
+			return refuse(
+				refusal,
+				"'podCIDRs' holds %s: expected prefixes such as 10.244.1.0/24",
+				quote(&quoted, json_string_value(item)));
+	node->pod_cidr_count = (uint32_t)json_array_size(array);
+	return true;
+}
+
+/* Those that the node itself has. An ExternalIP may be a NAT's in front of it, where the tunnel would not help. */
+static bool decode_addresses(struct node *node, const json_t *object, struct refusal *refusal)
+{
+	const json_t *array = json_object_get(json_object_get(object, "status"), "addresses");
+	struct quote quoted;
+	json_t *item;
+	size_t i;
+
+	json_array_foreach((json_t *)array, i, item) {
+		const char *type = json_string_value(json_object_get(item, "type"));
+		const char *text = json_string_value(json_object_get(item, "address"));
+
+		if (!type || strcmp(type, "InternalIP"))
+			continue;
+		if (node->address_count == NODE_ADDRESSES_MAX)
+			return refuse(refusal, "'addresses' has more than %d items",
+				      NODE_ADDRESSES_MAX);
+		if (!text || !address_parse(&node->addresses[node->address_count++], text))
+			return refuse(refusal, "'addresses' holds %s: expected IP addresses",
+				      quote(&quoted, text ? text : ""));
+	}
+	return true;
+}
+
+static void decode_voice(struct node *node, struct cidr *pods, const json_t *object)
+{
+	const json_t *value = find_annotation(object, ANNOTATION_NAME);
+
+	node->is_excluded = has_exclude_label(object);
+	if (!value)
+		return;
+	node->voice = NODE_GARBLED;
+	if (!json_is_string(value))
+		refusal_write(&node->refusal, "is %s: expected a string", field_type_name(value));
+	else if (annotation_decode(&node->annotation, pods, json_string_value(value),
+				   json_string_length(value), &node->refusal))
+		node->voice = NODE_PUBLISHED;
+}
+
+bool object_decode_node(const json_t *object, struct node *ret_node,
+			struct cidr pods[static ANNOTATION_PODS_MAX], struct refusal *refusal)
+{
+	struct node node = {0};
+
+	if (!decode_identity(&node, object, refusal) || !decode_pod_cidrs(&node, object, refusal) ||
+	    !decode_addresses(&node, object, refusal))
+		return false;
+	decode_voice(&node, pods, object);
+	*ret_node = node;
+	return true;
+}
+
+void object_digest_places(const struct annotation *annotation,
+			  uint8_t ret_digest[static OBJECT_DIGEST_LEN])
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, NULL, 0, OBJECT_DIGEST_LEN);
+	crypto_generichash_update(&state, (const uint8_t *)&annotation->endpoint_count,
+				  sizeof(annotation->endpoint_count));
+	crypto_generichash_update(&state, (const uint8_t *)annotation->endpoints,
+				  annotation->endpoint_count * sizeof(*annotation->endpoints));
+	crypto_generichash_update(&state, (const uint8_t *)annotation->pods,
+				  annotation->pod_count * sizeof(*annotation->pods));
+	crypto_generichash_final(&state, ret_digest, OBJECT_DIGEST_LEN);
+}
+
+int object_find_startup_taint(const json_t *object)
+{
+	const json_t *taints = json_object_get(json_object_get(object, "spec"), "taints");
+	json_t *taint;
+	size_t i;
+
+	json_array_foreach((json_t *)taints, i, taint) {
+		const char *key = json_string_value(json_object_get(taint, "key"));
+
+		if (key && !strcmp(key, STARTUP_TAINT) && i <= INT32_MAX)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* -- where the API server is, and the mode -- */
+
+static bool add_server(struct bypass_key *keys, uint32_t max, uint32_t *count, const char *text,
+		       json_int_t port, struct refusal *refusal)
+{
+	char endpoint[BYPASS_TEXT_LEN];
+	struct bypass_key key;
+	struct address address;
+	struct quote quoted;
+
+	if (!address_parse(&address, text))
+		return refuse(refusal, "'endpoints' holds %s: expected IP addresses",
+			      quote(&quoted, text));
+	snprintf(endpoint, sizeof(endpoint), address.family == AF_INET6 ? "[%s]:%d" : "%s:%d", text,
+		 (int)port);
+	if (!bypass_parse(&key, endpoint) || bypass_special_name(&key))
+		return refuse(refusal, "'endpoints' holds %s: expected addresses of the network",
+			      quote(&quoted, endpoint));
+	if (bypass_is_among(keys, *count, &key))
+		return true;
+	if (*count == max)
+		return refuse(refusal, "more than %u endpoints", max);
+	keys[(*count)++] = key;
+	return true;
+}
+
+static bool is_tcp_port(const json_t *port, json_int_t *ret_number)
+{
+	const char *protocol = json_string_value(json_object_get(port, "protocol"));
+
+	*ret_number = json_integer_value(json_object_get(port, "port"));
+	return (!protocol || !strcmp(protocol, "TCP")) && *ret_number > 0 &&
+	       *ret_number <= UINT16_MAX;
+}
+
+static bool add_servers(struct bypass_key *keys, uint32_t max, uint32_t *count,
+			const json_t *addresses, const json_t *ports, struct refusal *refusal)
+{
+	json_t *address, *port;
+	json_int_t number;
+	size_t a, p;
+
+	json_array_foreach((json_t *)addresses, a, address)
+		json_array_foreach((json_t *)ports, p, port)
+			if (is_tcp_port(port, &number) && json_is_string(address) &&
+			    !add_server(keys, max, count, json_string_value(address), number,
+					refusal))
+				return false;
+	return true;
+}
+
+/* Those that are not ready too: a server that is about to be needs its way in. */
+bool object_decode_servers(const json_t *object, struct bypass_key *ret_keys, uint32_t max,
+			   uint32_t *ret_count, struct refusal *refusal)
+{
+	const json_t *ports = json_object_get(object, "ports");
+	uint32_t count = 0;
+	json_t *endpoint;
+	size_t i;
+
+	json_array_foreach(json_object_get(object, "endpoints"), i, endpoint)
+		if (!add_servers(ret_keys, max, &count, json_object_get(endpoint, "addresses"),
+				 ports, refusal))
+			return false;
+	*ret_count = count;
+	return true;
+}
+
+bool object_decode_mode(const json_t *object, bool *ret_has_mode, enum datapath_mode *ret_mode,
+			struct refusal *refusal)
+{
+	const json_t *data = json_object_get(object, "data");
+	const json_t *value = json_object_get(data, "mode");
+	const char *text = json_string_value(value);
+	struct quote quoted;
+
+	*ret_has_mode = false;
+	if (!value || (text && !*text))
+		return true;
+	if (!text || (strcmp(text, "strict") && strcmp(text, "permissive")))
+		return refuse(refusal, "'mode' is %s: expected strict or permissive",
+			      text ? quote(&quoted, text) : field_type_name(value));
+	*ret_has_mode = true;
+	*ret_mode = *text == 'p' ? MODE_PERMISSIVE : MODE_STRICT;
+	return true;
+}
