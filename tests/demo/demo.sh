@@ -10,26 +10,13 @@
 . "$(dirname "$0")/../netns/lib.sh"
 # shellcheck source=tests/netns/rotation.bash
 . "$(dirname "$0")/../netns/rotation.bash"
+# shellcheck source=tests/demo/lines.bash
+. "$(dirname "$0")/lines.bash"
 
-LINES_FAILED=0
 MARKER=$(new_marker)
 MEASURE_SECONDS=2
 UDP_RATE=2000 # packets a second each way, while keys rotate
 WATCHED_RATE=300M # the detector has to see every frame of it, also on a small machine
-
-if [ -t 1 ]; then
-	GREEN=$'\e[32m' RED=$'\e[31m' PLAIN=$'\e[0m'
-else
-	GREEN='' RED='' PLAIN=''
-fi
-
-line() { # VERDICT CLAIM SEEN
-	local colour=$GREEN
-	[ "$1" = ok ] || { colour=$RED; LINES_FAILED=$((LINES_FAILED + 1)); }
-	printf '  %s%-6s%s  %-50s  %s\n' "$colour" "$1" "$PLAIN" "$2" "$3"
-}
-
-verdict() { if "$@" >/dev/null 2>&1; then echo ok; else echo FAILED; fi; } # COMMAND...
 
 # -- what the pods do; each writes what it saw into SEEN and fails where it did not work --
 
@@ -62,30 +49,12 @@ try_bulk() { # FAMILY SECONDS RATE: in bits per second, 0 for all it can
 
 gbits() { awk -v m="$1" 'BEGIN { printf "%.2f Gbit/s", m / 1000 }'; } # MBITS
 
-try() { # CLAIM COMMAND...: a line of its own
-	local claim=$1
-	shift
-	SEEN=
-	if "$@"; then line ok "$claim" "$SEEN"; else line FAILED "$claim" "$SEEN"; fi
-}
-
 serve() {
 	mkdir "$RUN_DIR/www"
 	{ marker_bytes "$MARKER"; head -c 200000 /dev/urandom; } >"$RUN_DIR/www/page"
 	spawn p2 "$RUN_DIR/http.out" python3 -m http.server --bind :: --directory "$RUN_DIR/www" 8080
 	spawn p2 "$RUN_DIR/iperf.out" iperf3 -s
 	wait_until 10 in_ns p2 curl -s -o /dev/null 'http://[::1]:8080/' || bail "python3 -m http.server does not start"
-}
-
-# -- the wire --
-
-wire_seen() {
-	jq -r '"\(.frames) frames: \(.addresses) with a pod address, \(.marker) with the marker"' "$RUN_DIR/watch.json"
-}
-
-wire_line() { # CLAIM
-	watch_stop
-	line "$(verdict watch_saw_nothing)" "$1" "$(wire_seen)"
 }
 
 # -- the scenes --
@@ -98,8 +67,7 @@ agents_off() {
 		try_ping $family
 		try_http $family
 	done
-	watch_stop
-	line "$(verdict watch_saw_plaintext)" "the detector sees the pods' traffic" "$(wire_seen)"
+	wire_line_in_clear "the detector sees the pods' traffic"
 	for family in 4 6; do
 		try "bulk TCP over IPv$family, as fast as it goes" try_bulk $family $MEASURE_SECONDS 0
 		PLAIN_MBITS[family]=$MBITS
@@ -212,10 +180,4 @@ agents_on
 show_status
 keys_rotated
 agent_killed
-echo
-if [ $LINES_FAILED -gt 0 ]; then
-	show_agent_logs
-	echo "${RED}$LINES_FAILED lines failed${PLAIN} after $SECONDS s"
-	exit 1
-fi
-echo "${GREEN}all as promised${PLAIN}, in $SECONDS s"
+lines_done

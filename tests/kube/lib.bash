@@ -83,10 +83,12 @@ api_up() {
 	apiserver_start
 }
 
+ETCD_DATA=etcd.data
 etcd_start() {
-	ETCD_UNSUPPORTED_ARCH=$(dpkg --print-architecture) spawn api "$KUBE_DIR/etcd" etcd --data-dir "$KUBE_DIR/etcd.data" \
+	ETCD_UNSUPPORTED_ARCH=$(dpkg --print-architecture) spawn api "$KUBE_DIR/etcd" etcd --data-dir "$KUBE_DIR/$ETCD_DATA" \
 		--listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
 		--listen-peer-urls http://127.0.0.1:2380
+	ETCD_PID=$SPAWNED
 	wait_until 20 in_ns api curl -sf http://127.0.0.1:2379/health || control_plane_fails etcd
 }
 
@@ -99,7 +101,27 @@ apiserver_start() {
 		--service-account-issuer https://kubernetes.default.svc \
 		--service-account-key-file "$KUBE_DIR/accounts.pub" \
 		--service-account-signing-key-file "$KUBE_DIR/accounts.key" "${APISERVER_MORE[@]}"
+	APISERVER_PID=$SPAWNED
 	wait_until 90 api_is_ready || control_plane_fails apiserver
+}
+
+# All at once, as when its machine loses power: nobody is told.
+apiserver_kill() {
+	disown "$APISERVER_PID" # no word from bash
+	end_process KILL "$APISERVER_PID"
+}
+
+# What etcd holds now, and at a later time holds again.
+etcd_save() { in_ns api etcdctl --endpoints http://127.0.0.1:2379 snapshot save "$KUBE_DIR/etcd.snapshot" >"$KUBE_DIR/etcdctl" 2>&1; }
+
+etcd_restore() {
+	apiserver_kill
+	end_process TERM "$ETCD_PID"
+	ETCD_DATA=etcd.restored
+	in_ns api etcdctl snapshot restore "$KUBE_DIR/etcd.snapshot" --data-dir "$KUBE_DIR/$ETCD_DATA" \
+		>"$KUBE_DIR/etcdctl" 2>&1 || bail "etcdctl does not restore"
+	etcd_start
+	apiserver_start
 }
 APISERVER_MORE=() # further flags of a test
 
@@ -186,12 +208,16 @@ show_kernel_drops() { # how often, why, where
 	diag "$(sed -n 's/.* location=\(.*\) reason: \([A-Z0-9_]*\).*/\2 in \1/p' "$KERNEL_DROPS/trace" | sort | uniq -c | sort -rn | head -n 30)"
 }
 
-# done_testing, after the last words of the control plane where something failed.
-kube_done() {
+# The last words of the control plane, where something failed.
+show_control_plane() {
 	local file
 	[ "$TESTS_FAILED" -eq 0 ] || for file in "$KUBE_DIR"/{apiserver,kube-proxy-*,flanneld-*}.err; do
 		[ ! -s "$file" ] || diag "$(basename "$file" .err): $(tail -n 5 "$file")"
 	done
+}
+
+kube_done() {
+	show_control_plane
 	[ "$TESTS_FAILED" -eq 0 ] || show_kernel_drops
 	shape_done
 }
