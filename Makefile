@@ -2,7 +2,6 @@
 # TUNNEL_CORE and KEYD_CORE are the purity boundary: no system call, no clock, no allocation in them
 # (tests/core_is_pure.sh checks their symbols).
 
-VERSION   := $(shell sed -n 's/^\#define PODVEIL_VERSION "\(.*\)"/\1/p' include/keyd_control.h)
 BUILD     ?= build
 PREFIX    ?= /usr/local
 CC        ?= gcc
@@ -14,9 +13,11 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 tunnel checksum segment coalesce icmp manage uapi
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
-KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook
-KEYD_SHELL   := settings own_pods registry_file secret_file members link boot_guard datapath watch ratchet tunnel_client report control \
-                self connection peer_request peers attachment identity reconcile agent main
+KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
+                kube/object kube/request kube/reflect
+KEYD_SHELL   := settings own_pods registry_file secret_file members link boot_guard nft_socket datapath watch guarding ratchet tunnel_client report control \
+                self connection peer_request peers attachment notice identity reconcile agent main
+KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
 
@@ -34,7 +35,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror -Iinc
               -idirafter /usr/include/$(shell uname -m)-linux-gnu
 
 TUNNEL_LIBS := -lsodium -lb2
-KEYD_LIBS   := -ljansson -lsodium -lmnl -lbpf -lelf -lz
+KEYD_LIBS   := -ljansson -lsodium -lmnl -lbpf -lelf -lz -lcurl -lyaml
 CLI_LIBS    := -ljansson -lsodium -lmnl -lbpf -lelf -lz
 
 # One short line for each step; V=1 shows the commands.
@@ -52,11 +53,24 @@ UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/
 BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
 TOOL_PARTS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/*/*.c))
-TEST_TOOLS  := $(patsubst %/older_kernel,%/older_kernel.so,$(patsubst %/dumpable,%/dumpable.so,$(TEST_TOOLS)))
+PRELOADS    := $(addprefix $(BUILD)/tools/,dumpable hasty_clock later older_kernel)
+TEST_TOOLS  := $(filter-out $(PRELOADS),$(TEST_TOOLS)) $(addsuffix .so,$(PRELOADS))
+TEST_TOOLS  := $(patsubst %.bpf,%.bpf.o,$(TEST_TOOLS))
+# What judges rates, gaps or how soon something happens has the machine to itself; the others run two at a time.
 NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
+NETNS_ALONE := a_new_device% bad_wires% cluster_secret_changes% cluster_secret_comes% cluster_secret_is_armed% demo% every_fault% \
+               floods% hooks% huge_packets% idle_peers% kernel_losses% keyd_follows% keyd_restart_loses% mode_permissive% mtu_open% \
+               open_connections% prefixes_move% rekey% retired_keys% rotation% shape_two_nics% ten_nodes% wireguard_go_follows%
+NETNS_ALONE := $(filter $(addprefix tests/netns/,$(NETNS_ALONE)),$(NETNS_TESTS))
+NETNS_TESTS := $(NETNS_ALONE) --together $(filter-out $(NETNS_ALONE),$(NETNS_TESTS))
+FUZZERS     := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS     := $(addprefix $(BUILD)/tests/,$(FUZZERS))
 KUBE_TESTS  := $(filter-out %/build.sh,$(wildcard tests/kube/*.sh))
+KUBE_ALONE  := $(filter tests/kube/migration% tests/kube/shape%,$(KUBE_TESTS))
+KUBE_TESTS  := $(KUBE_ALONE) --together $(filter-out $(KUBE_ALONE),$(KUBE_TESTS))
 
-.PHONY: all deps demo test test-unit test-bpf test-netns test-kube test-vm soak bench programs tools install clean help
+.PHONY: all deps demo demo-kube test test-unit test-bpf test-netns test-kube test-vm soak bench bench-kube mutants fuzz sanitize image \
+	programs tools tests fuzzers install clean help
 all: programs ## build the three programs into build/
 programs: $(PROGRAMS)
 tools: $(TEST_TOOLS)
@@ -68,13 +82,22 @@ demo: deps ## two nodes, two pods, one command: see it work (as root)
 	@$(MAKE) --no-print-directory -j2 all tools
 	@BUILD=$(BUILD) tests/demo/demo.sh
 
+demo-kube: ## podveil on a real API server, three nodes, one command (as root; a quarter of an hour at the first call)
+	@tests/deps.sh kube
+	@$(MAKE) --no-print-directory -j2 all tools
+	@tests/kube/build.sh >/dev/null
+	@BUILD=$(BUILD) tests/demo/demo-kube.sh
+
 test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
 	@$(MAKE) --no-print-directory -j2 all tools tests
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh $(UNIT_TESTS) tests/model/run.sh \
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS) tests/model/run.sh \
 		$(BPF_TESTS) $(NETNS_TESTS)
 
 test-unit: tests ## the unit tests alone (no root)
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh $(UNIT_TESTS)
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS)
+
+mutants: ## break each rule of WireGuard once, in a copy: its test has to fail (no root; two minutes)
+	@tests/letter/mutants.sh
 
 test-bpf: all tests ## the BPF programs, packet by packet (as root)
 	@BUILD=$(BUILD) tests/run.sh $(BPF_TESTS)
@@ -86,12 +109,14 @@ test-kube: ## with the real API server, kube-proxy and flanneld, built at the fi
 	@tests/deps.sh kube
 	@$(MAKE) --no-print-directory -j2 all tools
 	@tests/kube/build.sh >/dev/null
-	@BUILD=$(BUILD) tests/run.sh $(KUBE_TESTS)
+	@tests/kube/helm/build.sh >/dev/null
+	@BUILD=$(BUILD) SECONDS_PER_FILE=420 tests/run.sh $(KUBE_TESTS)
 
 test-vm: ## on the kernels of Debian 12 and 13, in emulated machines (as root; any machine will do)
 	@tests/deps.sh vm
 	@$(MAKE) --no-print-directory -j2 all tools $(BPF_TESTS)
-	@BUILD=$(BUILD) SECONDS_PER_FILE=660 JOBS=2 tests/run.sh tests/vm/linux_6_1.sh tests/vm/linux_6_12.sh
+	@BUILD=$(BUILD) SECONDS_PER_FILE=660 JOBS=2 tests/run.sh tests/vm/linux_6_1.sh tests/vm/linux_6_12.sh \
+		tests/vm/wireguard_6_1.sh tests/vm/wireguard_6_12.sh
 
 soak: deps ## 1,000 rotations in a row under traffic, then ten nodes at once 20 times; ten minutes (as root)
 	@$(MAKE) --no-print-directory -j2 all tools
@@ -102,8 +127,35 @@ bench: deps ## throughput beside wireguard-go and no tunnel, as ratios (as root)
 	@$(MAKE) --no-print-directory -j2 all
 	@BUILD=$(BUILD) tests/bench/throughput.sh
 
-.PHONY: tests
-tests: $(UNIT_TESTS) $(BPF_TESTS) $(BUILD)/tests/model_replay
+bench-kube: ## what an agent costs the API server and its node, in clusters of 3 and of 1,000 (as root; ten minutes)
+	@tests/deps.sh kube
+	@$(MAKE) --no-print-directory -j2 all tools
+	@tests/kube/build.sh >/dev/null
+	@BUILD=$(BUILD) tests/bench/kube.sh
+
+# A build of its own for each, with options that belong to nothing else. gcc takes what the sanitizers add for a use of
+# what is not initialized; its UBSan writes to nothing but stderr, so it traps, and ASan says where.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
+DIAGNOSING := -O1 -g -fno-omit-frame-pointer
+
+fuzz: ## fuzz every parser and the protocol for FUZZ_SECONDS each (26), four minutes in all (no root once clang's runtime is there)
+	@tests/deps.sh fuzz
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/fuzz CC=$(CLANG) HARDEN=-fPIE \
+		CFLAGS='$(DIAGNOSING) -fsanitize=fuzzer-no-link $(SANITIZERS)' fuzzers
+	@BUILD=$(BUILD)/fuzz tests/fuzz/run.sh $(FUZZERS)
+
+sanitize: deps ## unit tests, the fuzzers' corpora and two-node tests under ASan and UBSan (as root; ten minutes)
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan HARDEN=-fPIE LDFLAGS='$(SANITIZERS)' \
+		CFLAGS='$(DIAGNOSING) -Wno-maybe-uninitialized $(SANITIZERS) -fsanitize-undefined-trap-on-error' all tools tests $(BUILD)/asan/tests/overflow
+	@BUILD=$(BUILD)/asan tests/sanitize/run.sh $(notdir $(UNIT_TESTS) $(REPLAYS))
+
+fuzzers: $(addprefix $(BUILD)/,$(FUZZERS))
+
+tests: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS) $(BUILD)/tests/model_replay
+
+image: ## the container image, without a registry: an OCI archive in .cache/image/, its files and size (as root)
+	@tests/deps.sh image
+	@JOBS=2 deploy/image.sh
 
 install: all ## copy the programs to $(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/bin
@@ -127,11 +179,11 @@ $(BUILD)/podveil-tunnel: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_A
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TUNNEL_LIBS)
 
-$(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $(LOADER_OBJECTS)
+$(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $(call objects,keyd/kube,$(KEYD_KUBE)) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
-$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,link boot_guard) $(LOADER_OBJECTS)
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,link boot_guard nft_socket nft_batch) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
@@ -169,10 +221,34 @@ $(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS) $(BUILD)/keyd/cli/progress.o
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+# Two of SHELL whose whole job can be seen from outside, against a server of the test's own.
+KUBE_TESTED := $(call objects,keyd/kube,yaml_text kubeconfig account transfer http)
+$(BUILD)/tests/test_account $(BUILD)/tests/test_http: $(KUBE_TESTED)
+$(BUILD)/tests/test_account $(BUILD)/tests/test_http: TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
+
 $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -Ikeyd/kube -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+
+$(BUILD)/tests/overflow: tests/sanitize/overflow.c
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -o $@ $<
+
+# A fuzz target is linked to libFuzzer, or to what gives it its corpus and nothing else.
+define link_fuzzer
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $(FUZZ_MAIN) $(filter %.c %.o,$^) $(filter %.a,$^) $(TUNNEL_LIBS) -ljansson
+endef
+
+$(BUILD)/fuzz_settings $(BUILD)/tests/fuzz_settings: $(BUILD)/keyd/settings.o
+$(addprefix $(BUILD)/,$(FUZZERS)): FUZZ_MAIN := -fsanitize=fuzzer
+$(addprefix $(BUILD)/,$(FUZZERS)): $(BUILD)/%: tests/fuzz/%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
+	$(link_fuzzer)
+
+$(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c $(BUILD)/tests/fuzz/replay.o $(BUILD)/core.a $(BUILD)/keyd_core.a
+	$(link_fuzzer)
 
 $(BUILD)/tests/model_replay: tests/model/replay.c $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
@@ -184,7 +260,7 @@ $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
 
-$(BUILD)/tools/garbage: TOOL_LIBS := -lb2
+$(BUILD)/tools/garbage $(BUILD)/tools/flood: TOOL_LIBS := -lb2
 $(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
 $(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
 $(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
@@ -196,6 +272,11 @@ $(BUILD)/tools/%: tests/tools/%.c $(BUILD)/tools.a
 $(BUILD)/tools.a: $(TOOL_PARTS)
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/tools/%.bpf.o: tests/tools/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
 $(BUILD)/tools/%.so: tests/tools/%.c
 	@mkdir -p $(@D)

@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian packages that are missing, for building, for the tests and for the demo; `deps.sh vm` those for
-# virtual machines as well, `deps.sh kube` those for the tests with Kubernetes. Touches nothing, and needs neither root nor
-# a network, where all of them are there already.
+# virtual machines as well, `deps.sh kube` those for the tests with Kubernetes, `deps.sh fuzz` clang's runtime. Touches
+# nothing, and needs neither root nor a network, where all of them are there already.
 
 set -u
 
 BUILDING="gcc make clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libsodium-dev libmnl-dev libjansson-dev
-	libb2-dev libcmocka-dev pkg-config linux-libc-dev"
+	libb2-dev libcurl4-openssl-dev libyaml-dev libcmocka-dev pkg-config linux-libc-dev"
 TESTING="wireguard-tools iperf3 tcpdump iproute2 iputils-ping curl python3 nftables socat jq ethtool procps
-	util-linux perl mount spin iptables containernetworking-plugins"
+	util-linux perl mount spin iptables openssl containernetworking-plugins"
 [ "${1:-}" = vm ] && TESTING="$TESTING qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring"
-[ "${1:-}" = kube ] && TESTING="$TESTING etcd-server openssl unzip ca-certificates"
+[ "${1:-}" = fuzz ] && BUILDING="$BUILDING libclang-rt-dev"
+[ "${1:-}" = kube ] && TESTING="$TESTING etcd-server unzip ca-certificates runc golang-github-containers-common
+	libcap2-bin bsdutils"
+[ "${1:-}" = image ] && TESTING="$TESTING buildah debootstrap ca-certificates"
 
 fail() {
 	echo "deps: $1" >&2

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs the tests named as arguments (cmocka programs and scripts that print TAP) under prove, one after the other (or
-# JOBS of them at once), each bounded in time. Shows the whole output of what failed; the last line counts passed, failed
+# JOBS of them at once; those behind --together at least two), each bounded in time. Shows the whole output of what failed; the last line counts passed, failed
 # and skipped tests, below the list of the skipped ones with their reasons. A crash, a hang and a test without verdict are
 # failures, and so is a run in which nothing ran.
 #
@@ -48,6 +48,12 @@ list_skipped() { # OUTPUT NAME
 		sed "s|^|skipped: $2: |"
 }
 
+prove_all() { # JOBS FILE...
+	prove --merge --timer --jobs "$1" --exec "$(realpath "$0") --one" "${@:2}" 2>&1 |
+		sed -u '/^Test Summary Report/,$d; /^Files=/d; /^Result:/d; /^All tests successful/d' &
+	wait $!
+}
+
 main() {
 	local output name passed=0 failed=0 skipped=0 p f s
 	[ $# -gt 0 ] || { echo "run.sh: nothing to run: name test programs or scripts" >&2; exit 2; }
@@ -57,9 +63,13 @@ main() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 
-	prove --merge --jobs "${JOBS:-1}" --exec "$(realpath "$0") --one" "$@" 2>&1 |
-		sed -u '/^Test Summary Report/,$d; /^Files=/d; /^Result:/d' &
-	wait $!
+	local alone=()
+	while [ $# -gt 0 ] && [ "$1" != --together ]; do
+		alone+=("$1")
+		shift
+	done
+	[ ${#alone[@]} -eq 0 ] || prove_all "${JOBS:-1}" "${alone[@]}"
+	[ $# -le 1 ] || prove_all $((${JOBS:-1} > 2 ? JOBS : 2)) "${@:2}"
 
 	for name in "$RESULTS"/*.name; do
 		output=${name%.name}
