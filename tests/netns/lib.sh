@@ -99,6 +99,7 @@ begin() {
 	trap 'exit 143' TERM
 	trap 'end' EXIT
 	mountpoint -q "$BPFFS_ROOT" || mount -t bpf bpf "$BPFFS_ROOT" || bail "cannot mount a bpffs on $BPFFS_ROOT"
+	[ ! -e "$RUN_DIR" ] || (end) # of a run that had this process number and was killed
 	mkdir -m 700 "$RUN_DIR" "$RUN_DIR/registry" || bail "cannot make $RUN_DIR"
 	PODVEIL_RUN=$RUN_NAME "$BASH" "$0" &
 	wait $!
