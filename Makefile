@@ -58,11 +58,11 @@ TEST_TOOLS  := $(filter-out $(PRELOADS),$(TEST_TOOLS)) $(addsuffix .so,$(PRELOAD
 TEST_TOOLS  := $(patsubst %.bpf,%.bpf.o,$(TEST_TOOLS))
 # What judges rates, gaps or how soon something happens has the machine to itself; the others run two at a time.
 NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
-NETNS_ALONE := a_new_device% bad_wires% cluster_secret_changes% cluster_secret_comes% cluster_secret_is_armed% demo% every_fault% \
-               floods% hooks% huge_packets% idle_peers% kernel_losses% keyd_follows% keyd_restart_loses% mode_permissive% mtu_open% \
-               open_connections% prefixes_move% rekey% retired_keys% rotation% shape_two_nics% ten_nodes% wireguard_go_follows%
+NETNS_ALONE := a_new_device% bad_wires% cluster_secret_changes% cluster_secret_comes% demo% every_fault% floods% hooks% idle_peers% \
+               kernel_losses% keyd_restart_loses% mode_permissive% mtu_open% open_connections% rekey% rotation% ten_nodes% \
+               wireguard_go_follows%
 NETNS_ALONE := $(filter $(addprefix tests/netns/,$(NETNS_ALONE)),$(NETNS_TESTS))
-NETNS_TESTS := $(NETNS_ALONE) --together $(filter-out $(NETNS_ALONE),$(NETNS_TESTS))
+NETNS_PAIRS := $(filter-out $(NETNS_ALONE),$(NETNS_TESTS))
 FUZZERS     := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS     := $(addprefix $(BUILD)/tests/,$(FUZZERS))
 KUBE_TESTS  := $(filter-out %/build.sh,$(wildcard tests/kube/*.sh))
@@ -90,8 +90,8 @@ demo-kube: ## podveil on a real API server, three nodes, one command (as root; a
 
 test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
 	@$(MAKE) --no-print-directory -j2 all tools tests
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS) tests/model/run.sh \
-		$(BPF_TESTS) $(NETNS_TESTS)
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS) \
+		$(BPF_TESTS) $(NETNS_ALONE) --together tests/model/run.sh $(NETNS_PAIRS)
 
 test-unit: tests ## the unit tests alone (no root)
 	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS)
@@ -103,7 +103,7 @@ test-bpf: all tests ## the BPF programs, packet by packet (as root)
 	@BUILD=$(BUILD) tests/run.sh $(BPF_TESTS)
 
 test-netns: all tools ## the namespace tests alone (as root)
-	@BUILD=$(BUILD) tests/run.sh $(NETNS_TESTS)
+	@BUILD=$(BUILD) tests/run.sh $(NETNS_ALONE) --together $(NETNS_PAIRS)
 
 test-kube: ## with the real API server, kube-proxy and flanneld, built at the first call (as root; a quarter of an hour then)
 	@tests/deps.sh kube
