@@ -26,7 +26,8 @@ static bool find_ranges(struct settings *settings)
 
 	if (settings->range_count)
 		return true;
-	if (!range_discover(settings->kubeconfig, text, &why)) {
+	if (!range_discover(settings->kubeconfig, text, &why) ||
+	    !settings_take_ranges(settings, text, &why)) {
 		log_error(
 			"the cluster's pod range is not known, and %s does not tell it (%s): give it with "
 			"--cluster-cidr, or as cluster-cidr in the ConfigMap podveil (for example 10.244.0.0/16)",
@@ -34,7 +35,7 @@ static bool find_ranges(struct settings *settings)
 		return false;
 	}
 	log_info("the cluster's pod range is %s, says %s", text, origin);
-	return settings_take_ranges(settings, text, origin) && settings_check_ranges(settings);
+	return settings_check_ranges(settings);
 }
 
 int main(int argc, char **argv)

@@ -551,18 +551,17 @@ bool settings_check_ranges(const struct settings *settings)
 	       settings_check_pods(settings, settings->pods, settings->pod_count, "--pod-cidr");
 }
 
-bool settings_take_ranges(struct settings *settings, const char *text, const char *origin)
+bool settings_take_ranges(struct settings *settings, const char *text, struct refusal *refusal)
 {
 	CLEANUP_FREE char *copy = strdup(text);
-	char *rest = NULL, error[512];
+	char *rest = NULL, error[REFUSAL_LEN / 2];
+	struct quote quoted;
 
 	for (char *part = copy ? strtok_r(copy, ", ", &rest) : NULL; part;
 	     part = strtok_r(NULL, ", ", &rest))
-		if (!take_cluster_cidr(settings, part, error, sizeof(error))) {
-			log_error("%s: '%s': %s", origin, part, error);
-			return false;
-		}
-	return settings->range_count;
+		if (!take_cluster_cidr(settings, part, error, sizeof(error)))
+			return refuse(refusal, "%s: %s", quote(&quoted, part), error);
+	return settings->range_count || refuse(refusal, "%s holds no prefix", quote(&quoted, text));
 }
 
 enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv)
