@@ -196,18 +196,18 @@ static uint32_t next(uint32_t below)
 }
 
 /* In 10.0.0.0/24, so that they meet. */
-static struct table any_table(void)
+static void make_any_table(struct table *ret_table)
 {
-	struct table table = {0};
 	char text[CIDR_TEXT_LEN];
 
+	*ret_table = (struct table){0};
 	for (unsigned int i = 0; i < 12; i++) {
 		snprintf(text, sizeof(text), "10.0.0.%u/%u", next(256), 24 + next(9));
-		add(&table, text, 1 + next(6), 1 + next(3));
+		add(ret_table, text, 1 + next(6), 1 + next(3));
 	}
-	table.facts.entry_count = prefix_entries_settle(table.entries, table.facts.entry_count);
-	table.facts.entries = table.entries;
-	return table;
+	ret_table->facts.entry_count =
+		prefix_entries_settle(ret_table->entries, ret_table->facts.entry_count);
+	ret_table->facts.entries = ret_table->entries;
 }
 
 static uint32_t longest_class(const struct table *table, uint8_t last)
@@ -236,9 +236,12 @@ static void ranges_say_what_the_longest_prefix_says(void **state)
 	struct guard_element remote[ELEMENTS_MAX], nodes[ELEMENTS_MAX];
 
 	for (unsigned int round = 0; round < 500; round++) {
-		struct table table = any_table();
-		uint32_t remotes = guard_list(&table.facts, GUARD_REMOTE4, remote),
-			 node_count = guard_list(&table.facts, GUARD_NODES4, nodes);
+		struct table table;
+		uint32_t remotes, node_count;
+
+		make_any_table(&table);
+		remotes = guard_list(&table.facts, GUARD_REMOTE4, remote);
+		node_count = guard_list(&table.facts, GUARD_NODES4, nodes);
 
 		for (unsigned int last = 0; last < 256; last++) {
 			uint32_t class = longest_class(&table, (uint8_t)last);
