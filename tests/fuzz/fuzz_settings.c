@@ -33,11 +33,14 @@ static void check_settings(const struct settings *settings)
 	check_cidrs(settings->pods, settings->pod_count, NODE_POD_CIDRS_MAX);
 	check_cidrs(settings->ranges, settings->range_count, CLUSTER_CIDRS_MAX);
 	check_cidrs(settings->excepts, settings->except_count, CLUSTER_CIDRS_MAX);
-	MUST(settings->node && settings->registry && settings->port && settings->range_count);
+	MUST(settings->node && settings->registry && settings->port);
+	MUST(settings->range_count || settings->is_kubernetes);
 	MUST(settings->bypass_count <= SETTINGS_BYPASSES_MAX);
 	MUST(settings->endpoint_count <= ANNOTATION_ENDPOINTS_MAX);
 	MUST(settings->uplink_count <= SETTINGS_UPLINKS_MAX);
 	MUST(settings->rotate.every_ms >= 0 && settings->rotate.overlap_ms > 0);
+	if (!settings->range_count) /* kubeadm's is looked for, and all of it is judged then */
+		return;
 	for (uint32_t i = 0; i < settings->pod_count; i++) {
 		MUST(is_in(settings->ranges, settings->range_count, &settings->pods[i]));
 		MUST(!is_in(settings->excepts, settings->except_count, &settings->pods[i]));
