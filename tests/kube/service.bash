@@ -82,7 +82,7 @@ tcp_session() { # FROM TO-POD ADDRESS PORT --marker HEX --number N
 	spawn "$2" "$RUN_DIR/tcp.recv" "$BUILD/tools/flow" tcp-recv --bind "$(in_brackets "$(address_of "$FAMILY" "$2")"):$TCP_PORT" \
 		--seconds 20 --ready-file "$RUN_DIR/tcp.ready" --marker "$marker"
 	receiver=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/tcp.ready" &&
+	wait_until 20 test -e "$RUN_DIR/tcp.ready" &&
 		in_ns "$1" timeout 20 "$BUILD/tools/flow" tcp-send --to "$(in_brackets "$3"):$4" --count 2000000 --rate 10000000 \
 			--marker "$marker" >/dev/null
 	wait "$receiver"
@@ -198,7 +198,7 @@ too_big_is_told() { # FAMILY LARGEST
 	spawn p2 "$RUN_DIR/echo" "$BUILD/tools/sizes" echo --bind "$(in_brackets "$(address_of "$1" p2)"):$ECHO_PORT" \
 		--ready-file "$RUN_DIR/echo.ready"
 	echo=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/echo.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/echo.ready" || return 1
 	in_ns p1 "$BUILD/tools/sizes" ask --to "$(in_brackets "$(service_address "$1" two)"):$ECHOED_PORT" --from $(($2 - 20)) \
 		--until $(($2 + 20)) --dont-fragment | tee "$RUN_DIR/sizes.json"
 	kill "$echo"

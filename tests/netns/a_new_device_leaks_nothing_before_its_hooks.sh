@@ -57,7 +57,7 @@ receive() { # NAME ADDRESS:PORT
 	spawn p2 "$RUN_DIR/$1.recv" "$BUILD/tools/flow" udp-recv --bind "$2" --seconds 60 --ready-file "$RUN_DIR/$1.ready" \
 		--marker "$MARKER"
 	RECEIVERS+=("$SPAWNED")
-	wait_until 5 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
+	wait_until 20 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
 }
 
 send() { # NAME ADDRESS:PORT
@@ -115,7 +115,7 @@ asks_bypassed() { # ADDRESS: an unmasqueraded pod asks, and hears the answer
 	spawn n2 "$RUN_DIR/server" "$BUILD/tools/answer" serve --marker "$MARKER" --port $BYPASSED \
 		--ready-file "$RUN_DIR/server.ready" --seconds 30
 	server=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/server.ready"
+	wait_until 20 test -e "$RUN_DIR/server.ready"
 	in_ns p1 "$BUILD/tools/answer" ask --marker "$MARKER" --number 1 --to "$1" --port $BYPASSED --count 3 \
 		--wait $((500 * SLOW)) >"$RUN_DIR/bypassed.json"
 	kill "$server"

@@ -16,7 +16,7 @@ UNTIL=3000
 echo_start() { # I ADDRESS
 	rm -f "$RUN_DIR/echo.ready"
 	spawn "p$1" "$RUN_DIR/echo.out" "$BUILD/tools/sizes" echo --bind "$2:$PORT" --ready-file "$RUN_DIR/echo.ready"
-	wait_until 5 test -e "$RUN_DIR/echo.ready" || bail "the echo did not start: $(cat "$RUN_DIR/echo.out.err")"
+	wait_until 20 test -e "$RUN_DIR/echo.ready" || bail "the echo did not start: $(cat "$RUN_DIR/echo.out.err")"
 }
 
 ask() { # FROM TO_ADDRESS FLAG...
@@ -51,7 +51,7 @@ tcp_carries() { # FROM TO_ADDRESS
 	head -c 3000000 /dev/urandom >"$RUN_DIR/tcp.out"
 	spawn p2 "$RUN_DIR/tcp.in" socat -u "TCP6-LISTEN:$PORT,ipv6only=0,reuseaddr" STDOUT
 	local receiver=$SPAWNED
-	wait_until 5 in_ns p2 sh -c "ss -ltn | grep -q :$PORT" || return 1
+	wait_until 20 in_ns p2 sh -c "ss -ltn | grep -q :$PORT" || return 1
 	in_ns "p$1" socat -u "OPEN:$RUN_DIR/tcp.out" "TCP:$2:$PORT" || return 1
 	wait "$receiver"
 	cmp "$RUN_DIR/tcp.out" "$RUN_DIR/tcp.in"

@@ -20,7 +20,7 @@ tcp_arrives() { # ADDRESS:PORT
 	rm -f "$RUN_DIR/tcp.ready"
 	spawn p2 "$RUN_DIR/tcp.recv" "$BUILD/tools/flow" tcp-recv --bind "$1" --seconds 20 \
 		--ready-file "$RUN_DIR/tcp.ready" --marker "$MARKER"
-	wait_until 5 test -e "$RUN_DIR/tcp.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/tcp.ready" || return 1
 	in_ns p1 "$BUILD/tools/flow" tcp-send --to "$1" --count 20000000 --marker "$MARKER"
 	wait "$SPAWNED"
 	cat "$RUN_DIR/tcp.recv"

@@ -14,7 +14,7 @@ udp_arrives() { # FROM TO ADDRESS: all of it, once, in order, unchanged
 	spawn "p$2" "$RUN_DIR/udp.json" "$BUILD/tools/flow" udp-recv --bind "$3:9000" --seconds $((3 * SLOW)) \
 		--ready-file "$RUN_DIR/udp.ready" --marker "$MARKER"
 	local receiver=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/udp.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/udp.ready" || return 1
 	in_ns "p$1" "$BUILD/tools/flow" udp-send --to "$3:9000" --rate $((2000 / SLOW)) --seconds 2 --size 1000 \
 		--marker "$MARKER"
 	wait "$receiver"

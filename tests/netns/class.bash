@@ -164,7 +164,7 @@ servers_start() {
 		SERVERS+=("$SPAWNED")
 	done
 	for name in "${CLASS_SPACES[@]}"; do
-		wait_until 5 test -e "$RUN_DIR/$name.ready" || bail "cannot listen in $name: $(cat "$RUN_DIR/$name.heard.err")"
+		wait_until 20 test -e "$RUN_DIR/$name.ready" || bail "cannot listen in $name: $(cat "$RUN_DIR/$name.heard.err")"
 	done
 }
 

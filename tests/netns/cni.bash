@@ -91,7 +91,7 @@ flow_start() { # KIND NAME FROM TO ADDRESS PORT SEND-OPTION...
 	spawn "$to" "$RUN_DIR/$name.recv" "$BUILD/tools/flow" "$kind-recv" --bind "$endpoint" --seconds 60 \
 		--ready-file "$RUN_DIR/$name.ready" --marker "$MARKER"
 	FLOWS+=("$SPAWNED")
-	wait_until 5 test -e "$RUN_DIR/$name.ready" || { cat "$RUN_DIR/$name.recv.err"; return 1; }
+	wait_until 20 test -e "$RUN_DIR/$name.ready" || { cat "$RUN_DIR/$name.recv.err"; return 1; }
 	spawn "$from" "$RUN_DIR/$name.send" "$BUILD/tools/flow" "$kind-send" --to "$endpoint" --marker "$MARKER" "$@"
 	FLOWS+=("$SPAWNED")
 	SENDERS+=("$SPAWNED")
@@ -184,7 +184,7 @@ masqueraded_flow_is_seen() { # FROM TO-NODE
 	spawn "n$2" "$RUN_DIR/masqueraded.json" "$BUILD/tools/flow" udp-recv --bind "$(node_v4 "$2"):9009" --seconds 20 \
 		--ready-file "$RUN_DIR/masqueraded.ready" --marker "$MARKER"
 	receiver=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/masqueraded.ready" &&
+	wait_until 20 test -e "$RUN_DIR/masqueraded.ready" &&
 		in_ns "$1" "$BUILD/tools/flow" udp-send --to "$(node_v4 "$2"):9009" --rate 200 --count 100 --marker "$MARKER"
 	wait "$receiver"
 	watch_stop

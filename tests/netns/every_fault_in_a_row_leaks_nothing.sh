@@ -129,7 +129,7 @@ fault() { # NAME LOST FAULT...
 detach() { in_ns n1 "$BUILD/tools/hooks" detach "$@"; }
 stand_before() { # DEV ingress|egress
 	spawn n1 "$RUN_DIR/somebody" "$BUILD/tools/hooks" before "$@"
-	wait_until 5 grep -q there "$RUN_DIR/somebody"
+	wait_until 20 grep -q there "$RUN_DIR/somebody"
 	sleep 0.7
 	kill "$SPAWNED"
 }
@@ -186,7 +186,7 @@ modes_there_and_back() {
 }
 kill_engine() {
 	kill -KILL "$(pgrep -P "$(tunnel_pid 1)")"
-	wait_until 5 is_gone "$(tunnel_pid 1)" && start_tunnel 1
+	wait_until 20 is_gone "$(tunnel_pid 1)" && start_tunnel 1
 }
 tunnel_killed() { kill_tunnel 1 && start_tunnel 1; }
 keyd_killed() { kill_keyd 1 && sleep 0.3 && start_keyd 1; }

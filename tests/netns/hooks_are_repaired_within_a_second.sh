@@ -37,7 +37,7 @@ watch_n2() {
 		--net "${CLUSTER_CIDRS[0]}" --net "${CLUSTER_CIDRS[1]}" --port $TUNNEL_PORT --ready-file "$RUN_DIR/watch.ready" \
 		--seconds 240
 	WATCH_PID=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
+	wait_until 20 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
 }
 
 plaintext_leaves() {
@@ -124,7 +124,7 @@ stand_before() { # DEV ingress|egress
 	[ -z "${SOMEBODY:-}" ] || kill "$SOMEBODY" 2>/dev/null
 	spawn n1 "$RUN_DIR/somebody" "$BUILD/tools/hooks" before "$@"
 	SOMEBODY=$SPAWNED
-	wait_until 5 grep -q there "$RUN_DIR/somebody"
+	wait_until 20 grep -q there "$RUN_DIR/somebody"
 }
 
 filter_behind() { in_ns n1 tc filter add dev eth0 egress pref 50 protocol all bpf bytecode '1,6 0 0 0,'; }

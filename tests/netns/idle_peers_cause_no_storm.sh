@@ -88,7 +88,7 @@ count_start() {
 	spawn wire "$RUN_DIR/initiations" tcpdump --immediate-mode -l -n -tt -i br0 -B 65536 \
 		"ip and udp dst port $TUNNEL_PORT and udp[8:4] = 0x01000000"
 	COUNT_PID=$SPAWNED
-	wait_until 5 grep -q listening "$RUN_DIR/initiations.err" || bail "tcpdump: $(cat "$RUN_DIR/initiations.err")"
+	wait_until 20 grep -q listening "$RUN_DIR/initiations.err" || bail "tcpdump: $(cat "$RUN_DIR/initiations.err")"
 }
 
 count_stop() {

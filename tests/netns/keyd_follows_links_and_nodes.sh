@@ -47,7 +47,7 @@ address_add n1 eth1 192.168.60.1/24
 in_ns n1 ip neigh add 192.168.60.9 lladdr 02:00:00:00:00:09 dev eth1
 in_ns n1 ip route add 10.244.50.0/24 via 192.168.60.9
 spawn side "$RUN_DIR/side.txt" timeout 20 tcpdump -n -l -i side0 ip
-wait_until 5 grep -q 'listening on' "$RUN_DIR/side.txt.err"
+wait_until 20 grep -q 'listening on' "$RUN_DIR/side.txt.err"
 check "the capture sees what leaves by it" side_is_seen
 check "nothing for the cluster range leaves by it" new_device_leaks_nothing
 published() { jq -e --arg a "$1" '.addresses | index($a) != null' "$RUN_DIR/registry/n1.json"; }

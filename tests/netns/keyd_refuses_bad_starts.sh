@@ -158,7 +158,7 @@ stop_keyd 1
 
 start_tunnel 1
 spawn n1 "$RUN_DIR/taken" socat -u UDP-RECV:$TUNNEL_PORT STDOUT
-wait_until 5 in_ns n1 sh -c "ss -Hlun sport = :$TUNNEL_PORT | grep -q ." || bail "socat does not listen"
+wait_until 20 in_ns n1 sh -c "ss -Hlun sport = :$TUNNEL_PORT | grep -q ." || bail "socat does not listen"
 port_is_named() {
 	keyd "${GOOD[@]}"
 	local status=$?

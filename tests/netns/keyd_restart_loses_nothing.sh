@@ -16,7 +16,7 @@ flow_start() { # NAME ADDRESS PORT
 	spawn p2 "$RUN_DIR/$1.recv" "$BUILD/tools/flow" udp-recv --bind "$2:$3" --seconds $((SECONDS_OF_TRAFFIC + 2)) \
 		--ready-file "$RUN_DIR/$1.ready" --marker "$MARKER"
 	FLOWS+=("$SPAWNED")
-	wait_until 5 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
+	wait_until 20 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
 	spawn p1 "$RUN_DIR/$1.send" "$BUILD/tools/flow" udp-send --to "$2:$3" --rate $RATE \
 		--seconds $SECONDS_OF_TRAFFIC --size 600 --marker "$MARKER"
 	FLOWS+=("$SPAWNED")

@@ -357,7 +357,7 @@ end_process() { # SIGNAL PID
 	# shellcheck disable=SC2086 # one word each
 	kill "-$1" $pids 2>/dev/null
 	for pid in $pids; do
-		wait_until 5 is_gone "$pid" || { diag "process $pid did not end after SIG$1"; return 1; }
+		wait_until 20 is_gone "$pid" || { diag "process $pid did not end after SIG$1"; return 1; }
 	done
 }
 
@@ -422,7 +422,7 @@ watch_start() { # MARKER_HEX [OPTION...]
 	spawn wire "$RUN_DIR/watch.json" nice -n -15 "$BUILD/tools/wirewatch" "${ports[@]}" --marker "$marker" "${nets[@]}" \
 		--port $TUNNEL_PORT --ready-file "$RUN_DIR/watch.ready" --seconds 240 "$@"
 	WATCH_PID=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
+	wait_until 20 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
 }
 
 watch_stop() {

@@ -42,7 +42,7 @@ forget_path() { # POD: what it was told
 echo_start() { # POD ADDRESS
 	rm -f "$RUN_DIR/echo.ready"
 	spawn "p$1" "$RUN_DIR/echo.out" "$BUILD/tools/sizes" echo --bind "$(address_port "$2" $ECHO_PORT)" --ready-file "$RUN_DIR/echo.ready"
-	wait_until 5 test -e "$RUN_DIR/echo.ready" || bail "the echo did not start: $(cat "$RUN_DIR/echo.out.err")"
+	wait_until 20 test -e "$RUN_DIR/echo.ready" || bail "the echo did not start: $(cat "$RUN_DIR/echo.out.err")"
 }
 
 ask() { # FLAG...: from pod 1
@@ -73,7 +73,7 @@ tcp_arrives() { # FROM TO ADDRESS BYTES
 	rm -f "$RUN_DIR/tcp.ready"
 	spawn "p$2" "$RUN_DIR/tcp.recv" "$BUILD/tools/flow" tcp-recv --bind "$(address_port "$3" 9000)" --seconds 20 \
 		--ready-file "$RUN_DIR/tcp.ready" --marker "$MARKER"
-	wait_until 5 test -e "$RUN_DIR/tcp.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/tcp.ready" || return 1
 	in_ns "p$1" timeout 20 "$BUILD/tools/flow" tcp-send --to "$(address_port "$3" 9000)" --count "$4" --marker "$MARKER"
 	wait "$SPAWNED"
 	cat "$RUN_DIR/tcp.recv"
@@ -119,7 +119,7 @@ wire_watch_start() { # NAMESPACE DEVICE...
 	spawn "$name" "$RUN_DIR/watch.json" nice -n -15 "$BUILD/tools/wirewatch" "${devices[@]}" --marker "$MARKER" \
 		--net 10.244.0.0/16 --net fd00:10:244::/48 --port $TUNNEL_PORT --ready-file "$RUN_DIR/watch.ready" --seconds 240
 	WATCH_PID=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
+	wait_until 20 test -e "$RUN_DIR/watch.ready" || bail "wirewatch did not start: $(cat "$RUN_DIR/watch.json.err")"
 }
 
 # Every frame was seen, none was clear, none a fragment, and the largest is as large as it may be or a little smaller.

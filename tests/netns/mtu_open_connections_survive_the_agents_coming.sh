@@ -17,7 +17,7 @@ connect() { # NAME FROM TO ADDRESS PORT
 	spawn "p$3" "$RUN_DIR/$1.recv" "$BUILD/tools/flow" tcp-recv --bind "$(address_port "$4" "$5")" --seconds 20 \
 		--ready-file "$RUN_DIR/$1.ready" --marker "$MARKER"
 	FLOWS+=("$SPAWNED")
-	wait_until 5 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
+	wait_until 20 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
 	spawn "p$2" "$RUN_DIR/$1.send" "$BUILD/tools/flow" tcp-send --to "$(address_port "$4" "$5")" --rate 2000000 --count 6000000 --marker "$MARKER"
 	FLOWS+=("$SPAWNED")
 }

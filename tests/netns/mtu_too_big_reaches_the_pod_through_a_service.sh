@@ -31,7 +31,7 @@ capture_start() { # what pod 1 hears of errors
 	rm -f "$RUN_DIR/errors"
 	spawn p1 "$RUN_DIR/errors" tcpdump -i eth0 -nvl 'icmp[icmptype] == 3 or icmp6[icmp6type] == 2'
 	CAPTURE_PID=$SPAWNED
-	wait_until 5 grep -q 'listening on' "$RUN_DIR/errors.err" || bail "tcpdump did not start"
+	wait_until 20 grep -q 'listening on' "$RUN_DIR/errors.err" || bail "tcpdump did not start"
 }
 
 capture_stop() {

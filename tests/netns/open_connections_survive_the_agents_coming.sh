@@ -14,7 +14,7 @@ connect() { # NAME ADDRESS:PORT
 	spawn p2 "$RUN_DIR/$1.recv" "$BUILD/tools/flow" tcp-recv --bind "$2" --seconds 25 \
 		--ready-file "$RUN_DIR/$1.ready" --marker "$MARKER"
 	FLOWS+=("$SPAWNED")
-	wait_until 5 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
+	wait_until 20 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
 	spawn p1 "$RUN_DIR/$1.send" "$BUILD/tools/flow" tcp-send --to "$2" --rate 5000000 --seconds 8 --marker "$MARKER"
 	FLOWS+=("$SPAWNED")
 }

@@ -88,7 +88,7 @@ check "peer at a new address and port is followed there" roams_to_another_addres
 check "peer that changes the family is followed there" roams_to_the_other_family
 check "and back" comes_back_to_the_first_family
 spawn b "$RUN_DIR/messages.txt" socat -u "UDP4-RECV:$MESSAGE_PORT" STDOUT
-wait_until 5 in_ns b ss -Hlun "sport = :$MESSAGE_PORT" || bail "nobody takes the messages"
+wait_until 20 in_ns b ss -Hlun "sport = :$MESSAGE_PORT" || bail "nobody takes the messages"
 check "an allowed source is delivered" is_delivered first
 check "its address goes to another peer" gives_its_address_to_another
 check "the same source is refused then, and yet the peer is followed to where it sent from" is_refused_and_moves_the_endpoint

@@ -57,7 +57,7 @@ flow_receive() { # NAME I KIND PORT
 	spawn "p$2" "$RUN_DIR/$1.recv" "$BUILD/tools/flow" "$3-recv" --bind "$(pod_v4 "$2"):$4" --seconds $FLOW_SECONDS \
 		--ready-file "$RUN_DIR/$1.ready" --marker "$MARKER"
 	RECEIVERS+=("$SPAWNED")
-	wait_until 5 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
+	wait_until 20 test -e "$RUN_DIR/$1.ready" || bail "flow did not start: $(cat "$RUN_DIR/$1.recv.err")"
 }
 
 flow_send() { # NAME FROM TO KIND PORT RATE MORE...
@@ -142,7 +142,7 @@ mesh_start() { # PREFIX: all of them receive before the first one sends
 		FLOWS+=("$SPAWNED")
 	done
 	for i in $(seq "$NODES"); do
-		wait_until 5 test -e "$RUN_DIR/$1-mesh.ready.$i" || bail "flow did not start: $(cat "$RUN_DIR/$1-mesh.$i.err")"
+		wait_until 20 test -e "$RUN_DIR/$1-mesh.ready.$i" || bail "flow did not start: $(cat "$RUN_DIR/$1-mesh.$i.err")"
 	done
 	: >"$RUN_DIR/$1-mesh.start"
 	TRAFFIC_BEGAN=$(now_ms)

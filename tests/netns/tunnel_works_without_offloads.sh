@@ -28,7 +28,7 @@ receive() { # SIDE KIND ADDRESS [FLOW ARGUMENT...]: RECEIVER, its pid
 	spawn "$1" "$RUN_DIR/received.json" "$BUILD/tools/flow" "$2-recv" --bind "$3" --seconds 20 \
 		--ready-file "$RUN_DIR/flow.ready" --marker "$MARKER"
 	RECEIVER=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/flow.ready"
+	wait_until 20 test -e "$RUN_DIR/flow.ready"
 }
 
 flow_address() { # SIDE v4|v6: of the side's inner end

@@ -56,7 +56,7 @@ carries_tcp() { # FAR v4|v6 [IPERF3 ARGUMENT...]: from namespace a to that side
 	local address
 	address=$("inner_$2" "$1")
 	spawn b "$RUN_DIR/iperf.txt" iperf3 --server --one-off --bind "$address"
-	wait_until 5 is_listening b || return 1
+	wait_until 20 is_listening b || return 1
 	in_ns a timeout 20 iperf3 --client "$address" --time 1 --connect-timeout 3000 --json "${@:3}" >"$RUN_DIR/iperf.json"
 	jq -e '.end.sum_received | .bits_per_second / 1e6, .bytes > 1000000' "$RUN_DIR/iperf.json"
 }

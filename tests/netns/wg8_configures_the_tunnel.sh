@@ -42,7 +42,7 @@ port_moves() {
 
 taken_port_is_refused() {
 	spawn a "$RUN_DIR/taker.txt" socat -u UDP4-RECV:51920 STDOUT
-	wait_until 5 in_ns a ss -Hlun "sport = :51920" || return 1
+	wait_until 20 in_ns a ss -Hlun "sport = :51920" || return 1
 	wait_until 5 port_51920_is_taken || return 1
 	! wg_a set listen-port 51920 2>"$RUN_DIR/taken.txt" && grep -qi "in use" "$RUN_DIR/taken.txt" &&
 		shows listen-port 51901 && is_open 51901

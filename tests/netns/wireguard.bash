@@ -154,7 +154,7 @@ receive() { # SIDE KIND ADDRESS
 	spawn "$1" "$RUN_DIR/received.json" "$BUILD/tools/flow" "$2-recv" --bind "$3" --seconds $((25 * SLOW)) \
 		--ready-file "$RUN_DIR/flow.ready" --marker "$MARKER"
 	RECEIVER=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/flow.ready"
+	wait_until 20 test -e "$RUN_DIR/flow.ready"
 }
 
 stream_arrives_whole() { # SIDE v4|v6
@@ -190,7 +190,7 @@ iperf() { # SIDE v4|v6 [IPERF3 ARGUMENT...]
 	address=$("inner_$2" "$far")
 	shift 2
 	spawn "$far" "$RUN_DIR/iperf.txt" iperf3 --server --one-off --bind "$address"
-	wait_until 5 is_listening "$far" || return 1
+	wait_until 20 is_listening "$far" || return 1
 	in_ns "$side" timeout 20 iperf3 --client "$address" --time 1 --connect-timeout 3000 --json "$@"
 }
 
@@ -243,7 +243,7 @@ numbered_start() { # FROM RATE SECONDS
 	spawn "$far" "$RUN_DIR/$1.json" "$BUILD/tools/flow" udp-recv --bind "$to" --seconds $(($3 * 3 + 5)) \
 		--ready-file "$RUN_DIR/$1.ready" --marker "$MARKER"
 	printf -v "RECEIVER_$1" %s "$SPAWNED"
-	wait_until 5 test -e "$RUN_DIR/$1.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/$1.ready" || return 1
 	spawn "$1" "$RUN_DIR/$1.sent" "$BUILD/tools/flow" udp-send --to "$to" --marker "$MARKER" --rate "$2" --seconds "$3" \
 		--size 300
 }

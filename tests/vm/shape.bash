@@ -47,7 +47,7 @@ stream_arrives() { # FROM TO ADDRESS
 	spawn "p$2" "$RUN_DIR/tcp.json" "$BUILD/tools/flow" tcp-recv --bind "$3:9003" --seconds 20 --marker "$MARKER" \
 		--ready-file "$RUN_DIR/tcp.ready"
 	local receiver=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/tcp.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/tcp.ready" || return 1
 	in_ns "p$1" "$BUILD/tools/flow" tcp-send --to "$3:9003" --count $STREAM_BYTES --marker "$MARKER" || return 1
 	wait "$receiver"
 	cat "$RUN_DIR/tcp.json" "$RUN_DIR/tcp.json.err"
@@ -59,7 +59,7 @@ datagrams_arrive() { # FROM TO ADDRESS
 	spawn "p$2" "$RUN_DIR/udp.json" "$BUILD/tools/flow" udp-recv --bind "$3:9000" --seconds 20 --marker "$MARKER" \
 		--ready-file "$RUN_DIR/udp.ready"
 	local receiver=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/udp.ready" || return 1
+	wait_until 20 test -e "$RUN_DIR/udp.ready" || return 1
 	in_ns "p$1" "$BUILD/tools/flow" udp-send --to "$3:9000" --rate $DATAGRAMS --count $DATAGRAMS --size 1000 \
 		--marker "$MARKER" || return 1
 	wait "$receiver"
