@@ -239,6 +239,7 @@ static inline int setup_datapath(void **state)
 static inline int teardown_datapath(void **state)
 {
 	(void)state;
+	printf("# %u frames judged\n", frames_judged);
 	datapath_unload();
 	return 0;
 }

@@ -147,6 +147,9 @@ static inline void frame_put_fragment(struct frame *frame, uint16_t offset, bool
 	}
 }
 
+/* Whatever a test wants to stand behind the addresses. */
+typedef void shape_fn(struct frame *frame);
+
 /* Whatever comes after IP. */
 static inline uint8_t *frame_put_payload(struct frame *frame, uint8_t protocol, size_t len)
 {

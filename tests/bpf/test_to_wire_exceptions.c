@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * to_wire, packet by packet: what goes on in clear whatever its destination (bpf/policy.h), bypassed addresses and
+ * ports and what is no pod's data; and that nothing else goes with it.
+ */
+#include "datapath.h"
+
+#define TO_WIRE	   (datapath->progs.to_wire)
+#define TO_WIRE_L3 (datapath->progs.to_wire_l3)
+
+/* -- bypass -- */
+
+#define API_PORT 6443
+
+static void make_ported(struct frame *frame, const char *source, const char *destination,
+			uint16_t source_port, uint16_t port, bool is_tcp)
+{
+	frame_begin(frame);
+	frame_put_ip(frame, source, destination);
+	if (is_tcp)
+		frame_put_tcp(frame, TCP_ACK, NULL, 0, 8);
+	else
+		frame_put_udp(frame, 0, 0, 8);
+	put_be16(frame->bytes + frame->transport, source_port);
+	put_be16(frame->bytes + frame->transport + 2, port);
+	frame_end(frame);
+}
+
+static void judge_bypass(const struct place *server, const struct place *pod, bool is_ip6,
+			 bool is_tcp)
+{
+	const char *there = place_text(server, is_ip6), *here = place_text(pod, is_ip6);
+	struct frame frame;
+
+	make_ported(&frame, here, there, 40000, API_PORT, is_tcp);
+	judge("to the server", TO_WIRE, &frame, NULL, passes());
+	make_ported(&frame, here, there, API_PORT, 40000, is_tcp);
+	judge("to the server from its port number", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	make_ported(&frame, here, there, 40000, API_PORT + 1, is_tcp);
+	judge("to another port", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	make_ported(&frame, here, place_text(&inside_pod, is_ip6), 40000, API_PORT, is_tcp);
+	judge("to the port elsewhere", TO_WIRE, &frame, NULL, tunnelled(PEER_INSIDE));
+	make_ported(&frame, there, place_text(&peer_pod, is_ip6), API_PORT, 40000, is_tcp);
+	judge("from the server", TO_WIRE, &frame, NULL, passes());
+}
+
+static void to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		set_bypass(place_text(&node, is_ip6), API_PORT);
+		set_bypass(place_text(&peer_pod, is_ip6), API_PORT);
+		for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+			judge_bypass(&node, &local_pod, is_ip6, is_tcp);
+			judge_bypass(&peer_pod, &local_pod, is_ip6, is_tcp);
+		}
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_finds_bypassed_ports_behind_options_and_extensions(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		set_bypass(place_text(&peer_pod, is_ip6), API_PORT);
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6));
+		if (is_ip6)
+			frame_put_extension(&frame, IPPROTO_DSTOPTS, 3);
+		else
+			frame_put_ip4_options(&frame, 7);
+		frame_put_udp(&frame, 4000, API_PORT, 8);
+		frame_end(&frame);
+		judge("behind options", TO_WIRE, &frame, NULL, passes());
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_bypasses_nothing_without_ports_of_tcp_or_udp(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		set_bypass(place_text(&peer_pod, is_ip6), API_PORT);
+		make_ported(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6),
+			    40000, API_PORT, false);
+		frame.bytes[frame.next] = IPPROTO_SCTP;
+		judge("SCTP", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+		frame.bytes[frame.next] = IPPROTO_UDP;
+		frame.len = frame.transport + 3;
+		judge("cut short", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&local_pod, is_ip6), place_text(&peer_pod, is_ip6));
+		frame_put_fragment(&frame, 100, true);
+		frame_put_udp(&frame, 40000, API_PORT, 64);
+		frame_end(&frame);
+		judge("later fragment", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_looks_for_bypasses_only_when_there_are_any(void **state)
+{
+	struct frame frame;
+
+	set_bypass(peer_pod.ip4, API_PORT);
+	set_config(bpf_map__fd(datapath->maps.config), TUNNEL_IFINDEX);
+	make_ported(&frame, local_pod.ip4, peer_pod.ip4, 40000, API_PORT, true);
+	judge("count 0", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address(void **state)
+{
+	struct frame frame;
+
+	set_bypass("10.244.1.9", API_PORT);
+	make_ported(&frame, "::ffff:10.244.1.9", peer_pod.ip6, API_PORT, 40000, true);
+	judge("mapped source", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+/* -- what is none of our business -- */
+
+static void to_wire_passes_what_is_not_ip(void **state)
+{
+	static const uint16_t types[] = {
+		ETH_P_ARP,     ETH_P_RARP, 0x88cc /* LLDP */, ETH_P_MPLS_UC,
+		ETH_P_PPP_SES, ETH_P_PAE,  ETH_P_LOOPBACK,    0x0026 /* a length: 802.3 */,
+		0x88b5};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(types) * 2; i++) {
+		struct frame frame;
+
+		frame_begin(&frame);
+		if (i % 2)
+			frame_put_tag(&frame, ETH_P_8021Q, 7);
+		frame_put_type(&frame, types[i / 2]);
+		memset(frame_put(&frame, 60), 0x45, 60);
+		judge("not IP", TO_WIRE, &frame, NULL, passes());
+		if (i % 2 == 0)
+			judge("not IP, no Ethernet", TO_WIRE_L3, &frame, NULL, passes());
+	}
+}
+
+static void to_wire_passes_arp_for_pods(void **state)
+{
+	struct frame frame;
+	uint8_t *arp;
+
+	frame_begin(&frame);
+	frame_put_type(&frame, ETH_P_ARP);
+	arp = frame_put(&frame, 28);
+	memcpy(arp, (const uint8_t[]){0, 1, 8, 0, 6, 4, 0, 1}, 8);
+	memcpy(arp + 14, (const uint8_t[]){10, 244, 1, 9}, 4);
+	memcpy(arp + 24, (const uint8_t[]){10, 244, 2, 9}, 4);
+	judge("ARP request", TO_WIRE, &frame, NULL, passes());
+}
+
+static void judge_icmp6(const char *name, const struct place *destination, uint8_t type,
+			uint8_t hop_limit, struct expectation expected)
+{
+	struct frame frame;
+
+	frame_begin(&frame);
+	frame_put_ip(&frame, "fe80::1", destination->ip6);
+	frame_put_icmp6(&frame, type, hop_limit);
+	frame_end(&frame);
+	judge(name, TO_WIRE, &frame, NULL, expected);
+}
+
+static void to_wire_passes_neighbour_discovery(void **state)
+{
+	static const struct place all_nodes = {"all nodes", "", "ff02::1"},
+				  link = {"link", "", "fe80::2"};
+
+	for (uint8_t type = 133; type <= 137; type++) {
+		judge_icmp6("to a peer's pod", &peer_pod, type, 255, passes());
+		judge_icmp6("to nobody", &unclaimed, type, 255, passes());
+		judge_icmp6("to an unusable peer", &unusable_pod, type, 255, passes());
+		judge_icmp6("to all nodes", &all_nodes, type, 255, passes());
+		judge_icmp6("to a neighbour", &link, type, 255, passes());
+	}
+}
+
+static void to_wire_passes_no_data_dressed_as_neighbour_discovery(void **state)
+{
+	struct frame frame;
+
+	for (uint8_t type = 133; type <= 137; type++) {
+		judge_icmp6("routed", &peer_pod, type, 254, tunnelled(PEER_USABLE));
+		judge_icmp6("routed to nobody", &unclaimed, type, 64, drops(DROP_NO_PEER));
+	}
+	judge_icmp6("echo", &peer_pod, 128, 255, tunnelled(PEER_USABLE));
+	judge_icmp6("type before", &unclaimed, 132, 255, drops(DROP_NO_PEER));
+	judge_icmp6("type behind", &unclaimed, 138, 255, drops(DROP_NO_PEER));
+
+	frame_begin(&frame);
+	frame_put_ip(&frame, local_pod.ip6, peer_pod.ip6);
+	frame_put_extension(&frame, IPPROTO_DSTOPTS, 0);
+	frame_put_icmp6(&frame, 135, 255);
+	frame_end(&frame);
+	judge("behind an extension header", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+
+	frame_begin(&frame);
+	frame_put_ip(&frame, local_pod.ip4, peer_pod.ip4);
+	frame_put_payload(&frame, IPPROTO_ICMPV6, 24)[0] = 135;
+	frame.bytes[frame.ip + 8] = 255;
+	frame_end(&frame);
+	judge("in IPv4", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+
+	frame_begin(&frame);
+	frame_put_ip(&frame, local_pod.ip6, peer_pod.ip6);
+	frame_put_payload(&frame, IPPROTO_ICMPV6, 0);
+	frame.bytes[frame.ip + 7] = 255;
+	frame_end(&frame);
+	judge("without a type", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways),
+		cmocka_unit_test(to_wire_finds_bypassed_ports_behind_options_and_extensions),
+		cmocka_unit_test(to_wire_bypasses_nothing_without_ports_of_tcp_or_udp),
+		cmocka_unit_test(to_wire_looks_for_bypasses_only_when_there_are_any),
+		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address),
+		cmocka_unit_test(to_wire_passes_what_is_not_ip),
+		cmocka_unit_test(to_wire_passes_arp_for_pods),
+		cmocka_unit_test(to_wire_passes_neighbour_discovery),
+		cmocka_unit_test(to_wire_passes_no_data_dressed_as_neighbour_discovery),
+	};
+
+	if (!datapath_is_possible())
+		return 0;
+	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
+}
