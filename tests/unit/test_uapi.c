@@ -400,107 +400,105 @@ static void many_allowed_ips_are_set_and_read_back_exactly(void **state)
 
 /* -- text that nobody should send -- */
 
+static const struct {
+	int error;
+	const char *lines;
+} malformed_lines[] = {
+	{-EPROTO, "private_key\n"},
+	{-EPROTO, "\x01\x02\x1b[31m\n"},
+	{-EINVAL, "=\n"},
+	{-EINVAL, "=51820\n"},
+	{-EINVAL, "unknown=1\n"},
+	{-EINVAL, "listen_port =1\n"},
+	{-EINVAL, "LISTEN_PORT=1\n"},
+	{-EINVAL, "listen_portx=1\n"},
+	{-EINVAL, "listen_por=1\n"},
+	{-EINVAL, "listen_port=\n"},
+	{-EINVAL, "listen_port=65536\n"},
+	{-EINVAL, "listen_port=-1\n"},
+	{-EINVAL, "listen_port=+1\n"},
+	{-EINVAL, "listen_port= 1\n"},
+	{-EINVAL, "listen_port=1 \n"},
+	{-EINVAL, "listen_port=1\r\n"},
+	{-EINVAL, "listen_port=0x50\n"},
+	{-EINVAL, "listen_port=99999999999999999999999999999999\n"},
+	{-EINVAL, "fwmark=4294967296\n"},
+	{-EINVAL, "fwmark=18446744073709551616\n"},
+	{-EINVAL, "replace_peers=false\n"},
+	{-EINVAL, "replace_peers=\n"},
+	{-EINVAL, "private_key=\n"},
+	{-EINVAL, "private_key=11111111111111111111111111111111111111111111111111111111111111\n"},
+	{-EINVAL, "private_key=" PEER_B "22\n"},
+	{-EINVAL, "private_key=g222222222222222222222222222222222222222222222222222222222222222\n"},
+	{-EINVAL,
+	 "private_key=22222222222222222222222222222222:22222222222222222222222222222222\n"},
+	{-EINVAL, "private_key=\xb2"
+		  "222222222222222222222222222222222222222222222222222222222222222\n"},
+	{-EINVAL, "set=1\n"},
+	{-EINVAL, "errno=0\n"},
+	/* a peer's lines without a peer, and the device's after one */
+	{-EINVAL, "allowed_ip=10.0.0.0/24\n"},
+	{-EINVAL, "remove=true\n"},
+	{-EINVAL, "public_key=" PEER_A "\nlisten_port=1\n"},
+	{-EINVAL, "public_key=" PEER_A "\nprivate_key=" PEER_B "\n"},
+	{-EINVAL, "public_key=" PEER_A "\nreplace_peers=true\n"},
+	{-EINVAL, "public_key=111111111111111111111111111111111111111111111111111111111111\n"},
+	{-EINVAL, "public_key=" PEER_A "\npreshared_key=55\n"},
+	{-EINVAL, "public_key=" PEER_A "\nremove=yes\n"},
+	{-EINVAL, "public_key=" PEER_A "\nupdate_only=1\n"},
+	{-EINVAL, "public_key=" PEER_A "\nprotocol_version=2\n"},
+	{-EINVAL, "public_key=" PEER_A "\npersistent_keepalive_interval=65536\n"},
+	{-EINVAL, "public_key=" PEER_A "\npersistent_keepalive_interval=off\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=:\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1:\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1:0\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1:65536\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[192.0.2.1]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=2001:db8::1:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[2001:db8::1:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=2001:db8::1]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%0]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%nosuchdevice]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%averylongnameofadevice]:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nendpoint=example.org:80\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=-\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=--10.0.0.0/24\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/33\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/-1\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/24/24\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.256/24\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=fd00::/129\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=fd00:::/64\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/99999999999999999999\n"},
+	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/24 \n"},
+};
+
 static void malformed_line_refuses_the_whole_request(void **state)
 {
-	static const struct {
-		int error;
-		const char *lines;
-	} bad[] = {
-		{-EPROTO, "private_key\n"},
-		{-EPROTO, "\x01\x02\x1b[31m\n"},
-		{-EINVAL, "=\n"},
-		{-EINVAL, "=51820\n"},
-		{-EINVAL, "unknown=1\n"},
-		{-EINVAL, "listen_port =1\n"},
-		{-EINVAL, "LISTEN_PORT=1\n"},
-		{-EINVAL, "listen_portx=1\n"},
-		{-EINVAL, "listen_por=1\n"},
-		{-EINVAL, "listen_port=\n"},
-		{-EINVAL, "listen_port=65536\n"},
-		{-EINVAL, "listen_port=-1\n"},
-		{-EINVAL, "listen_port=+1\n"},
-		{-EINVAL, "listen_port= 1\n"},
-		{-EINVAL, "listen_port=1 \n"},
-		{-EINVAL, "listen_port=1\r\n"},
-		{-EINVAL, "listen_port=0x50\n"},
-		{-EINVAL, "listen_port=99999999999999999999999999999999\n"},
-		{-EINVAL, "fwmark=4294967296\n"},
-		{-EINVAL, "fwmark=18446744073709551616\n"},
-		{-EINVAL, "replace_peers=false\n"},
-		{-EINVAL, "replace_peers=\n"},
-		{-EINVAL, "private_key=\n"},
-		{-EINVAL,
-		 "private_key=11111111111111111111111111111111111111111111111111111111111111\n"},
-		{-EINVAL, "private_key=" PEER_B "22\n"},
-		{-EINVAL,
-		 "private_key=g222222222222222222222222222222222222222222222222222222222222222\n"},
-		{-EINVAL,
-		 "private_key=22222222222222222222222222222222:22222222222222222222222222222222\n"},
-		{-EINVAL, "private_key=\xb2"
-			  "222222222222222222222222222222222222222222222222222222222222222\n"},
-		{-EINVAL, "set=1\n"},
-		{-EINVAL, "errno=0\n"},
-		/* a peer's lines without a peer, and the device's after one */
-		{-EINVAL, "allowed_ip=10.0.0.0/24\n"},
-		{-EINVAL, "remove=true\n"},
-		{-EINVAL, "public_key=" PEER_A "\nlisten_port=1\n"},
-		{-EINVAL, "public_key=" PEER_A "\nprivate_key=" PEER_B "\n"},
-		{-EINVAL, "public_key=" PEER_A "\nreplace_peers=true\n"},
-		{-EINVAL,
-		 "public_key=111111111111111111111111111111111111111111111111111111111111\n"},
-		{-EINVAL, "public_key=" PEER_A "\npreshared_key=55\n"},
-		{-EINVAL, "public_key=" PEER_A "\nremove=yes\n"},
-		{-EINVAL, "public_key=" PEER_A "\nupdate_only=1\n"},
-		{-EINVAL, "public_key=" PEER_A "\nprotocol_version=2\n"},
-		{-EINVAL, "public_key=" PEER_A "\npersistent_keepalive_interval=65536\n"},
-		{-EINVAL, "public_key=" PEER_A "\npersistent_keepalive_interval=off\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=:\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1:\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1:0\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2.1:65536\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=192.0.2:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[192.0.2.1]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=2001:db8::1:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[2001:db8::1:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=2001:db8::1]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%0]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%nosuchdevice]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=[fe80::1%averylongnameofadevice]:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nendpoint=example.org:80\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=-\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=--10.0.0.0/24\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/33\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/-1\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/24/24\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.256/24\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=fd00::/129\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=fd00:::/64\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/99999999999999999999\n"},
-		{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/24 \n"},
-	};
 	char text[1024];
 
 	(void)state;
-	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(malformed_lines); i++) {
 		struct fingerprint before = take_fingerprint();
-		bool is_of_peer = !strncmp(bad[i].lines, "public_key", 10);
+		bool is_of_peer = !strncmp(malformed_lines[i].lines, "public_key", 10);
 		int error;
 
 		snprintf(text, sizeof(text), "private_key=" PSK "\nlisten_port=1\n%s%s%s",
 			 is_of_peer ? "public_key=" PEER_B "\nallowed_ip=10.9.0.0/16\n" : "",
-			 bad[i].lines, is_of_peer ? "public_key=" PEER_B "\n" : "");
+			 malformed_lines[i].lines, is_of_peer ? "public_key=" PEER_B "\n" : "");
 		error = set(text);
-		if (error != bad[i].error)
-			fail_msg("%s gave %d", bad[i].lines, error);
+		if (error != malformed_lines[i].error)
+			fail_msg("%s gave %d", malformed_lines[i].lines, error);
 		assert_unchanged(&before);
 		assert_int_equal(device_log.opens, 0);
 	}
