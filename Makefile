@@ -223,8 +223,9 @@ $(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS) $(BUILD)/keyd/cli/progress.o
 
 # Two of SHELL whose whole job can be seen from outside, against a server of the test's own.
 KUBE_TESTED := $(call objects,keyd/kube,yaml_text kubeconfig account transfer http)
-$(BUILD)/tests/test_account $(BUILD)/tests/test_http: $(KUBE_TESTED)
-$(BUILD)/tests/test_account $(BUILD)/tests/test_http: TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
+KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,account http http_trust)
+$(KUBE_TESTERS): $(KUBE_TESTED)
+$(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
 
 $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)

@@ -139,7 +139,7 @@ static struct public_key key_number(uint8_t number)
 	return key;
 }
 
-static uint32_t find_address(const char *text)
+static inline uint32_t find_address(const char *text)
 {
 	struct address address = {0};
 
@@ -148,7 +148,7 @@ static uint32_t find_address(const char *text)
 }
 
 /* Fills the table of allowed IPs, but for `left` prefixes, on behalf of the peer. */
-static void fill_allowed_ips(uint32_t peer, uint32_t left)
+static inline void fill_allowed_ips(uint32_t peer, uint32_t left)
 {
 	struct allowedips *table = &tunnel.state->allowedips;
 	struct cidr cidr;

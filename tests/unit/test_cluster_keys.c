@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * keyd/cluster.c: which secret two nodes have in common (README.md, "The cluster secret"), and whose a key is that two
+ * nodes claim. Whoever is refused is refused by name, and its last good record stays in use.
+ */
+#include "small_cluster.h"
+
+/* -- secrets -- */
+
+#define SECRET_A "1111111111111111"
+#define SECRET_B "2222222222222222"
+
+/* "" ends them early. */
+static struct secret_ids secrets(const char *first, const char *second)
+{
+	struct secret_ids ids = {.count = !!*first + !!*second};
+
+	copy_text(ids.items[0].text, sizeof(ids.items[0]), first);
+	copy_text(ids.items[1].text, sizeof(ids.items[1]), second);
+	return ids;
+}
+
+static void cluster_newest_secret_in_common_is_chosen(void **state)
+{
+	struct node *node = add_member();
+
+	self.secrets = secrets(SECRET_B, SECRET_A);
+	node->annotation.secrets = secrets(SECRET_A, "");
+	resolve();
+	assert_usable(1);
+	assert_int_equal(members[0].secret, 1);
+	node->annotation.secrets = secrets(SECRET_B, SECRET_A);
+	resolve();
+	assert_int_equal(members[0].secret, 0);
+	node->annotation.secrets = self.secrets = secrets("", "");
+	resolve();
+	assert_usable(1);
+	assert_int_equal(members[0].secret, 0);
+}
+
+static void assert_kept_out(const char *expected)
+{
+	resolve();
+	assert_refused(1, expected);
+	assert_false(members[0].has_common_secret);
+	assert_int_equal(members[0].state, MEMBER_REFUSED);
+	assert_false(members[0].is_held);
+	assert_class("10.244.1.5", PREFIX_PEER, 1); /* of a peer that is not usable: dropped */
+}
+
+static void cluster_node_without_a_secret_in_common_is_refused(void **state)
+{
+	struct node *node = add_member();
+
+	node->annotation.secrets = secrets(SECRET_A, "");
+	assert_kept_out("it asks for a cluster secret (" SECRET_A "), and this node has none");
+	self.secrets = secrets(SECRET_B, SECRET_NONE);
+	assert_kept_out("and this node has another");
+	self.secrets = secrets(SECRET_B, "");
+	assert_kept_out("it has another cluster secret (" SECRET_A ") than this node (" SECRET_B
+			")");
+	node->annotation.secrets = secrets("", "");
+	assert_kept_out("it has no cluster secret, and this node asks for one (" SECRET_B ")");
+	node->annotation.secrets = secrets(SECRET_NONE, "");
+	assert_kept_out("it has no cluster secret");
+}
+
+/* Also where its record is the one in use so far, and where the tunnel has it from an earlier agent. */
+static void cluster_node_that_was_used_is_refused_without_a_secret_in_common(void **state)
+{
+	struct node *node;
+
+	add_member();
+	node = follow_up(1);
+	self.secrets = secrets(SECRET_B, "");
+	assert_kept_out("it has no cluster secret");
+	assert_ptr_equal(members[0].chosen, node);
+	node->annotation.epoch--; /* and its newest record is none */
+	assert_kept_out("it has no cluster secret");
+	assert_int_equal(members[0].refusal_count, 2);
+	members[0].was_found = true;
+	assert_kept_out("it has no cluster secret");
+}
+
+static void cluster_secrets_may_change_within_an_epoch(void **state)
+{
+	struct node *node;
+
+	self.secrets = secrets(SECRET_B, SECRET_A);
+	add_member()->annotation.secrets = secrets(SECRET_A, "");
+	node = follow_up(1);
+	node->annotation.secrets = secrets(SECRET_B, SECRET_A);
+	resolve();
+	assert_usable(1);
+	assert_ptr_equal(members[0].chosen, node);
+	assert_int_equal(members[0].secret, 0);
+}
+
+/* -- keys -- */
+
+static void cluster_own_key_is_nobody_elses(void **state)
+{
+	struct node *node = add_member();
+
+	node->annotation.has_key[KEY_NEXT] = true;
+	node->annotation.keys[KEY_NEXT] = key(0xee);
+	add_member();
+	resolve();
+	assert_null(members[0].chosen);
+	assert_refused(1, "this node's own key");
+	assert_usable(2);
+}
+
+static void cluster_key_claimed_twice_is_the_older_nodes(void **state)
+{
+	add_member();
+	add_member()->annotation.keys[KEY_CURRENT] = key(1);
+	resolve();
+	assert_usable(1);
+	assert_null(members[1].chosen);
+	assert_refused(2, "a key of node n1");
+	seen[0].created_s = 10; /* now n2 is the older one */
+	resolve();
+	assert_usable(2);
+	assert_null(members[0].chosen);
+}
+
+static void cluster_equal_age_is_decided_by_name(void **state)
+{
+	add_member()->created_s = 5;
+	add_member()->created_s = 5;
+	seen[1].annotation.keys[KEY_CURRENT] = key(1);
+	resolve();
+	assert_usable(1);
+	assert_refused(2, "a key of node n1");
+}
+
+static void cluster_key_claimed_twice_stays_where_it_was_proved(void **state)
+{
+	add_member();
+	add_member()->annotation.keys[KEY_CURRENT] = key(1);
+	cluster_note_proof(&members[1], &(struct public_key){.bytes[0] = 9});
+	cluster_note_proof(&members[1], &seen[1].annotation.keys[KEY_CURRENT]);
+	resolve();
+	assert_usable(2);
+	assert_refused(1, "a key of node n2");
+	assert_null(members[0].chosen);
+}
+
+static void cluster_proofs_of_the_newest_keys_are_remembered(void **state)
+{
+	add_member();
+	for (uint8_t filling = 1; filling <= CLUSTER_PROVED_MAX + 1; filling++) {
+		struct public_key proved = key(filling);
+
+		cluster_note_proof(&members[0], &proved);
+		cluster_note_proof(&members[0], &proved);
+	}
+	assert_int_equal(members[0].proved_count, CLUSTER_PROVED_MAX);
+	for (uint8_t i = 0; i < CLUSTER_PROVED_MAX; i++)
+		assert_int_equal(members[0].proved_keys[i].bytes[0], CLUSTER_PROVED_MAX + 1 - i);
+}
+
+/* Node 2 announces its next key; node 1, which is older, says at once that it is its own. */
+static void cluster_next_key_stays_with_who_published_it_first(void **state)
+{
+	add_member();
+	add_member();
+	seen[1].annotation.has_key[KEY_NEXT] = true;
+	seen[1].annotation.keys[KEY_NEXT] = key(7);
+	follow_up(2);
+	seen[0].annotation.has_key[KEY_NEXT] = true;
+	seen[0].annotation.keys[KEY_NEXT] = key(7);
+	resolve();
+	assert_usable(2);
+	assert_refused(1, "a key of node n2");
+}
+
+static void cluster_promoted_key_is_taken_from_the_record_that_says_so(void **state)
+{
+	struct node *node = add_member();
+
+	node->annotation.has_key[KEY_NEXT] = true;
+	node->annotation.keys[KEY_NEXT] = key(7);
+	follow_up(1);
+	node->annotation.epoch = 101;
+	node->annotation.has_key[KEY_NEXT] = false;
+	node->annotation.has_key[KEY_PREVIOUS] = true;
+	node->annotation.keys[KEY_PREVIOUS] = key(1);
+	node->annotation.keys[KEY_CURRENT] = key(7);
+	resolve();
+	assert_usable(1);
+	assert_ptr_equal(members[0].chosen, node);
+}
+
+static void cluster_thief_of_a_key_keeps_its_own_last_good_record(void **state)
+{
+	struct node *node;
+
+	add_member();
+	add_member();
+	node = follow_up(2);
+	node->annotation.epoch = 101;
+	node->annotation.keys[KEY_CURRENT] = key(1);
+	resolve();
+	assert_usable(1);
+	assert_ptr_equal(members[1].chosen, &good[1]);
+	assert_int_equal(members[1].state, MEMBER_USABLE);
+	assert_refused(2, "a key of node n1");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, begin)
+	const struct CMUnitTest tests[] = {
+		TEST(cluster_newest_secret_in_common_is_chosen),
+		TEST(cluster_node_without_a_secret_in_common_is_refused),
+		TEST(cluster_node_that_was_used_is_refused_without_a_secret_in_common),
+		TEST(cluster_secrets_may_change_within_an_epoch),
+		TEST(cluster_own_key_is_nobody_elses),
+		TEST(cluster_key_claimed_twice_is_the_older_nodes),
+		TEST(cluster_equal_age_is_decided_by_name),
+		TEST(cluster_key_claimed_twice_stays_where_it_was_proved),
+		TEST(cluster_proofs_of_the_newest_keys_are_remembered),
+		TEST(cluster_next_key_stays_with_who_published_it_first),
+		TEST(cluster_promoted_key_is_taken_from_the_record_that_says_so),
+		TEST(cluster_thief_of_a_key_keeps_its_own_last_good_record),
+	};
+
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * keyd/kube/http.c and transfer.c against a scripted HTTPS server (keyd/kube/http.h): whom it speaks to and whom it
+ * never does, whatever the machine and the environment say, credentials that change, and descriptors that nobody
+ * inherits.
+ */
+#include "http_client.h"
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+/* -- whom it speaks to -- */
+
+static void assert_unverified(struct heard *heard, const char *why)
+{
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, -EPERM);
+	if (!strstr(heard->result.reason, why))
+		fail_msg("'%s' does not say '%s'", heard->result.reason, why);
+}
+
+static void server_of_another_authority_is_refused(void **state)
+{
+	use_certificate("stranger");
+	assert_unverified(*state, "unable to get local issuer certificate");
+}
+
+static void server_with_another_name_is_refused(void **state)
+{
+	use_certificate("elsewhere");
+	assert_unverified(*state, "127.0.0.1");
+}
+
+static void expired_server_is_refused(void **state)
+{
+	use_certificate("expired");
+	assert_unverified(*state, "certificate has expired");
+}
+
+static void server_may_be_called_by_the_name_it_carries(void **state)
+{
+	struct heard *heard = *state;
+
+	use_certificate("elsewhere");
+	talk_close(heard->talk);
+	write_kubeconfig("127.0.0.1", "authority", ", tls-server-name: elsewhere.test");
+	talk_open(heard->talk);
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	talk_close(heard->talk);
+	write_kubeconfig("127.0.0.1", "authority", ", tls-server-name: nobody.test");
+	talk_open(heard->talk);
+	assert_unverified(heard, "nobody.test");
+}
+
+/* A mount namespace of its own, where the server's authority is one of the machine's. In a child: it cannot be left. */
+static void machine_trusts_the_server_and_we_do_not(struct heard *heard)
+{
+	char command[512];
+
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/etc/ssl/certs", "tmpfs", 0, NULL))
+		_exit(77);
+	snprintf(command, sizeof(command),
+		 "cp %s/other-ca.crt /etc/ssl/certs/ && ln -s other-ca.crt "
+		 "/etc/ssl/certs/$(openssl x509 -noout -hash -in %s/other-ca.crt).0 && "
+		 "cp %s/other-ca.crt /etc/ssl/certs/ca-certificates.crt && "
+		 "NO_PROXY='*' curl -sf https://127.0.0.1:%u/api/v1/nodes >%s/trusted",
+		 server.folder, server.folder, server.folder, server.port, server.folder);
+	if (system(command))
+		_exit(2); /* the positive control: those who ask the machine do trust it */
+	if (start(heard, &(struct http_request){
+				 .path = "/api/v1/nodes", .body_max = 1 << 20, .timeout_s = 5}) < 0)
+		_exit(3);
+	for (unsigned int i = 0; !heard->ends && i < 50; i++)
+		drive_for(heard->talk, 100);
+	_exit(heard->result.error == -EPERM ? 0 : 4);
+}
+
+static void authorities_of_the_machine_are_not_asked(void **state)
+{
+	int status = -1;
+	pid_t pid;
+
+	if (geteuid())
+		skip();
+	use_certificate("stranger");
+	pid = fork();
+	if (!pid)
+		machine_trusts_the_server_and_we_do_not(*state);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void proxy_of_the_environment_is_ignored(void **state)
+{
+	static const char *const names[] = {"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"};
+	struct heard *heard = *state;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		setenv(names[i], "http://127.0.0.1:9", 1);
+	get(heard, "/api/v1/nodes/n1", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	assert_int_equal(heard->result.status, 200);
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		unsetenv(names[i]);
+}
+
+static void redirect_is_not_followed(void **state)
+{
+	struct heard *heard = *state;
+
+	fault("{\"do\": {\"kind\": \"status\", \"status\": 302, \"headers\": {\"Location\": \"/api/v1/nodes/n1\"}}}");
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	assert_int_equal(heard->result.status, 302);
+}
+
+static void keys_of_sessions_are_not_written(void **state)
+{
+	struct heard *heard = *state;
+	const char *path = apiserver_path(&server, "keylog");
+
+	talk_close(heard->talk);
+	curl_global_cleanup(); /* of the test's own use: the variable is read when libcurl starts */
+	setenv("SSLKEYLOGFILE", path, 1);
+	talk_open(heard->talk);
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* -- credentials that change -- */
+
+static void refused_token_is_read_again(void **state)
+{
+	struct heard *heard = *state;
+
+	apiserver_do(&server, "POST", "/tokens", "{\"better\": \"n1\"}");
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.status, 401);
+	write_token("better");
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.status, 200);
+	assert_int_equal(apiserver_asked(&server, 0, "connection"),
+			 apiserver_asked(&server, 1, "connection"));
+}
+
+/* The authority changes on disk; the server has the same certificate, which the old one has signed. */
+static void connections_made_under_another_authority_are_not_used(void **state)
+{
+	struct heard *heard = *state, stream = {.talk = heard->talk};
+
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	assert_true(watch(&stream, 5) > 0);
+	drive_until(heard->talk, &stream.pieces, 1);
+	copy_file("other-ca.crt", "authority");
+	account_refresh(heard->talk->account, 0, true);
+	assert_unverified(heard, "certificate");
+	assert_int_equal(stream.ends, 1);
+	assert_int_equal(stream.result.error, -ECONNABORTED);
+	use_certificate("stranger");
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	free(stream.body);
+}
+
+static void connection_stays_where_nothing_changed(void **state)
+{
+	struct heard *heard = *state;
+
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	account_refresh(heard->talk->account, 0, true);
+	write_token("another");
+	account_refresh(heard->talk->account, 0, true);
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(apiserver_asked(&server, 0, "connection"),
+			 apiserver_asked(&server, 1, "connection"));
+}
+
+static void connections_are_made_anew_where_that_is_asked_for(void **state)
+{
+	struct heard *heard = *state, stream = {.talk = heard->talk};
+	json_int_t before;
+
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	before = apiserver_asked(&server, 0, "connection");
+	assert_true(watch(&stream, 5) > 0);
+	drive_until(heard->talk, &stream.pieces, 1);
+	http_renew(heard->talk->http);
+	drive_until(heard->talk, &stream.ends, 1);
+	assert_int_equal(stream.result.error, -ECONNABORTED);
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.error, 0);
+	assert_true(apiserver_asked(&server, 0, "connection") > before);
+	free(stream.body);
+}
+
+/* -- descriptors -- */
+
+/* libcurl keeps a pair of Unix sockets for itself: those that lead anywhere are ours. */
+static bool is_connection(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return !getpeername(fd, (struct sockaddr *)&peer, &len) && peer.ss_family == AF_INET;
+}
+
+static void connections_are_not_inherited(void **state)
+{
+	struct heard *heard = *state;
+	unsigned int connections = 0;
+
+	assert_true(watch(heard, 5) > 0);
+	drive_until(heard->talk, &heard->pieces, 1);
+	for (int fd = STDERR_FILENO + 1; fd < 64; fd++) {
+		if (!is_connection(fd))
+			continue;
+		connections++;
+		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+	assert_int_equal(connections, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(server_of_another_authority_is_refused),
+		TEST(server_with_another_name_is_refused),
+		TEST(expired_server_is_refused),
+		TEST(server_may_be_called_by_the_name_it_carries),
+		TEST(authorities_of_the_machine_are_not_asked),
+		TEST(proxy_of_the_environment_is_ignored),
+		TEST(redirect_is_not_followed),
+		TEST(keys_of_sessions_are_not_written),
+		TEST(refused_token_is_read_again),
+		TEST(connections_made_under_another_authority_are_not_used),
+		TEST(connection_stays_where_nothing_changed),
+		TEST(connections_are_made_anew_where_that_is_asked_for),
+		TEST(connections_are_not_inherited),
+	};
+
+	return cmocka_run_group_tests(tests, begin_serving, end_serving);
+}
