@@ -17,7 +17,7 @@ needs_kube() { # PROGRAM...: of tests/kube/build.sh
 	local program
 	[ -n "$KUBE_BIN" ] || skip_all "needs Kubernetes' programs: run make test-kube, or tests/kube/build.sh"
 	for program in etcd openssl jq curl; do
-		command -v $program >/dev/null || skip_all "needs $program"
+		type -P $program >/dev/null || skip_all "needs $program"
 	done
 	for program in "$@"; do
 		[ -x "$KUBE_BIN/$program" ] || bail "$KUBE_BIN/$program is missing: run make test-kube"

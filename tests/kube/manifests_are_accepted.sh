@@ -79,7 +79,7 @@ the_configmap_names_every_key() {
 one_version() {
 	local version
 	version=$("$BUILD/podveil" version | cut -d' ' -f2)
-	jq -e --arg image "podveil:$version" '[.[] | select(.kind == "DaemonSet") | .spec.template.spec.containers[].image] | all(. == $image)' \
+	jq -e --arg image "podveil:$version" '[.[] | select(.kind == "DaemonSet") | .spec.template.spec.containers[].image] | length > 0 and all(. == $image)' \
 		"$RUN_DIR/strict" && grep -x "appVersion: $version" "$CHART/Chart.yaml" && grep -x "VERSION=$version" "$DEPLOY/kubectl-podveil" &&
 		grep -qF "image: podveil:$version" "$DEPLOY/overlays/uninstall/daemonset.yaml"
 }

@@ -53,7 +53,9 @@ has_nothing_of_ours() { # I
 	! ip -n "$(ns "n$1")" link show podveil0 && [ -z "$(programs_of "$1")" ]
 }
 
-no_node_is_annotated() { ! kubectl get nodes -o json | jq -r '.items[].metadata.annotations | keys[]' | grep podveil.io; }
+no_node_is_annotated() {
+	kubectl get nodes -o json | jq -e '(.items | length > 0) and ([.items[].metadata.annotations // {} | keys[]] | any(test("podveil.io")) | not)'
+}
 
 # All kinds that deploy/ uses, in all namespaces. A Namespace and what is in it end by a controller that is not here.
 nothing_is_left_in_the_cluster() {

@@ -159,9 +159,10 @@ moving_route() { # FROM TO
 }
 prefix_added() { moving_add 2 a && moving_route 1 2 && wait_until 3 has_moving; }
 has_moving() { podveil 1 -o json peers | jq -e '[.peers[].pods[]] | index("'$MOVING_V4'")'; }
+has_moving_no_more() { podveil 1 -o json peers | jq -e '[.peers[].pods[]] | index("'$MOVING_V4'") | not'; }
 prefix_moved() {
 	in_ns n1 ip route del $MOVING_V4 && in_ns n1 ip route del $MOVING_V6 && moving_del 2 a && moving_add 1 b && moving_route 2 1 &&
-		wait_until 3 eval '! has_moving'
+		wait_until 3 has_moving_no_more
 }
 prefix_claimed_twice() {
 	in_ns n2 ip route del $MOVING_V4

@@ -18,7 +18,7 @@ BOOKMARKS=2 # seconds between two; the real one sends one a minute
 needs_api() {
 	local program
 	for program in python3 openssl curl jq wg; do
-		command -v $program >/dev/null || skip_all "needs $program"
+		type -P $program >/dev/null || skip_all "needs $program"
 	done
 	needs podveil-tunnel podveil-keyd podveil tools/flow tools/later.so
 }
@@ -174,7 +174,6 @@ away_says() { status_says "$1" ".registry_status.away | test($(jq -R . <<<"$2"))
 
 # -- whether all is as it should be --
 
-# (`jq -e` takes no input at all for a yes: hence the list.)
 peer_says() { # I NAME FILTER
 	podveil "$1" -o json peers | jq --arg node "$2" '[.peers[] | select(.node == $node)]' >"$RUN_DIR/peer.json"
 	jq -e "length == 1 and (.[0] | $3)" "$RUN_DIR/peer.json"

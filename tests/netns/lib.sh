@@ -86,6 +86,23 @@ done_testing() {
 	exit 1
 }
 
+# -- JSON --
+
+# jq 1.6 takes no input at all for a yes, so that what was not there to be looked at would pass: with -e nothing written is a
+# no here, as with jq 1.7 (and so is an empty text).
+jq() {
+	local argument output status
+	for argument in "$@"; do
+		[[ $argument =~ ^-[a-z]*e[a-z]*$ ]] || continue
+		output=$(command jq "$@")
+		status=$?
+		[ -n "$output" ] || return $((status ? status : 4))
+		printf '%s\n' "$output"
+		return $status
+	done
+	command jq "$@"
+}
+
 # -- beginning and end --
 
 # Call it first. The script goes on in a child, and this process only waits to take away what that child made: whatever

@@ -19,7 +19,7 @@ shown_epoch() { podveil "$1" -o json peers | jq ".peers[] | select(.node == \"$2
 shown_reason() { podveil "$1" -o json peers | jq -r ".peers[] | select(.node == \"$2\") | .reason"; }
 goes_by() { [ "$(shown_epoch "$1" "$2")" = "$3" ]; } # I NODE EPOCH
 reason_is() { shown_reason "$1" "$2" | grep -q "$3"; } # I NODE TEXT
-is_left() { ! podveil "$1" -o json peers | jq -e ".peers[] | select(.node == \"$2\")"; } # I NODE
+is_left() { podveil "$1" -o json peers | jq -e '[.peers[].node] | index("'"$2"'") | not'; } # I NODE
 record_says() { jq -r '.annotations["podveil.io/tunnel"]' "$REGISTRY/$1.json" | jq -e ".epoch == $2"; } # NODE EPOCH
 
 put_back() { # NODE: as a restore does it
