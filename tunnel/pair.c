@@ -50,7 +50,7 @@ static void forget_keys(struct tunnel *tunnel, uint32_t slot)
 	session_forget_pair(tunnel, slot);
 	crypto_wipe(&pair->jar, sizeof(pair->jar));
 	pair->is_derived = false;
-	pair->last_initiation_sent_ns = 0;
+	pair->initiated_ns = pair->last_initiation_sent_ns = 0;
 }
 
 void pair_remove(struct tunnel *tunnel, uint32_t slot)

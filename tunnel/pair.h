@@ -22,6 +22,7 @@ struct pair {
 	uint32_t peer;
 	enum key_slot own, remote;	  /* where its keys are now */
 	uint32_t handshake_index;	  /* receiver index of the handshake under way; 0: none */
+	uint64_t initiated_ns;		  /* when the handshake under way was begun */
 	uint64_t last_initiation_sent_ns; /* also set by a response; 0: none */
 	struct cookie_jar jar;
 	uint32_t next_free; /* NO_PAIR ends the list */

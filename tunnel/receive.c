@@ -197,7 +197,8 @@ static void consume_response(struct tunnel *tunnel, const struct incoming *incom
 	if (!own)
 		return;
 	entry = index_find(tunnel->state, get_le32(message->receiver_index));
-	if (!entry || entry->kind != INDEX_HANDSHAKE) {
+	if (!entry || entry->kind != INDEX_HANDSHAKE ||
+	    !timers_allow_response(tunnel, entry->slot)) {
 		drop(tunnel, DROP_UNKNOWN_INDEX);
 		return;
 	}

@@ -165,6 +165,12 @@ bool timers_allow_try(const struct tunnel *tunnel, uint32_t pair)
 	return !last_ns || tunnel->now_ns - last_ns >= REKEY_TIMEOUT_NS;
 }
 
+bool timers_allow_response(const struct tunnel *tunnel, uint32_t pair)
+{
+	return tunnel->now_ns - tunnel->state->pairs[pair].initiated_ns <
+	       REKEY_TIMEOUT_NS + REKEY_JITTER_NS;
+}
+
 void timers_forget_initiation(struct tunnel *tunnel, uint32_t peer)
 {
 	timers_of(tunnel, peer)->last_initiation_sent_ns = 0;
@@ -210,11 +216,17 @@ static void begin_spacing(struct tunnel *tunnel, uint32_t pair)
 	tunnel->state->pairs[pair].last_initiation_sent_ns = tunnel->now_ns;
 }
 
+static void note_initiation(struct tunnel *tunnel, uint32_t pair)
+{
+	begin_spacing(tunnel, pair);
+	tunnel->state->pairs[pair].initiated_ns = tunnel->now_ns;
+}
+
 void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair)
 {
 	uint32_t peer = tunnel->state->pairs[pair].peer;
 
-	begin_spacing(tunnel, pair);
+	note_initiation(tunnel, pair);
 	draw_jitter(tunnel, peer);
 	arm(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE,
 	    REKEY_TIMEOUT_NS + timers_of(tunnel, peer)->jitter_ns);
@@ -269,7 +281,7 @@ void timers_next_key_learnt(struct tunnel *tunnel, uint32_t peer, uint64_t try_w
 
 void timers_next_key_tried(struct tunnel *tunnel, uint32_t pair)
 {
-	begin_spacing(tunnel, pair);
+	note_initiation(tunnel, pair);
 }
 
 /* Should what is under way stay without an answer, it was perhaps not meant to be tried again. */

@@ -38,6 +38,10 @@ bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer);
 /* Of this pair alone: what was said with other keys of the same peer does not count. */
 bool timers_allow_try(const struct tunnel *tunnel, uint32_t pair);
 
+/* May the pair's initiation still be answered? Where it was retried another one took its place by then; where nobody
+ * needed it any more, the peer may have forgotten the session that a response of so long ago would make here. */
+bool timers_allow_response(const struct tunnel *tunnel, uint32_t pair);
+
 /* Our key is another one now, or the last initiation met no way out: a handshake need not wait. */
 void timers_forget_initiation(struct tunnel *tunnel, uint32_t peer);
 

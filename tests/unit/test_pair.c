@@ -77,6 +77,7 @@ static void mark_all_pairs(void)
 			world_fill_random(NULL, noise_at(pair)->latest_timestamp, TIMESTAMP_LEN);
 			world_fill_random(NULL, noise_at(pair)->ephemeral_private, KEY_LEN);
 			world_fill_random(NULL, pair_at(pair)->jar.cookie, COOKIE_LEN);
+			pair_at(pair)->initiated_ns = world_random();
 			pair_at(pair)->last_initiation_sent_ns = world_random();
 		}
 }
@@ -102,6 +103,7 @@ static void assert_has_no_past(uint32_t pair, enum key_slot own)
 	assert_int_equal(pair_at(pair)->remote, KEY_CURRENT);
 	assert_false(pair_at(pair)->is_derived);
 	assert_int_equal(pair_at(pair)->handshake_index, 0);
+	assert_int_equal(pair_at(pair)->initiated_ns, 0);
 	assert_int_equal(pair_at(pair)->last_initiation_sent_ns, 0);
 	assert_memory_equal(&pair_at(pair)->jar, &empty, sizeof(empty));
 }
@@ -127,6 +129,7 @@ static void assert_unchanged(uint32_t pair, const struct snapshot *before)
 	assert_int_equal(now->remote, before->pair.remote);
 	assert_int_equal(now->is_derived, before->pair.is_derived);
 	assert_int_equal(now->handshake_index, before->pair.handshake_index);
+	assert_int_equal(now->initiated_ns, before->pair.initiated_ns);
 	assert_int_equal(now->last_initiation_sent_ns, before->pair.last_initiation_sent_ns);
 }
 
