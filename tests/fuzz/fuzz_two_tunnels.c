@@ -2,7 +2,8 @@
 /*
  * Two tunnels, a wire between them that loses, doubles, delays and reorders as the input says, keys that rotate, hours
  * that pass. What holds throughout: no counter twice under one key (B29, B30), no data from a responder before its session was
- * confirmed (B9), and nothing comes out but what went in, once. When the wire is good again, packets arrive (B10, B11).
+ * confirmed (B9), a response that is late makes no session (B7), and nothing comes out but what went in, once. When the
+ * wire is good again, packets arrive (B10, B11).
  */
 #include "stand.h"
 
@@ -17,18 +18,21 @@ struct datagram {
 	unsigned int to;
 	uint8_t *bytes;
 	size_t len;
+	uint64_t sent_ns;
 };
 
 struct answered {
 	unsigned int by;
 	uint32_t theirs, ours; /* indices: the initiator's, and the responder's */
+	uint64_t asked_ns;     /* when the initiation was sent */
 	bool is_confirmed;
 };
 
 static struct stand stands[2];
 static struct datagram wire[WIRE_MAX];
 static unsigned int wire_len;
-static struct cursor fates; /* what becomes of each datagram; behind its end all arrive */
+static uint64_t arriving_sent_ns; /* of the datagram that arrives */
+static struct cursor fates;	  /* what becomes of each datagram; behind its end all arrive */
 static struct answered answered[RESPONSES_MAX];
 static unsigned int answered_count;
 static uint8_t arrived[PACKETS_MAX];
@@ -39,6 +43,7 @@ static struct rotation {
 	struct identity keys[KEY_SLOTS];
 	uint8_t made;
 } rotations[2];
+static bool has_revoked; /* sessions with it, which the other side takes for alive */
 
 /* -- no counter twice -- */
 
@@ -83,7 +88,8 @@ static void check_confirmed(unsigned int by, uint32_t index)
 static void put_on_wire(unsigned int to, const uint8_t *bytes, size_t len)
 {
 	if (wire_len < WIRE_MAX)
-		wire[wire_len++] = (struct datagram){to, copy_bytes(bytes, len), len};
+		wire[wire_len++] = (struct datagram){to, copy_bytes(bytes, len), len,
+						     stands[to].tunnel.now_ns};
 }
 
 static void note_sent(struct stand *stand, const union endpoint *to, uint8_t *bytes, size_t len)
@@ -93,8 +99,8 @@ static void note_sent(struct stand *stand, const union endpoint *to, uint8_t *by
 
 	MUST(endpoint_is_equal(to, &stands[!by].address));
 	if (get_le32(bytes) == MESSAGE_RESPONSE && answered_count < RESPONSES_MAX)
-		answered[answered_count++] =
-			(struct answered){by, get_le32(bytes + 8), get_le32(bytes + 4), false};
+		answered[answered_count++] = (struct answered){
+			by, get_le32(bytes + 8), get_le32(bytes + 4), arriving_sent_ns, false};
 	if (get_le32(bytes) == MESSAGE_DATA)
 		check_confirmed(by, get_le32(bytes + 4));
 	if (fate % 8 != 7)
@@ -115,10 +121,26 @@ static void check_delivered(struct stand *stand, const uint8_t *packet, size_t l
 	arrived[number] = 1;
 }
 
-/* The datagram at this place arrives, wherever it stood. */
+/* To an initiation that would have been replaced by now, had it been retried. */
+static bool is_late_response(const struct datagram *datagram)
+{
+	uint64_t now_ns = stands[datagram->to].tunnel.now_ns;
+
+	for (unsigned int i = 0; i < answered_count; i++)
+		if (answered[i].by != datagram->to &&
+		    answered[i].ours == get_le32(datagram->bytes + 4))
+			return get_le32(datagram->bytes) == MESSAGE_RESPONSE &&
+			       now_ns - answered[i].asked_ns >= REKEY_TIMEOUT_NS + REKEY_JITTER_NS;
+	return false;
+}
+
+/* The datagram at this place arrives, wherever it stood. Who has made a session of a response says so at once. */
 static void deliver(unsigned int place)
 {
 	struct datagram datagram = wire[place];
+	struct stand *stand = &stands[datagram.to];
+	bool is_late = is_late_response(&datagram);
+	unsigned int data_sent = stand->sent[MESSAGE_DATA];
 
 	memmove(&wire[place], &wire[place + 1], (--wire_len - place) * sizeof(wire[0]));
 	if (get_le32(datagram.bytes) == MESSAGE_DATA)
@@ -126,18 +148,27 @@ static void deliver(unsigned int place)
 			answered[i].is_confirmed |=
 				answered[i].by == datagram.to &&
 				answered[i].ours == get_le32(datagram.bytes + 4);
-	stand_receive(&stands[datagram.to], &stands[!datagram.to].address, datagram.bytes,
-		      datagram.len);
+	arriving_sent_ns = datagram.sent_ns;
+	stand_receive(stand, &stands[!datagram.to].address, datagram.bytes, datagram.len);
+	MUST(!is_late || stand->sent[MESSAGE_DATA] == data_sent);
 	free(datagram.bytes);
 }
 
 /* -- time and packets -- */
+
+/* A wire that is good again holds nothing up. */
+static void settle(void)
+{
+	while (wire_len && !fates.left)
+		deliver(0);
+}
 
 static void pass_time(uint64_t duration_ns)
 {
 	uint64_t until_ns = stands[0].tunnel.now_ns + duration_ns, next_ns;
 
 	do {
+		settle();
 		next_ns = MIN(tunnel_next_deadline(&stands[0].tunnel),
 			      tunnel_next_deadline(&stands[1].tunnel));
 		next_ns = MAX(MIN(next_ns, until_ns), stands[0].tunnel.now_ns);
@@ -147,9 +178,8 @@ static void pass_time(uint64_t duration_ns)
 			tunnel_expire(&stands[i].tunnel);
 			tunnel_flush(&stands[i].tunnel);
 		}
-		while (wire_len && !fates.left)
-			deliver(0);
 	} while (next_ns < until_ns);
+	settle();
 }
 
 static uint32_t send_one(unsigned int from)
@@ -205,6 +235,7 @@ static void promote(unsigned int whose)
 
 static void retire(unsigned int whose, bool ends_sessions)
 {
+	has_revoked |= ends_sessions;
 	rotations[whose].keys[KEY_PREVIOUS] = (struct identity){0};
 	tunnel_clear_identity(&stands[whose].tunnel, KEY_PREVIOUS, ends_sessions);
 }
@@ -216,6 +247,7 @@ static void begin(void)
 	run++;
 	nonce_count = next_packet = 0;
 	wire_len = answered_count = 0;
+	has_revoked = false;
 	memset(arrived, 0, sizeof(arrived));
 	memset(rotations, 0, sizeof(rotations));
 	for (unsigned int i = 0; i < 2; i++)
@@ -263,17 +295,19 @@ static void do_one_thing(uint8_t what)
 	}
 }
 
-/* Everybody hears of everything, and the wire is good: within a minute packets arrive both ways. Not at once, for a
- * response that was delayed for minutes makes a session that one side takes for young and the other has ended. */
+/* Everybody hears of everything, and the wire is good: packets arrive both ways. Not all at once: initiations of long ago
+ * have put sessions away, and what replaces them begins with the packet that is lost. Where a session was ended on one
+ * side alone, the other learns it from silence. */
 static void end(void)
 {
+	unsigned int rounds = has_revoked ? 3 : 2;
 	uint32_t a = 0, b = 0;
 
 	fates.left = 0;
 	for (unsigned int i = 0; i < 2; i++)
 		tell_other(i);
 	pass_time(0);
-	for (unsigned int round = 0; round < 6; round++) {
+	for (unsigned int round = 0; round < rounds; round++) {
 		a = send_one(0);
 		b = send_one(1);
 		pass_time(10 * NS_PER_S);
