@@ -12,10 +12,8 @@
 #include <assert.h>
 #include <poll.h>
 
-#include "address.h"
+#include "common/probe.h"
 #include "common/tool.h"
-#include "common/value.h"
-#include "marker.h"
 
 #define PORTS_MAX	 4
 #define SOCKETS_MAX	 32
@@ -26,9 +24,7 @@
 #define AMOUNT_MAX	 100000
 
 struct settings {
-	struct address to, from;
-	uint8_t marker[MARKER_LEN];
-	bool has_marker;
+	struct probe probe; /* first */
 	uint16_t ports[PORTS_MAX];
 	unsigned int port_count, count, wait_ms, seconds;
 	const char *ready_file;
@@ -52,35 +48,7 @@ static const uint8_t protocols_v4[] = {IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP, 
 static const uint8_t protocols_v6[] = {IPPROTO_UDP, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_GRE,
 				       IPPROTO_ESP, IPPROTO_IPIP,   IPPROTO_IPV6, PROTOCOL_UNKNOWN};
 
-static uint64_t now_ms(void)
-{
-	return tool_now_ns() / NS_PER_MS;
-}
-
 /* -- command line -- */
-
-static bool take_marker(void *settings, const char *value, char *error, size_t size)
-{
-	struct settings *s = settings;
-
-	s->has_marker = marker_take(s->marker, value, error, size);
-	return s->has_marker;
-}
-
-static bool take_number(void *settings, const char *value, char *error, size_t size)
-{
-	return marker_take_number(((struct settings *)settings)->marker, value, error, size);
-}
-
-static bool take_to(void *settings, const char *value, char *error, size_t size)
-{
-	return value_take_address(value, &((struct settings *)settings)->to, error, size);
-}
-
-static bool take_from(void *settings, const char *value, char *error, size_t size)
-{
-	return value_take_address(value, &((struct settings *)settings)->from, error, size);
-}
 
 static bool take_port(void *settings, const char *value, char *error, size_t size)
 {
@@ -117,10 +85,10 @@ static bool take_ready_file(void *settings, const char *value, char *error, size
 }
 
 static const struct flag flags[] = {
-	{"marker", "HEX32", "16 bytes, the last four a number", false, take_marker},
-	{"number", "N", "the question's number; after --marker", false, take_number},
-	{"to", "ADDR", "whom to ask", false, take_to},
-	{"from", "ADDR", "ask from this address", false, take_from},
+	{"marker", "HEX32", "16 bytes, the last four a number", false, probe_take_marker},
+	{"number", "N", "the question's number; after --marker", false, probe_take_number},
+	{"to", "ADDR", "whom to ask", false, probe_take_to},
+	{"from", "ADDR", "ask from this address", false, probe_take_from},
 	{"port", "PORT", "answered, or asked", true, take_port},
 	{"count", "N", "questions (5)", false, take_count},
 	{"wait", "MS", "for answers (1000)", false, take_wait},
@@ -185,8 +153,9 @@ static void count_heard(struct server *server, uint8_t protocol, const uint8_t *
 {
 	const uint8_t *at, *end = bytes + len;
 
-	while ((at = memmem(bytes, len, server->settings.marker, MARKER_NUMBER_AT))) {
-		int64_t number = marker_number(server->settings.marker, at, (size_t)(end - at));
+	while ((at = memmem(bytes, len, server->settings.probe.marker, MARKER_NUMBER_AT))) {
+		int64_t number =
+			marker_number(server->settings.probe.marker, at, (size_t)(end - at));
 
 		if (number >= 0 && number < MARKER_NUMBERS)
 			server->heard[number][protocol]++;
@@ -209,7 +178,8 @@ static void take_packet(struct server *server, const struct ear *ear)
 				 .msg_control = control,
 				 .msg_controllen = sizeof(control)};
 	ssize_t len = recvmsg(ear->fd, &message, 0);
-	int64_t number = len < 0 ? -1 : marker_number(server->settings.marker, bytes, (size_t)len);
+	int64_t number =
+		len < 0 ? -1 : marker_number(server->settings.probe.marker, bytes, (size_t)len);
 
 	if (number < 0 || number >= MARKER_NUMBERS)
 		return;
@@ -236,7 +206,7 @@ static void print_heard(const struct server *server)
 
 static int serve(struct server *server)
 {
-	uint64_t deadline = now_ms() + server->settings.seconds * 1000ULL;
+	uint64_t deadline = tool_now_ms() + server->settings.seconds * 1000ULL;
 	struct pollfd fds[SOCKETS_MAX];
 
 	open_ears(server);
@@ -244,7 +214,7 @@ static int serve(struct server *server)
 		fds[i] = (struct pollfd){.fd = server->ears[i].fd, .events = POLLIN};
 	if (!tool_announce(server->settings.ready_file))
 		return 1;
-	while (!is_stopping && now_ms() < deadline) {
+	while (!is_stopping && tool_now_ms() < deadline) {
 		if (poll(fds, server->ear_count, 100) <= 0)
 			continue;
 		for (unsigned int i = 0; i < server->ear_count; i++)
@@ -277,19 +247,20 @@ static void hear(struct asker *asker, int timeout_ms)
 		asker->refused += errno == ECONNREFUSED;
 	else
 		asker->answered +=
-			marker_number(asker->settings->marker, bytes, (size_t)len) ==
-			(int64_t)get_be32(asker->settings->marker + MARKER_NUMBER_AT) + 1;
+			marker_number(asker->settings->probe.marker, bytes, (size_t)len) ==
+			(int64_t)get_be32(asker->settings->probe.marker + MARKER_NUMBER_AT) + 1;
 }
 
 static bool open_asker(struct asker *asker)
 {
 	const struct settings *settings = asker->settings;
-	union endpoint to = endpoint_of(&settings->to, settings->ports[0]);
-	union endpoint from = endpoint_of(&settings->from, 0);
+	union endpoint to = endpoint_of(&settings->probe.to, settings->ports[0]);
+	union endpoint from = endpoint_of(&settings->probe.from, 0);
 
-	asker->fd = socket(settings->to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	asker->fd = socket(settings->probe.to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (asker->fd >= 0 &&
-	    (!settings->from.family || bind(asker->fd, &from.any, endpoint_len(&from)) == 0) &&
+	    (!settings->probe.from.family ||
+	     bind(asker->fd, &from.any, endpoint_len(&from)) == 0) &&
 	    connect(asker->fd, &to.any, endpoint_len(&to)) == 0)
 		return true;
 	log_error("cannot ask: %s", strerror(errno));
@@ -304,11 +275,11 @@ static int ask(const struct settings *settings)
 	if (!open_asker(&asker))
 		return 1;
 	for (unsigned int i = 0; i < settings->count; i++) {
-		asker.sent += send(asker.fd, settings->marker, MARKER_LEN, 0) == MARKER_LEN;
+		asker.sent += send(asker.fd, settings->probe.marker, MARKER_LEN, 0) == MARKER_LEN;
 		hear(&asker, ASK_SPACING_MS);
 	}
-	deadline = now_ms() + settings->wait_ms;
-	while (now_ms() < deadline && !asker.refused && asker.answered < asker.sent)
+	deadline = tool_now_ms() + settings->wait_ms;
+	while (tool_now_ms() < deadline && !asker.refused && asker.answered < asker.sent)
 		hear(&asker, 20);
 	printf("{\"sent\":%u,\"answered\":%u,\"refused\":%u}\n", asker.sent, asker.answered,
 	       asker.refused);
@@ -318,9 +289,9 @@ static int ask(const struct settings *settings)
 
 static bool is_complete(const struct settings *settings, const char *verb)
 {
-	if (settings->has_marker && settings->port_count &&
+	if (settings->probe.has_marker && settings->port_count &&
 	    (!strcmp(verb, "serve") ||
-	     (!strcmp(verb, "ask") && settings->to.family && settings->port_count == 1)))
+	     (!strcmp(verb, "ask") && settings->probe.to.family && settings->port_count == 1)))
 		return true;
 	log_error(
 		"expected 'serve' with --marker and --port, or 'ask' with one --port and --to as well");

@@ -9,9 +9,7 @@
  */
 #include <linux/if_ether.h>
 
-#include "address.h"
-#include "common/value.h"
-#include "marker.h"
+#include "common/probe.h"
 
 #define PACKET_MAX 4096
 #define FRAGMENT_LEN \
@@ -63,10 +61,9 @@ static const struct shape shapes[] = {
 };
 
 struct settings {
+	struct probe probe; /* first */
 	const struct shape *shape;
-	struct address from, to, inner_from, inner_to;
-	uint8_t marker[MARKER_LEN];
-	bool has_marker;
+	struct address inner_from, inner_to;
 	unsigned int count;
 	uint16_t port;
 	uint8_t ttl;
@@ -90,16 +87,6 @@ static bool take_shape(void *settings, const char *value, char *error, size_t si
 	return flags_refuse(error, size, "expected a shape, such as udp or fragments");
 }
 
-static bool take_from(void *settings, const char *value, char *error, size_t size)
-{
-	return value_take_address(value, &((struct settings *)settings)->from, error, size);
-}
-
-static bool take_to(void *settings, const char *value, char *error, size_t size)
-{
-	return value_take_address(value, &((struct settings *)settings)->to, error, size);
-}
-
 static bool take_inner_from(void *settings, const char *value, char *error, size_t size)
 {
 	return value_take_address(value, &((struct settings *)settings)->inner_from, error, size);
@@ -108,19 +95,6 @@ static bool take_inner_from(void *settings, const char *value, char *error, size
 static bool take_inner_to(void *settings, const char *value, char *error, size_t size)
 {
 	return value_take_address(value, &((struct settings *)settings)->inner_to, error, size);
-}
-
-static bool take_marker(void *settings, const char *value, char *error, size_t size)
-{
-	struct settings *s = settings;
-
-	s->has_marker = marker_take(s->marker, value, error, size);
-	return s->has_marker;
-}
-
-static bool take_number(void *settings, const char *value, char *error, size_t size)
-{
-	return marker_take_number(((struct settings *)settings)->marker, value, error, size);
 }
 
 static bool take_count(void *settings, const char *value, char *error, size_t size)
@@ -152,10 +126,10 @@ static bool take_device(void *settings, const char *value, char *error, size_t s
 
 static const struct flag flags[] = {
 	{"shape", "SHAPE", "what to send", false, take_shape},
-	{"from", "ADDR", "source, whosever it is", false, take_from},
-	{"to", "ADDR", "destination", false, take_to},
-	{"marker", "HEX32", "16 bytes that all of it carries", false, take_marker},
-	{"number", "N", "the marker's last four bytes; after --marker", false, take_number},
+	{"from", "ADDR", "source, whosever it is", false, probe_take_from},
+	{"to", "ADDR", "destination", false, probe_take_to},
+	{"marker", "HEX32", "16 bytes that all of it carries", false, probe_take_marker},
+	{"number", "N", "the marker's last four bytes; after --marker", false, probe_take_number},
 	{"count", "N", "packets (5)", false, take_count},
 	{"port", "PORT", "destination port (9)", false, take_port},
 	{"ttl", "N", "TTL or hop limit (64)", false, take_ttl},
@@ -260,12 +234,12 @@ static void put_ip(struct packet *packet, const struct settings *settings, uint8
 {
 	const struct shape *shape = settings->shape;
 
-	if (settings->to.family == AF_INET) {
-		put_ip4(packet, &settings->from, &settings->to, settings->ttl, protocol,
+	if (settings->probe.to.family == AF_INET) {
+		put_ip4(packet, &settings->probe.from, &settings->probe.to, settings->ttl, protocol,
 			shape->has_options, payload_len);
 		return;
 	}
-	put_ip6(packet, &settings->from, &settings->to, settings->ttl,
+	put_ip6(packet, &settings->probe.from, &settings->probe.to, settings->ttl,
 		shape->has_options ? shape->extension : protocol,
 		payload_len + (shape->has_options ? 8 : 0));
 	if (shape->has_options)
@@ -274,7 +248,7 @@ static void put_ip(struct packet *packet, const struct settings *settings, uint8
 
 static void put_marker(struct packet *packet, const struct settings *settings)
 {
-	memcpy(append(packet, MARKER_LEN), settings->marker, MARKER_LEN);
+	memcpy(append(packet, MARKER_LEN), settings->probe.marker, MARKER_LEN);
 }
 
 static size_t transport_header_len(uint8_t protocol)
@@ -328,7 +302,7 @@ static void build_whole(struct packet *packet, const struct settings *settings)
 	uint8_t protocol = settings->shape->protocol;
 
 	put_ip(packet, settings, protocol, transport_header_len(protocol) + MARKER_LEN);
-	put_transport(packet, settings, protocol, &settings->from, &settings->to);
+	put_transport(packet, settings, protocol, &settings->probe.from, &settings->probe.to);
 }
 
 static size_t wrap_len(enum wrap wrap)
@@ -392,7 +366,8 @@ static void build_wrapped(struct packet *packet, const struct settings *settings
 		put_ip6(packet, from, to, DEFAULT_TTL, IPPROTO_UDP, udp_len);
 	put_transport(packet, settings, IPPROTO_UDP, from, to);
 	if (protocol == IPPROTO_UDP)
-		put_udp_checksum(packet->bytes + start, len, &settings->from, &settings->to);
+		put_udp_checksum(packet->bytes + start, len, &settings->probe.from,
+				 &settings->probe.to);
 }
 
 /* One datagram whose marker stands in both of its fragments. */
@@ -400,9 +375,9 @@ static void build_datagram(struct packet *packet, const struct settings *setting
 {
 	memset(append(packet, FRAGMENTS_DATA_LEN), 0, FRAGMENTS_DATA_LEN);
 	put_transport_header(packet->bytes, settings, IPPROTO_UDP, FRAGMENTS_DATA_LEN);
-	memcpy(packet->bytes + 8, settings->marker, MARKER_LEN);
-	memcpy(packet->bytes + FRAGMENT_LEN, settings->marker, MARKER_LEN);
-	put_udp_checksum(packet->bytes, packet->len, &settings->from, &settings->to);
+	memcpy(packet->bytes + 8, settings->probe.marker, MARKER_LEN);
+	memcpy(packet->bytes + FRAGMENT_LEN, settings->probe.marker, MARKER_LEN);
+	put_udp_checksum(packet->bytes, packet->len, &settings->probe.from, &settings->probe.to);
 }
 
 static void build_fragment(struct packet *packet, const struct settings *settings,
@@ -411,7 +386,7 @@ static void build_fragment(struct packet *packet, const struct settings *setting
 	size_t len = MIN(datagram->len - start, FRAGMENT_LEN);
 	bool has_more = start + len < datagram->len;
 
-	if (settings->to.family == AF_INET) {
+	if (settings->probe.to.family == AF_INET) {
 		put_ip(packet, settings, IPPROTO_UDP, len);
 		put_be16(packet->bytes + 4, id);
 		put_be16(packet->bytes + 6,
@@ -433,7 +408,7 @@ static void build_fragment(struct packet *packet, const struct settings *setting
 /* The kernel fills in an IPv4 header's checksum. */
 static bool send_packet(int fd, const struct settings *settings, const struct packet *packet)
 {
-	union endpoint to = endpoint_of(&settings->to, 0);
+	union endpoint to = endpoint_of(&settings->probe.to, 0);
 
 	if (sendto(fd, packet->bytes, packet->len, 0, &to.any, endpoint_len(&to)) ==
 	    (ssize_t)packet->len)
@@ -472,7 +447,7 @@ static bool send_one(int fd, const struct settings *settings, uint16_t id)
 
 static int open_raw(const struct settings *settings)
 {
-	int fd = socket(settings->to.family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	int fd = socket(settings->probe.to.family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 
 	if (fd >= 0 && settings->device &&
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, settings->device,
@@ -485,8 +460,8 @@ static int open_raw(const struct settings *settings)
 
 static bool is_complete(const struct settings *settings)
 {
-	if (settings->shape && settings->has_marker && settings->to.family &&
-	    settings->from.family == settings->to.family &&
+	if (settings->shape && settings->probe.has_marker && settings->probe.to.family &&
+	    settings->probe.from.family == settings->probe.to.family &&
 	    (!settings->shape->wrap || (settings->inner_to.family &&
 					settings->inner_from.family == settings->inner_to.family)))
 		return true;

@@ -11,11 +11,11 @@
 #include <blake2.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
-#include <signal.h>
 
 #include "../../tunnel/wire.h"
 #include "address.h"
-#include "flags.h"
+#include "common/tool.h"
+#include "common/value.h"
 
 #define MESSAGES     4096 /* made once, sent in turn */
 #define DATAGRAM_MAX 1400
@@ -48,22 +48,6 @@ struct flood {
 	uint64_t sent, refused;
 };
 
-static volatile sig_atomic_t is_stopping;
-
-static void stop(int signal_number)
-{
-	(void)signal_number;
-	is_stopping = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* -- command line -- */
 
 static bool take_address(struct address *ret_address, const char *value, char *error, size_t size)
@@ -82,32 +66,22 @@ static bool take_from(void *settings, const char *value, char *error, size_t siz
 	return take_address(&((struct settings *)settings)->from, value, error, size);
 }
 
-static bool take_number(uint32_t *ret_number, uint32_t most, const char *value, char *error,
-			size_t size)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-
-	if (value[0] < '0' || value[0] > '9' || *end || !number || number > most)
-		return flags_refuse(error, size, "expected 1 to %u", most);
-	*ret_number = (uint32_t)number;
-	return true;
-}
-
 static bool take_port(void *settings, const char *value, char *error, size_t size)
 {
-	return take_number(&((struct settings *)settings)->port, UINT16_MAX, value, error, size);
+	return value_take_amount(value, UINT16_MAX, &((struct settings *)settings)->port, error,
+				 size);
 }
 
 static bool take_rate(void *settings, const char *value, char *error, size_t size)
 {
-	return take_number(&((struct settings *)settings)->rate, RATE_MAX, value, error, size);
+	return value_take_amount(value, RATE_MAX, &((struct settings *)settings)->rate, error,
+				 size);
 }
 
 static bool take_seconds(void *settings, const char *value, char *error, size_t size)
 {
-	return take_number(&((struct settings *)settings)->seconds, SECONDS_MAX, value, error,
-			   size);
+	return value_take_amount(value, SECONDS_MAX, &((struct settings *)settings)->seconds, error,
+				 size);
 }
 
 static bool take_key(void *settings, const char *value, char *error, size_t size)
@@ -211,7 +185,7 @@ static void send_batch(struct flood *flood, unsigned int count)
 static void run(struct flood *flood)
 {
 	const struct settings *settings = flood->settings;
-	uint64_t began = now_ns(), last, now = began, owed = 0;
+	uint64_t began = tool_now_ns(), last, now = began, owed = 0;
 	uint64_t end = began + settings->seconds * NS_PER_S;
 	struct timespec tick = {.tv_nsec = TICK_NS};
 
@@ -220,12 +194,12 @@ static void run(struct flood *flood)
 			send_batch(flood, (unsigned int)MIN(owed / NS_PER_S, BATCH));
 		nanosleep(&tick, NULL);
 		last = now;
-		now = now_ns();
+		now = tool_now_ns();
 		owed += MIN(now - last, BACKLOG_NS) *
 			settings->rate; /* in datagrams, times NS_PER_S */
 	}
 	printf("{\"sent\":%ju,\"refused\":%ju,\"seconds\":%.3f}\n", (uintmax_t)flood->sent,
-	       (uintmax_t)flood->refused, (double)(now_ns() - began) / 1e9);
+	       (uintmax_t)flood->refused, (double)(tool_now_ns() - began) / 1e9);
 }
 
 static bool is_complete(const struct settings *settings, bool has_initiations)
@@ -243,7 +217,6 @@ int main(int argc, char **argv)
 	static const char usage[] = "usage: flood random|initiations FLAGS";
 	static struct flood flood;
 	struct settings settings = {0};
-	struct sigaction action = {.sa_handler = stop};
 	bool has_initiations = argc > 1 && !strcmp(argv[1], "initiations");
 	enum flags_outcome outcome;
 
@@ -257,7 +230,7 @@ int main(int argc, char **argv)
 		return outcome == FLAGS_DONE ? 0 : 2;
 	if (!is_complete(&settings, has_initiations))
 		return 2;
-	sigaction(SIGTERM, &action, NULL);
+	tool_catch_signals();
 	flood.settings = &settings;
 	flood.fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	flood.messages = calloc(MESSAGES, DATAGRAM_MAX);

@@ -26,40 +26,12 @@
 
 /* -- command line -- */
 
-/* "10.0.0.1:80", "[fd00::1]:80", and where no port is needed also without. */
-static bool parse_endpoint(union endpoint *ret_endpoint, const char *text, bool needs_port)
-{
-	bool has_bracket = text[0] == '[';
-	char host[ENDPOINT_TEXT_LEN], *end, *digits = NULL;
-	struct address address;
-	unsigned long port = 0;
-
-	if (!copy_text(host, sizeof(host), has_bracket ? text + 1 : text))
-		return false;
-	end = strchr(host, has_bracket ? ']' : ':');
-	if (end && has_bracket) {
-		digits = end[1] == ':' ? end + 2 : NULL;
-		*end = '\0';
-	} else if (end && end == strrchr(host, ':')) {
-		digits = end + 1;
-		*end = '\0';
-	}
-	if (digits)
-		port = strtoul(digits, &end, 10);
-	if (!address_parse(&address, host) || (digits && (*end || !port || port > UINT16_MAX)) ||
-	    (needs_port && !digits))
-		return false;
-	*ret_endpoint = endpoint_of(&address, (uint16_t)port);
-	return true;
-}
-
 static bool take_bind(void *settings, const char *value, char *error, size_t size)
 {
 	struct settings *s = settings;
 
 	s->has_bind = true;
-	return parse_endpoint(&s->bind, value, false) ||
-	       flags_refuse(error, size, "expected ADDR:PORT, an IPv6 address in brackets");
+	return value_take_endpoint(value, false, &s->bind, error, size);
 }
 
 static bool take_to(void *settings, const char *value, char *error, size_t size)
@@ -68,8 +40,7 @@ static bool take_to(void *settings, const char *value, char *error, size_t size)
 
 	if (s->to_count == OTHERS_MAX)
 		return flags_refuse(error, size, "expected at most %d", OTHERS_MAX);
-	return parse_endpoint(&s->to[s->to_count++], value, true) ||
-	       flags_refuse(error, size, "expected ADDR:PORT, an IPv6 address in brackets");
+	return value_take_endpoint(value, true, &s->to[s->to_count++], error, size);
 }
 
 static bool take_marker(void *settings, const char *value, char *error, size_t size)

@@ -20,7 +20,7 @@
 
 #include "../../tunnel/wire.h"
 #include "address.h"
-#include "flags.h"
+#include "common/value.h"
 
 #define DATAGRAM_MAX \
 	1472 /* over IPv4 in one frame; what is longer in a capture is a super-packet */
@@ -76,29 +76,17 @@ struct thrower {
 
 static bool take_to(void *settings, const char *value, char *error, size_t size)
 {
-	return address_parse(&((struct settings *)settings)->to, value) ||
-	       flags_refuse(error, size, "expected an IPv4 or IPv6 address");
-}
-
-static bool parse_port(uint16_t *ret_port, const char *value, char *error, size_t size)
-{
-	char *end;
-	unsigned long port = strtoul(value, &end, 10);
-
-	if (value[0] < '0' || value[0] > '9' || *end || !port || port > UINT16_MAX)
-		return flags_refuse(error, size, "expected 1 to 65535");
-	*ret_port = (uint16_t)port;
-	return true;
+	return value_take_address(value, &((struct settings *)settings)->to, error, size);
 }
 
 static bool take_port(void *settings, const char *value, char *error, size_t size)
 {
-	return parse_port(&((struct settings *)settings)->port, value, error, size);
+	return value_take_port(value, &((struct settings *)settings)->port, error, size);
 }
 
 static bool take_from_port(void *settings, const char *value, char *error, size_t size)
 {
-	return parse_port(&((struct settings *)settings)->from_port, value, error, size);
+	return value_take_port(value, &((struct settings *)settings)->from_port, error, size);
 }
 
 static bool take_capture(void *settings, const char *value, char *error, size_t size)

@@ -7,12 +7,12 @@
  *   sizes echo --bind ADDR:PORT --ready-file FILE
  *   sizes ask --to ADDR:PORT [--from BYTES] --until BYTES [--dont-fragment]
  */
-#include <fcntl.h>
 #include <netinet/ip.h>
 #include <poll.h>
 
 #include "address.h"
-#include "flags.h"
+#include "common/tool.h"
+#include "common/value.h"
 
 #define SIZE_MAX_BYTES	  9200
 #define ANSWER_WAIT_MS	  1000
@@ -33,36 +33,14 @@ struct tally {
 	int first_lost;
 };
 
-static bool parse_endpoint(union endpoint *ret_endpoint, const char *text)
-{
-	char host[ENDPOINT_TEXT_LEN];
-	struct address address;
-	char *colon;
-
-	if (!copy_text(host, sizeof(host), text[0] == '[' ? text + 1 : text))
-		return false;
-	colon = strrchr(host, ':');
-	if (!colon)
-		return false;
-	*colon = '\0';
-	if (colon > host && colon[-1] == ']')
-		colon[-1] = '\0';
-	if (!address_parse(&address, host))
-		return false;
-	*ret_endpoint = endpoint_of(&address, (uint16_t)atoi(colon + 1));
-	return true;
-}
-
 static bool take_bind(void *settings, const char *value, char *error, size_t size)
 {
-	return parse_endpoint(&((struct settings *)settings)->bind, value) ||
-	       flags_refuse(error, size, "expected ADDR:PORT");
+	return value_take_endpoint(value, true, &((struct settings *)settings)->bind, error, size);
 }
 
 static bool take_to(void *settings, const char *value, char *error, size_t size)
 {
-	return parse_endpoint(&((struct settings *)settings)->to, value) ||
-	       flags_refuse(error, size, "expected ADDR:PORT");
+	return value_take_endpoint(value, true, &((struct settings *)settings)->to, error, size);
 }
 
 static bool take_ready_file(void *settings, const char *value, char *error, size_t size)
@@ -72,24 +50,16 @@ static bool take_ready_file(void *settings, const char *value, char *error, size
 	return true;
 }
 
-static bool take_size(unsigned int *ret_size, const char *value, char *error, size_t size)
-{
-	unsigned long bytes = strtoul(value, NULL, 10);
-
-	if (!bytes || bytes > SIZE_MAX_BYTES)
-		return flags_refuse(error, size, "expected 1 to %d bytes", SIZE_MAX_BYTES);
-	*ret_size = (unsigned int)bytes;
-	return true;
-}
-
 static bool take_from(void *settings, const char *value, char *error, size_t size)
 {
-	return take_size(&((struct settings *)settings)->from, value, error, size);
+	return value_take_amount(value, SIZE_MAX_BYTES, &((struct settings *)settings)->from, error,
+				 size);
 }
 
 static bool take_until(void *settings, const char *value, char *error, size_t size)
 {
-	return take_size(&((struct settings *)settings)->until, value, error, size);
+	return value_take_amount(value, SIZE_MAX_BYTES, &((struct settings *)settings)->until,
+				 error, size);
 }
 
 static bool take_dont_fragment(void *settings, const char *value, char *error, size_t size)
@@ -136,8 +106,8 @@ static int run_echo(const struct settings *settings)
 		return 1;
 	}
 	set_fragmentation(fd, (uint8_t)settings->bind.any.sa_family, false);
-	if (settings->ready_file)
-		close(open(settings->ready_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	if (!tool_announce(settings->ready_file))
+		return 1;
 	for (;;) {
 		union endpoint from;
 		socklen_t from_len = sizeof(from);

@@ -8,16 +8,15 @@
  *
  * Forwards frames as they are: the senders' devices must complete checksums and cut super-packets themselves.
  */
-#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <signal.h>
 #include <sodium.h>
 
 #include "address.h"
-#include "flags.h"
+#include "common/tool.h"
+#include "common/value.h"
 
 #ifndef PACKET_IGNORE_OUTGOING /* Linux 4.20 */
 #define PACKET_IGNORE_OUTGOING 23
@@ -52,22 +51,6 @@ struct wire {
 	uint64_t came, last_sent[ENDS], forwarded, overtaken, refused, full, too_long;
 };
 
-static volatile sig_atomic_t is_stopping;
-
-static void stop(int signal_number)
-{
-	(void)signal_number;
-	is_stopping = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* -- command line -- */
 
 static bool take_between(void *settings, const char *value, char *error, size_t size)
@@ -86,11 +69,10 @@ static bool take_and(void *settings, const char *value, char *error, size_t size
 
 static bool take_ms(uint64_t *ret_ns, const char *value, char *error, size_t size)
 {
-	char *end;
-	unsigned long ms = strtoul(value, &end, 10);
+	uint64_t ms;
 
-	if (value[0] < '0' || value[0] > '9' || *end || ms > MS_MAX)
-		return flags_refuse(error, size, "expected 0 to %u milliseconds", MS_MAX);
+	if (!value_take_number(value, 0, MS_MAX, &ms, error, size))
+		return false;
 	*ret_ns = ms * NS_PER_MS;
 	return true;
 }
@@ -193,7 +175,7 @@ static bool take_frame(struct wire *wire, unsigned int end)
 	frame->len = (uint32_t)len;
 	frame->to = (uint8_t)!end;
 	frame->number = ++wire->came;
-	frame->due_ns = now_ns() + draw_delay(wire->settings);
+	frame->due_ns = tool_now_ns() + draw_delay(wire->settings);
 	rise(wire, wire->used++);
 	return true;
 }
@@ -211,7 +193,7 @@ static void send_frame(struct wire *wire, const struct frame *frame)
 
 static void send_due(struct wire *wire)
 {
-	while (wire->used && wire->frames[wire->heap[0]].due_ns <= now_ns()) {
+	while (wire->used && wire->frames[wire->heap[0]].due_ns <= tool_now_ns()) {
 		send_frame(wire, &wire->frames[wire->heap[0]]);
 		remove_first(wire);
 	}
@@ -221,7 +203,7 @@ static void wait_for_more(struct wire *wire)
 {
 	struct pollfd ends[ENDS] = {{wire->fds[0], POLLIN, 0}, {wire->fds[1], POLLIN, 0}};
 	uint64_t due = wire->used ? wire->frames[wire->heap[0]].due_ns : UINT64_MAX;
-	uint64_t now = now_ns(), wait_ns = due > now ? MIN(due - now, NS_PER_S) : 0;
+	uint64_t now = tool_now_ns(), wait_ns = due > now ? MIN(due - now, NS_PER_S) : 0;
 	struct timespec wait = {.tv_sec = (time_t)(wait_ns / NS_PER_S),
 				.tv_nsec = (long)(wait_ns % NS_PER_S)};
 
@@ -275,18 +257,6 @@ static void report(const struct wire *wire)
 	       (uintmax_t)wire->full, (uintmax_t)wire->too_long);
 }
 
-static bool announce(const char *ready_file)
-{
-	int fd = ready_file ? open(ready_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
-
-	if (ready_file && fd < 0) {
-		log_error("cannot make '%s': %s", ready_file, strerror(errno));
-		return false;
-	}
-	fd_close(&fd);
-	return true;
-}
-
 static bool wire_open(struct wire *wire, const struct settings *settings)
 {
 	wire->settings = settings;
@@ -300,7 +270,7 @@ static bool wire_open(struct wire *wire, const struct settings *settings)
 		if (wire->fds[end] < 0)
 			return false;
 	}
-	return announce(settings->ready_file);
+	return tool_announce(settings->ready_file);
 }
 
 int main(int argc, char **argv)
@@ -308,7 +278,6 @@ int main(int argc, char **argv)
 	static const char usage[] = "usage: wire --between DEVICE --and DEVICE --delay MS";
 	static struct wire wire;
 	struct settings settings = {0};
-	struct sigaction action = {.sa_handler = stop};
 	enum flags_outcome outcome;
 
 	log_settings.program = "wire";
@@ -319,8 +288,7 @@ int main(int argc, char **argv)
 		log_error("expected --between and --and (see --help)");
 		return 2;
 	}
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
+	tool_catch_signals();
 	if (sodium_init() < 0 || !wire_open(&wire, &settings))
 		return 1;
 	run(&wire);

@@ -20,9 +20,9 @@
 #include <sys/mman.h>
 
 #include "address.h"
+#include "common/marker.h"
 #include "common/tool.h"
 #include "common/value.h"
-#include "marker.h"
 
 #define INTERFACES_MAX 8
 #define NETS_MAX       16
@@ -77,11 +77,6 @@ struct watch {
 			[MARKER_NUMBERS]; /* frames with each marker of --numbered */
 	unsigned int samples;
 };
-
-static uint64_t now_ms(void)
-{
-	return tool_now_ns() / NS_PER_MS;
-}
 
 /* -- command line -- */
 
@@ -482,16 +477,16 @@ static void wait_for_blocks(const struct watch *watch, int timeout_ms)
 
 static void run(struct watch *watch)
 {
-	uint64_t deadline = now_ms() + watch->settings.seconds * 1000ULL;
+	uint64_t deadline = tool_now_ms() + watch->settings.seconds * 1000ULL;
 
-	while (!is_stopping && now_ms() < deadline)
+	while (!is_stopping && tool_now_ms() < deadline)
 		if (!take_blocks(watch))
 			wait_for_blocks(watch, 100);
-	deadline = now_ms() + DRAIN_MS;
-	while (now_ms() < deadline || take_blocks(watch)) {
+	deadline = tool_now_ms() + DRAIN_MS;
+	while (tool_now_ms() < deadline || take_blocks(watch)) {
 		wait_for_blocks(watch, BLOCK_AGE_MS);
 		take_blocks(watch);
-		if (now_ms() > deadline + 20ULL * DRAIN_MS)
+		if (tool_now_ms() > deadline + 20ULL * DRAIN_MS)
 			break;
 	}
 }

@@ -21,5 +21,10 @@ static inline uint64_t tool_now_ns(void)
 	return tool_clock_ns(CLOCK_MONOTONIC);
 }
 
+static inline uint64_t tool_now_ms(void)
+{
+	return tool_now_ns() / NS_PER_MS;
+}
+
 /* Makes the file that says "ready"; NULL: none is wanted. False after a logged line. */
 bool tool_announce(const char *ready_file);

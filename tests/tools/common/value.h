@@ -47,3 +47,30 @@ static inline bool value_take_address(const char *value, struct address *ret_add
 	return address_parse(ret_address, value) ||
 	       flags_refuse(error, size, "expected an address");
 }
+
+/* "10.0.0.1:80", "[fd00::1]:80", and where no port is needed also without. */
+static inline bool value_take_endpoint(const char *value, bool needs_port,
+				       union endpoint *ret_endpoint, char *error, size_t size)
+{
+	bool has_bracket = value[0] == '[';
+	char host[ENDPOINT_TEXT_LEN], *end, *digits = NULL;
+	bool fits = copy_text(host, sizeof(host), has_bracket ? value + 1 : value);
+	struct address address;
+	unsigned long port = 0;
+
+	end = strchr(host, has_bracket ? ']' : ':');
+	if (end && has_bracket) {
+		digits = end[1] == ':' ? end + 2 : NULL;
+		*end = '\0';
+	} else if (end && end == strrchr(host, ':')) {
+		digits = end + 1;
+		*end = '\0';
+	}
+	if (digits)
+		port = strtoul(digits, &end, 10);
+	if (!fits || !address_parse(&address, host) ||
+	    (digits && (*end || !port || port > UINT16_MAX)) || (needs_port && !digits))
+		return flags_refuse(error, size, "expected ADDR:PORT, an IPv6 address in brackets");
+	*ret_endpoint = endpoint_of(&address, (uint16_t)port);
+	return true;
+}

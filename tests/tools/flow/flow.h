@@ -5,8 +5,8 @@
  */
 #pragma once
 
+#include "../common/marker.h"
 #include "../common/tool.h"
-#include "../marker.h"
 #include "address.h"
 
 #define DATAGRAM_MAX   65507
