@@ -10,12 +10,6 @@
 # Requests and bytes as podveil-keyd counts them (HTTP, without TLS), and as they pass the node's device (with all
 # headers). Times and CPU are this machine's, which runs the whole cluster.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/../kube/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/../kube/agents.bash"
 

@@ -7,12 +7,6 @@
 # then with them, where it must see nothing, also while all nodes rotate their keys and while the API server is dead. One
 # line and one verdict per claim; the exit status is their sum. Leaves nothing behind.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/../kube/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/../kube/agents.bash"
 # shellcheck source=tests/demo/lines.bash

@@ -3,9 +3,17 @@
 #
 # deploy/ on a real API server, and an agent on each node as the DaemonSet's pod there would be it: with a token that is
 # bound to that pod and its node, in the folder where pods have it, and with no other rights. What kubelet, scheduler and
-# the DaemonSet's controller would do is done here, and nothing else. Sourced after netns/lib.sh and lib.bash.
+# the DaemonSet's controller would do is done here, and nothing else. Sourced first: it brings what it stands on, and the
+# traffic between the pods, with it.
 #
 #   node i: Node n<i> with the startup taint      its agent: pod podveil-n<i> of the DaemonSet podveil
+
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
+# shellcheck source=tests/netns/rotation.bash
+. "$ROOT/tests/netns/rotation.bash"
+# shellcheck source=tests/kube/lib.bash
+. "$ROOT/tests/kube/lib.bash"
 
 DEPLOY=${DEPLOY:-$ROOT/deploy}
 NAMESPACE=podveil

@@ -4,12 +4,6 @@
 # The API server goes away, as a whole and for a single agent whose token it does not take any more: traffic goes on and
 # loses nothing, also while podveil-keyd starts anew, and what is missed meanwhile is made up for as soon as it answers.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

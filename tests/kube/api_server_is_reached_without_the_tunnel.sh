@@ -5,12 +5,6 @@
 # the tunnel. Pods reach it, at the addresses that the EndpointSlices of default/kubernetes say and at no others, while the
 # tunnel is dead and while the agents have never run with one.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

@@ -3,7 +3,7 @@
 #
 # The DaemonSet's containers on a node's network namespace, under Debian's runc: from the image's file system and from the
 # DaemonSet that the API server has, by container.jq. What kubelet does to host paths before is done here. Sourced after
-# netns/lib.sh, lib.bash and agents.bash; from then on start_agent starts containers.
+# agents.bash; from then on start_agent starts containers.
 
 RUNC=(runc --root "$RUN_DIR/runc")
 SECCOMP=/usr/share/containers/seccomp.json

@@ -4,10 +4,6 @@
 # Nothing in the DaemonSet is granted that is not needed: with one capability or one mount less a container does not do its
 # work, and says what it lacks.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 # shellcheck source=tests/kube/container.bash

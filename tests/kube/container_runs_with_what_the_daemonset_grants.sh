@@ -6,10 +6,6 @@
 # probes tell the truth, kubectl podveil understands what the agents answer, and the uninstall's container takes everything
 # away.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 # shellcheck source=tests/kube/container.bash

@@ -5,12 +5,6 @@
 # from an earlier resource version. No peer goes back to an older epoch, each node publishes its own record once more, no
 # packet is lost, and what happens from then on is seen.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

@@ -5,10 +5,6 @@
 # also of hostile ones, what it writes, when it gives up, and its exit status. No kubelets run here, so that every exec
 # fails: it must say so, and go on. That it understands what agents answer shows container_*.sh.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

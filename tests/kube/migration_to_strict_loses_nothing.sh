@@ -5,12 +5,6 @@
 # Connections that were open before the first agent go on, numbered datagrams come all, and the ConfigMap's mode is that of
 # every node within seconds. A word that is no mode changes nothing and is named.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

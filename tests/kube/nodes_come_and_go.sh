@@ -4,12 +4,6 @@
 # Nodes join, whose prefixes come late, are deleted and made anew under their name, and leave: the agents of
 # the others follow what the API server says, and traffic between two of them that stay loses nothing meanwhile.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

@@ -5,10 +5,6 @@
 # or publishes nothing where that is wanted. And where nobody gives the cluster's pod range, it takes kubeadm's; without a
 # range it does not start, and says what to set.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

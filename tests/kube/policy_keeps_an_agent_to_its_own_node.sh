@@ -5,10 +5,6 @@
 # written and the startup taint may be taken away, and nothing else about any Node may change, whatever rights somebody
 # gives the account beside those of deploy/. Nobody else's writing is any of its business.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

@@ -5,12 +5,6 @@
 # is done once for each new value, also when keyd starts anew; traffic loses nothing; and who does not follow is named in
 # an Event of the Node.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

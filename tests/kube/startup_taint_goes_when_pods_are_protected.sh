@@ -4,12 +4,6 @@
 # A node's startup taint goes when its pods are protected and no moment before: a pod that is sent there at once never has
 # a packet in clear on the wire. It stays while there is no tunnel or no device to watch, and others' taints stay for good.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/netns/rotation.bash
-. "$(dirname "$0")/../netns/rotation.bash"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

@@ -5,10 +5,6 @@
 # that is refused, a hook that was taken away, clear pod traffic. Each names what happened, and the same is told once,
 # however often it happens. Of a node that is labelled so nothing is expected: it is named, and is no trouble.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 

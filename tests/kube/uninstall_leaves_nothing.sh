@@ -4,10 +4,6 @@
 # The way out, step by step as deploy/overlays/uninstall says it: afterwards no program, pin or device is left on a node,
 # no annotation on a Node and no object of podveil's in the cluster, and pods talk as before podveil came.
 
-# shellcheck source=tests/netns/lib.sh
-. "$(dirname "$0")/../netns/lib.sh"
-# shellcheck source=tests/kube/lib.bash
-. "$(dirname "$0")/lib.bash"
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
 
