@@ -70,42 +70,6 @@ static bool decode_keys(struct annotation *annotation, const json_t *root, struc
 	return true;
 }
 
-static bool decode_endpoints(struct annotation *annotation, const json_t *root,
-			     struct refusal *refusal)
-{
-	json_t *array, *item;
-	struct quote quoted;
-	size_t i;
-
-	if (!field_strings(root, "endpoints", ANNOTATION_ENDPOINTS_MAX, &array, refusal))
-		return false;
-	json_array_foreach(array, i, item)
-		if (!address_parse(&annotation->endpoints[i], json_string_value(item)))
-			return refuse(refusal, "'endpoints' holds %s: expected IP addresses",
-				      quote(&quoted, json_string_value(item)));
-	annotation->endpoint_count = (uint32_t)json_array_size(array);
-	return true;
-}
-
-static bool decode_pods(struct annotation *annotation, struct cidr *pods, const json_t *root,
-			struct refusal *refusal)
-{
-	json_t *array, *item;
-	struct quote quoted;
-	size_t i;
-
-	if (!field_strings(root, "pods", ANNOTATION_PODS_MAX, &array, refusal))
-		return false;
-	json_array_foreach(array, i, item)
-		if (!cidr_parse(&pods[i], json_string_value(item)))
-			return refuse(refusal,
-				      "'pods' holds %s: expected prefixes such as 10.244.1.0/24",
-				      quote(&quoted, json_string_value(item)));
-	annotation->pod_count = (uint32_t)json_array_size(array);
-	annotation->pods = pods;
-	return true;
-}
-
 static bool decode_secrets(struct annotation *annotation, const json_t *root,
 			   struct refusal *refusal)
 {
@@ -144,35 +108,16 @@ bool annotation_decode(struct annotation *ret_annotation,
 	    !field_integer(root, "epoch", 1, INT64_MAX, &epoch, refusal) ||
 	    !field_integer(root, "port", 1, UINT16_MAX, &port, refusal) ||
 	    !decode_uid(&annotation, root, refusal) || !decode_keys(&annotation, root, refusal) ||
-	    !decode_endpoints(&annotation, root, refusal) ||
-	    !decode_pods(&annotation, pods, root, refusal) ||
+	    !field_addresses(root, "endpoints", ANNOTATION_ENDPOINTS_MAX, annotation.endpoints,
+			     &annotation.endpoint_count, refusal) ||
+	    !field_cidrs(root, "pods", ANNOTATION_PODS_MAX, pods, &annotation.pod_count, refusal) ||
 	    !decode_secrets(&annotation, root, refusal))
 		return false;
 	annotation.epoch = (uint64_t)epoch;
 	annotation.port = (uint16_t)port;
+	annotation.pods = pods;
 	*ret_annotation = annotation;
 	return true;
-}
-
-static json_t *encode_endpoints(const struct annotation *annotation)
-{
-	json_t *array = json_array();
-	char text[ADDRESS_TEXT_LEN];
-
-	for (uint32_t i = 0; i < annotation->endpoint_count; i++)
-		json_array_append_new(array,
-				      json_string(address_format(text, &annotation->endpoints[i])));
-	return array;
-}
-
-static json_t *encode_pods(const struct annotation *annotation)
-{
-	json_t *array = json_array();
-	char text[CIDR_TEXT_LEN];
-
-	for (uint32_t i = 0; i < annotation->pod_count; i++)
-		json_array_append_new(array, json_string(cidr_format(text, &annotation->pods[i])));
-	return array;
 }
 
 static json_t *encode_secrets(const struct annotation *annotation)
@@ -210,8 +155,11 @@ ssize_t annotation_encode(char *ret_text, size_t size, const struct annotation *
 	error |= json_object_set_new(root, "uid", json_string(annotation->uid));
 	error |= encode_keys(root, annotation);
 	error |= json_object_set_new(root, "port", json_integer(annotation->port));
-	error |= json_object_set_new(root, "endpoints", encode_endpoints(annotation));
-	error |= json_object_set_new(root, "pods", encode_pods(annotation));
+	error |= json_object_set_new(
+		root, "endpoints",
+		field_of_addresses(annotation->endpoints, annotation->endpoint_count));
+	error |= json_object_set_new(root, "pods",
+				     field_of_cidrs(annotation->pods, annotation->pod_count));
 	error |= json_object_set_new(root, "secrets", encode_secrets(annotation));
 	if (error)
 		return -ENOMEM;

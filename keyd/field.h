@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fields of a JSON object with the type and bounds that were agreed, or a refusal that names the field. Values stay
- * owned by the document. For annotation.c and node.c; the documents are hostile bytes.
+ * Fields of a JSON object with the type and bounds that were agreed, or a refusal that names the field; and the lists of
+ * addresses and prefixes that we write ourselves. Values stay owned by the document. The documents are hostile bytes.
  */
 #pragma once
 
 #include <jansson.h>
 
+#include "address.h"
 #include "refusal.h"
 
 static inline const char *field_type_name(const json_t *value)
@@ -120,4 +121,61 @@ static inline bool field_strings(const json_t *root, const char *name, size_t ma
 				      field_type_name(item));
 	*ret_array = array;
 	return true;
+}
+
+static inline bool field_addresses(const json_t *root, const char *name, size_t max,
+				   struct address *ret_addresses, uint32_t *ret_count,
+				   struct refusal *refusal)
+{
+	json_t *array, *item;
+	struct quote quoted;
+	size_t i;
+
+	if (!field_strings(root, name, max, &array, refusal))
+		return false;
+	json_array_foreach(array, i, item)
+		if (!address_parse(&ret_addresses[i], json_string_value(item)))
+			return refuse(refusal, "'%s' holds %s: expected IP addresses", name,
+				      quote(&quoted, json_string_value(item)));
+	*ret_count = (uint32_t)json_array_size(array);
+	return true;
+}
+
+static inline bool field_cidrs(const json_t *root, const char *name, size_t max,
+			       struct cidr *ret_cidrs, uint32_t *ret_count, struct refusal *refusal)
+{
+	json_t *array, *item;
+	struct quote quoted;
+	size_t i;
+
+	if (!field_strings(root, name, max, &array, refusal))
+		return false;
+	json_array_foreach(array, i, item)
+		if (!cidr_parse(&ret_cidrs[i], json_string_value(item)))
+			return refuse(refusal,
+				      "'%s' holds %s: expected prefixes such as 10.244.1.0/24",
+				      name, quote(&quoted, json_string_value(item)));
+	*ret_count = (uint32_t)json_array_size(array);
+	return true;
+}
+
+/* For json_object_set_new and the like. NULL: no memory. */
+static inline json_t *field_of_addresses(const struct address *addresses, uint32_t count)
+{
+	json_t *array = json_array();
+	char text[ADDRESS_TEXT_LEN];
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(array, json_string(address_format(text, &addresses[i])));
+	return array;
+}
+
+static inline json_t *field_of_cidrs(const struct cidr *cidrs, uint32_t count)
+{
+	json_t *array = json_array();
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; i < count; i++)
+		json_array_append_new(array, json_string(cidr_format(text, &cidrs[i])));
+	return array;
 }

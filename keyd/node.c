@@ -116,40 +116,6 @@ static bool decode_identity(struct node *node, const json_t *root, struct refusa
 	return true;
 }
 
-static bool decode_pod_cidrs(struct node *node, const json_t *root, struct refusal *refusal)
-{
-	json_t *array, *item;
-	struct quote quoted;
-	size_t i;
-
-	if (!field_strings(root, "podCIDRs", NODE_POD_CIDRS_MAX, &array, refusal))
-		return false;
-	json_array_foreach(array, i, item)
-		if (!cidr_parse(&node->pod_cidrs[i], json_string_value(item)))
-			return refuse(
-				refusal,
-				"'podCIDRs' holds %s: expected prefixes such as 10.244.1.0/24",
-				quote(&quoted, json_string_value(item)));
-	node->pod_cidr_count = (uint32_t)json_array_size(array);
-	return true;
-}
-
-static bool decode_addresses(struct node *node, const json_t *root, struct refusal *refusal)
-{
-	json_t *array, *item;
-	struct quote quoted;
-	size_t i;
-
-	if (!field_strings(root, "addresses", NODE_ADDRESSES_MAX, &array, refusal))
-		return false;
-	json_array_foreach(array, i, item)
-		if (!address_parse(&node->addresses[i], json_string_value(item)))
-			return refuse(refusal, "'addresses' holds %s: expected IP addresses",
-				      quote(&quoted, json_string_value(item)));
-	node->address_count = (uint32_t)json_array_size(array);
-	return true;
-}
-
 /* Sets the voice; only an `annotations` that is no object spoils the record. */
 static bool decode_voice(struct node *node, struct cidr *pods, const json_t *root,
 			 struct refusal *refusal)
@@ -177,32 +143,14 @@ bool node_decode(struct node *ret_node, struct cidr pods[static ANNOTATION_PODS_
 	struct node node = {0};
 
 	if (!root || !decode_identity(&node, root, refusal) ||
-	    !decode_pod_cidrs(&node, root, refusal) || !decode_addresses(&node, root, refusal) ||
+	    !field_cidrs(root, "podCIDRs", NODE_POD_CIDRS_MAX, node.pod_cidrs, &node.pod_cidr_count,
+			 refusal) ||
+	    !field_addresses(root, "addresses", NODE_ADDRESSES_MAX, node.addresses,
+			     &node.address_count, refusal) ||
 	    !decode_voice(&node, pods, root, refusal))
 		return false;
 	*ret_node = node;
 	return true;
-}
-
-static json_t *encode_pod_cidrs(const struct node *node)
-{
-	json_t *array = json_array();
-	char text[CIDR_TEXT_LEN];
-
-	for (uint32_t i = 0; i < node->pod_cidr_count; i++)
-		json_array_append_new(array, json_string(cidr_format(text, &node->pod_cidrs[i])));
-	return array;
-}
-
-static json_t *encode_addresses(const struct node *node)
-{
-	json_t *array = json_array();
-	char text[ADDRESS_TEXT_LEN];
-
-	for (uint32_t i = 0; i < node->address_count; i++)
-		json_array_append_new(array,
-				      json_string(address_format(text, &node->addresses[i])));
-	return array;
 }
 
 ssize_t node_encode(char *ret_text, size_t size, const struct node *node)
@@ -217,8 +165,10 @@ ssize_t node_encode(char *ret_text, size_t size, const struct node *node)
 	error |= json_object_set_new(root, "uid", json_string(node->uid));
 	error |= json_object_set_new(root, "created",
 				     json_string(node_format_time(created, node->created_s)));
-	error |= json_object_set_new(root, "podCIDRs", encode_pod_cidrs(node));
-	error |= json_object_set_new(root, "addresses", encode_addresses(node));
+	error |= json_object_set_new(root, "podCIDRs",
+				     field_of_cidrs(node->pod_cidrs, node->pod_cidr_count));
+	error |= json_object_set_new(root, "addresses",
+				     field_of_addresses(node->addresses, node->address_count));
 	error |= json_object_set(root, "annotations", annotations);
 	if (node->voice == NODE_PUBLISHED) {
 		/* The caller's buffer serves first for the inner text, then for the whole. */

@@ -8,32 +8,13 @@
 
 #include <jansson.h>
 
+#include "field.h"
 #include "identity.h"
 #include "log.h"
 #include "peers.h"
 #include "ratchet.h"
 
 #define FINGERPRINT_LEN 8
-
-static json_t *address_list(const struct address *addresses, uint32_t count)
-{
-	json_t *list = json_array();
-	char text[ADDRESS_TEXT_LEN];
-
-	for (uint32_t i = 0; i < count; i++)
-		json_array_append_new(list, json_string(address_format(text, &addresses[i])));
-	return list;
-}
-
-static json_t *cidr_list(const struct cidr *cidrs, uint32_t count)
-{
-	json_t *list = json_array();
-	char text[CIDR_TEXT_LEN];
-
-	for (uint32_t i = 0; i < count; i++)
-		json_array_append_new(list, json_string(cidr_format(text, &cidrs[i])));
-	return list;
-}
 
 static json_t *bypass_list(const struct bypass_key *bypasses, uint32_t count)
 {
@@ -309,19 +290,20 @@ static json_t *status(struct agent *agent, const json_t *request)
 			   reason_list(agent), "registry", settings->registry);
 	json_object_set_new(answer, "warnings", warning_list(agent));
 	json_object_set_new(answer, "cluster_secret", cluster_secret(agent));
-	json_object_set_new(answer, "cluster_cidrs", cidr_list(self->ranges, self->range_count));
+	json_object_set_new(answer, "cluster_cidrs",
+			    field_of_cidrs(self->ranges, self->range_count));
 	json_object_set_new(answer, "except_cidrs",
-			    cidr_list(settings->excepts, settings->except_count));
+			    field_of_cidrs(settings->excepts, settings->except_count));
 	json_object_set_new(answer, "bypasses",
 			    bypass_list(settings->bypasses, settings->bypass_count));
 	json_object_set_new(answer, "registry_status", registry_status(agent->registry));
 	json_object_set_new(answer, "registry_servers",
 			    bypass_list(agent->servers, agent->server_count));
 	json_object_set_new(answer, "mode_from", json_string(mode_origin(agent)));
-	json_object_set_new(answer, "pod_cidrs", cidr_list(self->pods, self->pod_count));
+	json_object_set_new(answer, "pod_cidrs", field_of_cidrs(self->pods, self->pod_count));
 	json_object_set_new(answer, "pods_from", json_string(pods_origin(agent)));
 	json_object_set_new(answer, "endpoints",
-			    address_list(underlay->endpoints, underlay->endpoint_count));
+			    field_of_addresses(underlay->endpoints, underlay->endpoint_count));
 	json_object_set_new(answer, "port", json_integer(settings->port));
 	json_object_set_new(answer, "interface", json_string(settings->interface));
 	json_object_set_new(answer, "mtu", json_integer(agent->inner_mtu));
@@ -389,7 +371,7 @@ static void add_prefixes(json_t *answer, const struct agent *agent,
 	if (cidrs)
 		count = cluster_list_allowed(&agent->members.workspace, member, cidrs,
 					     CONTROL_CIDRS_MAX, &pods);
-	json_object_set_new(answer, "pods", cidr_list(cidrs, pods));
+	json_object_set_new(answer, "pods", field_of_cidrs(cidrs, pods));
 	for (uint32_t i = pods; i < count; i++)
 		json_array_append_new(addresses,
 				      json_string(address_format(text, &cidrs[i].address)));

@@ -398,25 +398,6 @@ static bool decode_identity(struct node *node, const json_t *object, struct refu
 	return true;
 }
 
-static bool decode_pod_cidrs(struct node *node, const json_t *object, struct refusal *refusal)
-{
-	json_t *array, *item;
-	struct quote quoted;
-	size_t i;
-
-	if (!field_strings(json_object_get(object, "spec"), "podCIDRs", NODE_POD_CIDRS_MAX, &array,
-			   refusal))
-		return false;
-	json_array_foreach(array, i, item)
-		if (!cidr_parse(&node->pod_cidrs[i], json_string_value(item)))
-			return refuse(
-				refusal,
-				"'podCIDRs' holds %s: expected prefixes such as 10.244.1.0/24",
-				quote(&quoted, json_string_value(item)));
-	node->pod_cidr_count = (uint32_t)json_array_size(array);
-	return true;
-}
-
 /* Those that the node itself has. An ExternalIP may be a NAT's in front of it, where the tunnel would not help. */
 static bool decode_addresses(struct node *node, const json_t *object, struct refusal *refusal)
 {
@@ -461,7 +442,9 @@ bool object_decode_node(const json_t *object, struct node *ret_node,
 {
 	struct node node = {0};
 
-	if (!decode_identity(&node, object, refusal) || !decode_pod_cidrs(&node, object, refusal) ||
+	if (!decode_identity(&node, object, refusal) ||
+	    !field_cidrs(json_object_get(object, "spec"), "podCIDRs", NODE_POD_CIDRS_MAX,
+			 node.pod_cidrs, &node.pod_cidr_count, refusal) ||
 	    !decode_addresses(&node, object, refusal))
 		return false;
 	decode_voice(&node, pods, object);
