@@ -15,8 +15,8 @@ TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
 KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/request kube/reflect
-KEYD_SHELL   := settings own_pods registry_file secret_file members link boot_guard nft_socket datapath watch guarding ratchet tunnel_client report control \
-                self connection peer_request peers attachment notice identity reconcile agent main
+KEYD_SHELL   := settings own_pods whole_file registry_file secret_file members link boot_guard nft_socket datapath watch guarding ratchet \
+                tunnel_client report control self connection peer_request peers attachment notice identity reconcile agent main
 KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
@@ -222,7 +222,7 @@ $(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS) $(BUILD)/keyd/cli/progress.o
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 # Two of SHELL whose whole job can be seen from outside, against a server of the test's own.
-KUBE_TESTED := $(call objects,keyd/kube,yaml_text kubeconfig account transfer http)
+KUBE_TESTED := $(call objects,keyd/kube,yaml_text kubeconfig account transfer http) $(call objects,keyd,whole_file)
 KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,account http http_trust)
 $(KUBE_TESTERS): $(KUBE_TESTED)
 $(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "whole_file.h"
 
 #define SUFFIX	   ".json"
 #define SUFFIX_LEN (sizeof(SUFFIX) - 1)
@@ -130,22 +131,14 @@ static bool parse_file_name(const struct registry_file *file, const char *name,
 static ssize_t read_text(struct registry_file *file, const char *node_name)
 {
 	char path[NODE_NAME_LEN + SUFFIX_LEN];
-	CLEANUP_CLOSE int fd = -1;
 	struct stat status;
-	ssize_t got, len = 0;
+	ssize_t len;
 
 	snprintf(path, sizeof(path), "%s" SUFFIX, node_name);
-	fd = openat(file->folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ELOOP ? -EINVAL : -errno;
-	if (fstat(fd, &status))
-		return -errno;
-	if (!S_ISREG(status.st_mode))
+	len = whole_file_read(file->folder_fd, path, O_NOFOLLOW, file->text, NODE_TEXT_MAX + 1,
+			      &status);
+	if (len == -ELOOP)
 		return -EINVAL;
-	while ((got = read(fd, file->text + len, (size_t)(NODE_TEXT_MAX + 1 - len))) > 0)
-		len += got;
-	if (got < 0)
-		return -errno;
 	return len > NODE_TEXT_MAX ? -EFBIG : len;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/inotify.h>
 
 #include "log.h"
+#include "whole_file.h"
 
 /* One allocation of sodium_malloc: locked, guarded, left out of core dumps, wiped when it is freed. */
 struct secret_memory {
@@ -27,20 +28,6 @@ void secret_file_init(struct secret_file *file)
 const struct secrets *secret_file_secrets(const struct secret_file *file)
 {
 	return file->memory ? &file->memory->used : NULL;
-}
-
-static ssize_t read_all(int fd, char *text, size_t size)
-{
-	size_t used = 0;
-	ssize_t got;
-
-	do {
-		got = read(fd, text + used, size - used);
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		used += got > 0 ? (size_t)got : 0;
-	} while (got && used < size);
-	return (ssize_t)used;
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -60,20 +47,17 @@ static void judge_mode(struct secret_file *file)
 			file->path, file->seen.st_mode & 07777);
 }
 
-/* The file's content as `fresh`; or why not. Never waits, whatever the path leads to. */
+/* The file's content as `fresh`; or why not. */
 static bool load(struct secret_file *file, struct refusal *refusal)
 {
-	CLEANUP_CLOSE int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct secret_memory *memory = file->memory;
-	ssize_t len;
+	/* `seen` is zeros where nothing is found, so that a file that comes back as it was is read again. */
+	ssize_t len = whole_file_read(AT_FDCWD, file->path, 0, memory->text, sizeof(memory->text),
+				      &file->seen);
 	bool is_good;
 
-	file->seen = (struct stat){0}; /* one that comes back as it was is read again */
-	if (fd < 0 || fstat(fd, &file->seen))
-		return refuse(refusal, "cannot be read: %s", strerror(errno));
-	if (!S_ISREG(file->seen.st_mode))
+	if (len == -EINVAL)
 		return refuse(refusal, "is no regular file");
-	len = read_all(fd, memory->text, sizeof(memory->text));
 	if (len < 0)
 		return refuse(refusal, "cannot be read: %s", strerror((int)-len));
 	is_good = secret_parse(&memory->fresh, memory->text, (size_t)len, refusal);

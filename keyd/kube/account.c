@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
-#include <sys/stat.h>
 
+#include "../whole_file.h"
 #include "kubeconfig.h"
 #include "log.h"
 
@@ -31,39 +31,17 @@ struct account {
 
 /* -- files -- */
 
-static ssize_t read_all(int fd, char *text, size_t size)
-{
-	size_t used = 0;
-	ssize_t got;
-
-	do {
-		got = read(fd, text + used, size - used);
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		used += got > 0 ? (size_t)got : 0;
-	} while (got && used < size);
-	return (ssize_t)used;
-}
-
 /* The file as text, zero-terminated, for the caller to free; or NULL and why. */
 static char *read_file(const char *path, size_t max, struct refusal *refusal)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *text = calloc(1, max + 2);
 	struct stat status;
-	ssize_t len;
+	ssize_t len = text ? whole_file_read(AT_FDCWD, path, 0, text, max + 1, &status) : -ENOMEM;
 
-	if (fd < 0 || fstat(fd, &status)) {
-		refusal_write(refusal, "%s: cannot be read: %s", path, strerror(errno));
-		return NULL;
-	}
-	text = S_ISREG(status.st_mode) ? calloc(1, max + 2) : NULL;
-	len = text ? read_all(fd, text, max + 1) : 0;
-	if (!S_ISREG(status.st_mode))
+	if (len == -EINVAL)
 		refusal_write(refusal, "%s: is no regular file", path);
-	else if (!text || len < 0)
-		refusal_write(refusal, "%s: cannot be read: %s", path,
-			      strerror(text ? (int)-len : ENOMEM));
+	else if (len < 0)
+		refusal_write(refusal, "%s: cannot be read: %s", path, strerror((int)-len));
 	else if ((size_t)len > max)
 		refusal_write(refusal, "%s: is larger than %zu bytes", path, max);
 	else if (strlen(text) != (size_t)len)
