@@ -16,7 +16,7 @@ TUNNEL_SHELL := tun udp control loop sandbox monitor main
 KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/request kube/reflect
 KEYD_SHELL   := settings own_pods whole_file registry_file secret_file members link boot_guard nft_socket datapath watch guarding ratchet \
-                tunnel_client report control self connection peer_request peers attachment notice identity reconcile agent main
+                tunnel_client report report_status report_peers report_keys order control self connection peer_request peers attachment notice identity reconcile agent main
 KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
