@@ -14,7 +14,7 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
 KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
-                kube/object kube/request kube/reflect
+                kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
 KEYD_SHELL   := settings own_pods whole_file registry_file secret_file members link boot_guard nft_socket datapath watch guarding ratchet \
                 tunnel_client report report_status report_peers report_keys order control self connection peer_request peers attachment notice identity reconcile agent main
 KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry

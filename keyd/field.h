@@ -83,6 +83,19 @@ static inline bool field_text(const json_t *root, const char *name, const char *
 	return true;
 }
 
+/* Missing, too long, of another type or with a zero inside: false, and *ret_text as it was. */
+static inline bool field_copy_text(char *ret_text, size_t size, const json_t *root,
+				   const char *name)
+{
+	const json_t *value = json_object_get(root, name);
+	const char *text = json_string_value(value);
+
+	if (!text || strlen(text) != json_string_length(value) || strlen(text) >= size)
+		return false;
+	copy_text(ret_text, size, text);
+	return true;
+}
+
 static inline bool field_integer(const json_t *root, const char *name, json_int_t lowest,
 				 json_int_t highest, json_int_t *ret_value, struct refusal *refusal)
 {

@@ -116,24 +116,17 @@ static bool decode_identity(struct node *node, const json_t *root, struct refusa
 	return true;
 }
 
-/* Sets the voice; only an `annotations` that is no object spoils the record. */
-static bool decode_voice(struct node *node, struct cidr *pods, const json_t *root,
-			 struct refusal *refusal)
+void node_decode_voice(struct node *node, struct cidr pods[static ANNOTATION_PODS_MAX],
+		       const json_t *value)
 {
-	json_t *annotations, *value;
-
-	if (!field_find(root, "annotations", JSON_OBJECT, "an object", &annotations, refusal))
-		return false;
-	value = json_object_get(annotations, ANNOTATION_NAME);
 	if (!value)
-		return true;
+		return;
 	node->voice = NODE_GARBLED;
 	if (!json_is_string(value))
 		refusal_write(&node->refusal, "is %s: expected a string", field_type_name(value));
 	else if (annotation_decode(&node->annotation, pods, json_string_value(value),
 				   json_string_length(value), &node->refusal))
 		node->voice = NODE_PUBLISHED;
-	return true;
 }
 
 bool node_decode(struct node *ret_node, struct cidr pods[static ANNOTATION_PODS_MAX],
@@ -141,14 +134,16 @@ bool node_decode(struct node *ret_node, struct cidr pods[static ANNOTATION_PODS_
 {
 	json_auto_t *root = field_load_object(text, len, NODE_TEXT_MAX, refusal);
 	struct node node = {0};
+	json_t *annotations;
 
 	if (!root || !decode_identity(&node, root, refusal) ||
 	    !field_cidrs(root, "podCIDRs", NODE_POD_CIDRS_MAX, node.pod_cidrs, &node.pod_cidr_count,
 			 refusal) ||
 	    !field_addresses(root, "addresses", NODE_ADDRESSES_MAX, node.addresses,
 			     &node.address_count, refusal) ||
-	    !decode_voice(&node, pods, root, refusal))
+	    !field_find(root, "annotations", JSON_OBJECT, "an object", &annotations, refusal))
 		return false;
+	node_decode_voice(&node, pods, json_object_get(annotations, ANNOTATION_NAME));
 	*ret_node = node;
 	return true;
 }

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <jansson.h>
+
 #include "annotation.h"
 #include "bpf_abi.h"
 
@@ -36,6 +38,10 @@ struct node {
  * (NODE_GARBLED): what the Node object itself says still protects its pods. On false *ret_node is untouched. */
 MUST_CHECK bool node_decode(struct node *ret_node, struct cidr pods[static ANNOTATION_PODS_MAX],
 			    const char *text, size_t len, struct refusal *refusal);
+
+/* The same of the annotation's value alone; NULL: there is none, and the node stays silent. */
+void node_decode_voice(struct node *node, struct cidr pods[static ANNOTATION_PODS_MAX],
+		       const json_t *value);
 
 /* Length of the text (terminated, not counting the zero), or -ENOSPC, -ENOMEM. The annotation must be NODE_PUBLISHED
  * or is left out. */

@@ -6,6 +6,7 @@
 #include "admission.h"
 
 #include "log.h"
+#include "node_object.h"
 #include "request.h"
 
 #define BODY_LEN   1024

@@ -5,6 +5,7 @@
  */
 #include "mode.h"
 
+#include "config_map.h"
 #include "log.h"
 
 static void tell(struct mode *mode, bool has_mode, enum datapath_mode value)
@@ -21,7 +22,7 @@ static void take(struct mode *mode, const json_t *object)
 	struct refusal why = {0};
 	bool has_mode;
 
-	if (object_decode_mode(object, &has_mode, &value, &why))
+	if (config_map_decode_mode(object, &has_mode, &value, &why))
 		tell(mode, has_mode, value);
 	else
 		log_warning("ConfigMap %s/podveil: %s: the mode stays as it is",

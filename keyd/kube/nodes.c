@@ -196,12 +196,12 @@ static bool is_complete(const struct node *node)
 /* -- telling -- */
 
 static void note_record(struct nodes_node *known, const struct node *node,
-			const struct object_asks *asks)
+			const struct node_asks *asks)
 {
 	memcpy(known->digest, asks->digest, sizeof(known->digest));
 	known->has_places = says_places(node);
 	if (known->has_places)
-		object_digest_places(&node->annotation, known->places);
+		node_object_digest_places(&node->annotation, known->places);
 	known->was_told = true;
 	known->is_complete = is_complete(node);
 }
@@ -229,7 +229,7 @@ static void tell_gone(struct nodes *nodes, uint32_t place)
 /* -- whole Nodes: items of a list, answers to a reading -- */
 
 static bool is_told_already(const struct nodes_node *known, const struct node *node,
-			    const struct object_asks *asks)
+			    const struct node_asks *asks)
 {
 	const struct nodes_facts *facts = &known->facts;
 
@@ -249,15 +249,15 @@ static int take_whole_node(struct nodes *nodes, struct nodes_node *known, const 
 			   const struct object_meta *meta)
 {
 	static struct node node; /* large, and only used here */
-	struct object_asks asks;
+	struct node_asks asks;
 	struct refusal refusal = {0};
 
 	copy_text(known->version, sizeof(known->version), meta->version);
 	known->read_ns = 0;
 	known->failures = 0;
 	known->was_read_ns = boot_ns();
-	object_decode_asks(object, &asks);
-	if (!object_decode_node(object, &node, nodes->kube->pods, &refusal)) {
+	node_object_decode_asks(object, &asks);
+	if (!node_object_decode(object, &node, nodes->kube->pods, &refusal)) {
 		memcpy(known->digest, asks.digest, sizeof(known->digest));
 		copy_text(known->uid, sizeof(known->uid), meta->uid);
 		tell_bad(nodes, known, &refusal);
@@ -318,17 +318,17 @@ static void want_completion(struct nodes_node *known)
 
 /* True: the new record is in the metadata, and is told. */
 static bool take_record(struct nodes *nodes, struct nodes_node *known, const json_t *object,
-			const struct object_asks *asks)
+			const struct node_asks *asks)
 {
 	static struct node node; /* large, and only used here */
-	uint8_t places[OBJECT_DIGEST_LEN];
+	uint8_t places[NODE_DIGEST_LEN];
 	struct refusal refusal;
 
 	if (!known->facts.pod_cidrs || !known->is_complete ||
-	    !object_decode_node(object, &node, nodes->kube->pods, &refusal))
+	    !node_object_decode(object, &node, nodes->kube->pods, &refusal))
 		return false;
 	if (says_places(&node)) {
-		object_digest_places(&node.annotation, places);
+		node_object_digest_places(&node.annotation, places);
 		if (!known->has_places || memcmp(places, known->places, sizeof(places)))
 			return false;
 	}
@@ -342,10 +342,10 @@ static void take_change(struct nodes *nodes, struct nodes_node *known,
 			const struct object_event *event)
 {
 	bool is_same = known->was_told && !strcmp(known->uid, event->meta.uid);
-	struct object_asks asks;
+	struct node_asks asks;
 
 	copy_text(known->version, sizeof(known->version), event->meta.version);
-	object_decode_asks(event->object, &asks);
+	node_object_decode_asks(event->object, &asks);
 	if (is_same && !memcmp(known->digest, asks.digest, sizeof(known->digest))) {
 		if (!known->is_complete)
 			want_completion(known);

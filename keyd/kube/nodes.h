@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kube.h"
+#include "node_object.h"
 
 #define NODES_READS_MAX 8 /* at once */
 
@@ -19,7 +20,7 @@ struct nodes_facts {
 struct nodes_node {
 	char uid[NODE_UID_LEN];
 	char version[OBJECT_VERSION_LEN]; /* newest one heard of */
-	uint8_t digest[OBJECT_DIGEST_LEN], places[OBJECT_DIGEST_LEN];
+	uint8_t digest[NODE_DIGEST_LEN], places[NODE_DIGEST_LEN];
 	bool was_told, has_places;
 	bool is_listed;	  /* by the list that is being read */
 	bool is_complete; /* its prefixes and addresses are known */

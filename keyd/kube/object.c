@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * JSON of the API server. A list is walked item by item: a hundred Nodes as a tree in memory would take twenty times
+ * Objects of the API server, whatever their kind. A list is walked item by item: a hundred Nodes as a tree in memory would take twenty times
  * their text. Strings may hold zeros (JSON_ALLOW_NUL): refusing the document for one would let the owner of a single
  * annotation keep everybody from reading the list.
  */
@@ -65,7 +65,7 @@ static const char *skip_value(const char *at, const char *end)
 	return at == begin ? NULL : at;
 }
 
-static json_t *load(const char *text, size_t len, struct refusal *refusal)
+json_t *object_load(const char *text, size_t len, struct refusal *refusal)
 {
 	struct quote quoted;
 	json_error_t error;
@@ -82,24 +82,7 @@ static json_t *load(const char *text, size_t len, struct refusal *refusal)
 	return NULL;
 }
 
-json_t *object_load(const char *text, size_t len, struct refusal *refusal)
-{
-	return load(text, len, refusal);
-}
-
 /* -- metadata -- */
-
-/* Missing, too long, of another type or with a zero inside: false, and no text. */
-static bool take_text(char *ret_text, size_t size, const json_t *root, const char *name)
-{
-	const json_t *value = json_object_get(root, name);
-	const char *text = json_string_value(value);
-
-	if (!text || strlen(text) != json_string_length(value) || strlen(text) >= size)
-		return false;
-	copy_text(ret_text, size, text);
-	return true;
-}
 
 bool object_decode_meta(const json_t *object, struct object_meta *ret_meta, struct refusal *refusal)
 {
@@ -107,12 +90,14 @@ bool object_decode_meta(const json_t *object, struct object_meta *ret_meta, stru
 	struct object_meta meta = {0};
 	struct quote quoted;
 
-	if (!take_text(meta.version, sizeof(meta.version), metadata, "resourceVersion"))
+	if (!field_copy_text(meta.version, sizeof(meta.version), metadata, "resourceVersion"))
 		return refuse(refusal, "'metadata' holds no resourceVersion that can be used");
-	if (take_text(meta.name, sizeof(meta.name), metadata, "name") && !node_is_name(meta.name))
+	if (field_copy_text(meta.name, sizeof(meta.name), metadata, "name") &&
+	    !node_is_name(meta.name))
 		return refuse(refusal, "'name' is %s: expected a name of a-z, 0-9, '.' and '-'",
 			      quote(&quoted, meta.name));
-	if (take_text(meta.uid, sizeof(meta.uid), metadata, "uid") && !annotation_is_uid(meta.uid))
+	if (field_copy_text(meta.uid, sizeof(meta.uid), metadata, "uid") &&
+	    !annotation_is_uid(meta.uid))
 		return refuse(refusal,
 			      "'uid' is %s: expected 1 to %d letters, digits, '.', '_' or '-'",
 			      quote(&quoted, meta.uid), NODE_UID_LEN - 1);
@@ -144,14 +129,14 @@ int object_compare_versions(const char *a, const char *b)
 static bool take_list_meta(struct object_list *list, const char *text, size_t len,
 			   struct refusal *refusal)
 {
-	json_auto_t *metadata = load(text, len, refusal);
+	json_auto_t *metadata = object_load(text, len, refusal);
 	const json_t *next = json_object_get(metadata, "continue");
 
 	if (!metadata)
 		return false;
-	if (!take_text(list->version, sizeof(list->version), metadata, "resourceVersion"))
+	if (!field_copy_text(list->version, sizeof(list->version), metadata, "resourceVersion"))
 		return refuse(refusal, "the list has no resourceVersion that can be used");
-	if (next && !take_text(list->next, sizeof(list->next), metadata, "continue"))
+	if (next && !field_copy_text(list->next, sizeof(list->next), metadata, "continue"))
 		return refuse(refusal,
 			      "the list's 'continue' cannot be used: expected at most %d "
 			      "characters",
@@ -232,7 +217,7 @@ json_t *object_list_read(struct object_list *list, struct refusal *refusal)
 	list->at = skip_space(end, list->end);
 	if (list->at < list->end && *list->at == ',')
 		list->at = skip_space(list->at + 1, list->end);
-	return load(begin, (size_t)(end - begin), refusal);
+	return object_load(begin, (size_t)(end - begin), refusal);
 }
 
 /* -- failures, events -- */
@@ -308,7 +293,7 @@ static bool decode_event(const json_t *root, struct object_event *event, struct 
 json_t *object_load_event(const char *line, size_t len, struct object_event *ret_event,
 			  struct refusal *refusal)
 {
-	json_t *root = load(line, len, refusal);
+	json_t *root = object_load(line, len, refusal);
 	struct object_event event = {0};
 
 	if (root && !decode_event(root, &event, refusal)) {
@@ -318,253 +303,4 @@ json_t *object_load_event(const char *line, size_t len, struct object_event *ret
 	if (root)
 		*ret_event = event;
 	return root;
-}
-
-/* -- Nodes -- */
-
-static const json_t *find_annotation(const json_t *object, const char *name)
-{
-	return json_object_get(json_object_get(json_object_get(object, "metadata"), "annotations"),
-			       name);
-}
-
-static bool has_exclude_label(const json_t *object)
-{
-	const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
-	const char *value = json_string_value(json_object_get(labels, EXCLUDE_LABEL));
-
-	return value && strcmp(value, "false");
-}
-
-void object_digest_record(const char *text, size_t len, bool is_excluded,
-			  uint8_t ret_digest[static OBJECT_DIGEST_LEN])
-{
-	const uint8_t marks[2] = {text != NULL, is_excluded};
-	crypto_generichash_state state;
-
-	crypto_generichash_init(&state, NULL, 0, OBJECT_DIGEST_LEN);
-	crypto_generichash_update(&state, marks, sizeof(marks));
-	if (text)
-		crypto_generichash_update(&state, (const uint8_t *)text, len);
-	crypto_generichash_final(&state, ret_digest, OBJECT_DIGEST_LEN);
-}
-
-static void digest_node(const json_t *object, uint8_t digest[static OBJECT_DIGEST_LEN])
-{
-	const json_t *value = find_annotation(object, ANNOTATION_NAME);
-
-	object_digest_record(value ? json_string_value(value) ? json_string_value(value) : ""
-				   : NULL,
-			     json_string_length(value), has_exclude_label(object), digest);
-}
-
-static bool take_ask(char ret_value[static OBJECT_REQUEST_MAX + 1], const json_t *object,
-		     const char *name)
-{
-	const json_t *annotations =
-		json_object_get(json_object_get(object, "metadata"), "annotations");
-
-	return take_text(ret_value, OBJECT_REQUEST_MAX + 1, annotations, name);
-}
-
-void object_decode_asks(const json_t *object, struct object_asks *ret_asks)
-{
-	*ret_asks = (struct object_asks){0};
-	digest_node(object, ret_asks->digest);
-	ret_asks->is_too_long = !take_ask(ret_asks->requested, object, ROTATE_REQUESTED_NAME) &&
-				find_annotation(object, ROTATE_REQUESTED_NAME);
-	take_ask(ret_asks->served, object, ROTATE_SERVED_NAME);
-}
-
-static bool decode_identity(struct node *node, const json_t *object, struct refusal *refusal)
-{
-	const json_t *metadata = json_object_get(object, "metadata");
-	struct object_meta meta;
-	struct quote quoted;
-	const char *created;
-
-	if (!object_decode_meta(object, &meta, refusal) ||
-	    !field_text(metadata, "creationTimestamp", &created, refusal))
-		return false;
-	if (!meta.name[0] || !meta.uid[0])
-		return refuse(refusal, "'metadata' holds no name and uid that can be used");
-	if (!node_parse_time(&node->created_s, created))
-		return refuse(
-			refusal,
-			"'creationTimestamp' is %s: expected a time such as 2026-11-22T12:00:00Z",
-			quote(&quoted, created));
-	copy_text(node->name, sizeof(node->name), meta.name);
-	copy_text(node->uid, sizeof(node->uid), meta.uid);
-	return true;
-}
-
-/* Those that the node itself has. An ExternalIP may be a NAT's in front of it, where the tunnel would not help. */
-static bool decode_addresses(struct node *node, const json_t *object, struct refusal *refusal)
-{
-	const json_t *array = json_object_get(json_object_get(object, "status"), "addresses");
-	struct quote quoted;
-	json_t *item;
-	size_t i;
-
-	json_array_foreach((json_t *)array, i, item) {
-		const char *type = json_string_value(json_object_get(item, "type"));
-		const char *text = json_string_value(json_object_get(item, "address"));
-
-		if (!type || strcmp(type, "InternalIP"))
-			continue;
-		if (node->address_count == NODE_ADDRESSES_MAX)
-			return refuse(refusal, "'addresses' has more than %d items",
-				      NODE_ADDRESSES_MAX);
-		if (!text || !address_parse(&node->addresses[node->address_count++], text))
-			return refuse(refusal, "'addresses' holds %s: expected IP addresses",
-				      quote(&quoted, text ? text : ""));
-	}
-	return true;
-}
-
-static void decode_voice(struct node *node, struct cidr *pods, const json_t *object)
-{
-	const json_t *value = find_annotation(object, ANNOTATION_NAME);
-
-	node->is_excluded = has_exclude_label(object);
-	if (!value)
-		return;
-	node->voice = NODE_GARBLED;
-	if (!json_is_string(value))
-		refusal_write(&node->refusal, "is %s: expected a string", field_type_name(value));
-	else if (annotation_decode(&node->annotation, pods, json_string_value(value),
-				   json_string_length(value), &node->refusal))
-		node->voice = NODE_PUBLISHED;
-}
-
-bool object_decode_node(const json_t *object, struct node *ret_node,
-			struct cidr pods[static ANNOTATION_PODS_MAX], struct refusal *refusal)
-{
-	struct node node = {0};
-
-	if (!decode_identity(&node, object, refusal) ||
-	    !field_cidrs(json_object_get(object, "spec"), "podCIDRs", NODE_POD_CIDRS_MAX,
-			 node.pod_cidrs, &node.pod_cidr_count, refusal) ||
-	    !decode_addresses(&node, object, refusal))
-		return false;
-	decode_voice(&node, pods, object);
-	*ret_node = node;
-	return true;
-}
-
-void object_digest_places(const struct annotation *annotation,
-			  uint8_t ret_digest[static OBJECT_DIGEST_LEN])
-{
-	crypto_generichash_state state;
-
-	crypto_generichash_init(&state, NULL, 0, OBJECT_DIGEST_LEN);
-	crypto_generichash_update(&state, (const uint8_t *)&annotation->endpoint_count,
-				  sizeof(annotation->endpoint_count));
-	crypto_generichash_update(&state, (const uint8_t *)annotation->endpoints,
-				  annotation->endpoint_count * sizeof(*annotation->endpoints));
-	crypto_generichash_update(&state, (const uint8_t *)annotation->pods,
-				  annotation->pod_count * sizeof(*annotation->pods));
-	crypto_generichash_final(&state, ret_digest, OBJECT_DIGEST_LEN);
-}
-
-int object_find_startup_taint(const json_t *object)
-{
-	const json_t *taints = json_object_get(json_object_get(object, "spec"), "taints");
-	json_t *taint;
-	size_t i;
-
-	json_array_foreach((json_t *)taints, i, taint) {
-		const char *key = json_string_value(json_object_get(taint, "key"));
-
-		if (key && !strcmp(key, STARTUP_TAINT) && i <= INT32_MAX)
-			return (int)i;
-	}
-	return -1;
-}
-
-/* -- where the API server is, and the mode -- */
-
-static bool add_server(struct bypass_key *keys, uint32_t max, uint32_t *count, const char *text,
-		       json_int_t port, struct refusal *refusal)
-{
-	char endpoint[BYPASS_TEXT_LEN];
-	struct bypass_key key;
-	struct address address;
-	struct quote quoted;
-
-	if (!address_parse(&address, text))
-		return refuse(refusal, "'endpoints' holds %s: expected IP addresses",
-			      quote(&quoted, text));
-	snprintf(endpoint, sizeof(endpoint), address.family == AF_INET6 ? "[%s]:%d" : "%s:%d", text,
-		 (int)port);
-	if (!bypass_parse(&key, endpoint) || bypass_special_name(&key))
-		return refuse(refusal, "'endpoints' holds %s: expected addresses of the network",
-			      quote(&quoted, endpoint));
-	if (bypass_is_among(keys, *count, &key))
-		return true;
-	if (*count == max)
-		return refuse(refusal, "more than %u endpoints", max);
-	keys[(*count)++] = key;
-	return true;
-}
-
-static bool is_tcp_port(const json_t *port, json_int_t *ret_number)
-{
-	const char *protocol = json_string_value(json_object_get(port, "protocol"));
-
-	*ret_number = json_integer_value(json_object_get(port, "port"));
-	return (!protocol || !strcmp(protocol, "TCP")) && *ret_number > 0 &&
-	       *ret_number <= UINT16_MAX;
-}
-
-static bool add_servers(struct bypass_key *keys, uint32_t max, uint32_t *count,
-			const json_t *addresses, const json_t *ports, struct refusal *refusal)
-{
-	json_t *address, *port;
-	json_int_t number;
-	size_t a, p;
-
-	json_array_foreach((json_t *)addresses, a, address)
-		json_array_foreach((json_t *)ports, p, port)
-			if (is_tcp_port(port, &number) && json_is_string(address) &&
-			    !add_server(keys, max, count, json_string_value(address), number,
-					refusal))
-				return false;
-	return true;
-}
-
-/* Those that are not ready too: a server that is about to be needs its way in. */
-bool object_decode_servers(const json_t *object, struct bypass_key *ret_keys, uint32_t max,
-			   uint32_t *ret_count, struct refusal *refusal)
-{
-	const json_t *ports = json_object_get(object, "ports");
-	uint32_t count = 0;
-	json_t *endpoint;
-	size_t i;
-
-	json_array_foreach(json_object_get(object, "endpoints"), i, endpoint)
-		if (!add_servers(ret_keys, max, &count, json_object_get(endpoint, "addresses"),
-				 ports, refusal))
-			return false;
-	*ret_count = count;
-	return true;
-}
-
-bool object_decode_mode(const json_t *object, bool *ret_has_mode, enum datapath_mode *ret_mode,
-			struct refusal *refusal)
-{
-	const json_t *data = json_object_get(object, "data");
-	const json_t *value = json_object_get(data, "mode");
-	const char *text = json_string_value(value);
-	struct quote quoted;
-
-	*ret_has_mode = false;
-	if (!value || (text && !*text))
-		return true;
-	if (!text || (strcmp(text, "strict") && strcmp(text, "permissive")))
-		return refuse(refusal, "'mode' is %s: expected strict or permissive",
-			      text ? quote(&quoted, text) : field_type_name(value));
-	*ret_has_mode = true;
-	*ret_mode = *text == 'p' ? MODE_PERMISSIVE : MODE_STRICT;
-	return true;
 }

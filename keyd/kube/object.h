@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the API server says, as values; what it is told is in request.h. CORE.
- * Whoever may write a Node writes hostile bytes into it, and a server that is broken says anything at all: nothing here
+ * What the API server says of any object, as values; what it is told is in request.h. CORE.
+ * Whoever may write an object writes hostile bytes into it, and a server that is broken says anything at all: nothing here
  * takes a field on trust, and one object that cannot be read spoils no other.
  */
 #pragma once
 
 #include <jansson.h>
 
-#include "../bypass.h"
 #include "../node.h"
 
-#define OBJECT_VERSION_LEN    64
-#define OBJECT_NEXT_LEN	      4096
-#define OBJECT_DIGEST_LEN     16
-#define OBJECT_REQUEST_MAX    253 /* characters in the value of podveil.io/rotate-requested */
-
-#define ROTATE_REQUESTED_NAME "podveil.io/rotate-requested"
-#define ROTATE_SERVED_NAME    "podveil.io/rotate-served"
-#define SELF_TEST_NAME	      "podveil.io/self-test"
-#define EXCLUDE_LABEL	      "podveil.io/exclude"
-#define STARTUP_TAINT	      "podveil.io/agent-not-ready"
+#define OBJECT_VERSION_LEN 64
+#define OBJECT_NEXT_LEN	   4096
 
 /* Every object's. Empty: the object does not say. */
 struct object_meta {
@@ -58,14 +49,6 @@ struct object_event {
 	const json_t *object; /* inside the document */
 };
 
-/* What a Node says to us beyond struct node. */
-struct object_asks {
-	/* Of podveil.io/tunnel and of the label podveil.io/exclude: another one, and the record is another. */
-	uint8_t digest[OBJECT_DIGEST_LEN];
-	bool is_too_long; /* the request is, and is left out */
-	char requested[OBJECT_REQUEST_MAX + 1], served[OBJECT_REQUEST_MAX + 1]; /* empty: none */
-};
-
 /* A page: {"metadata":{...},"items":[...]}. Items are found without building all of them in memory. */
 MUST_CHECK bool object_list_open(struct object_list *ret_list, const char *text, size_t len,
 				 struct refusal *refusal);
@@ -85,34 +68,6 @@ MUST_CHECK json_t *object_load_event(const char *line, size_t len, struct object
 /* The body of an answer that is a failure, or of an ERROR event. What it does not say is -1 or empty. */
 void object_decode_status(const json_t *status, struct object_status *ret_status);
 void object_read_status(const char *text, size_t len, struct object_status *ret_status);
-
-/* Of a Node, or of its metadata alone. */
-void object_decode_asks(const json_t *object, struct object_asks *ret_asks);
-
-/* Of a Node, or of its metadata alone: then podCIDRs and addresses are missing, for node_take_facts. `pods` is storage as
- * for annotation_decode, and a bad annotation is no failure (NODE_GARBLED). */
-MUST_CHECK bool object_decode_node(const json_t *object, struct node *ret_node,
-				   struct cidr pods[static ANNOTATION_PODS_MAX],
-				   struct refusal *refusal);
-
-/* As in struct object_asks; NULL: there is no annotation. */
-void object_digest_record(const char *text, size_t len, bool is_excluded,
-			  uint8_t ret_digest[static OBJECT_DIGEST_LEN]);
-
-/* Of endpoints and prefixes that the node publishes: another one, and its Node object is to be read again. */
-void object_digest_places(const struct annotation *annotation,
-			  uint8_t ret_digest[static OBJECT_DIGEST_LEN]);
-
-/* Where the startup taint stands among the Node's, or -1. */
-int object_find_startup_taint(const json_t *object);
-
-/* Of an EndpointSlice: every address with every TCP port. */
-MUST_CHECK bool object_decode_servers(const json_t *object, struct bypass_key *ret_keys,
-				      uint32_t max, uint32_t *ret_count, struct refusal *refusal);
-
-/* Of the ConfigMap: the cluster's mode. False: it says something that is none. */
-MUST_CHECK bool object_decode_mode(const json_t *object, bool *ret_has_mode,
-				   enum datapath_mode *ret_mode, struct refusal *refusal);
 
 /* < 0: `a` is older. 0: equal, or not to be compared. */
 int object_compare_versions(const char *a, const char *b);

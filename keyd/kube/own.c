@@ -64,12 +64,12 @@ const char *own_complaint(const struct own *own)
 static void tell_request(struct own *own)
 {
 	struct registry_change change = {.event = REGISTRY_REQUESTED};
-	const struct object_asks *asks = &own->asks;
+	const struct node_asks *asks = &own->asks;
 
 	if (asks->is_too_long && !own->was_too_long)
 		log_warning(ROTATE_REQUESTED_NAME
 			    " of this node is longer than %d characters: it is not served",
-			    OBJECT_REQUEST_MAX);
+			    NODE_REQUEST_MAX);
 	own->was_too_long = asks->is_too_long;
 	if (!asks->requested[0] || !strcmp(asks->requested, asks->served) ||
 	    !strcmp(asks->requested, own->told))
@@ -101,7 +101,7 @@ static void take_meta(struct own *own, const struct object_meta *meta, const jso
 		meet(own, meta);
 	own->is_gone = false;
 	own->meta = *meta;
-	object_decode_asks(object, &own->asks);
+	node_object_decode_asks(object, &own->asks);
 }
 
 static bool is_incomplete(const struct own *own)
@@ -115,7 +115,7 @@ static bool take_whole(struct own *own, const json_t *object, const struct objec
 	static struct node node; /* large, and only used here */
 	struct node *copy;
 
-	if (!object_decode_node(object, &node, own->kube->pods, refusal))
+	if (!node_object_decode(object, &node, own->kube->pods, refusal))
 		return false;
 	copy = node_copy(&node);
 	if (!copy)
@@ -125,7 +125,7 @@ static bool take_whole(struct own *own, const json_t *object, const struct objec
 	own->node = copy;
 	memcpy(own->digest, own->asks.digest, sizeof(own->digest));
 	copy_text(own->version, sizeof(own->version), meta->version);
-	own->taint = object_find_startup_taint(object);
+	own->taint = node_object_find_startup_taint(object);
 	own->was_read_ns = boot_ns();
 	own->incomplete_reads = is_incomplete(own) ? own->incomplete_reads + 1 : 0;
 	own->wants_reading = false;
@@ -369,8 +369,8 @@ static int set_text(struct own *own, const struct annotation *annotation)
 		own->was_written = false;
 		own->write_not_before_ns = 0; /* a change of keys never waits */
 	}
-	object_digest_record(own->text, strlen(own->text), own->node && own->node->is_excluded,
-			     own->text_digest);
+	node_object_digest_record(own->text, strlen(own->text), own->node && own->node->is_excluded,
+				  own->text_digest);
 	return 0;
 }
 

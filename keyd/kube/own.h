@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kube.h"
+#include "node_object.h"
 
 enum own_write { OWN_NOTHING, OWN_RECORD, OWN_SERVED, OWN_TAINT };
 
@@ -12,9 +13,9 @@ struct own {
 	struct kube *kube;
 	/* as the API server said last */
 	struct object_meta meta; /* uid empty: it has not said anything yet */
-	struct object_asks asks;
+	struct node_asks asks;
 	struct node *node; /* whole, of ... */
-	uint8_t digest[OBJECT_DIGEST_LEN];
+	uint8_t digest[NODE_DIGEST_LEN];
 	char version[OBJECT_VERSION_LEN];
 	int taint; /* where the startup taint stands; -1: there is none */
 	bool is_gone;
@@ -28,10 +29,10 @@ struct own {
 	int write_handle;
 	enum own_write writing; /* what is under way */
 	char *text;		/* the record that was asked for last; NULL: none */
-	uint8_t text_digest[OBJECT_DIGEST_LEN];
+	uint8_t text_digest[NODE_DIGEST_LEN];
 	bool was_written;   /* and own_publish has not said so yet */
 	bool is_waited_for; /* the agent is to be told when it may try again */
-	char told[OBJECT_REQUEST_MAX + 1], served[OBJECT_REQUEST_MAX + 1];
+	char told[NODE_REQUEST_MAX + 1], served[NODE_REQUEST_MAX + 1];
 	bool was_too_long;
 	uint64_t write_not_before_ns;
 	uint32_t write_failures;

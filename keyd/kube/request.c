@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "node_object.h"
+
 /* Takes the document, which may be NULL. */
 static ssize_t dump(char *ret_text, size_t size, json_t *document)
 {

@@ -5,6 +5,7 @@
  */
 #include "servers.h"
 
+#include "endpoint_slice.h"
 #include "log.h"
 
 /* -- telling -- */
@@ -47,7 +48,7 @@ static struct servers_slice *take_slice(struct servers *servers, const json_t *o
 	struct refusal why = {0};
 
 	if (!object_decode_meta(object, &meta, &why) ||
-	    !object_decode_servers(object, slice.keys, REGISTRY_SERVERS_MAX, &slice.count, &why)) {
+	    !endpoint_slice_decode(object, slice.keys, REGISTRY_SERVERS_MAX, &slice.count, &why)) {
 		log_warning("EndpointSlice %s of default/kubernetes: %s: what was known stays",
 			    meta.name, why.text);
 		return find(servers, meta.name);
