@@ -15,8 +15,9 @@ TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
 KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
-KEYD_SHELL   := settings own_pods whole_file registry_file secret_file members link boot_guard nft_socket datapath watch guarding ratchet \
-                tunnel_client report report_status report_peers report_keys order control self connection peer_request peers attachment notice identity reconcile agent main
+KEYD_SHELL   := settings own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device boot_guard nft_socket \
+                datapath watch guarding ratchet tunnel_client report report_status report_peers report_keys order control self connection \
+                peer_request peers attachment notice identity reconcile agent main
 KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
@@ -183,7 +184,7 @@ $(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
-$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,link boot_guard nft_socket nft_batch) $(LOADER_OBJECTS)
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,tunnel_device rtnetlink boot_guard nft_socket nft_batch) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "connection.h"
 #include "identity.h"
+#include "link.h"
 #include "notice.h"
 #include "own_pods.h"
 #include "peers.h"

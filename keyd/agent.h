@@ -9,7 +9,7 @@
 #include "control.h"
 #include "datapath.h"
 #include "guarding.h"
-#include "link.h"
+#include "link_monitor.h"
 #include "members.h"
 #include "pods.h"
 #include "registry.h"

@@ -8,10 +8,12 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "link.h"
 #include "log.h"
 #include "overlay.h"
 #include "pods.h"
 #include "self.h"
+#include "tunnel_device.h"
 
 /* -- the device -- */
 
@@ -55,8 +57,8 @@ static void prepare_device(struct agent *agent)
 {
 	const char *interface = agent->settings->interface;
 	bool changed = false;
-	int error = link_prepare_tunnel(&agent->view, interface,
-					underlay_device_mtu(agent->inner_mtu), &changed);
+	int error = tunnel_device_prepare(&agent->view, interface,
+					  underlay_device_mtu(agent->inner_mtu), &changed);
 
 	if (error)
 		agent_blame(agent, "%s cannot be set up: %s", interface, strerror(-error));

@@ -1,78 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * rtnetlink, read whole and compared rather than followed event by event: a lost event costs nothing then. /proc/sys is
- * read-only in an unprivileged container, so what podveil0 needs of it (rp_filter, addr_gen_mode) goes by RTM_SETLINK.
+ * What rtnetlink tells, as values. It is read whole and compared rather than followed event by event: a lost event costs
+ * nothing then. A list that changed while it was told is asked for again, never made do with.
  */
 #include "link.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
-#include <linux/rtnetlink.h>
+
+#include "rtnetlink.h"
 
 #pragma GCC diagnostic ignored "-Wconversion" /* libmnl's loops are macros that convert */
 
-#define RP_FILTER_LOOSE 2
-#define TUNNEL_ADDRESS \
-	0xa9fe4d01 /* 169.254.77.1/32: the same on every node, since it never leaves one */
-#define REQUEST_MAX	      512 /* bytes; the longest here has some 100 */
-#define DUMP_TRIES	      5
-#define GROUP_IPV4_SETTINGS   (1U << (RTNLGRP_IPV4_NETCONF - 1)) /* rp_filter among them */
-#define ADDR_GEN_MODE_UNKNOWN (-1)
-
-/* -- sockets -- */
-
-static void cleanup_socket(struct mnl_socket **socket)
-{
-	if (*socket)
-		mnl_socket_close(*socket);
-}
-
-#define CLEANUP_SOCKET CLEANUP(cleanup_socket)
-
-static struct mnl_socket *open_socket(unsigned int groups)
-{
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int one = 1;
-
-	if (!socket)
-		return NULL;
-	/* Lets the kernel filter dumps by table; without it we would filter ourselves, as we do anyway. */
-	(void)mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
-	if (mnl_socket_bind(socket, groups, MNL_SOCKET_AUTOPID) < 0) {
-		int error = errno;
-
-		mnl_socket_close(socket);
-		errno = error;
-		return NULL;
-	}
-	return socket;
-}
-
-/* Sends and takes all answers. */
-static int talk(const struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_t take,
-		void *context)
-{
-	static char buffer[65536];
-	ssize_t len;
-	int more = 1;
-
-	message->nlmsg_seq = 1;
-	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-		return -errno;
-	while (more > 0) {
-		len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		more = len < 0 ? -1
-			       : mnl_cb_run(buffer, (size_t)len, 1, mnl_socket_get_portid(socket),
-					    take, context);
-	}
-	return more < 0 ? -errno : 0;
-}
-
-/* -- reading -- */
+#define DUMP_TRIES 5
 
 /* Room for one more in an array of `count`; grows in powers of two. */
 static void *grow(void *array, uint32_t count, size_t item_len)
@@ -110,9 +53,11 @@ static void read_inet6_settings(struct underlay_device *device, const struct nla
 {
 	const struct nlattr *setting;
 
-	mnl_attr_for_each_nested(setting,
-				 inet6) if (mnl_attr_get_type(setting) == IFLA_INET6_ADDR_GEN_MODE)
-		device->addr_gen_mode = mnl_attr_get_u8(setting);
+	mnl_attr_for_each_nested(setting, inet6)
+	{
+		if (mnl_attr_get_type(setting) == IFLA_INET6_ADDR_GEN_MODE)
+			device->addr_gen_mode = mnl_attr_get_u8(setting);
+	}
 }
 
 static void read_family_settings(struct underlay_device *device, const struct nlattr *families)
@@ -172,7 +117,7 @@ static int take_device(const struct nlmsghdr *message, void *context)
 		.is_loopback = info->ifi_flags & IFF_LOOPBACK,
 		.is_up = info->ifi_flags & IFF_UP,
 		.rp_filter = -1,
-		.addr_gen_mode = ADDR_GEN_MODE_UNKNOWN,
+		.addr_gen_mode = -1,
 	};
 	const struct nlattr *attribute;
 
@@ -353,29 +298,29 @@ static int take_route(const struct nlmsghdr *message, void *context)
 
 static int dump_devices(const struct mnl_socket *socket, struct underlay_view *view)
 {
-	char buffer[REQUEST_MAX] = {0};
+	char buffer[RTNETLINK_REQUEST_MAX] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
 	message->nlmsg_type = RTM_GETLINK;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-	return talk(socket, message, take_device, view);
+	return rtnetlink_talk(socket, message, take_device, view);
 }
 
 static int dump_addresses(const struct mnl_socket *socket, struct underlay_view *view)
 {
-	char buffer[REQUEST_MAX] = {0};
+	char buffer[RTNETLINK_REQUEST_MAX] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
 	message->nlmsg_type = RTM_GETADDR;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(message, sizeof(struct ifaddrmsg));
-	return talk(socket, message, take_address, view);
+	return rtnetlink_talk(socket, message, take_address, view);
 }
 
 static int dump_routes(const struct mnl_socket *socket, struct underlay_view *view, uint8_t family)
 {
-	char buffer[REQUEST_MAX] = {0};
+	char buffer[RTNETLINK_REQUEST_MAX] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct rtmsg *info;
 	int error;
@@ -385,7 +330,7 @@ static int dump_routes(const struct mnl_socket *socket, struct underlay_view *vi
 	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
 	info->rtm_family = family;
 	info->rtm_table = RT_TABLE_UNSPEC; /* all: some CNIs give each pod a table of its own */
-	error = talk(socket, message, take_route, view);
+	error = rtnetlink_talk(socket, message, take_route, view);
 	/* A kernel without the family, or one that never made a table. */
 	return error == -EOPNOTSUPP || error == -EAFNOSUPPORT || error == -ENOENT ? 0 : error;
 }
@@ -394,7 +339,7 @@ static int dump_routes(const struct mnl_socket *socket, struct underlay_view *vi
  * socket it would pass for the answer to the next question. */
 static int read_once(struct underlay_view *view)
 {
-	CLEANUP_SOCKET struct mnl_socket *socket = open_socket(0);
+	CLEANUP_RTNETLINK struct mnl_socket *socket = rtnetlink_open();
 	int error = socket ? dump_devices(socket, view) : -errno;
 
 	if (!error)
@@ -428,169 +373,4 @@ int link_read(struct underlay_view *ret_view)
 	}
 	*ret_view = view;
 	return 0;
-}
-
-/* -- following -- */
-
-static int open_monitor(uint32_t groups, int *ret_fd)
-{
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	CLEANUP_CLOSE int fd =
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		return -errno;
-	*ret_fd = TAKE_FD(fd);
-	return 0;
-}
-
-int link_monitor_open(int *ret_fd)
-{
-	return open_monitor(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-				    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | GROUP_IPV4_SETTINGS,
-			    ret_fd);
-}
-
-int link_monitor_open_hooks(int *ret_fd)
-{
-	return open_monitor(RTMGRP_TC, ret_fd);
-}
-
-/* The kernel marks all flags as changed where a device is new here. */
-static enum link_news read_news(const struct nlmsghdr *header, ssize_t len)
-{
-	const struct ifinfomsg *info = NLMSG_DATA(header);
-
-	if (len < 0)
-		return errno == ENOBUFS ? LINK_NEW_DEVICE : LINK_SILENT;
-	return (size_t)len >= NLMSG_LENGTH(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
-			       info->ifi_change == UINT32_MAX
-		       ? LINK_NEW_DEVICE
-		       : LINK_CHANGED;
-}
-
-enum link_news link_monitor_drain(int fd)
-{
-	_Alignas(struct nlmsghdr) char buffer[NLMSG_LENGTH(sizeof(struct ifinfomsg))];
-	enum link_news greatest = LINK_SILENT;
-	ssize_t len;
-
-	/* ENOBUFS: events were lost, whatever they were. */
-	while ((len = recv(fd, buffer, sizeof(buffer), MSG_TRUNC)) >= 0 || errno == ENOBUFS ||
-	       errno == EINTR)
-		greatest = MAX(greatest, read_news((const void *)buffer, len));
-	return greatest;
-}
-
-/* -- podveil0 -- */
-
-static int set_link(const struct mnl_socket *socket, unsigned int ifindex, uint32_t mtu,
-		    bool wants_ipv6)
-{
-	char buffer[REQUEST_MAX] = {0};
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct nlattr *families, *family, *settings;
-	struct ifinfomsg *info;
-
-	message->nlmsg_type = RTM_NEWLINK;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
-	info->ifi_index = (int)ifindex;
-	info->ifi_flags = info->ifi_change = IFF_UP;
-	mnl_attr_put_u32(message, IFLA_MTU, mtu);
-	families = mnl_attr_nest_start(message, IFLA_AF_SPEC);
-	family = mnl_attr_nest_start(message, AF_INET);
-	settings = mnl_attr_nest_start(message, IFLA_INET_CONF);
-	mnl_attr_put_u32(message, IPV4_DEVCONF_RP_FILTER, RP_FILTER_LOOSE);
-	mnl_attr_nest_end(message, settings);
-	mnl_attr_nest_end(message, family);
-	if (wants_ipv6) {
-		family = mnl_attr_nest_start(message, AF_INET6);
-		mnl_attr_put_u8(message, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-		mnl_attr_nest_end(message, family);
-	}
-	mnl_attr_nest_end(message, families);
-	return talk(socket, message, NULL, NULL);
-}
-
-static int add_tunnel_address(const struct mnl_socket *socket, unsigned int ifindex)
-{
-	char buffer[REQUEST_MAX] = {0};
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct ifaddrmsg *info;
-	int error;
-
-	message->nlmsg_type = RTM_NEWADDR;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
-	info->ifa_family = AF_INET;
-	info->ifa_prefixlen = 32;
-	info->ifa_scope = RT_SCOPE_LINK;
-	info->ifa_index = ifindex;
-	mnl_attr_put_u32(message, IFA_LOCAL, htonl(TUNNEL_ADDRESS));
-	mnl_attr_put_u32(message, IFA_ADDRESS, htonl(TUNNEL_ADDRESS));
-	error = talk(socket, message, NULL, NULL);
-	return error == -EEXIST ? 0 : error;
-}
-
-static bool has_ipv4_address(const struct underlay_view *view, unsigned int ifindex)
-{
-	for (uint32_t i = 0; i < view->address_count; i++)
-		if (view->addresses[i].ifindex == ifindex &&
-		    view->addresses[i].address.family == AF_INET)
-			return true;
-	return false;
-}
-
-static bool is_prepared(const struct underlay_device *device, uint32_t mtu)
-{
-	return device->is_up && device->mtu == mtu && device->rp_filter == RP_FILTER_LOOSE &&
-	       (device->addr_gen_mode == IN6_ADDR_GEN_MODE_NONE ||
-		device->addr_gen_mode == ADDR_GEN_MODE_UNKNOWN);
-}
-
-int link_prepare_tunnel(const struct underlay_view *view, const char *interface, uint32_t mtu,
-			bool *ret_changed)
-{
-	const struct underlay_device *device = underlay_find_device(view, interface);
-	CLEANUP_SOCKET struct mnl_socket *socket = NULL;
-	bool is_addressed, changed;
-	int error = 0;
-
-	if (!device)
-		return -ENODEV;
-	is_addressed = has_ipv4_address(view, device->ifindex);
-	changed = !is_prepared(device, mtu) || !is_addressed;
-	if (changed) {
-		socket = open_socket(0);
-		if (!socket)
-			return -errno;
-	}
-	if (changed && !is_prepared(device, mtu))
-		error = set_link(socket, device->ifindex, mtu,
-				 device->addr_gen_mode != ADDR_GEN_MODE_UNKNOWN);
-	if (!error && !is_addressed)
-		error = add_tunnel_address(socket, device->ifindex);
-	if (!error)
-		*ret_changed = changed;
-	return error;
-}
-
-int link_delete(const char *interface)
-{
-	CLEANUP_SOCKET struct mnl_socket *socket = open_socket(0);
-	char buffer[REQUEST_MAX] = {0};
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	unsigned int ifindex = if_nametoindex(interface);
-	struct ifinfomsg *info;
-
-	if (!socket)
-		return -errno;
-	if (!ifindex)
-		return -ENODEV;
-	message->nlmsg_type = RTM_DELLINK;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
-	info->ifi_index = (int)ifindex;
-	return talk(socket, message, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "link.h"
 #include "own_pods.h"
 
 static struct underlay_settings underlay_settings(const struct agent *agent)

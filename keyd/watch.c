@@ -9,7 +9,7 @@
 #include <net/if.h>
 #include <stdio.h>
 
-#include "link.h"
+#include "link_monitor.h"
 #include "log.h"
 
 void watch_init(struct watch *watch)

@@ -12,8 +12,8 @@
 #include "../../bpf/loader.h"
 #include "../boot_guard.h"
 #include "../guard.h"
-#include "../link.h"
 #include "../nft_socket.h"
+#include "../tunnel_device.h"
 #include "cli.h"
 #include "client.h"
 #include "keyd_control.h"
@@ -100,7 +100,7 @@ enum cli_exit cleanup_run(const struct cli_settings *settings)
 			"first",
 			settings->control);
 	hooks_error = loader_cleanup(settings->bpffs, &removed.pins); /* it has said why */
-	device_error = link_delete(settings->interface);
+	device_error = tunnel_device_delete(settings->interface);
 	guard_error = nft_remove_table(GUARD_TABLE);
 	boot_guard_error = boot_guard_remove();
 	removed.has_device = !device_error;

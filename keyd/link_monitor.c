@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Multicast groups of rtnetlink, of which nothing is believed but that something came: who wants to know what is the case
+ * reads all of it (link.h), and a lost event costs nothing then.
+ */
+#include "link_monitor.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#define GROUP_IPV4_SETTINGS (1U << (RTNLGRP_IPV4_NETCONF - 1)) /* rp_filter among them */
+
+static int open_monitor(uint32_t groups, int *ret_fd)
+{
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
+	CLEANUP_CLOSE int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int link_monitor_open(int *ret_fd)
+{
+	return open_monitor(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+				    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | GROUP_IPV4_SETTINGS,
+			    ret_fd);
+}
+
+int link_monitor_open_hooks(int *ret_fd)
+{
+	return open_monitor(RTMGRP_TC, ret_fd);
+}
+
+/* The kernel marks all flags as changed where a device is new here. */
+static enum link_news read_news(const struct nlmsghdr *header, ssize_t len)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(header);
+
+	if (len < 0)
+		return errno == ENOBUFS ? LINK_NEW_DEVICE : LINK_SILENT;
+	return (size_t)len >= NLMSG_LENGTH(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
+			       info->ifi_change == UINT32_MAX
+		       ? LINK_NEW_DEVICE
+		       : LINK_CHANGED;
+}
+
+enum link_news link_monitor_drain(int fd)
+{
+	_Alignas(struct nlmsghdr) char buffer[NLMSG_LENGTH(sizeof(struct ifinfomsg))];
+	enum link_news greatest = LINK_SILENT;
+	ssize_t len;
+
+	/* ENOBUFS: events were lost, whatever they were. */
+	while ((len = recv(fd, buffer, sizeof(buffer), MSG_TRUNC)) >= 0 || errno == ENOBUFS ||
+	       errno == EINTR)
+		greatest = MAX(greatest, read_news((const void *)buffer, len));
+	return greatest;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One question after the other, each answered to its end before the next one.
+ */
+#include "rtnetlink.h"
+
+#include <errno.h>
+
+struct mnl_socket *rtnetlink_open(void)
+{
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int one = 1;
+
+	if (!socket)
+		return NULL;
+	/* Lets the kernel filter dumps by table; without it we would filter ourselves, as we do anyway. */
+	(void)mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int error = errno;
+
+		mnl_socket_close(socket);
+		errno = error;
+		return NULL;
+	}
+	return socket;
+}
+
+int rtnetlink_talk(const struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_t take,
+		   void *context)
+{
+	static char buffer[65536];
+	ssize_t len;
+	int more = 1;
+
+	message->nlmsg_seq = 1;
+	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		return -errno;
+	while (more > 0) {
+		len = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+		more = len < 0 ? -1
+			       : mnl_cb_run(buffer, (size_t)len, 1, mnl_socket_get_portid(socket),
+					    take, context);
+	}
+	return more < 0 ? -errno : 0;
+}
