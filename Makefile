@@ -15,9 +15,9 @@ TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
 KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
-KEYD_SHELL   := settings own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device boot_guard nft_socket \
-                datapath watch guarding ratchet tunnel_client report report_status report_peers report_keys order control self connection \
-                peer_request peers attachment notice identity reconcile agent main
+KEYD_SHELL   := settings settings_rules own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device \
+                boot_guard nft_socket datapath watch guarding ratchet tunnel_client report report_status report_peers report_keys order \
+                control self connection peer_request peers attachment notice identity reconcile agent main
 KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
@@ -244,7 +244,7 @@ define link_fuzzer
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $(FUZZ_MAIN) $(filter %.c %.o,$^) $(filter %.a,$^) $(TUNNEL_LIBS) -ljansson
 endef
 
-$(BUILD)/fuzz_settings $(BUILD)/tests/fuzz_settings: $(BUILD)/keyd/settings.o
+$(BUILD)/fuzz_settings $(BUILD)/tests/fuzz_settings: $(call objects,keyd,settings settings_rules)
 $(addprefix $(BUILD)/,$(FUZZERS)): FUZZ_MAIN := -fsanitize=fuzzer
 $(addprefix $(BUILD)/,$(FUZZERS)): $(BUILD)/%: tests/fuzz/%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
 	$(link_fuzzer)

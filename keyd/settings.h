@@ -39,6 +39,9 @@ struct settings {
  * `kubernetes` the ranges may still be missing: then they are to be found, and settings_check_ranges to be asked. */
 enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv);
 
+/* Do they make sense together? Logs what does not. */
+MUST_CHECK bool settings_check(const struct settings *settings);
+
 /* "10.244.0.0/16,fd00:10:244::/48" as the cluster's ranges; false with the reason in `refusal`. */
 MUST_CHECK bool settings_take_ranges(struct settings *settings, const char *text,
 				     struct refusal *refusal);
