@@ -119,17 +119,10 @@ uint32_t attachment_settle_hooks(struct agent *agent)
 
 /* -- the guard -- */
 
-static bool holds(const unsigned int *ifindexes, uint32_t count, unsigned int ifindex)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (ifindexes[i] == ifindex)
-			return true;
-	return false;
-}
-
 static void add_device(struct guarding_wish *wish, unsigned int *devices, unsigned int ifindex)
 {
-	if (!holds(devices, wish->device_count, ifindex) && wish->device_count < DEVICES_MAX)
+	if (!datapath_is_among(devices, wish->device_count, ifindex) &&
+	    wish->device_count < DEVICES_MAX)
 		devices[wish->device_count++] = ifindex;
 }
 
@@ -185,7 +178,7 @@ static void hook_new_devices(struct agent *agent, const struct underlay *underla
 	for (uint32_t i = 0; i < underlay->uplink_count; i++) {
 		unsigned int ifindex = underlay->uplinks[i]->ifindex;
 
-		if (holds(there, there_count, ifindex))
+		if (datapath_is_among(there, there_count, ifindex))
 			continue;
 		for (unsigned int p = 0; p < ARRAY_SIZE(programs); p++)
 			(void)!datapath_attach_too(&agent->datapath, programs[p], ifindex);

@@ -416,14 +416,6 @@ int datapath_remove_peer(struct datapath *datapath, uint32_t id)
 
 /* -- hooks -- */
 
-static bool holds(const unsigned int *ifindexes, uint32_t count, unsigned int ifindex)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (ifindexes[i] == ifindex)
-			return true;
-	return false;
-}
-
 static const char *device_name(char name[static IF_NAMESIZE], unsigned int ifindex)
 {
 	if (!if_indextoname(ifindex, name))
@@ -467,12 +459,12 @@ uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 	char name[IF_NAMESIZE];
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (holds(there, there_count, ifindexes[i]))
+		if (datapath_is_among(there, there_count, ifindexes[i]))
 			continue;
 		failed += datapath_attach_too(datapath, program, ifindexes[i]) != 0;
 	}
 	for (uint32_t i = 0; i < there_count; i++) {
-		if (holds(ifindexes, count, there[i]))
+		if (datapath_is_among(ifindexes, count, there[i]))
 			continue;
 		loader_detach(datapath->loader, program, there[i]);
 		log_info("%s is taken off %s", datapath_program_name(program),
@@ -490,20 +482,18 @@ static void add_traffic(struct traffic *sum, const struct traffic *part)
 	sum->bytes += part->bytes;
 }
 
-void datapath_read_traffic(const struct datapath *datapath, uint32_t id,
-			   struct peer_traffic *ret_traffic)
+void datapath_add_traffic(const struct datapath *datapath, uint32_t id, struct peer_traffic *sum)
 {
 	CLEANUP_FREE struct peer_traffic *parts =
 		calloc((size_t)datapath->cpu_count, sizeof(*parts));
 
-	*ret_traffic = (struct peer_traffic){0};
 	if (!parts || bpf_map_lookup_elem(datapath->maps->peer_traffic, &id, parts))
 		return;
 	for (int cpu = 0; cpu < datapath->cpu_count; cpu++) {
-		add_traffic(&ret_traffic->to_tunnel, &parts[cpu].to_tunnel);
-		add_traffic(&ret_traffic->from_tunnel, &parts[cpu].from_tunnel);
-		add_traffic(&ret_traffic->clear_out, &parts[cpu].clear_out);
-		add_traffic(&ret_traffic->clear_in, &parts[cpu].clear_in);
+		add_traffic(&sum->to_tunnel, &parts[cpu].to_tunnel);
+		add_traffic(&sum->from_tunnel, &parts[cpu].from_tunnel);
+		add_traffic(&sum->clear_out, &parts[cpu].clear_out);
+		add_traffic(&sum->clear_in, &parts[cpu].clear_in);
 	}
 }
 

@@ -73,8 +73,16 @@ uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 MUST_CHECK int datapath_attach_too(struct datapath *datapath, enum loader_program program,
 				   unsigned int ifindex);
 
-/* Id 0: what is of no node. */
-void datapath_read_traffic(const struct datapath *datapath, uint32_t id,
-			   struct peer_traffic *ret_traffic);
+static inline bool datapath_is_among(const unsigned int *ifindexes, uint32_t count,
+				     unsigned int ifindex)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (ifindexes[i] == ifindex)
+			return true;
+	return false;
+}
+
+/* Of the node with this id; 0: what is of no node. Added to what *sum has already. */
+void datapath_add_traffic(const struct datapath *datapath, uint32_t id, struct peer_traffic *sum);
 void datapath_read_drops(const struct datapath *datapath,
 			 uint64_t ret_packets[static DROP_REASON_COUNT]);

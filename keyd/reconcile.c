@@ -65,7 +65,10 @@ static void settle_mode(struct agent *agent)
 	if (ratchet_set_mode(agent, wanted))
 		agent_blame(agent, "the BPF maps cannot be written");
 	else
-		log_warning("the registry sets the mode: %s",
+		log_warning("%s: %s",
+			    agent->has_cluster_mode
+				    ? "the registry sets the mode"
+				    : "the registry says no mode, so that of the flags holds",
 			    wanted == MODE_PERMISSIVE ? "permissive" : "strict");
 }
 

@@ -94,12 +94,12 @@ static json_t *peer(const struct agent *agent, struct cluster_member *member)
 	const struct annotation *annotation = member->chosen ? &member->chosen->annotation : NULL;
 	const char *secret = report_secret(agent, member);
 	char key[KEY_BASE64_LEN + 1] = "";
-	struct peer_traffic sum;
+	struct peer_traffic sum = {0};
 	json_t *answer;
 
 	if (annotation)
 		public_key_encode(key, &annotation->keys[KEY_CURRENT]);
-	datapath_read_traffic(&agent->datapath, member->id, &sum);
+	datapath_add_traffic(&agent->datapath, member->id, &sum);
 	answer = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:I}", "node", member->name, "id",
 			   (json_int_t)member->id, "uid", member->seen ? member->seen->uid : "",
 			   "state", state_name(member), "reason", member->refusal.text, "key", key,

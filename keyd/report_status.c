@@ -73,25 +73,14 @@ static json_t *peer_counts(const struct agent *agent)
 			 "usable", usable, "with_session", with_session, "refused", refused);
 }
 
-static void add_traffic(struct traffic *sum, const struct traffic *part)
-{
-	sum->packets += part->packets;
-	sum->bytes += part->bytes;
-}
-
 /* Of all nodes, and of none: what is in the cluster range and nobody's. */
 static struct peer_traffic traffic_sum(const struct agent *agent)
 {
-	struct peer_traffic sum, part;
+	struct peer_traffic sum = {0};
 
-	datapath_read_traffic(&agent->datapath, 0, &sum);
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		datapath_read_traffic(&agent->datapath, agent->members.items[i]->id, &part);
-		add_traffic(&sum.to_tunnel, &part.to_tunnel);
-		add_traffic(&sum.from_tunnel, &part.from_tunnel);
-		add_traffic(&sum.clear_out, &part.clear_out);
-		add_traffic(&sum.clear_in, &part.clear_in);
-	}
+	datapath_add_traffic(&agent->datapath, 0, &sum);
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		datapath_add_traffic(&agent->datapath, agent->members.items[i]->id, &sum);
 	return sum;
 }
 

@@ -40,14 +40,6 @@ static struct watched *find(const struct watch *watch, enum loader_program progr
 	return NULL;
 }
 
-static bool is_wanted(const struct watched *item, const unsigned int *ifindexes, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (ifindexes[i] == item->ifindex)
-			return true;
-	return false;
-}
-
 static void forget_others(struct watch *watch, enum loader_program program,
 			  const unsigned int *ifindexes, uint32_t count)
 {
@@ -55,7 +47,7 @@ static void forget_others(struct watch *watch, enum loader_program program,
 
 	for (uint32_t i = 0; i < watch->count; i++)
 		if (watch->items[i].program != program ||
-		    is_wanted(&watch->items[i], ifindexes, count))
+		    datapath_is_among(ifindexes, count, watch->items[i].ifindex))
 			watch->items[kept++] = watch->items[i];
 	watch->count = kept;
 }

@@ -38,8 +38,9 @@ void notices_add(struct notices *notices, enum registry_notice notice, const cha
 
 		if (is_over(said, now_ns))
 			place = said;
-		else if (said->notice == notice && !strcmp(said->text, text))
-			return;
+		else if (said->notice == notice &&
+			 !strncmp(said->text, text, sizeof(said->text) - 1))
+			return; /* what was kept of it is the same */
 	}
 	if (!place)
 		return;

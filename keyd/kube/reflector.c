@@ -151,7 +151,6 @@ static bool build_list_path(char path[static PATH_LEN], const struct reflector *
 
 static void start_list(struct reflector *reflector, const struct reflect_action *action)
 {
-	struct reflect_failure failure = {.error = -ENAMETOOLONG, .retry_after_s = -1};
 	static char path[PATH_LEN]; /* large, and only used here */
 	struct http_request request = {.path = path,
 				       .body_max = REFLECTOR_PAGE_MAX,
@@ -159,14 +158,17 @@ static void start_list(struct reflector *reflector, const struct reflect_action 
 				       .on_end = action->step == REFLECT_LOOK ? look_ended
 									      : list_ended,
 				       .context = reflector};
+	int handle = build_list_path(path, reflector, action)
+			     ? http_start(reflector->kube->http, &request)
+			     : -ENAMETOOLONG;
 
-	if (build_list_path(path, reflector, action))
-		failure.error = http_start(reflector->kube->http, &request);
-	if (failure.error < 0) {
+	if (handle < 0) {
+		const struct reflect_failure failure = {.error = handle, .retry_after_s = -1};
+
 		reflect_list_failed(&reflector->reflect, &failure, kube_now());
 		return;
 	}
-	reflector->handle = failure.error;
+	reflector->handle = handle;
 	reflect_list_begun(&reflector->reflect);
 }
 
@@ -237,8 +239,10 @@ static void forget_line(struct reflector *reflector)
 
 static bool lose_line(struct reflector *reflector)
 {
-	const struct refusal why = {"a line is longer than 4 MiB"};
+	struct refusal why;
 
+	refusal_write(&why, "a line is longer than %d MiB, or memory is short",
+		      REFLECTOR_LINE_MAX / 1024 / 1024);
 	note_trouble(reflector, "watched", &why);
 	reflect_line_lost(&reflector->reflect);
 	end_watch_by(reflector, -EMSGSIZE, NULL);

@@ -44,7 +44,7 @@ static struct servers_slice *find(struct servers *servers, const char *name)
 static struct servers_slice *take_slice(struct servers *servers, const json_t *object)
 {
 	struct servers_slice slice = {.is_listed = true}, *place;
-	struct object_meta meta;
+	struct object_meta meta = {0};
 	struct refusal why = {0};
 
 	if (!object_decode_meta(object, &meta, &why) ||

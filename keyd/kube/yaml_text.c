@@ -37,7 +37,8 @@ bool yaml_text_open(yaml_document_t *ret_document, const char *text, size_t len,
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	is_read = yaml_parser_load(&parser, ret_document);
 	if (!is_read)
-		refusal_write(refusal, "is no YAML: %s in line %zu", parser.problem,
+		refusal_write(refusal, "is no YAML: %s in line %zu",
+			      parser.problem ? parser.problem : strerror(ENOMEM),
 			      parser.problem_mark.line + 1);
 	yaml_parser_delete(&parser);
 	return is_read;
