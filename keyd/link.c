@@ -296,41 +296,39 @@ static int take_route(const struct nlmsghdr *message, void *context)
 					       : MNL_CB_OK;
 }
 
-static int dump_devices(const struct mnl_socket *socket, struct underlay_view *view)
+/* The whole list; `header` is that of the kind of question. */
+static int dump(const struct mnl_socket *socket, uint16_t type, const void *header,
+		size_t header_len, mnl_cb_t take, struct underlay_view *view)
 {
 	char buffer[RTNETLINK_REQUEST_MAX] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 
-	message->nlmsg_type = RTM_GETLINK;
+	message->nlmsg_type = type;
 	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	mnl_nlmsg_put_extra_header(message, sizeof(struct ifinfomsg));
-	return rtnetlink_talk(socket, message, take_device, view);
+	memcpy(mnl_nlmsg_put_extra_header(message, header_len), header, header_len);
+	return rtnetlink_talk(socket, message, take, view);
+}
+
+static int dump_devices(const struct mnl_socket *socket, struct underlay_view *view)
+{
+	const struct ifinfomsg all = {0};
+
+	return dump(socket, RTM_GETLINK, &all, sizeof(all), take_device, view);
 }
 
 static int dump_addresses(const struct mnl_socket *socket, struct underlay_view *view)
 {
-	char buffer[RTNETLINK_REQUEST_MAX] = {0};
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	const struct ifaddrmsg all = {0};
 
-	message->nlmsg_type = RTM_GETADDR;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	mnl_nlmsg_put_extra_header(message, sizeof(struct ifaddrmsg));
-	return rtnetlink_talk(socket, message, take_address, view);
+	return dump(socket, RTM_GETADDR, &all, sizeof(all), take_address, view);
 }
 
+/* Of all tables: some CNIs give each pod a table of its own. */
 static int dump_routes(const struct mnl_socket *socket, struct underlay_view *view, uint8_t family)
 {
-	char buffer[RTNETLINK_REQUEST_MAX] = {0};
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct rtmsg *info;
-	int error;
+	const struct rtmsg all = {.rtm_family = family, .rtm_table = RT_TABLE_UNSPEC};
+	int error = dump(socket, RTM_GETROUTE, &all, sizeof(all), take_route, view);
 
-	message->nlmsg_type = RTM_GETROUTE;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
-	info->rtm_family = family;
-	info->rtm_table = RT_TABLE_UNSPEC; /* all: some CNIs give each pod a table of its own */
-	error = rtnetlink_talk(socket, message, take_route, view);
 	/* A kernel without the family, or one that never made a table. */
 	return error == -EOPNOTSUPP || error == -EAFNOSUPPORT || error == -ENOENT ? 0 : error;
 }

@@ -6,6 +6,8 @@
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
+# shellcheck source=tests/verdict.sh
+. tests/verdict.sh
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -37,18 +39,6 @@ impurities() { # $1 = allow-list, $2 = names that CORE defines itself, $3 = obje
 		grep -Fxv -f "$2" | grep -Exv -f "$1"
 }
 
-verdict() { # $1 = 0 or not, $2 = name
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		echo "not ok $number - $2"
-		failed=1
-	fi
-}
-
-number=0
-failed=0
 MAKEFLAGS='' make -s --no-print-directory BUILD="$BUILD" print-core >"$work/objects" || exit 1
 echo "1..$(($(wc -l <"$work/objects") + 2))"
 

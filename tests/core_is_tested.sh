@@ -6,8 +6,8 @@
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
-number=0
-failed=0
+# shellcheck source=tests/verdict.sh
+. tests/verdict.sh
 
 has_tests() { # $1 = source of a unit test
 	grep -q '^static void [a-z0-9_]*(void \*\*state)' "$1" 2>/dev/null && grep -q 'cmocka_run_group_tests' "$1"
@@ -24,16 +24,6 @@ is_tested() {
 	tunnel/aead/*) has_tests "$2/test_aead.c" && asks_engine "$2/test_aead.c" "${1##*/}" ;;
 	*) has_tests "$2/test_${1##*/}.c" ;;
 	esac
-}
-
-verdict() { # $1 = 0 or not, $2 = name
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		echo "not ok $number - $2"
-		failed=1
-	fi
 }
 
 work=$(mktemp -d) || exit 1

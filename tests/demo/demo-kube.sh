@@ -140,15 +140,11 @@ api_server_dead() {
 	wire_line "nothing leaves in the clear"
 }
 
-show_status() {
+show_records() {
 	echo
 	echo "  what the Nodes' annotation $RECORD says"
 	kubectl get nodes -o json | jq -r '.items[] | [.metadata.name, (.metadata.annotations["podveil.io/tunnel"] | fromjson |
 		"epoch \(.epoch)", "key \(.current[0:8])...", (.pods | join(" ")))] | join("  ")' | sed 's/^/  | /'
-	echo
-	echo "  n1# podveil status"
-	podveil 1 status 2>&1 | sed 's/^/  | /'
-	echo
 }
 
 [ "$(id -u)" -eq 0 ] || { echo "demo: run as root: it makes network namespaces and loads BPF programs" >&2; exit 1; }
@@ -161,6 +157,7 @@ control_plane
 agents_off
 agents_on
 own_node_alone
+show_records
 show_status
 keys_rotated
 api_server_dead

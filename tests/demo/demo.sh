@@ -161,13 +161,6 @@ agent_killed() {
 	wire_line "nothing leaves while it comes back"
 }
 
-show_status() {
-	echo
-	echo "  n1# podveil status"
-	podveil 1 status 2>&1 | sed 's/^/  | /'
-	echo
-}
-
 [ "$(id -u)" -eq 0 ] || { echo "demo: run as root: it makes network namespaces and loads BPF programs" >&2; exit 1; }
 needs podveil-tunnel podveil-keyd podveil tools/wirewatch tools/flow
 PLAIN_MBITS=()

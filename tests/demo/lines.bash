@@ -42,6 +42,13 @@ wire_line_in_clear() { # CLAIM: they were
 	line "$(verdict watch_saw_plaintext)" "$1" "$(wire_seen)"
 }
 
+show_status() { # of n1, as a user sees it
+	echo
+	echo "  n1# podveil status"
+	podveil 1 status 2>&1 | sed 's/^/  | /'
+	echo
+}
+
 lines_done() {
 	echo
 	if [ $LINES_FAILED -gt 0 ]; then

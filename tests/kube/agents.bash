@@ -156,15 +156,30 @@ as_token() { # TOKEN ARGUMENT...: of kubectl
 
 # -- the cluster --
 
-# All that is there before the first agent starts: the API server, deploy/, the Nodes with their taint, and the pods.
-kube_cluster_up() { # NUMBER OF NODES
-	local i
+# The API server and deploy/ for so many nodes, none of which has joined.
+control_plane_up() { # NUMBER OF NODES
 	cluster_up "$1"
 	api_up
 	deploy_apply
+}
+
+# All that is there before the first agent starts: the API server, deploy/, the Nodes with their taint, and the pods.
+kube_cluster_up() { # NUMBER OF NODES
+	local i
+	control_plane_up "$1"
 	for i in $(seq "$1"); do
 		node_joins "$i"
 		agent_is_deployed "$i"
+	done
+}
+
+# Nodes, their agents' pods, and the agents in them.
+agents_join() { # I...
+	local i
+	for i in "$@"; do
+		node_joins "$i"
+		agent_is_deployed "$i"
+		start_agent "$i" || bail "no agent on n$i"
 	done
 }
 
@@ -213,6 +228,8 @@ peer_says() { # I OTHER FILTER
 peers_are() { # I LIST: as JSON, of those that are usable
 	podveil "$1" -o json peers | jq -c '[.peers[] | select(.state == "usable") | .node] | sort' | tee /dev/stderr | grep -qxF "$2"
 }
+
+two_know_each_other() { peers_are 1 '["n2"]' && peers_are 2 '["n1"]'; } # and nobody else
 
 node_says() { # I FILTER: of the Node object
 	kubectl get node "n$1" -o json >"$RUN_DIR/node.json" || return 1

@@ -36,18 +36,11 @@ third_is_known() { peers_are 1 '["n2","n3"]' && peers_are 2 '["n1","n3"]'; }
 begin
 needs podveil-tunnel podveil-keyd podveil tools/flow
 needs_kube kube-apiserver kubectl
-cluster_up 3
-api_up
-deploy_apply
-for i in 1 2; do
-	node_joins $i
-	agent_is_deployed $i
-	start_agent $i || bail "no agent"
-done
+control_plane_up 3
+agents_join 1 2
 node_joins 3
 agent_is_deployed 3
-two_are_ready() { peers_are 1 '["n2"]' && peers_are 2 '["n1"]'; }
-wait_until 20 two_are_ready || bail "the agents do not find each other"
+wait_until 20 two_know_each_other || bail "the agents do not find each other"
 udp_start away 1 2
 tcp_start away 1 2 1000000
 

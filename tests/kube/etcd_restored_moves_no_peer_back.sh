@@ -45,16 +45,9 @@ begin
 needs podveil-tunnel podveil-keyd podveil tools/flow
 needs_kube kube-apiserver kubectl
 command -v etcdctl >/dev/null || skip_all "needs etcdctl"
-cluster_up 3
-api_up
-deploy_apply
-for i in 1 2; do
-	node_joins $i
-	agent_is_deployed $i
-	start_agent $i || bail "no agent"
-done
-two_are_ready() { peers_are 1 '["n2"]' && peers_are 2 '["n1"]'; }
-wait_until 20 two_are_ready || bail "the agents do not find each other"
+control_plane_up 3
+agents_join 1 2
+wait_until 20 two_know_each_other || bail "the agents do not find each other"
 udp_start restored 1 2
 tcp_start restored 1 2 1000000
 etcd_save || bail "etcdctl does not save"
@@ -67,9 +60,7 @@ etcd_restore
 check "the API server has the old records again" test "$(own_epoch 1)" -gt "${then[0]}" -a "$(own_epoch 2)" -gt "${then[1]}"
 check "n1 publishes its record once more" wait_until 75 is_published_again 1
 check "n2 publishes its record once more" wait_until 75 is_published_again 2
-node_joins 3
-agent_is_deployed 3
-start_agent 3 || bail "no agent"
+agents_join 3
 check "a node that joins then is known to both" wait_until 75 third_is_known
 check "its pods talk to both" eval 'wait_until 5 pods_talk 1 3 && wait_until 5 pods_talk 3 2'
 check "a rotation is seen by all" rotates 2

@@ -24,15 +24,6 @@ all_are() { # MODE
 	done
 }
 
-watch_for() { # SECONDS
-	watch_start "$MARKER"
-	sleep "$1"
-	watch_stop
-}
-
-shows_plaintext() { watch_for 0.5 && watch_saw_plaintext; }
-shows_nothing() { watch_for 1 && watch_saw_nothing; }
-
 status_exits() { podveil "$1" status >/dev/null 2>&1; [ $? -eq "$2" ]; } # I STATUS
 
 there_and_back() {
@@ -49,16 +40,16 @@ kube_cluster_up 2
 add_clsact 1 && add_clsact 2 || bail "this kernel has no clsact"
 udp_start move 1 2
 tcp_start move 1 2 1000000
-check "before the agents come the detector sees the traffic" shows_plaintext
+check "before the agents come the detector sees the traffic" wire_shows_plaintext
 start_agent 1 || bail "no agent"
 check "the ConfigMap of overlays/migrate says permissive, and the node is" wait_until 10 status_says 1 '.mode == "permissive"'
-check "traffic to a node without an agent still passes in clear" shows_plaintext
+check "traffic to a node without an agent still passes in clear" wire_shows_plaintext
 check "that is no failure of the agent's: its probe says ready" wait_until 10 status_exits 1 0
 check "the startup taint goes: pods may come, as before" wait_until 15 has_no_taint 1
 start_agent 2 || bail "no agent"
 check "the other agent comes: both nodes reach each other" wait_until 15 have_reached_each_other
 sleep 0.3
-check "from then on nothing of it is in clear" shows_nothing
+check "from then on nothing of it is in clear" wire_shows_nothing
 check "kubectl apply -k deploy/" overlay_apply .
 check "makes all nodes strict within seconds" wait_until 10 all_are strict
 check "which protect their pods" wait_until 10 agents_are_ready
@@ -78,7 +69,7 @@ check "a command does not win over the ConfigMap" eval '! podveil 1 mode permiss
 kubectl -n $NAMESPACE delete configmap podveil >/dev/null
 sleep 1
 check "without a ConfigMap the last mode stays" all_are strict
-check "nothing was in clear" shows_nothing
+check "nothing was in clear" wire_shows_nothing
 traffic_stop
 check "no datagram was lost by it" udp_lost_nothing switch 400
 check "no connection was disturbed" tcp_lost_nothing switch

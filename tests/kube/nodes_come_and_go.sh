@@ -16,7 +16,6 @@ give_prefixes() { # I
 }
 
 all_know_each_other() { peers_are 1 '["n2","n3"]' && peers_are 2 '["n1","n3"]' && peers_are 3 '["n1","n2"]'; }
-two_know_each_other() { peers_are 1 '["n2"]' && peers_are 2 '["n1"]'; }
 
 # Its own claim is the same as that of its Node.
 publishes_as() { # I UID
@@ -58,14 +57,8 @@ nothing_leaves_for() { # I
 begin
 needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
 needs_kube kube-apiserver kubectl
-cluster_up 3
-api_up
-deploy_apply
-for i in 1 2; do
-	node_joins $i
-	agent_is_deployed $i
-	start_agent $i || bail "no agent"
-done
+control_plane_up 3
+agents_join 1 2
 check "two nodes know each other from what the API server says" wait_until 15 two_know_each_other
 check "their pods talk" wait_until 5 pods_talk 1 2
 udp_start stay 1 2

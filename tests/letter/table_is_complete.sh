@@ -7,23 +7,12 @@
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/verdict.sh
+. tests/verdict.sh
 # shellcheck source=tests/letter/lib.sh
 . tests/letter/lib.sh
 
 LETTERS=(C:24 B:32 N:54) # how many rows there are of each kind
-
-number=0
-failed=0
-
-verdict() { # STATUS NAME
-	number=$((number + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $number - $2"
-	else
-		echo "not ok $number - $2"
-		failed=1
-	fi
-}
 
 expected_ids() {
 	local kind i

@@ -42,20 +42,6 @@ long_cable_up() {
 	cut_super_packets wire1 tx off
 }
 
-long_cable_start() { # DELAY_MS JITTER_MS
-	rm -f "$RUN_DIR/wire.ready"
-	spawn w "$RUN_DIR/wire.json" nice -n -10 "$BUILD/tools/wire" --between to_a --and to_b --delay "$1" --jitter "$2" \
-		--ready-file "$RUN_DIR/wire.ready"
-	WIRE_PID=$SPAWNED
-	wait_until 20 test -e "$RUN_DIR/wire.ready"
-}
-
-long_cable_stop() {
-	kill -TERM "$WIRE_PID" && wait "$WIRE_PID"
-	cat "$RUN_DIR/wire.json"
-	jq -e '.missed + .refused + .full + .too_long == 0' "$RUN_DIR/wire.json"
-}
-
 counts_what_was_spoilt() {
 	local counted
 	counted=$(drops bad_tag bad_type bad_mac1 unknown_index bad_handshake session_expired replayed)

@@ -457,3 +457,13 @@ watch_saw_nothing() { # neither, and it saw every frame
 	cat "$RUN_DIR/watch.json"
 	jq -e '.frames > 0 and .marker == 0 and .addresses == 0 and .missed == 0' "$RUN_DIR/watch.json"
 }
+
+# While somebody else sends what carries $MARKER.
+watch_for() { # SECONDS
+	watch_start "$MARKER"
+	sleep "$1"
+	watch_stop
+}
+
+wire_shows_plaintext() { watch_for 0.5 && watch_saw_plaintext; }
+wire_shows_nothing() { watch_for 1 && watch_saw_nothing; }

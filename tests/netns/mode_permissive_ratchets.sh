@@ -58,15 +58,6 @@ status_is_loud() {
 		grep '^node .*mode permissive' "$RUN_DIR/status.txt"
 }
 
-watch_for() { # SECONDS
-	watch_start "$MARKER"
-	sleep "$1"
-	watch_stop
-}
-
-shows_plaintext() { watch_for 0.5 && watch_saw_plaintext; }
-shows_nothing() { watch_for 1 && watch_saw_nothing; }
-
 # p1 asks and nobody is to hear it: its own packets alone, since a node without an agent answers in clear if it hears.
 nothing_leaves_for_n2() {
 	local address
@@ -121,7 +112,7 @@ check "permissive is said, and is not protected" wait_until 5 status_is 1 '.mode
 
 udp_start move 1 2
 tcp_start move 1 2 1000000
-check "traffic to a node without an agent passes in clear: the detector sees it" shows_plaintext
+check "traffic to a node without an agent passes in clear: the detector sees it" wire_shows_plaintext
 check "and is counted for that node, both ways" peer_is 1 2 '.state == "waiting" and (.was_reached | not) and
 	.clear_out.packets > 100 and .clear_in.packets > 100 and .to_tunnel.packets == 0'
 check "status says so first, with the counts; its exit status says that the node does what its mode promises" status_is_loud
@@ -129,7 +120,7 @@ check "status says so first, with the counts; its exit status says that the node
 start_agent 2 || bail "no agent"
 check "when its agent comes, both nodes reach each other by themselves" wait_until 10 have_reached_each_other
 sleep 0.3
-check "from then on what flows is in the tunnel and nothing in clear" shows_nothing
+check "from then on what flows is in the tunnel and nothing in clear" wire_shows_nothing
 check "and is counted there" peer_is 1 2 '.to_tunnel.packets > 100 and .from_tunnel.packets > 100'
 traffic_stop
 check "no datagram was lost on the way over" udp_lost_nothing move
@@ -162,7 +153,7 @@ tcp_start switch 1 2 1000000
 sleep 0.3
 check "the mode goes back and forth under traffic" there_and_back_many_times
 sleep 0.3
-check "nothing was in clear meanwhile, nor is now" shows_nothing
+check "nothing was in clear meanwhile, nor is now" wire_shows_nothing
 traffic_stop
 check "no datagram was lost by it" udp_lost_nothing switch
 check "no connection was disturbed" tcp_lost_nothing switch

@@ -302,3 +302,19 @@ survives_a_change_of_its_private_key() {
 	wg set "$(device a)" private-key "$RUN_DIR/a.key" || return 1
 	in_ns a ping -n -q -c 1 -W 1 "$(inner_v4 b)"
 }
+
+# -- a long cable, from to_a to to_b in a namespace w of its own --
+
+long_cable_start() { # DELAY_MS JITTER_MS
+	rm -f "$RUN_DIR/wire.ready"
+	spawn w "$RUN_DIR/wire.json" nice -n -10 "$BUILD/tools/wire" --between to_a --and to_b --delay "$1" --jitter "$2" \
+		--ready-file "$RUN_DIR/wire.ready"
+	WIRE_PID=$SPAWNED
+	wait_until 5 test -e "$RUN_DIR/wire.ready"
+}
+
+long_cable_stop() {
+	kill -TERM "$WIRE_PID" && wait "$WIRE_PID"
+	cat "$RUN_DIR/wire.json"
+	jq -e '.missed + .refused + .full + .too_long == 0' "$RUN_DIR/wire.json"
+}
