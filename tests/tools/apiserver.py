@@ -396,7 +396,7 @@ class Connection(threading.Thread):
 
     def read_request(self):
         line = self.file.readline(65536).decode("latin-1").split()
-        if len(line) != 3:
+        if len(line) != 3 or not line[2].startswith("HTTP/1."):  # such as the end of a TLS session, still encrypted
             raise Hangup()
         headers = {}
         while True:
