@@ -310,7 +310,7 @@ long_cable_start() { # DELAY_MS JITTER_MS
 	spawn w "$RUN_DIR/wire.json" nice -n -10 "$BUILD/tools/wire" --between to_a --and to_b --delay "$1" --jitter "$2" \
 		--ready-file "$RUN_DIR/wire.ready"
 	WIRE_PID=$SPAWNED
-	wait_until 5 test -e "$RUN_DIR/wire.ready"
+	wait_until 20 test -e "$RUN_DIR/wire.ready"
 }
 
 long_cable_stop() {
