@@ -19,21 +19,40 @@ static size_t mac2_offset(size_t len)
 	return mac1_offset(len) + MAC_LEN;
 }
 
+/* Is the mac at the offset that of all before it? */
+static bool mac_matches(const uint8_t *key, size_t key_len, const void *message, size_t offset)
+{
+	uint8_t expected[MAC_LEN];
+	bool matches;
+
+	crypto_mac(expected, key, key_len, message, offset);
+	matches = crypto_is_equal(expected, (const uint8_t *)message + offset, MAC_LEN);
+	crypto_wipe(expected, sizeof(expected));
+	return matches;
+}
+
 bool cookie_mac1_matches(const struct identity *own, const void *message, size_t len)
 {
-	size_t offset = mac1_offset(len);
-	uint8_t expected[MAC_LEN];
-
 	/* The mac key of a cleared identity is zero, which anybody knows. */
 	if (!own->is_set)
 		return false;
-	crypto_mac(expected, own->mac1_key, HASH_LEN, message, offset);
-	return crypto_is_equal(expected, (const uint8_t *)message + offset, MAC_LEN);
+	return mac_matches(own->mac1_key, HASH_LEN, message, mac1_offset(len));
 }
 
-/* The cookie of a source: its address and port under the secret of these two minutes. */
-static void make_cookie(uint8_t ret_cookie[static COOKIE_LEN], const struct cookie_checker *checker,
-			const union endpoint *source)
+bool cookie_wants_secret(const struct cookie_checker *checker, uint64_t now_ns)
+{
+	return !checker->secret_birth_ns || now_ns >= checker->secret_birth_ns + COOKIE_LIFETIME_NS;
+}
+
+void cookie_renew_secret(struct cookie_checker *checker, uint64_t now_ns,
+			 const uint8_t fresh_secret[static HASH_LEN])
+{
+	memcpy(checker->secret, fresh_secret, HASH_LEN);
+	checker->secret_birth_ns = now_ns;
+}
+
+void cookie_create(uint8_t ret_cookie[static COOKIE_LEN], const struct cookie_checker *checker,
+		   const union endpoint *source)
 {
 	struct address address = endpoint_address(source);
 	size_t address_len = address_bits(address.family) / 8;
@@ -44,51 +63,21 @@ static void make_cookie(uint8_t ret_cookie[static COOKIE_LEN], const struct cook
 	crypto_mac(ret_cookie, checker->secret, HASH_LEN, text, address_len + 2);
 }
 
-static void renew_secret(struct cookie_checker *checker, uint64_t now_ns,
-			 const uint8_t fresh_secret[static HASH_LEN])
+bool cookie_mac2_matches(const uint8_t cookie[static COOKIE_LEN], const void *message, size_t len)
 {
-	if (checker->secret_birth_ns && now_ns < checker->secret_birth_ns + COOKIE_LIFETIME_NS)
-		return;
-	memcpy(checker->secret, fresh_secret, HASH_LEN);
-	checker->secret_birth_ns = now_ns;
+	return mac_matches(cookie, COOKIE_LEN, message, mac2_offset(len));
 }
 
-enum mac_verdict cookie_check_macs(struct cookie_checker *checker, const struct identity *own,
-				   const void *message, size_t len, const union endpoint *source,
-				   uint64_t now_ns, const uint8_t fresh_secret[static HASH_LEN])
+void cookie_create_reply(struct message_cookie *ret_reply, const struct identity *own,
+			 const struct message_macs *macs, uint32_t sender_index,
+			 const uint8_t cookie[static COOKIE_LEN], const uint8_t nonce[static 24])
 {
-	enum mac_verdict verdict = MAC_VALID;
-	struct {
-		uint8_t cookie[COOKIE_LEN];
-		uint8_t mac2[MAC_LEN];
-	} work;
-
-	if (!cookie_mac1_matches(own, message, len))
-		return MAC_INVALID;
-	renew_secret(checker, now_ns, fresh_secret);
-	make_cookie(work.cookie, checker, source);
-	crypto_mac(work.mac2, work.cookie, COOKIE_LEN, message, mac2_offset(len));
-	if (crypto_is_equal(work.mac2, (const uint8_t *)message + mac2_offset(len), MAC_LEN))
-		verdict = MAC_VALID_WITH_COOKIE;
-	crypto_wipe(&work, sizeof(work));
-	return verdict;
-}
-
-void cookie_create_reply(struct message_cookie *ret_reply, const struct cookie_checker *checker,
-			 const struct identity *own, const struct message_macs *macs,
-			 uint32_t sender_index, const union endpoint *source,
-			 const uint8_t nonce[static 24])
-{
-	uint8_t cookie[COOKIE_LEN];
-
 	put_le32(ret_reply->type, MESSAGE_COOKIE);
 	put_le32(ret_reply->receiver_index, sender_index);
 	memcpy(ret_reply->nonce, nonce, sizeof(ret_reply->nonce));
-	make_cookie(cookie, checker, source);
 	/* mac1 as associated data: only who saw the message can make a reply to it. */
 	crypto_xseal(ret_reply->sealed_cookie, cookie, COOKIE_LEN, macs->mac1, MAC_LEN, nonce,
 		     own->cookie_key);
-	crypto_wipe(cookie, sizeof(cookie));
 }
 
 void cookie_add_macs(void *message, size_t len, struct cookie_jar *jar,

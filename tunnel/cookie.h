@@ -22,27 +22,27 @@ struct cookie_jar {
 	bool has_sent_mac1; /* a cookie reply may be consumed, once */
 };
 
-enum mac_verdict {
-	MAC_INVALID,	      /* mac1 is wrong: silence */
-	MAC_VALID,	      /* mac1 is right, mac2 absent or wrong */
-	MAC_VALID_WITH_COOKIE /* both right: the source owns its address */
-};
-
-/* `message` is a whole initiation or response of len bytes, macs at its end. Where mac1 is right, renews a secret
- * that is too old from `fresh_secret` (32 random bytes). An identity that is not set matches nothing. */
-enum mac_verdict cookie_check_macs(struct cookie_checker *checker, const struct identity *own,
-				   const void *message, size_t len, const union endpoint *source,
-				   uint64_t now_ns, const uint8_t fresh_secret[static HASH_LEN]);
-
-/* mac1 alone, for finding which of our identities a message addresses. */
+/* `message` is a whole initiation or response of len bytes, macs at its end. An identity that is not set matches
+ * nothing. */
 bool cookie_mac1_matches(const struct identity *own, const void *message, size_t len);
 
-/* Answers the message whose macs are given, towards `source`; only after cookie_check_macs found its mac1 right.
- * sender_index is that message's; `nonce` is 24 random bytes. */
-void cookie_create_reply(struct message_cookie *ret_reply, const struct cookie_checker *checker,
-			 const struct identity *own, const struct message_macs *macs,
-			 uint32_t sender_index, const union endpoint *source,
-			 const uint8_t nonce[static 24]);
+/* A secret lives for two minutes. Only who needs a cookie asks, so that what has no right mac1 changes nothing. */
+MUST_CHECK bool cookie_wants_secret(const struct cookie_checker *checker, uint64_t now_ns);
+void cookie_renew_secret(struct cookie_checker *checker, uint64_t now_ns,
+			 const uint8_t fresh_secret[static HASH_LEN]);
+
+/* What a source has to know: its address and port under the secret, which must not be too old. Secret. */
+void cookie_create(uint8_t ret_cookie[static COOKIE_LEN], const struct cookie_checker *checker,
+		   const union endpoint *source);
+
+/* True where the message carries the cookie: its source owns its address. */
+bool cookie_mac2_matches(const uint8_t cookie[static COOKIE_LEN], const void *message, size_t len);
+
+/* Answers the message whose macs are given, mac1 found right, with the cookie of its source. sender_index is that
+ * message's; `nonce` is 24 random bytes. */
+void cookie_create_reply(struct message_cookie *ret_reply, const struct identity *own,
+			 const struct message_macs *macs, uint32_t sender_index,
+			 const uint8_t cookie[static COOKIE_LEN], const uint8_t nonce[static 24]);
 
 /* Fills the macs at the end of our own message to the peer whose mac1 key is given. */
 void cookie_add_macs(void *message, size_t len, struct cookie_jar *jar,

@@ -57,17 +57,36 @@ static bool is_under_load(struct tunnel *tunnel)
 	return tunnel->now_ns < state->under_load_until_ns;
 }
 
-static bool owns_its_address(struct tunnel *tunnel, const struct identity *own,
-			     const struct incoming *incoming, const uint8_t *message, size_t len)
+/* Randomness is asked of the kernel: a message that needs none must not cost a call. */
+static void keep_cookie_secret(struct tunnel *tunnel)
 {
+	struct cookie_checker *checker = &tunnel->state->secrets.cookie_checker;
 	uint8_t fresh_secret[HASH_LEN];
-	enum mac_verdict verdict;
 
+	if (!cookie_wants_secret(checker, tunnel->now_ns))
+		return;
 	tunnel->upcalls.random(tunnel->context, fresh_secret, sizeof(fresh_secret));
-	verdict = cookie_check_macs(&tunnel->state->secrets.cookie_checker, own, message, len,
-				    &incoming->from, tunnel->now_ns, fresh_secret);
+	cookie_renew_secret(checker, tunnel->now_ns, fresh_secret);
 	crypto_wipe(fresh_secret, sizeof(fresh_secret));
-	return verdict == MAC_VALID_WITH_COOKIE;
+}
+
+/* True where the message carries the cookie of its source. Where not, the source is told it: who owns the address hears
+ * that. */
+static bool demand_cookie(struct tunnel *tunnel, const struct identity *own,
+			  const struct incoming *incoming, const uint8_t *message, size_t len)
+{
+	const struct message_macs *macs =
+		(const struct message_macs *)(message + len - sizeof(*macs));
+	uint8_t cookie[COOKIE_LEN];
+	bool has_cookie;
+
+	keep_cookie_secret(tunnel);
+	cookie_create(cookie, &tunnel->state->secrets.cookie_checker, &incoming->from);
+	has_cookie = cookie_mac2_matches(cookie, message, len);
+	if (!has_cookie)
+		send_cookie_reply(tunnel, own, incoming, macs, get_le32(message + 4), cookie);
+	crypto_wipe(cookie, sizeof(cookie));
+	return has_cookie;
 }
 
 /* Which of our identities an initiation or a response is for; NULL: it goes no further. */
@@ -75,8 +94,6 @@ static const struct identity *admit(struct tunnel *tunnel, const struct incoming
 				    const uint8_t *message, size_t len)
 {
 	const struct identity *own = find_addressed(tunnel, message, len);
-	const struct message_macs *macs =
-		(const struct message_macs *)(message + len - sizeof(*macs));
 
 	if (!own) {
 		drop(tunnel, DROP_BAD_MAC1);
@@ -84,12 +101,8 @@ static const struct identity *admit(struct tunnel *tunnel, const struct incoming
 	}
 	if (!is_under_load(tunnel))
 		return own;
-	if (!owns_its_address(tunnel, own, incoming, message, len)) {
-		drop(tunnel, DROP_UNDER_LOAD);
-		send_cookie_reply(tunnel, own, incoming, macs, get_le32(message + 4));
-		return NULL;
-	}
-	if (!ratelimit_allow(&tunnel->state->ratelimit, &incoming->from, tunnel->now_ns)) {
+	if (!demand_cookie(tunnel, own, incoming, message, len) ||
+	    !ratelimit_allow(&tunnel->state->ratelimit, &incoming->from, tunnel->now_ns)) {
 		drop(tunnel, DROP_UNDER_LOAD);
 		return NULL;
 	}

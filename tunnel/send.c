@@ -430,16 +430,25 @@ bool send_response(struct tunnel *tunnel, uint32_t pair)
 	return true;
 }
 
+/* Public, and no two alike: where one lay is not used again before the kernel has filled all of them anew. */
+static const uint8_t *next_nonce(struct tunnel *tunnel)
+{
+	struct cookie_nonces *nonces = &tunnel->cookie_nonces;
+
+	if (!nonces->left) {
+		tunnel->upcalls.random(tunnel->context, nonces->bytes, sizeof(nonces->bytes));
+		nonces->left = ARRAY_SIZE(nonces->bytes);
+	}
+	return nonces->bytes[--nonces->left];
+}
+
 void send_cookie_reply(struct tunnel *tunnel, const struct identity *own,
 		       const struct incoming *incoming, const struct message_macs *macs,
-		       uint32_t sender_index)
+		       uint32_t sender_index, const uint8_t cookie[static COOKIE_LEN])
 {
 	const struct outbox_address address = {&incoming->from, &incoming->to, TOS_HANDSHAKE};
-	struct message_cookie reply;
-	uint8_t nonce[sizeof(reply.nonce)];
+	uint8_t *reply = outbox_add(tunnel, &address, sizeof(struct message_cookie));
 
-	tunnel->upcalls.random(tunnel->context, nonce, sizeof(nonce));
-	cookie_create_reply(&reply, &tunnel->state->secrets.cookie_checker, own, macs, sender_index,
-			    &incoming->from, nonce);
-	memcpy(outbox_add(tunnel, &address, sizeof(reply)), &reply, sizeof(reply));
+	cookie_create_reply((struct message_cookie *)reply, own, macs, sender_index, cookie,
+			    next_nonce(tunnel));
 }

@@ -20,10 +20,10 @@ MUST_CHECK bool send_proof(struct tunnel *tunnel, uint32_t peer);
 /* Answers the initiation that was just consumed and makes the session; false where its ephemeral is of no use. */
 MUST_CHECK bool send_response(struct tunnel *tunnel, uint32_t pair);
 
-/* Answers an initiation or a response, both of which begin alike, with a cookie. */
+/* Answers an initiation or a response, both of which begin alike, with the cookie of its source. */
 void send_cookie_reply(struct tunnel *tunnel, const struct identity *own,
 		       const struct incoming *incoming, const struct message_macs *macs,
-		       uint32_t sender_index);
+		       uint32_t sender_index, const uint8_t cookie[static COOKIE_LEN]);
 
 /* What is staged, or an empty packet; without a session that can send, an initiation. */
 void send_keepalive(struct tunnel *tunnel, uint32_t peer);

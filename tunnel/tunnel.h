@@ -112,12 +112,20 @@ struct tunnel_upcalls {
 	uint32_t (*path_mtu)(void *context, const union endpoint *to);
 };
 
+/* Random bytes in store, so that a flood of messages costs one call for many. Not in the state: a copy of the state must
+ * not use them as well. */
+struct cookie_nonces {
+	unsigned int left;
+	uint8_t bytes[32][24];
+};
+
 struct tunnel {
 	struct tunnel_state *state;
 	struct outbox *outbox;
 	const struct aead_engine *aead;
 	struct tunnel_upcalls upcalls;
 	void *context;
+	struct cookie_nonces cookie_nonces;
 	uint64_t now_ns;  /* boot clock (counts suspend), set by the loop once per turn; never 0 */
 	uint64_t wall_ns; /* Unix time */
 };

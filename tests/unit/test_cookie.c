@@ -43,13 +43,23 @@ static union endpoint endpoint(const char *text, uint16_t port)
 	return endpoint_of(&address, port);
 }
 
-static enum mac_verdict check_from(union endpoint source, uint64_t now_ns)
+enum verdict { MAC_INVALID, MAC_VALID, MAC_VALID_WITH_COOKIE };
+
+/* As receive.c does under load. */
+static enum verdict check_from(union endpoint source, uint64_t now_ns)
 {
-	return cookie_check_macs(&checker, &responder, &initiation, sizeof(initiation), &source,
-				 now_ns, fresh_secret);
+	uint8_t cookie[COOKIE_LEN];
+
+	if (!cookie_mac1_matches(&responder, &initiation, sizeof(initiation)))
+		return MAC_INVALID;
+	if (cookie_wants_secret(&checker, now_ns))
+		cookie_renew_secret(&checker, now_ns, fresh_secret);
+	cookie_create(cookie, &checker, &source);
+	return cookie_mac2_matches(cookie, &initiation, sizeof(initiation)) ? MAC_VALID_WITH_COOKIE
+									    : MAC_VALID;
 }
 
-static enum mac_verdict check_at(uint64_t now_ns)
+static enum verdict check_at(uint64_t now_ns)
 {
 	return check_from(endpoint("192.0.2.1", 51890), now_ns);
 }
@@ -63,9 +73,11 @@ static void add_macs_at(uint64_t now_ns)
 static struct message_cookie reply_to(union endpoint source)
 {
 	struct message_cookie reply;
+	uint8_t cookie[COOKIE_LEN];
 
-	cookie_create_reply(&reply, &checker, &responder, &initiation.macs, vector->initiator_index,
-			    &source, vector->cookie_nonce);
+	cookie_create(cookie, &checker, &source);
+	cookie_create_reply(&reply, &responder, &initiation.macs, vector->initiator_index, cookie,
+			    vector->cookie_nonce);
 	return reply;
 }
 
@@ -216,13 +228,6 @@ static void secret_is_renewed_after_120_seconds(void **state)
 	assert_true(checker.secret_birth_ns == NOW_NS + 120 * NS_PER_S);
 }
 
-static void message_with_bad_mac1_does_not_touch_the_checker(void **state)
-{
-	initiation.macs.mac1[0] ^= 1;
-	assert_int_equal(check_at(NOW_NS), MAC_INVALID);
-	assert_true(sodium_is_zero((const uint8_t *)&checker, sizeof(checker)));
-}
-
 static void initiator_trusts_a_cookie_for_115_seconds(void **state)
 {
 	get_cookie_for(endpoint("192.0.2.1", 51890));
@@ -310,7 +315,6 @@ int main(void)
 		TEST(mac2_is_bound_to_all_of_an_ipv6_address),
 		TEST(mac2_of_zeros_is_no_cookie),
 		TEST(secret_is_renewed_after_120_seconds),
-		TEST(message_with_bad_mac1_does_not_touch_the_checker),
 		TEST(initiator_trusts_a_cookie_for_115_seconds),
 		TEST(reply_is_consumed_once),
 		TEST(reply_without_a_message_of_ours_is_refused),
