@@ -42,16 +42,18 @@ static const struct identity *find_addressed(const struct tunnel *tunnel, const 
 	return NULL;
 }
 
-/* Counts one more message. Latched, so that a load around the limit does not make us change our mind all the time. */
+/* Counts one more message. What lately came is a level that sinks evenly, so that a burst is no load and a flood below the
+ * limit costs little. Latched, so that a load around the limit does not make us change our mind all the time. */
 static bool is_under_load(struct tunnel *tunnel)
 {
 	struct tunnel_state *state = tunnel->state;
+	uint64_t sunk = (tunnel->now_ns - state->load_sunk_ns) / LOAD_MESSAGE_NS;
 
-	if (tunnel->now_ns - state->load_window_ns >= LOAD_WINDOW_NS) {
-		state->load_window_ns = tunnel->now_ns;
-		state->load_count = 0;
-	}
-	if (++state->load_count > LOAD_MESSAGES_MAX)
+	state->load_sunk_ns += sunk * LOAD_MESSAGE_NS;
+	state->load_count -= (uint32_t)MIN(sunk, state->load_count);
+	if (state->load_count < LOAD_MESSAGES_MAX)
+		state->load_count++;
+	else
 		state->under_load_until_ns =
 			MAX(state->under_load_until_ns, tunnel->now_ns + UNDER_LOAD_LATCH_NS);
 	return tunnel->now_ns < state->under_load_until_ns;

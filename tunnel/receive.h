@@ -6,7 +6,8 @@
 
 #include "tunnel.h"
 
-/* More handshake messages made for our key than this within the window are a load that has to be earned (paper, 5.3). A
- * scalar multiplication takes some 50 microseconds, so the limit keeps handshakes well below one processor. */
-#define LOAD_WINDOW_NS	  (NS_PER_S / 10)
-#define LOAD_MESSAGES_MAX 256
+/* More handshake messages made for our key than this at once, or than one in each of these milliseconds for longer, are a
+ * load that has to be earned (paper, 5.3). As many at once as the kernel lets wait; and as a scalar multiplication takes
+ * some 50 microseconds, strangers get a twentieth of a processor for nothing. */
+#define LOAD_MESSAGES_MAX 512
+#define LOAD_MESSAGE_NS	  NS_PER_MS

@@ -51,8 +51,8 @@ struct tunnel_state {
 	uint32_t fwmark;
 	uint64_t last_timestamp_wall_ns; /* our TAI64N never goes back, whatever the clock does */
 	uint64_t last_timestamp_ns;	 /* when that was, by the boot clock */
-	uint64_t load_window_ns;	 /* when the window began in which load_count came */
-	uint32_t load_count;		 /* handshake messages for us */
+	uint64_t load_sunk_ns;		 /* until when load_count has sunk */
+	uint32_t load_count;		 /* handshake messages for us, lately (receive.h) */
 	uint64_t under_load_until_ns;	 /* UINT64_MAX: forced */
 	uint64_t path_hint_ns;		 /* when tunnel_path_changed was last called */
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A flood of messages that are made for our key: what each costs under load. */
+/* A flood of messages that are made for our key: what is load, and what each costs where it is. */
+#include "receive.h"
+
 #include "world.h"
 
 static unsigned int calls_for_randomness;
@@ -38,6 +40,34 @@ static void flood_b(unsigned int count, uint8_t mac1_flaw)
 			      sizeof(forged));
 	}
 	tunnel_flush(&world->nodes[B].tunnel);
+}
+
+/* -- what is load -- */
+
+static void burst_of_512_is_no_load_and_one_more_is(void **state)
+{
+	flood_b(512, 0);
+	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE), 512);
+	assert_int_equal(drops(B, DROP_UNDER_LOAD), 0);
+	flood_b(1, 0);
+	assert_int_equal(drops(B, DROP_UNDER_LOAD), 1);
+}
+
+static void flood_for_a_second(unsigned int each_ms)
+{
+	for (unsigned int ms = 0; ms < 1000; ms++) {
+		world_set_clock(world->now_ns + NS_PER_MS);
+		flood_b(each_ms, 0);
+	}
+}
+
+static void thousand_a_second_are_no_load_and_two_thousand_are(void **state)
+{
+	flood_for_a_second(1);
+	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE), 1000);
+	flood_for_a_second(2);
+	assert_in_range(drops(B, DROP_BAD_HANDSHAKE), 1000 + 1000, 1000 + 1024);
+	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE) + drops(B, DROP_UNDER_LOAD), 3000);
 }
 
 /* -- what a message costs under load -- */
@@ -117,6 +147,8 @@ static void no_nonce_of_a_cookie_is_used_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SILENT_TEST(burst_of_512_is_no_load_and_one_more_is),
+		SILENT_TEST(thousand_a_second_are_no_load_and_two_thousand_are),
 		SILENT_TEST(wrong_mac1_under_load_asks_for_no_secret),
 		SILENT_TEST(thousand_cookies_cost_few_calls_for_randomness),
 		SILENT_TEST(secret_of_cookies_is_new_every_two_minutes),
