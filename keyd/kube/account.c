@@ -31,7 +31,7 @@ struct account {
 
 /* -- files -- */
 
-/* The file as text, zero-terminated, for the caller to free; or NULL and why. */
+/* The file as text, zero-terminated, for the caller to free; or NULL and why. What is refused may be a secret, too. */
 static char *read_file(const char *path, size_t max, struct refusal *refusal)
 {
 	CLEANUP_FREE char *text = calloc(1, max + 2);
@@ -48,6 +48,8 @@ static char *read_file(const char *path, size_t max, struct refusal *refusal)
 		refusal_write(refusal, "%s: holds a zero byte: expected text", path);
 	else
 		return TAKE_PTR(text);
+	if (text)
+		sodium_memzero(text, max + 2);
 	return NULL;
 }
 

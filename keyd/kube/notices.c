@@ -50,6 +50,14 @@ void notices_add(struct notices *notices, enum registry_notice notice, const cha
 
 /* -- posting -- */
 
+static struct notices_said *find_posted(struct notices *notices)
+{
+	for (unsigned int i = 0; i < NOTICES_MAX; i++)
+		if (notices->items[i].is_waiting && notices->items[i].at_ns == notices->posted_ns)
+			return &notices->items[i];
+	return NULL; /* its place was needed meanwhile */
+}
+
 static struct notices_said *find_waiting(struct notices *notices, uint64_t now_ns)
 {
 	struct notices_said *oldest = NULL;
@@ -80,7 +88,7 @@ static void post_ended(void *context, const struct http_result *result)
 {
 	struct notices *notices = context;
 	bool is_good = kube_take_result(notices->kube, result);
-	struct notices_said *said = find_waiting(notices, boot_ns());
+	struct notices_said *said = find_posted(notices);
 
 	notices->handle = 0;
 	if (!is_good && (result->error || result->status == 429 || result->status >= 500)) {
@@ -129,6 +137,7 @@ static void post(struct notices *notices, const struct notices_said *said, const
 				       .context = notices};
 	int handle = len < 0 ? (int)len : http_start(notices->kube->http, &request);
 
+	notices->posted_ns = said->at_ns;
 	if (handle > 0)
 		notices->handle = handle;
 	else

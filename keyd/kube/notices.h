@@ -22,6 +22,7 @@ struct notices {
 	struct kube *kube;
 	struct notices_said items[NOTICES_MAX];
 	int handle;
+	uint64_t posted_ns; /* when that one was said */
 	uint64_t not_before_ns;
 	uint32_t failures;
 	bool is_forbidden; /* said once */

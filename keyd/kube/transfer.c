@@ -106,14 +106,14 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 
 /* -- a request, as libcurl wants it -- */
 
-static bool add_header(struct transfer *transfer, const char *name, const char *value)
+static bool add_header(struct transfer *transfer, const char *begin, const char *value)
 {
 	CLEANUP_FREE char *line = NULL;
 	struct curl_slist *longer;
 
 	if (!value)
 		return true;
-	if (asprintf(&line, "%s: %s", name, value) < 0) {
+	if (asprintf(&line, "%s%s", begin, value) < 0) {
 		line = NULL;
 		return false;
 	}
@@ -127,16 +127,10 @@ static bool add_header(struct transfer *transfer, const char *name, const char *
 static bool set_headers(struct transfer *transfer, const struct http_request *request,
 			const struct account_view *view)
 {
-	CLEANUP_FREE char *bearer = NULL;
-
-	if (view->token && asprintf(&bearer, "Bearer %s", view->token) < 0)
-		bearer = NULL;
-	if (view->token && !bearer)
-		return false;
-	return add_header(transfer, "Authorization", bearer) &&
-	       add_header(transfer, "Accept",
-			  request->accept ? request->accept : "application/json") &&
-	       add_header(transfer, "Content-Type", request->content_type) &&
+	return add_header(transfer, "Authorization: Bearer ", view->token) &&
+	       add_header(transfer,
+			  "Accept: ", request->accept ? request->accept : "application/json") &&
+	       add_header(transfer, "Content-Type: ", request->content_type) &&
 	       curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
 }
 
