@@ -125,7 +125,7 @@ static json_t *encode_secrets(const struct annotation *annotation)
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < annotation->secrets.count; i++)
-		json_array_append_new(array, json_string(annotation->secrets.items[i].text));
+		field_append_text(&array, annotation->secrets.items[i].text);
 	return array;
 }
 

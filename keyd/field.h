@@ -172,6 +172,15 @@ static inline bool field_cidrs(const json_t *root, const char *name, size_t max,
 	return true;
 }
 
+/* *array is given back, and NULL from then on, where there is no memory: half a list is none. */
+static inline void field_append_text(json_t **array, const char *text)
+{
+	if (!json_array_append_new(*array, json_string(text)))
+		return;
+	json_decref(*array);
+	*array = NULL;
+}
+
 /* For json_object_set_new and the like. NULL: no memory. */
 static inline json_t *field_of_addresses(const struct address *addresses, uint32_t count)
 {
@@ -179,7 +188,7 @@ static inline json_t *field_of_addresses(const struct address *addresses, uint32
 	char text[ADDRESS_TEXT_LEN];
 
 	for (uint32_t i = 0; i < count; i++)
-		json_array_append_new(array, json_string(address_format(text, &addresses[i])));
+		field_append_text(&array, address_format(text, &addresses[i]));
 	return array;
 }
 
@@ -189,6 +198,6 @@ static inline json_t *field_of_cidrs(const struct cidr *cidrs, uint32_t count)
 	char text[CIDR_TEXT_LEN];
 
 	for (uint32_t i = 0; i < count; i++)
-		json_array_append_new(array, json_string(cidr_format(text, &cidrs[i])));
+		field_append_text(&array, cidr_format(text, &cidrs[i]));
 	return array;
 }

@@ -7,12 +7,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <jansson.h>
 
 #include "annotation.h"
 
-#define KEY_A "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=" /* as in wg(8)'s manual */
-#define KEY_B "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
-#define ZERO  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define KEY_A		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=" /* as in wg(8)'s manual */
+#define KEY_B		"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+#define ALLOCATIONS_MAX 1000 /* of one record */
+#define ZERO		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 #define RECORD(fields)                                                                   \
 	"{\"version\":1,\"epoch\":7,\"uid\":\"u-1\",\"port\":51890,\"current\":\"" KEY_A \
@@ -103,6 +105,47 @@ static void annotation_encoding_refuses_too_little_room(void **state)
 	char text[16];
 
 	assert_int_equal(annotation_encode(text, sizeof(text), &given), -ENOSPC);
+}
+
+static unsigned int allocations, failing_allocation;
+
+static void *allocate_but_once(size_t size)
+{
+	return allocations++ == failing_allocation ? NULL : malloc(size);
+}
+
+/* A record that says less than there is would take a node's pods from it. */
+static void annotation_is_encoded_whole_or_not_at_all(void **state)
+{
+	struct annotation given = {
+		.epoch = 42, .uid = "u", .port = 1, .endpoint_count = 2, .pod_count = 2};
+	struct cidr two_pods[2];
+	char whole[4096], text[4096];
+	ssize_t whole_len, len;
+	unsigned int failed = 0;
+
+	assert_true(cidr_parse(&two_pods[0], "10.1.0.0/16") &&
+		    cidr_parse(&two_pods[1], "10.2.0.0/16"));
+	assert_true(address_parse(&given.endpoints[0], "fd00::5") &&
+		    address_parse(&given.endpoints[1], "10.0.0.5"));
+	given.pods = two_pods;
+	given.secrets.count = 2;
+	copy_text(given.secrets.items[0].text, sizeof(given.secrets.items[0].text), "none");
+	copy_text(given.secrets.items[1].text, sizeof(given.secrets.items[1].text),
+		  "ee9374e796dda62e");
+	whole_len = annotation_encode(whole, sizeof(whole), &given);
+	assert_true(whole_len > 0);
+	json_set_alloc_funcs(allocate_but_once, free);
+	for (failing_allocation = 0; failing_allocation < ALLOCATIONS_MAX; failing_allocation++) {
+		allocations = 0;
+		len = annotation_encode(text, sizeof(text), &given);
+		if (allocations <= failing_allocation)
+			break;
+		failed += len < 0;
+		assert_true(len < 0 || (len == whole_len && !strcmp(text, whole)));
+	}
+	json_set_alloc_funcs(malloc, free);
+	assert_true(failed > 20 && failing_allocation < ALLOCATIONS_MAX);
 }
 
 static void annotation_unknown_fields_are_left_alone(void **state)
@@ -332,6 +375,7 @@ int main(void)
 		cmocka_unit_test(annotation_whole_record_is_taken),
 		cmocka_unit_test(annotation_survives_encoding_and_decoding),
 		cmocka_unit_test(annotation_encoding_refuses_too_little_room),
+		cmocka_unit_test(annotation_is_encoded_whole_or_not_at_all),
 		cmocka_unit_test(annotation_unknown_fields_are_left_alone),
 		cmocka_unit_test(annotation_refuses_what_is_no_object),
 		cmocka_unit_test(annotation_refuses_json_bombs),
