@@ -139,7 +139,7 @@ bench-kube: ## what an agent costs the API server and its node, in clusters of 3
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 DIAGNOSING := -O1 -g -fno-omit-frame-pointer
 
-fuzz: ## fuzz every parser and the protocol for FUZZ_SECONDS each (26), four minutes in all (no root once clang's runtime is there)
+fuzz: ## fuzz every parser and the protocol for FUZZ_SECONDS each (26), with FUZZ_SEED the same way each time; four minutes in all (no root once clang's runtime is there)
 	@tests/deps.sh fuzz
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/fuzz CC=$(CLANG) HARDEN=-fPIE \
 		CFLAGS='$(DIAGNOSING) -fsanitize=fuzzer-no-link $(SANITIZERS)' fuzzers

@@ -4,6 +4,9 @@
 # Runs the fuzz targets named as arguments for FUZZ_SECONDS each, two at a time, beginning with their corpora in the tree,
 # of which a copy grows in $BUILD/corpus and is gone over again the next time. Shows for each what was executed and how
 # much of the code it reached; what it found is kept in $BUILD/found. The last line counts passed, failed and skipped.
+#
+# With FUZZ_SEED a target goes the same way each time, as far as it gets: what judges a change must not hang on the day's
+# luck. Without it, each run looks somewhere else.
 
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -21,11 +24,14 @@ figures() { # LOG
 }
 
 fuzz_one() { # TARGET
-	local target=$1 log=$BUILD/$1.log dictionary=tests/fuzz/$1.dict options=()
-	mkdir -p "$BUILD/corpus/$target" "$BUILD/found"
-	[ -f "$dictionary" ] && options=(-dict="$dictionary")
-	timeout $((FUZZ_SECONDS * 2 + 60)) "$BUILD/$target" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -len_control=0 -max_len=4096 \
-		-artifact_prefix="$BUILD/found/$target-" "${options[@]}" "$BUILD/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1
+	local target=$1 log=$BUILD/$1.log dictionary=tests/fuzz/$1.dict options=() fixed=() seeds=("tests/fuzz/corpus/$1"/*)
+	local grown=$BUILD/corpus${FUZZ_SEED:+.$FUZZ_SEED}/$target
+	[ -z "${FUZZ_SEED:-}" ] || { rm -rf "$grown" && options=(-seed="$FUZZ_SEED") fixed=(setarch -R); }
+	mkdir -p "$grown" "$BUILD/found"
+	[ -f "$dictionary" ] && options+=(-dict="$dictionary")
+	timeout $((FUZZ_SECONDS * 2 + 60)) "${fixed[@]}" "$BUILD/$target" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -len_control=0 -max_len=4096 \
+		-artifact_prefix="$BUILD/found/$target-" "${options[@]}" \
+		-seed_inputs="$(IFS=, && echo "${seeds[*]}")" "$grown" >"$log" 2>&1
 	if [ $? -eq 0 ] && grep -q DONE "$log"; then
 		printf '  ok      %-18s %s\n' "$target" "$(figures "$log")"
 		return 0
