@@ -10,7 +10,8 @@
  *   destination a local pod or this node     no other node's pod: a hairpin of the CNI, which stays on this machine
  *   destination a node, source no local pod  node to node: kubelet, API server, overlays, and the tunnel's datagrams.
  *                                            This node's addresses in its pods' range (a bridge's) count as local pods:
- *                                            to the other nodes they look like nothing else
+ *                                            to the other nodes they look like nothing else. But not an ICMP error about
+ *                                            what went to or from a pod: it quotes that, and up to 1,232 bytes of its data
  *   destination in --except-cidr             the administrator says so
  *   --bypass, TCP or UDP from or to it       the API server hands out the keys, so the way to it must never need one. A
  *                                            later fragment shows no port, so it is no exception
@@ -23,6 +24,7 @@
  * policy_from_wire mirrors it for what arrives in clear. Dropped is what no node's to_wire lets out:
  *   source a remote pod, or unclaimed        whatever the destination: who knows what DNAT will make of it behind us
  *   source a node, destination a local pod   tunnelled by that node since its destination is a pod
+ *   source a node, ICMP error about a pod    tunnelled by that node since it quotes a pod's packet
  * and passed by the same exceptions, seen from here: --except-cidr on either side, --bypass, neighbour discovery; and
  * a destination that is multicast or broadcast, because that is outside for the sender. The tunnel's own datagrams never
  * get here. In permissive mode nothing is dropped, only counted: the two ends of a first handshake do not learn of it at
@@ -43,6 +45,12 @@
 #define ND_ROUTER_SOLICITATION 133 /* RFC 4861 section 4: 133 to 137 */
 #define ND_REDIRECT	       137
 #define ND_HOP_LIMIT	       255
+#define ICMP_UNREACHABLE       3 /* RFC 792; the errors are these, and 4 and 5 between them */
+#define ICMP_REDIRECT	       5
+#define ICMP_TIME_EXCEEDED     11
+#define ICMP_PARAMETER_PROBLEM 12
+#define ICMP6_INFORMATIONAL    128 /* RFC 4443 section 2.1: below are the errors */
+#define ICMP_HEADER_LEN	       8   /* then the packet that the error is about */
 #define ADDRESS_BITS	       128
 
 /* ROUTE_CLEAR: belongs into the tunnel, and goes in clear because the mode is permissive. */
@@ -149,6 +157,50 @@ static __always_inline bool is_from_local_pod(struct __sk_buff *skb, const struc
 	return is_among_local_pods(packet, &packet->source, source);
 }
 
+/* -- what quotes -- */
+
+static __always_inline bool is_icmp_error(__u32 version, __u8 type)
+{
+	if (version == 6)
+		return type < ICMP6_INFORMATIONAL;
+	return (type >= ICMP_UNREACHABLE && type <= ICMP_REDIRECT) || type == ICMP_TIME_EXCEEDED ||
+	       type == ICMP_PARAMETER_PROBLEM;
+}
+
+static __always_inline bool is_among_pods(const struct ip_packet *packet,
+					  const struct prefix_key *address)
+{
+	struct prefix_value found = policy_classify(packet, address);
+
+	return found.class == PREFIX_PEER || found.class == PREFIX_CLUSTER ||
+	       is_among_local_pods(packet, address, found);
+}
+
+/* Whether the ICMP message at `offset` is an error about what went to or from a pod. Not static: see walk_extensions. */
+__noinline int quotes_pod(struct __sk_buff *skb, __u32 offset, __u32 version)
+{
+	__u32 ethertype = version == 6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+	struct ip_packet about;
+	__u8 type;
+
+	if (bpf_skb_load_bytes(skb, offset, &type, sizeof(type)) || !is_icmp_error(version, type) ||
+	    !parse_ip(skb, ethertype, offset + ICMP_HEADER_LEN, &about))
+		return 0;
+	return is_among_pods(&about, &about.source) || is_among_pods(&about, &about.destination);
+}
+
+static __always_inline bool is_error_about_pod(struct __sk_buff *skb,
+					       const struct ip_packet *packet)
+{
+	__u8 icmp = packet->version == 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+	struct transport transport;
+
+	return parse_transport(skb, packet, &transport) && !transport.is_later_fragment &&
+	       transport.protocol == icmp && quotes_pod(skb, transport.offset, packet->version);
+}
+
+/* -- the two ways -- */
+
 /* For a destination that belongs into the tunnel, or to a node that we do not know. */
 static __always_inline enum route choose_route(struct prefix_value destination,
 					       const struct datapath_config *settings)
@@ -182,7 +234,7 @@ static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 	case PREFIX_EXCEPT:
 		return ROUTE_PASS;
 	case PREFIX_NODE:
-		if (!is_from_local_pod(skb, packet))
+		if (!is_from_local_pod(skb, packet) && !is_error_about_pod(skb, packet))
 			return ROUTE_PASS;
 		break;
 	default:
@@ -215,7 +267,8 @@ policy_from_wire(struct __sk_buff *skb, const struct ip_packet *packet, __u32 *r
 	}
 	destination = policy_classify(packet, &packet->destination);
 	if (source.class == PREFIX_NODE &&
-	    !is_among_local_pods(packet, &packet->destination, destination))
+	    !is_among_local_pods(packet, &packet->destination, destination) &&
+	    !is_error_about_pod(skb, packet))
 		return ROUTE_PASS;
 	if (!settings)
 		return ROUTE_TUNNEL;

@@ -241,6 +241,23 @@ static inline void frame_end(struct frame *frame)
 		put_be16(frame->bytes + frame->transport + 6, frame_transport_checksum(frame));
 }
 
+/* An ICMP message about a UDP datagram between two others, of which it quotes the headers. */
+static inline void frame_put_icmp_about(struct frame *frame, uint8_t type, const char *source,
+					const char *destination)
+{
+	bool is_ip4 = frame->family == AF_INET;
+	struct frame about;
+	uint8_t *icmp;
+
+	frame_begin_bare(&about);
+	frame_put_ip(&about, source, destination);
+	frame_put_udp(&about, 4000, 5000, 0);
+	frame_end(&about);
+	icmp = frame_put_payload(frame, is_ip4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, 8 + about.len);
+	icmp[0] = type;
+	memcpy(icmp + 8, about.bytes, about.len);
+}
+
 /* The everyday frame. */
 static inline void frame_make_udp(struct frame *frame, const char *source, const char *destination)
 {

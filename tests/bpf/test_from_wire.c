@@ -181,6 +181,25 @@ static void from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it(void 
 		}
 }
 
+static void from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		const char *there = place_text(&node, is_ip6), *here = place_text(&self, is_ip6);
+		struct frame frame;
+
+		frame_begin(&frame);
+		frame_put_ip(&frame, there, here);
+		frame_put_icmp_about(&frame, 3, here, place_text(&peer_pod, is_ip6));
+		frame_end(&frame);
+		judge("about a pod", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
+		frame_begin(&frame);
+		frame_put_ip(&frame, there, here);
+		frame_put_icmp_about(&frame, 3, here, there);
+		frame_end(&frame);
+		judge("about nodes", FROM_WIRE, &frame, NULL, passes());
+	}
+}
+
 static void from_wire_passes_multicast_and_broadcast_because_they_are_outside(void **state)
 {
 	static const struct {
@@ -424,6 +443,7 @@ int main(void)
 		cmocka_unit_test(from_wire_counts_a_super_packet_as_its_segments),
 		cmocka_unit_test(from_wire_passes_what_is_not_ip_and_what_no_stack_can_read),
 		cmocka_unit_test(from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it),
+		cmocka_unit_test(from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod),
 		cmocka_unit_test(from_wire_passes_multicast_and_broadcast_because_they_are_outside),
 		cmocka_unit_test(from_wire_passes_bypassed_addresses_and_ports_both_ways),
 		cmocka_unit_test(from_wire_takes_mapped_ip6_addresses_for_no_ip4_address),

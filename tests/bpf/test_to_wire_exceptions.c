@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * to_wire, packet by packet: what goes on in clear whatever its destination (bpf/policy.h), bypassed addresses and
- * ports and what is no pod's data; and that nothing else goes with it.
+ * ports and what is no pod's data; and that nothing else goes with it, nor what quotes a pod.
  */
 #include "datapath.h"
 
@@ -223,6 +223,72 @@ static void to_wire_passes_no_data_dressed_as_neighbour_discovery(void **state)
 	judge("without a type", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
 }
 
+/* -- what quotes -- */
+
+static bool is_error(unsigned int type, bool is_ip6)
+{
+	return is_ip6 ? type < 128
+		      : type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+static void judge_icmp_about(const struct place *to, uint8_t type, const struct place *from,
+			     const struct place *about, bool is_ip6, struct expectation expected)
+{
+	struct frame frame;
+
+	frame_begin(&frame);
+	frame_put_ip(&frame, place_text(&self, is_ip6), place_text(to, is_ip6));
+	if (is_ip6 && type % 2)
+		frame_put_extension(&frame, IPPROTO_DSTOPTS, 0);
+	frame_put_icmp_about(&frame, type, place_text(from, is_ip6), place_text(about, is_ip6));
+	frame_end(&frame);
+	judge(about->name, TO_WIRE, &frame, NULL, expected);
+}
+
+static void to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod(void **state)
+{
+	static const struct place *const pods[] = {&local_pod, &peer_pod, &bridge, &unclaimed};
+	static const struct place *const others[] = {&self, &world, &excepted};
+
+	for (unsigned int type = 0; type < 512; type++) {
+		bool is_ip6 = type / 256;
+		struct expectation expected =
+			is_error(type % 256, is_ip6) ? tunnelled(PEER_USABLE) : passes();
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(pods); i++) {
+			judge_icmp_about(&node, (uint8_t)type, &node, pods[i], is_ip6, expected);
+			judge_icmp_about(&node, (uint8_t)type, pods[i], &node, is_ip6, expected);
+		}
+		for (unsigned int i = 0; i < ARRAY_SIZE(others); i++)
+			judge_icmp_about(&node, (uint8_t)type, &node, others[i], is_ip6, passes());
+	}
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		judge_icmp_about(&unusable_node, 3, &unusable_node, &local_pod, is_ip6,
+				 drops(DROP_PEER_UNUSABLE));
+		judge_icmp_about(&world, 3, &world, &local_pod, is_ip6, passes());
+	}
+}
+
+static void to_wire_passes_what_only_looks_like_an_error_about_a_pod(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&self, is_ip6), place_text(&node, is_ip6));
+		frame_put_icmp_about(&frame, 3, place_text(&node, is_ip6),
+				     place_text(&local_pod, is_ip6));
+		frame_end(&frame);
+		frame.bytes[frame.next] = IPPROTO_SCTP;
+		judge("another protocol", TO_WIRE, &frame, NULL, passes());
+		frame.bytes[frame.next] = is_ip6 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+		judge("ICMP of the other family", TO_WIRE, &frame, NULL, passes());
+		frame.bytes[frame.next] = is_ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+		frame.len = frame.transport + 8 + (is_ip6 ? 39 : 19);
+		judge("a quotation without addresses", TO_WIRE, &frame, NULL, passes());
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +301,8 @@ int main(void)
 		cmocka_unit_test(to_wire_passes_arp_for_pods),
 		cmocka_unit_test(to_wire_passes_neighbour_discovery),
 		cmocka_unit_test(to_wire_passes_no_data_dressed_as_neighbour_discovery),
+		cmocka_unit_test(to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod),
+		cmocka_unit_test(to_wire_passes_what_only_looks_like_an_error_about_a_pod),
 	};
 
 	if (!datapath_is_possible())

@@ -40,9 +40,9 @@ ask_closed() { # FAMILY FROM TO
 }
 
 # With one hop too few for the other node to forward it.
-let_expire() { # FAMILY FROM TO NODE
+let_expire() { # FAMILY FROM TO NODE [HOPS]
 	craft "IPv$1, of $4 to $2, time exceeded" error n2 "$2" "$2" "$(address_of "$1" "$2")" \
-		"$(address_of "$1" "$3")" --shape udp --ttl 2
+		"$(address_of "$1" "$3")" --shape udp --ttl "${5:-2}"
 }
 
 cases_of_pods() { # FAMILY
@@ -111,6 +111,9 @@ cases_of_shapes() { # FAMILY
 	ask_closed "$1" q1 n2
 	let_expire "$1" p1 p2 n2
 	let_expire "$1" p2 p1 n1
+	row "ICMP errors of a node's own stack → another node's address, about what went to or from a pod"
+	let_expire "$1" n1 p2 n2 1
+	let_expire "$1" n2 p1 n1 1
 	row "fragments, first and later, pod → pod on another node"
 	both_ways craft_shape "$1" p1 p2 fragments
 	row "IPv4 options, IPv6 extension headers, pod → pod on another node"
