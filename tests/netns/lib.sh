@@ -455,7 +455,9 @@ watch_saw_plaintext() { # the positive control: marker and addresses both
 
 watch_saw_nothing() { # neither, and it saw every frame
 	cat "$RUN_DIR/watch.json"
-	jq -e '.frames > 0 and .marker == 0 and .addresses == 0 and .missed == 0' "$RUN_DIR/watch.json"
+	jq -e '.frames > 0 and .marker == 0 and .addresses == 0 and .missed == 0' "$RUN_DIR/watch.json" && return
+	cat "$RUN_DIR/watch.json.err" # samples of what it saw
+	return 1
 }
 
 # While somebody else sends what carries $MARKER.
