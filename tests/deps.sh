@@ -13,7 +13,7 @@ TESTING="wireguard-tools iperf3 tcpdump iproute2 iputils-ping curl python3 nftab
 	util-linux perl mount spin iptables openssl containernetworking-plugins"
 [ "${1:-}" = vm ] && TESTING="$TESTING qemu-system-x86 busybox-static cpio xz-utils debian-archive-keyring"
 [ "${1:-}" = fuzz ] && BUILDING="$BUILDING libclang-rt-dev"
-[ "${1:-}" = kube ] && TESTING="$TESTING etcd-server unzip ca-certificates runc golang-github-containers-common
+[ "${1:-}" = kube ] && TESTING="$TESTING etcd-server etcd-client unzip ca-certificates runc golang-github-containers-common
 	libcap2-bin bsdutils"
 [ "${1:-}" = image ] && TESTING="$TESTING buildah debootstrap ca-certificates"
 

@@ -14,6 +14,7 @@ CONTAINER_PATCH=.                 # what a test takes away from a configuration,
 
 needs_runc() {
 	command -v runc >/dev/null || skip_all "needs runc: run tests/deps.sh kube"
+	grep -qE ' - cgroup2? ' /proc/self/mountinfo || skip_all "runc needs a mounted cgroup file system"
 	[ -r $SECCOMP ] || skip_all "needs $SECCOMP (golang-github-containers-common): run tests/deps.sh kube"
 }
 
