@@ -13,7 +13,7 @@ answer_with() { # JSON: from a socket that stands in for keyd's
 	rm -f "$RUN_DIR/keyd.sock"
 	printf '%s' "$1" >"$RUN_DIR/answer"
 	timeout 20 socat "UNIX-LISTEN:$RUN_DIR/keyd.sock" SYSTEM:"head -n 1 >/dev/null; cat $RUN_DIR/answer" 2>/dev/null &
-	wait_until 20 test -S "$RUN_DIR/keyd.sock"
+	wait_until 20 listens_at "$RUN_DIR/keyd.sock"
 }
 
 stays_printable() { # STATUS JSON ARGUMENT...

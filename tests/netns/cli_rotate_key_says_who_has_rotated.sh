@@ -26,7 +26,7 @@ answer_with() { # ANSWER...
 	END
 	timeout 60 socat "UNIX-LISTEN:$RUN_DIR/keyd.sock,fork" EXEC:"sh $RUN_DIR/answer.sh" 2>/dev/null &
 	ANSWERING=$!
-	wait_until 20 test -S "$RUN_DIR/keyd.sock"
+	wait_until 20 listens_at "$RUN_DIR/keyd.sock"
 }
 
 stop_answering() {

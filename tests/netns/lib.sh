@@ -318,7 +318,8 @@ spawn_keyd() { # I
 		--bpffs "$(agent_bpffs "$1")" $(agent_flags "$1")
 }
 
-# The socket of one that was killed is still there: what counts is that somebody listens.
+# A socket is there before anybody listens, and after who listened was killed.
+listens_at() { ss -xlH | grep -qF "$1 "; } # PATH
 tunnel_answers() { in_ns "n$1" ss -xlH | grep -qF "$(agent_dir "$1")/tunnel.sock"; } # I
 
 start_tunnel() { # I
