@@ -106,10 +106,10 @@ check "podveil-keyd without a tunnel has its hooks" wait_until 10 hooks_stand
 sleep 0.5
 check "and leaves it where it is" guard_stands 1
 start_tunnel 1
-check "with the tunnel it is taken away" wait_until 20 guard_is_gone 1
+check "with the tunnel it is taken away" wait_until 5 guard_is_gone 1
 check "the other's table is not" in_ns n1 nft list table inet somebody
 check "nothing leaves" nothing_leaves
-check "the other node's agent takes its own away" eval 'start_agent 2 && wait_until 20 guard_is_gone 2'
+check "the other node's agent takes its own away" eval 'start_agent 2 && wait_until 5 guard_is_gone 2'
 check "the pods talk" wait_until 10 pods_talk
 check "and nothing of it is on the wire in clear" nothing_leaves
 check "cleanup takes it away" cleanup_takes_it

@@ -187,7 +187,7 @@ modes_there_and_back() {
 }
 kill_engine() {
 	kill -KILL "$(pgrep -P "$(tunnel_pid 1)")"
-	wait_until 20 is_gone "$(tunnel_pid 1)" && start_tunnel 1
+	wait_until 5 is_gone "$(tunnel_pid 1)" && start_tunnel 1
 }
 tunnel_killed() { kill_tunnel 1 && start_tunnel 1; }
 keyd_killed() { kill_keyd 1 && sleep 0.3 && start_keyd 1; }

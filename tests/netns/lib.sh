@@ -375,7 +375,7 @@ end_process() { # SIGNAL PID
 	# shellcheck disable=SC2086 # one word each
 	kill "-$1" $pids 2>/dev/null
 	for pid in $pids; do
-		wait_until 20 is_gone "$pid" || { diag "process $pid did not end after SIG$1"; return 1; }
+		wait_until 5 is_gone "$pid" || { diag "process $pid did not end after SIG$1"; return 1; }
 	done
 }
 

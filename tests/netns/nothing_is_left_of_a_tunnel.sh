@@ -63,7 +63,7 @@ all_of_it_is_there() { device_is_there && sockets_are_there && ports_are_open &&
 all_of_it_goes() {
 	local engine
 	engine=$(engine_of a)
-	stop_side a && wait_until 20 is_gone "$engine" || return 1
+	stop_side a && wait_until 5 is_gone "$engine" || return 1
 	! device_is_there && ! [ -e "$WIREGUARD_DIR/$(device a).sock" ] && ! [ -e "$(control_socket a)" ] && ! ports_are_open
 }
 
@@ -80,7 +80,7 @@ namespaces_go_with_the_tunnel() {
 	ip -n "$(ns a)" link set "$(device a)" netns "$(ns m)" && ip netns del "$(ns a)" || return 1
 	sleep 0.5
 	cable_is_there || { echo "the cable went before the tunnel"; return 1; }
-	ip netns del "$(ns m)" && wait_until 20 is_gone "$engine" && wait_until 5 cable_is_gone
+	ip netns del "$(ns m)" && wait_until 5 is_gone "$engine" && wait_until 5 cable_is_gone
 }
 
 begin_wireguard

@@ -24,7 +24,7 @@ crash_after() { # STEP
 
 finishes() { # OLD_FINGERPRINT KEYS_MADE
 	start_keyd 1 && wait_until 10 is_under_a_new_key 1 "$1" || { own_key 1 .; return 1; }
-	wait_until 20 request_is_gone && [ "$(keys_made)" -eq $(($2 + 1)) ]
+	wait_until 5 request_is_gone && [ "$(keys_made)" -eq $(($2 + 1)) ]
 }
 
 records_agree() { # what n1 published is what n2 uses

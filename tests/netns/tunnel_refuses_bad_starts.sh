@@ -88,13 +88,13 @@ the_running_one_still_works() { timeout 5 wg show "$(device a)"; }
 is_told_of_its_lost_device() {
 	start_ours b || return 1
 	ip -n "$(ns b)" link delete "$(device b)"
-	wait_until 20 is_gone "$(pid_of b)" && grep -q "$(device b).*removed" "$RUN_DIR/b.log.err"
+	wait_until 5 is_gone "$(pid_of b)" && grep -q "$(device b).*removed" "$RUN_DIR/b.log.err"
 }
 
 ends_when_its_engine_is_killed() {
 	start_ours b || return 1
 	kill -KILL "$(engine_of b)"
-	wait_until 20 is_gone "$(pid_of b)" && grep -q "killed by signal 9" "$RUN_DIR/b.log.err" &&
+	wait_until 5 is_gone "$(pid_of b)" && grep -q "killed by signal 9" "$RUN_DIR/b.log.err" &&
 		[ ! -e "$(control_socket b)" ]
 }
 
@@ -103,7 +103,7 @@ engine_ends_with_its_parent() {
 	local engine
 	engine=$(engine_of b)
 	kill -KILL "$(pid_of b)"
-	wait_until 20 is_gone "$engine"
+	wait_until 5 is_gone "$engine"
 }
 
 begin_wireguard

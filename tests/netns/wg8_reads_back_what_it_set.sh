@@ -176,7 +176,7 @@ catches_nothing_for() { # SECONDS: nor has it since begin_catching
 }
 
 restart_a() { # without anything set
-	stop_side a && wait_until 20 device_is_gone && start_ours a
+	stop_side a && wait_until 5 device_is_gone && start_ours a
 }
 
 device_is_gone() { ! ip -n "$(ns a)" link show "$(device a)"; }
