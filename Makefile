@@ -13,7 +13,7 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 tunnel checksum segment coalesce icmp manage uapi
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
-KEYD_CORE    := annotation node prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
+KEYD_CORE    := annotation node reason prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
 KEYD_SHELL   := settings settings_rules own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device \
                 boot_guard nft_socket datapath watch guarding ratchet tunnel_client report report_status report_peers report_keys order \

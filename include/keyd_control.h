@@ -7,7 +7,8 @@
  *
  * status:
  *   {"version":"<podveil version>","node":"n1","uid":"...","mode":"strict","state":"protected"|"permissive"|"starting"|"degraded",
- *    "reasons":["<why it is not protected, one line each>"],
+ *    "reasons":["<why it is not protected, one line each>"],"reason_kinds":["maps"],"reason_count":1,
+ *    "warnings":["<one line each>"],"warning_kinds":["peer_record"],"warning_count":1,
  *    "registry":"kubernetes"|"file:/x","cluster_cidrs":["10.244.0.0/16"],"pod_cidrs":["10.244.1.0/24"],"endpoints":["192.168.50.1"],
  *    "port":51890,"interface":"podveil0","mtu":1440,
  *    "tunnel":{"is_connected":true,"pid":12|null,"peers":2},
@@ -17,7 +18,10 @@
  *    "clear":{"out":{"packets":0,"bytes":0},"in":{"packets":0,"bytes":0}},           (permissive: to and from all nodes)
  *    "hooks":[{"device":"eth0","program":"to_wire","state":"in_place"|"missing"|"not_first"|"unpinned","repairs":0}],
  *    "drops":[{"reason":"no_peer","packets":3,"text":"destination lies ..."}]}      (only those above 0)
- *   "warnings" is a list like "reasons", of what was wanted so and is still less than podveil could do; "cluster_secret" is
+ *   "reasons" are this node's own and alone decide its state. "warnings" decide nothing: they name what is wrong with
+ *   other nodes, and what was wanted so and is still less than podveil could do. Each list has beside it the kinds of its
+ *   lines in the same order (the names of keyd/reason.c, for programs; the lines themselves are for people), and the count
+ *   of all: a list ends after 64 lines (warnings about other nodes after 64 of their own). "cluster_secret" is
  *   {"file":"/etc/podveil/secret","ids":["<16 hexadecimal digits>"|"none"],"accepts_none":false} or null; "pods_from" is
  *   "flag", "node" or "local". A state "permissive" means that the mode is all that keeps the node from being protected.
  *   "mode_from" is "registry" (the cluster's mode, which no command changes), "flag", "command" or "earlier agent" (which

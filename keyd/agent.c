@@ -5,6 +5,7 @@
  */
 #include "agent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -62,28 +63,26 @@ void agent_take_links(struct agent *agent, enum link_news news)
 	}
 }
 
-void agent_blame(struct agent *agent, const char *format, ...)
+void agent_add_reason(struct agent *agent, enum reason_kind kind, const char *subject,
+		      const char *format, ...)
 {
-	struct refusal reason;
 	va_list arguments;
 
+	assert(!reason_kind_is_warning(kind));
 	va_start(arguments, format);
-	vsnprintf(reason.text, sizeof(reason.text), format, arguments);
+	reasons_add_by(&agent->reasons, kind, subject, format, arguments);
 	va_end(arguments);
-	for (uint32_t i = 0; i < agent->reason_count; i++)
-		if (!strcmp(agent->reasons[i].text, reason.text))
-			return;
-	if (agent->reason_count < AGENT_REASONS_MAX)
-		agent->reasons[agent->reason_count++] = reason;
 }
 
-const char *agent_state(const struct agent *agent)
+void agent_add_warning(struct agent *agent, enum reason_kind kind, const char *subject,
+		       const char *format, ...)
 {
-	if (agent->was_protected)
-		return "protected";
-	if (agent->was_permissive)
-		return "permissive";
-	return agent->has_settled ? "degraded" : "starting";
+	va_list arguments;
+
+	assert(reason_kind_is_warning(kind));
+	va_start(arguments, format);
+	reasons_add_by(&agent->warnings, kind, subject, format, arguments);
+	va_end(arguments);
 }
 
 /* -- the registry's word -- */

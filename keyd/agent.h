@@ -2,7 +2,8 @@
 /*
  * The agent: everything podveil-keyd knows, and the loop that keeps the node as it should be. SHELL.
  * It is level-triggered: whatever happens, the desired state is computed from the newest facts, compared with what is,
- * and only the difference is made so. What cannot be made so is a reason, shown by `podveil status`, and tried again.
+ * and only the difference is made so. What cannot be made so is a reason, shown by `podveil status`, and tried again. What
+ * another node causes is a warning, and changes nothing of what this node says of itself.
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "link_monitor.h"
 #include "members.h"
 #include "pods.h"
+#include "reason.h"
 #include "registry.h"
 #include "rotate.h"
 #include "secret_file.h"
@@ -20,8 +22,7 @@
 #include "underlay.h"
 #include "watch.h"
 
-#define AGENT_REASONS_MAX 16
-#define NOTICE_LEAKS	  4 /* reasons that count a leak */
+#define NOTICE_LEAKS 4 /* reasons that count a leak */
 
 struct agent {
 	const struct settings *settings;
@@ -58,8 +59,6 @@ struct agent {
 	struct bypass_key servers[REGISTRY_SERVERS_MAX];
 	bool is_listed; /* the registry has told every record once */
 	bool has_port;	/* the tunnel took our port once */
-	bool was_protected;
-	bool was_permissive;		       /* the mode is the only reason why not */
 	bool has_settled;		       /* one whole pass with tunnel and registry is done */
 	bool must_end;			       /* cannot start: the reason is logged */
 	uint64_t changes;		       /* made outside the datapath, which counts its own */
@@ -70,10 +69,12 @@ struct agent {
 	uint64_t published_epoch;	       /* of what was published last */
 	uint64_t rotation_ns; /* next look at the peers' proofs; 0: none is wanted */
 	bool is_asked;	      /* the registry's request to rotate is not settled yet */
+	bool was_overdue;     /* the last pass found the overlap over and previous still there */
 	bool has_leaks;	      /* what was counted so far is in ... */
 	uint64_t leaks[NOTICE_LEAKS];
-	struct refusal reasons[AGENT_REASONS_MAX], reasons_before[AGENT_REASONS_MAX];
-	uint32_t reason_count, reason_count_before;
+	struct reasons reasons, warnings;	      /* of this pass */
+	struct reasons reasons_before, warnings_before; /* of the last one */
+	enum reason_verdict verdict;		      /* of the last one */
 };
 
 /* Runs until SIGTERM or SIGINT. 0, or non-zero after a logged line where the agent cannot start. Whatever way it ends,
@@ -88,8 +89,12 @@ void agent_take_links(struct agent *agent, enum link_news news);
 
 struct rotate_now agent_rotate_now(void);
 
-/* A reason why not all is as it should be, until the next pass. */
-PRINTF(2, 3) void agent_blame(struct agent *agent, const char *format, ...);
-
-/* "protected", "permissive", "starting" or "degraded". */
-const char *agent_state(const struct agent *agent);
+/* Why this node itself is not as it should be, until the next pass. */
+PRINTF(4, 5)
+void agent_add_reason(struct agent *agent, enum reason_kind kind, const char *subject,
+		      const char *format, ...);
+/* What is wrong elsewhere, until the next pass. Only to be called in a pass, since what is beyond the room for warnings is
+ * counted at each call. */
+PRINTF(4, 5)
+void agent_add_warning(struct agent *agent, enum reason_kind kind, const char *subject,
+		       const char *format, ...);

@@ -46,10 +46,11 @@ static uint32_t attach(struct agent *agent, enum loader_program program,
 	uint32_t failed = datapath_attach(&agent->datapath, program, ifindexes, count);
 
 	if (failed)
-		agent_blame(agent, "%s cannot be attached to %u of %u devices",
-			    datapath_program_name(program), failed, count);
+		agent_add_reason(agent, REASON_ATTACHMENT, datapath_program_name(program),
+				 "%s cannot be attached to %u of %u devices",
+				 datapath_program_name(program), failed, count);
 	if (!watch_want(&agent->watch, program, ifindexes, count))
-		agent_blame(agent, "not enough memory");
+		agent_add_reason(agent, REASON_MEMORY, "", "not enough memory");
 	return failed;
 }
 
@@ -61,7 +62,8 @@ static void prepare_device(struct agent *agent)
 					  underlay_device_mtu(agent->inner_mtu), &changed);
 
 	if (error)
-		agent_blame(agent, "%s cannot be set up: %s", interface, strerror(-error));
+		agent_add_reason(agent, REASON_DEVICE, "", "%s cannot be set up: %s", interface,
+				 strerror(-error));
 	if (changed && agent->has_settled)
 		log_warning(
 			"%s was not as it should be (up, MTU %u, loose rp_filter, an address): set up again",
@@ -80,8 +82,8 @@ void attachment_settle_device(struct agent *agent)
 	};
 
 	if (!overlay_list_ports(&config, &agent->view))
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_OVERLAY, "",
 			"more than %d ports of VXLAN or Geneve: in some nobody looks for clear packets",
 			OVERLAY_PORTS_MAX);
 	agent->inner_mtu = underlay_inner_mtu(
@@ -96,7 +98,7 @@ void attachment_settle_device(struct agent *agent)
 		attach(agent, LOADER_FROM_TUNNEL, &config.tunnel_ifindex, 1);
 	}
 	if (datapath_set_config(&agent->datapath, &config))
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 }
 
 /* -- the hooks -- */
@@ -210,12 +212,19 @@ void attachment_mend_hooks(struct agent *agent)
 void attachment_blame_hooks(struct agent *agent)
 {
 	const struct watch *watch = &agent->watch;
-	char text[REFUSAL_LEN];
+	char text[REFUSAL_LEN], subject[NODE_NAME_LEN];
 
-	for (uint32_t i = 0; i < watch->count; i++)
-		if (watch_complaint(&watch->items[i], boot_ns(), text, sizeof(text)))
-			agent_blame(agent, "%s", text);
+	for (uint32_t i = 0; i < watch->count; i++) {
+		const struct watched *item = &watch->items[i];
+
+		if (!watch_complaint(item, boot_ns(), text, sizeof(text)))
+			continue;
+		snprintf(subject, sizeof(subject), "%s on %s", datapath_program_name(item->program),
+			 item->device);
+		agent_add_reason(agent, REASON_HOOK, subject, "%s", text);
+	}
 	if (hook_is_contested(&agent->guarding.repairs, boot_ns()))
-		agent_blame(agent, "somebody changes the table inet " GUARD_TABLE
-				   " again and again: find out who");
+		agent_add_reason(agent, REASON_GUARD, "",
+				 "somebody changes the table inet " GUARD_TABLE
+				 " again and again: find out who");
 }

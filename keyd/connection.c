@@ -41,13 +41,14 @@ static int open_port(struct agent *agent)
 		agent->changes++;
 	error = tunnel_client_set_device(&agent->tunnel, port);
 	if (error == -EADDRINUSE)
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_PORT, "",
 			"UDP port %u is taken on this machine: stop what uses it, or give every node another --port",
 			port);
 	else if (error)
-		agent_blame(agent, "podveil-tunnel cannot open UDP port %u: %s", port,
-			    strerror(-error));
+		agent_add_reason(agent, REASON_PORT, "",
+				 "podveil-tunnel cannot open UDP port %u: %s", port,
+				 strerror(-error));
 	if (error && !agent->has_port && tunnel_client_is_connected(&agent->tunnel))
 		agent->must_end = true;
 	agent->has_port |= !error;
@@ -84,14 +85,15 @@ static int greet_tunnel(struct agent *agent)
 	int error = tunnel_client_hello(&agent->tunnel, hello);
 
 	if (error) {
-		agent_blame(agent,
-			    "podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
-			    agent->settings->tunnel, strerror(-error));
+		agent_add_reason(
+			agent, REASON_TUNNEL, "",
+			"podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
+			agent->settings->tunnel, strerror(-error));
 		return error;
 	}
 	if (strcmp(hello->interface, agent->settings->interface)) {
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_TUNNEL, "",
 			"podveil-tunnel at %s has the device %s: expected %s (--interface of both)",
 			agent->settings->tunnel, hello->interface, agent->settings->interface);
 		return -ENODEV;
@@ -114,8 +116,8 @@ void connection_reach(struct agent *agent)
 	lose_tunnel(agent);
 	error = tunnel_client_connect(&agent->tunnel);
 	if (error)
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_TUNNEL, "",
 			"podveil-tunnel does not answer at %s (%s): start it, or give its --control path as --tunnel",
 			agent->settings->tunnel, strerror(-error));
 	else

@@ -64,11 +64,13 @@ static void blame_registry(struct agent *agent, int error)
 	const struct registry *registry = agent->registry;
 
 	if (error == -EPERM && registry->warning.text[0])
-		agent_blame(agent, "--require-admission: nothing is published: %s",
-			    registry->warning.text);
+		agent_add_reason(agent, REASON_RECORD, "",
+				 "--require-admission: nothing is published: %s",
+				 registry->warning.text);
 	else if (error != -EINPROGRESS && !registry->away.text[0])
-		agent_blame(agent, "this node's record cannot be written to %s: %s",
-			    agent->settings->registry, strerror(-error));
+		agent_add_reason(agent, REASON_RECORD, "",
+				 "this node's record cannot be written to %s: %s",
+				 agent->settings->registry, strerror(-error));
 }
 
 /* A change of keys never waits: only the same record, which somebody else keeps changing, is written at most so often. */
@@ -238,8 +240,9 @@ static bool take_step(struct agent *agent)
 		report_promotion(agent);
 	error = make_step(agent, &action, &key);
 	if (error) {
-		agent_blame(agent, "podveil-tunnel does not take a change of this node's keys: %s",
-			    strerror(-error));
+		agent_add_reason(agent, REASON_KEYS, "",
+				 "podveil-tunnel does not take a change of this node's keys: %s",
+				 strerror(-error));
 		return false;
 	}
 	rotate_step_done(&agent->rotate, &action, &key, agent_rotate_now());
@@ -266,17 +269,30 @@ static void plan_next_look(struct agent *agent, enum rotate_state state)
 		agent->rotation_ns = 0;
 }
 
-static void report_stragglers(struct agent *agent)
+static void warn_of_stragglers(struct agent *agent)
+{
+	struct rotate_peer peer;
+
+	for (uint32_t i = 0; i < agent->members.count; i++) {
+		const struct member *member = member_of(agent->members.items[i]);
+
+		if (identity_judge_peer(member, &peer) && rotate_waits_for(&agent->rotate, &peer))
+			agent_add_warning(
+				agent, WARNING_STRAGGLER, member->core.name,
+				"rotation: the overlap is over, and the previous key is still needed by %s: see "
+				"whether podveil-keyd there reaches the registry",
+				member->core.name);
+	}
+}
+
+void identity_warn(struct agent *agent)
 {
 	char names[REFUSAL_LEN / 2];
 
-	if (!name_stragglers(agent, names, sizeof(names)))
+	agent->was_overdue = rotate_state(&agent->rotate, agent_rotate_now()) == ROTATE_DEGRADED;
+	if (!agent->was_overdue || !name_stragglers(agent, names, sizeof(names)))
 		return;
-	agent_blame(
-		agent,
-		"rotation: the overlap is over, and the previous key is still needed by %s: see whether "
-		"podveil-keyd there reaches the registry",
-		names);
+	warn_of_stragglers(agent);
 	notice_tell(agent, NOTICE_STRAGGLER,
 		    "the overlap is over, and the previous key of %s is still needed by %s",
 		    agent->settings->node, names);
@@ -298,10 +314,8 @@ void identity_advance(struct agent *agent)
 	}
 	settle_request(agent);
 	state = rotate_state(&agent->rotate, agent_rotate_now());
-	if (state == ROTATE_DEGRADED)
-		report_stragglers(agent);
 	/* What else depends on our keys, and what is said of it. */
-	if (changes != agent->changes || (state == ROTATE_DEGRADED && agent->was_protected))
+	if (changes != agent->changes || (state == ROTATE_DEGRADED) != agent->was_overdue)
 		agent_wake(agent);
 	plan_next_look(agent, state);
 }

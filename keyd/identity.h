@@ -13,6 +13,9 @@ void identity_arm(struct agent *agent);
  * nothing is to be done for now; says when to look again. Cheap enough for ten times a second. */
 void identity_advance(struct agent *agent);
 
+/* In each pass, after the steps: warns of the nodes that have not followed a rotation whose overlap is over. */
+void identity_warn(struct agent *agent);
+
 /* How far the other node is with our keys; false: it does not count, as no record of it can be used, and the
  * tunnel does not go by an earlier one. */
 bool identity_judge_peer(const struct member *member, struct rotate_peer *ret_peer);

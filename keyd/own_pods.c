@@ -97,10 +97,10 @@ bool own_pods_are_known(const struct agent *agent)
 static void blame_registry(struct agent *agent)
 {
 	if (agent->bad_pods.text[0] && are_from_registry(agent))
-		agent_blame(agent, "%s", agent->bad_pods.text);
+		agent_add_reason(agent, REASON_PODS, "", "%s", agent->bad_pods.text);
 	else if (agent->was_own_seen && !own_pods_are_known(agent))
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_PODS, "",
 			"this node has no podCIDRs yet, so nothing is published: if it never gets any, "
 			"give --pod-cidrs-from local, or --pod-cidr");
 }
@@ -154,12 +154,14 @@ static void find_holes(struct agent *agent)
 	if (count > CLUSTER_HOLES_MAX)
 		self->pod_count =
 			0; /* which of them are ours cannot be told: none leaves in clear */
-	if (count)
-		agent_blame(
-			agent,
-			"%s is among this node's pod prefixes, but its route leads to another machine: "
-			"see --pod-cidr, or give --pod-cidrs-from local",
-			cidr_format(text, &self->holes[0]));
+	if (!count)
+		return;
+	cidr_format(text, &self->holes[0]);
+	agent_add_reason(
+		agent, REASON_PODS_ROUTED, text,
+		"%s is among this node's pod prefixes, but its route leads to another machine: "
+		"see --pod-cidr, or give --pod-cidrs-from local",
+		text);
 }
 
 void own_pods_follow(struct agent *agent)
@@ -176,10 +178,11 @@ void own_pods_follow(struct agent *agent)
 		self->pod_count = agent->local_pods.count;
 		memcpy(self->pods, agent->local_pods.cidrs, sizeof(self->pods));
 		if (agent->local_pods.is_cut)
-			agent_blame(agent,
-				    "this node has more pod prefixes than the %u it can publish: "
-				    "pods beyond them are cut off",
-				    (unsigned int)ANNOTATION_PODS_MAX);
+			agent_add_reason(
+				agent, REASON_PODS_CUT, "",
+				"this node has more pod prefixes than the %u it can publish: "
+				"pods beyond them are cut off",
+				(unsigned int)ANNOTATION_PODS_MAX);
 	} else {
 		take_node_pods(agent);
 	}

@@ -59,7 +59,7 @@ void peers_note_proofs(struct agent *agent)
 static void disarm_peer(struct agent *agent, struct member *member)
 {
 	if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, false))
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	if (member->status.id && !tunnel_client_remove_peer(&agent->tunnel, member->core.id)) {
 		member->status = (struct control_peer_status){0};
 		agent->changes++;
@@ -74,11 +74,15 @@ static void arm_peer(struct agent *agent, struct member *member)
 	if (!tunnel_client_is_connected(&agent->tunnel))
 		return; /* what the maps say stays: without the tunnel its packets are dropped anyway */
 	error = peer_request_send(agent, member);
-	if (error)
-		agent_blame(agent, "podveil-tunnel refuses node %s: %s", member->core.name,
-			    strerror(-error));
+	if (error && !tunnel_client_is_connected(&agent->tunnel))
+		agent_add_reason(agent, REASON_TUNNEL, "", "podveil-tunnel at %s went away: %s",
+				 agent->settings->tunnel, strerror(-error));
+	else if (error)
+		agent_add_warning(agent, WARNING_PEER, member->core.name,
+				  "podveil-tunnel refuses node %s: %s", member->core.name,
+				  strerror(-error));
 	else if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, true))
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 }
 
 void peers_identify(struct agent *agent)
@@ -92,7 +96,7 @@ void peers_identify(struct agent *agent)
 		if (!member->id) {
 			member->id = datapath_new_id(&agent->datapath, agent->last_id);
 			if (datapath_set_peer(&agent->datapath, member->id, member->name, false))
-				agent_blame(agent, "the BPF maps cannot be written");
+				agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 		}
 		agent->last_id = MAX(agent->last_id, member->id);
 	}
@@ -115,7 +119,7 @@ void peers_settle(struct agent *agent)
 		}
 }
 
-/* A peer that the tunnel refuses is told again and blamed in the next pass. */
+/* A peer that the tunnel refuses is told again in the next pass, which warns of it. */
 void peers_tell(struct agent *agent)
 {
 	if (!agent->self.secrets.count)
@@ -187,7 +191,7 @@ int peers_settle_prefixes(struct agent *agent)
 					      list_held(agent, held),
 					      agent->is_listed && own_pods_are_known(agent));
 	if (error)
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	return error;
 }
 
@@ -228,7 +232,7 @@ void peers_remove_gone(struct agent *agent)
 		else if (!members_find_id(&agent->members, peer->id))
 			error = datapath_remove_peer(datapath, peer->id);
 		if (error)
-			agent_blame(agent, "the BPF maps cannot be written");
+			agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	}
 	remove_strangers(agent);
 }
@@ -262,7 +266,7 @@ void peers_report_refusals(struct agent *agent)
 
 		report_refusal(agent, member);
 		if (member->core.refusal.text[0] && !is_excluded(&member->core))
-			agent_blame(agent, "node %s: %s", member->core.name,
-				    member->core.refusal.text);
+			agent_add_warning(agent, WARNING_RECORD, member->core.name, "node %s: %s",
+					  member->core.name, member->core.refusal.text);
 	}
 }

@@ -27,7 +27,7 @@ static bool has_completed_handshake(const struct control_peer_status *status)
 static void note_reached(struct agent *agent, const struct cluster_member *member)
 {
 	if (datapath_note_reached(&agent->datapath, member->id))
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	else if (agent->mode == MODE_PERMISSIVE)
 		log_info("node %s was reached: from now on nothing to it goes in clear",
 			 member->name);

@@ -23,7 +23,7 @@
 static void blame_secret(struct agent *agent)
 {
 	if (agent->secret.trouble.text[0])
-		agent_blame(agent, "%s", agent->secret.trouble.text);
+		agent_add_reason(agent, REASON_SECRET, "", "%s", agent->secret.trouble.text);
 }
 
 static uint32_t add_bypasses(struct bypass_key *wanted, uint32_t count,
@@ -50,7 +50,7 @@ static int settle_bypasses(struct agent *agent)
 		count = add_bypasses(wanted, count, datapath->bypasses, datapath->bypass_count);
 	error = datapath_set_bypasses(&agent->datapath, wanted, count);
 	if (error)
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	return error;
 }
 
@@ -63,7 +63,7 @@ static void settle_mode(struct agent *agent)
 		return;
 	ratchet_advance(agent);
 	if (ratchet_set_mode(agent, wanted))
-		agent_blame(agent, "the BPF maps cannot be written");
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	else
 		log_warning("%s: %s",
 			    agent->has_cluster_mode
@@ -86,8 +86,8 @@ static bool settle_hooks(struct agent *agent)
 static void blame_mode(struct agent *agent)
 {
 	if (agent->mode == MODE_PERMISSIVE)
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_MODE, "",
 			"THE MODE IS PERMISSIVE: to and from nodes that were never reached, pod traffic goes in clear");
 }
 
@@ -96,7 +96,7 @@ int reconcile_shut(struct agent *agent)
 	uint32_t failed;
 	int error;
 
-	agent->reason_count = 0;
+	reasons_clear(&agent->reasons);
 	self_read(agent);
 	self_describe(agent);
 	error = members_resolve(&agent->members, &agent->self);
@@ -120,12 +120,14 @@ int reconcile_shut(struct agent *agent)
 
 /* -- the outcome -- */
 
-static bool was_known(const struct agent *agent, const char *text)
+/* Of what was not said in the last pass. */
+static void log_new(const struct reasons *reasons, const struct reasons *before,
+		    enum log_level level)
 {
-	for (uint32_t i = 0; i < agent->reason_count_before; i++)
-		if (!strcmp(agent->reasons_before[i].text, text))
-			return true;
-	return false;
+	for (uint32_t i = 0; i < reasons->count; i++)
+		if (!reasons_have(before, &reasons->items[i]) &&
+		    reasons->items[i].kind != WARNING_RECORD) /* peers.c logs each change of it */
+			log_write(level, "%s", reasons->items[i].text);
 }
 
 static bool is_whole(const struct agent *agent)
@@ -147,10 +149,10 @@ static void relieve_boot_guard(struct agent *agent, bool is_tight)
 		log_info(
 			"the boot guard is taken away: the hooks are attached and the peers known");
 	else if (error != -ENOENT)
-		agent_blame(agent,
-			    "the boot guard cannot be removed: %s (remove it with `nft "
-			    "delete table inet podveil_boot_guard`)",
-			    strerror(-error));
+		agent_add_reason(agent, REASON_BOOT_GUARD, "",
+				 "the boot guard cannot be removed: %s (remove it with `nft "
+				 "delete table inet podveil_boot_guard`)",
+				 strerror(-error));
 }
 
 /* Only to a node that does what its mode promises. */
@@ -159,27 +161,27 @@ static void welcome_pods(struct agent *agent, bool is_tight)
 	const struct registry_operations *operations = agent->registry->operations;
 
 	if (operations->welcome_pods && is_tight && agent->underlay.uplink_count &&
-	    (agent->was_protected || agent->was_permissive))
+	    (agent->verdict == VERDICT_PROTECTED || agent->verdict == VERDICT_PERMISSIVE))
 		operations->welcome_pods(agent->registry);
 }
 
 static void blame_registry(struct agent *agent)
 {
 	if (agent->registry->fd < 0)
-		agent_blame(agent, "the registry %s is away", agent->settings->registry);
+		agent_add_reason(agent, REASON_REGISTRY, "", "the registry %s is away",
+				 agent->settings->registry);
 	else if (agent->registry->away.text[0])
-		agent_blame(agent, "%s", agent->registry->away.text);
+		agent_add_reason(agent, REASON_REGISTRY, "", "%s", agent->registry->away.text);
 }
 
 static void report_outcome(struct agent *agent)
 {
 	uint64_t changes = agent->changes + agent->datapath.changes;
+	enum reason_verdict verdict;
 
-	for (uint32_t i = 0; i < agent->reason_count; i++)
-		if (!was_known(agent, agent->reasons[i].text) &&
-		    strncmp(agent->reasons[i].text, "node ", 5))
-			log_write(agent->must_end ? LOG_ERROR : LOG_WARNING, "%s",
-				  agent->reasons[i].text);
+	log_new(&agent->reasons, &agent->reasons_before,
+		agent->must_end ? LOG_ERROR : LOG_WARNING);
+	log_new(&agent->warnings, &agent->warnings_before, LOG_WARNING);
 	if (is_whole(agent) && !agent->has_settled) {
 		if (changes)
 			log_info("settled with %" PRIu64 " changes; %u other nodes", changes,
@@ -190,13 +192,12 @@ static void report_outcome(struct agent *agent)
 				agent->members.count);
 		agent->has_settled = true;
 	}
-	if (is_whole(agent) && !agent->reason_count && !agent->was_protected)
+	verdict = reasons_judge(&agent->reasons, is_whole(agent), agent->has_settled);
+	if (verdict == VERDICT_PROTECTED && agent->verdict != VERDICT_PROTECTED)
 		log_info("protected: pod traffic is encrypted or dropped");
-	agent->was_protected = is_whole(agent) && !agent->reason_count;
-	agent->was_permissive =
-		is_whole(agent) && agent->mode == MODE_PERMISSIVE && agent->reason_count == 1;
-	agent->reason_count_before = agent->reason_count;
-	memcpy(agent->reasons_before, agent->reasons, sizeof(agent->reasons));
+	agent->verdict = verdict;
+	agent->reasons_before = agent->reasons;
+	agent->warnings_before = agent->warnings;
 }
 
 /* -- the whole -- */
@@ -205,7 +206,8 @@ void reconcile(struct agent *agent)
 {
 	bool is_tight;
 
-	agent->reason_count = 0;
+	reasons_clear(&agent->reasons);
+	reasons_clear(&agent->warnings);
 	secret_file_refresh(&agent->secret);
 	blame_secret(agent);
 	self_read(agent);
@@ -221,7 +223,8 @@ void reconcile(struct agent *agent)
 	peers_note_proofs(agent);
 	settle_mode(agent);
 	if (members_resolve(&agent->members, &agent->self)) {
-		agent_blame(agent, "not enough memory");
+		agent_add_reason(agent, REASON_MEMORY, "", "not enough memory");
+		report_outcome(agent);
 		return;
 	}
 	attachment_catch_up(agent);
@@ -235,6 +238,7 @@ void reconcile(struct agent *agent)
 	if (agent->is_listed)
 		peers_remove_gone(agent);
 	identity_advance(agent);
+	identity_warn(agent);
 	attachment_catch_up(agent);
 	peers_report_refusals(agent);
 	relieve_boot_guard(agent, is_tight);

@@ -25,15 +25,6 @@ static json_t *device_list(const struct underlay_device *const *devices, uint32_
 	return list;
 }
 
-static json_t *reason_list(const struct agent *agent)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < agent->reason_count; i++)
-		json_array_append_new(list, json_string(agent->reasons[i].text));
-	return list;
-}
-
 static json_t *drop_list(struct agent *agent)
 {
 	uint64_t packets[DROP_REASON_COUNT];
@@ -143,9 +134,8 @@ static json_t *cluster_secret(const struct agent *agent)
 			 "accepts_none", secret_accepts_none(ids));
 }
 
-static void warn_of_none(const struct agent *agent, json_t *list)
+static void warn_of_none(const struct agent *agent, struct reasons *list)
 {
-	char text[REFUSAL_LEN];
 	json_int_t count = 0;
 
 	if (!agent->secret.path || !secret_accepts_none(&agent->self.secrets))
@@ -155,40 +145,64 @@ static void warn_of_none(const struct agent *agent, json_t *list)
 
 		count += id && !strcmp(id, SECRET_NONE);
 	}
-	snprintf(
-		text, sizeof(text),
+	reasons_add(
+		list, WARNING_SECRET, "none",
 		"--cluster-secret %.128s says none: nodes without the secret are accepted, and %lld of %u are "
 		"talked to without a preshared key",
 		agent->secret.path, count, agent->members.count);
-	json_array_append_new(list, json_string(text));
 }
 
-static void warn_of_guard(const struct guarding *guarding, json_t *list)
+static void warn_of_guard(const struct guarding *guarding, struct reasons *list)
 {
-	char text[REFUSAL_LEN];
-
-	if (!guarding->error)
-		return;
-	snprintf(
-		text, sizeof(text),
-		"no guard by nf_tables (%s): until a new device has its hooks, pod packets may leave by "
-		"it in clear",
-		strerror(-guarding->error));
-	json_array_append_new(list, json_string(text));
+	if (guarding->error)
+		reasons_add(
+			list, WARNING_NO_GUARD, "",
+			"no guard by nf_tables (%s): until a new device has its hooks, pod packets may leave by "
+			"it in clear",
+			strerror(-guarding->error));
 }
 
 /* What was wanted so, and still is less than podveil could do. */
-static json_t *warning_list(const struct agent *agent)
+static void list_wanted(const struct agent *agent, struct reasons *list)
 {
-	json_t *list = json_array();
-
+	reasons_clear(list);
 	warn_of_none(agent, list);
 	if (agent->secret.warning.text[0])
-		json_array_append_new(list, json_string(agent->secret.warning.text));
+		reasons_add(list, WARNING_SECRET, "file", "%s", agent->secret.warning.text);
 	if (agent->registry->warning.text[0])
-		json_array_append_new(list, json_string(agent->registry->warning.text));
+		reasons_add(list, WARNING_REGISTRY, "", "%s", agent->registry->warning.text);
 	warn_of_guard(&agent->guarding, list);
-	return list;
+}
+
+static void add_texts(const struct reasons *reasons, json_t *texts, json_t *kinds)
+{
+	for (uint32_t i = 0; i < reasons->count; i++) {
+		const struct reason *reason = &reasons->items[i];
+
+		json_array_append_new(texts, json_string(reason->text));
+		json_array_append_new(kinds, json_string(reason_kind_name(reason->kind)));
+	}
+}
+
+/* The administrator's choices come first: no number of other nodes' faults hides them. */
+static void add_reasons(json_t *answer, const struct agent *agent)
+{
+	static struct reasons wanted; /* large, and only used here */
+	json_t *reasons = json_array(), *reason_kinds = json_array();
+	json_t *warnings = json_array(), *warning_kinds = json_array();
+
+	list_wanted(agent, &wanted);
+	add_texts(&agent->reasons, reasons, reason_kinds);
+	add_texts(&wanted, warnings, warning_kinds);
+	add_texts(&agent->warnings, warnings, warning_kinds);
+	json_object_set_new(answer, "reasons", reasons);
+	json_object_set_new(answer, "reason_kinds", reason_kinds);
+	json_object_set_new(answer, "reason_count", json_integer(reasons_total(&agent->reasons)));
+	json_object_set_new(answer, "warnings", warnings);
+	json_object_set_new(answer, "warning_kinds", warning_kinds);
+	json_object_set_new(
+		answer, "warning_count",
+		json_integer((json_int_t)reasons_total(&wanted) + reasons_total(&agent->warnings)));
 }
 
 static const char *mode_origin(const struct agent *agent)
@@ -233,11 +247,12 @@ json_t *report_status(struct agent *agent, const json_t *request)
 
 	(void)request;
 	report_refresh(agent);
-	answer = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s}", "version", PODVEIL_VERSION,
-			   "node", settings->node, "uid", agent->registry->uid, "mode",
-			   report_mode_name(agent->mode), "state", agent_state(agent), "reasons",
-			   reason_list(agent), "registry", settings->registry);
-	json_object_set_new(answer, "warnings", warning_list(agent));
+	answer = json_pack("{s:s, s:s, s:s, s:s, s:s}", "version", PODVEIL_VERSION, "node",
+			   settings->node, "uid", agent->registry->uid, "mode",
+			   report_mode_name(agent->mode), "state",
+			   reason_verdict_name(agent->verdict));
+	add_reasons(answer, agent);
+	json_object_set_new(answer, "registry", json_string(settings->registry));
 	json_object_set_new(answer, "cluster_secret", cluster_secret(agent));
 	json_object_set_new(answer, "cluster_cidrs",
 			    field_of_cidrs(self->ranges, self->range_count));

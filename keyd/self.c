@@ -71,7 +71,8 @@ void self_read(struct agent *agent)
 	int error = link_read(&view);
 
 	if (error) {
-		agent_blame(agent, "devices and addresses cannot be read: %s", strerror(-error));
+		agent_add_reason(agent, REASON_LINKS, "",
+				 "devices and addresses cannot be read: %s", strerror(-error));
 		return;
 	}
 	link_view_clear(&agent->view);
@@ -115,12 +116,14 @@ void self_blame_devices(struct agent *agent)
 
 	for (uint32_t i = 0; i < settings->uplink_count; i++)
 		if (!underlay_find_device(&agent->view, settings->uplinks[i]))
-			agent_blame(agent, "--uplink %s: there is no such device",
-				    settings->uplinks[i]);
+			agent_add_reason(agent, REASON_UPLINK, settings->uplinks[i],
+					 "--uplink %s: there is no such device",
+					 settings->uplinks[i]);
 	if (!agent->underlay.uplink_count)
-		agent_blame(agent, "no device leads to other nodes: give --uplink");
+		agent_add_reason(agent, REASON_UPLINK, "",
+				 "no device leads to other nodes: give --uplink");
 	if (!agent->underlay.endpoint_count)
-		agent_blame(
-			agent,
+		agent_add_reason(
+			agent, REASON_ENDPOINT, "",
 			"no address to publish is on a device that leads to other nodes: give --endpoint");
 }

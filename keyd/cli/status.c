@@ -38,13 +38,22 @@ static void print_permissive(const json_t *status)
 		answer_count(in, "packets"));
 }
 
+/* keyd lists so many of them and counts all. */
+static void print_lines(const json_t *list, const char *mark, uint64_t count)
+{
+	json_t *line;
+	size_t index;
+
+	json_array_foreach((json_t *)list, index, line)
+		text_print_line("  %s%s", mark, json_is_string(line) ? json_string_value(line) : "?");
+	if (count > json_array_size(list))
+		text_print_line("  %sand %" PRIu64 " more", mark, count - json_array_size(list));
+}
+
 static void print_verdict(const json_t *status)
 {
 	const json_t *peers = json_object_get(status, "peers");
 	const char *state = answer_text(status, "state");
-	json_t *reason;
-	size_t index;
-
 	if (is_permissive(status))
 		print_permissive(status);
 	else if (is_protected(status))
@@ -54,11 +63,9 @@ static void print_verdict(const json_t *status)
 				answer_count(peers, "total"));
 	else
 		text_print_line("%s: %s", *state ? state : "unknown", answer_text(status, "node"));
-	json_array_foreach(json_object_get(status, "reasons"), index, reason)
-		text_print_line("  - %s", json_is_string(reason) ? json_string_value(reason) : "?");
-	json_array_foreach(json_object_get(status, "warnings"), index, reason)
-		text_print_line("  WARNING: %s",
-				json_is_string(reason) ? json_string_value(reason) : "?");
+	print_lines(json_object_get(status, "reasons"), "- ", answer_count(status, "reason_count"));
+	print_lines(json_object_get(status, "warnings"),
+		    "WARNING: ", answer_count(status, "warning_count"));
 	putchar('\n');
 }
 
@@ -195,6 +202,8 @@ static void print_status(const json_t *status)
 	print_verdict(status);
 	text_print_line("node       %s, podveil %s, mode %s", answer_text(status, "node"),
 			answer_text(status, "version"), answer_text(status, "mode"));
+	if (answer_count(status, "warning_count"))
+		text_print_line("warnings   %" PRIu64, answer_count(status, "warning_count"));
 	print_registry(status);
 	print_list("cluster", json_object_get(status, "cluster_cidrs"));
 	print_exceptions("in clear", json_object_get(status, "except_cidrs"));
