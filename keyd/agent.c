@@ -182,6 +182,11 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		break;
 	case REGISTRY_LISTED:
 		agent->is_listed = true;
+		agent->are_all_listed |= change->are_all;
+		break;
+	case REGISTRY_STRAYS:
+		agent->stray_count = change->stray_count;
+		agent->stray = change->refusal;
 		break;
 	case REGISTRY_REQUESTED:
 		take_request(agent);

@@ -57,7 +57,10 @@ struct agent {
 	bool are_servers_known; /* what an earlier agent bypassed may go */
 	uint32_t server_count;
 	struct bypass_key servers[REGISTRY_SERVERS_MAX];
-	bool is_listed; /* the registry has told every record once */
+	bool is_listed; /* the registry has told every record that can be read once */
+	bool are_all_listed; /* and none besides: who was not named is gone */
+	uint32_t stray_count; /* entries of the registry that name no node; of one, why not: */
+	struct refusal stray;
 	bool has_port;	/* the tunnel took our port once */
 	bool has_settled;		       /* one whole pass with tunnel and registry is done */
 	bool must_end;			       /* cannot start: the reason is logged */

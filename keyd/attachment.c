@@ -90,7 +90,7 @@ void attachment_settle_device(struct agent *agent)
 		agent->underlay.uplink_mtu,
 		agent->members.count ? any_peer_uses_ipv6(&agent->members) : !agent->self.has_ipv4);
 	/* Whom the registry has not named yet may need the room that an earlier agent left. */
-	if (!agent->is_listed && agent->datapath.config.tunnel_mtu)
+	if (!agent->are_all_listed && agent->datapath.config.tunnel_mtu)
 		agent->inner_mtu = MIN(agent->inner_mtu, agent->datapath.config.tunnel_mtu);
 	config.tunnel_mtu = agent->inner_mtu;
 	if (config.tunnel_ifindex) {

@@ -189,7 +189,7 @@ int peers_settle_prefixes(struct agent *agent)
 	if (held && wanted)
 		error = datapath_set_prefixes(&agent->datapath, wanted, count, held,
 					      list_held(agent, held),
-					      agent->is_listed && own_pods_are_known(agent));
+					      agent->are_all_listed && own_pods_are_known(agent));
 	if (error)
 		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	return error;

@@ -174,6 +174,14 @@ static void blame_registry(struct agent *agent)
 		agent_add_reason(agent, REASON_REGISTRY, "", "%s", agent->registry->away.text);
 }
 
+static void warn_of_strays(struct agent *agent)
+{
+	if (agent->stray_count)
+		agent_add_warning(agent, WARNING_STRAY, "",
+				  "entries of the registry that name no node: %u; one of them: %s",
+				  agent->stray_count, agent->stray.text);
+}
+
 static void report_outcome(struct agent *agent)
 {
 	uint64_t changes = agent->changes + agent->datapath.changes;
@@ -235,7 +243,7 @@ void reconcile(struct agent *agent)
 	attachment_catch_up(agent);
 	is_tight &= !peers_settle_prefixes(agent);
 	attachment_settle_guard(agent);
-	if (agent->is_listed)
+	if (agent->are_all_listed)
 		peers_remove_gone(agent);
 	identity_advance(agent);
 	identity_warn(agent);
@@ -244,6 +252,7 @@ void reconcile(struct agent *agent)
 	relieve_boot_guard(agent, is_tight);
 	blame_mode(agent);
 	blame_registry(agent);
+	warn_of_strays(agent);
 	if (!tunnel_client_is_connected(&agent->tunnel) && !agent->connect_ns)
 		connection_retry(agent);
 	report_outcome(agent);

@@ -13,7 +13,8 @@ enum registry_event {
 	REGISTRY_BAD,	 /* `name` has a record that cannot be read, for `refusal` */
 	REGISTRY_GONE,	 /* `name` left */
 	REGISTRY_OWN,	 /* our own record, or what somebody made of it */
-	REGISTRY_LISTED, /* every record there was has been told once */
+	REGISTRY_LISTED, /* every record there was has been told once; are_all: and every one of them could be read */
+	REGISTRY_STRAYS, /* `stray_count` entries name no node that can be used; of one, `refusal` says why not */
 	REGISTRY_REQUESTED, /* somebody, anybody, asks our own node to rotate its key */
 	REGISTRY_MODE,	    /* the whole cluster's mode is `mode`, or nobody says one: has_mode */
 	REGISTRY_SERVERS, /* `servers` are where the registry is served from: outside the tunnel always */
@@ -37,6 +38,7 @@ struct registry_change {
 	bool has_mode;
 	enum datapath_mode mode;
 	bool are_all; /* of SERVERS: false while some may be missing, because nobody has said yet */
+	uint32_t stray_count;
 	uint32_t server_count;
 	struct bypass_key servers[REGISTRY_SERVERS_MAX];
 };

@@ -44,6 +44,8 @@ struct registry_file {
 	size_t queue_count, queue_capacity, queue_next;
 	char (*known)[NODE_NAME_LEN]; /* names that were told and are not gone */
 	size_t known_count, known_capacity;
+	bool may_have_strays;	    /* they are to be counted */
+	uint32_t stray_count;	    /* as told last */
 	bool may_be_asked;	    /* our own request is to be looked at */
 	struct request_stamp stamp; /* of the request that was told last */
 	char *text;		    /* NODE_TEXT_MAX + 1 */
@@ -107,24 +109,24 @@ static bool forget(struct registry_file *file, const char *name)
 
 /* -- reading -- */
 
-/* "n1.json" -> "n1"; false for what is none of ours: temporary files, requests. Logs what looks like a mistake. */
-static bool parse_file_name(const struct registry_file *file, const char *name,
-			    char ret_node[static NODE_NAME_LEN])
+enum file_naming {
+	FILE_RECORD,
+	FILE_STRAY, /* it should be a record, and names no node */
+	FILE_OTHER, /* temporary files, requests */
+};
+
+/* "n1.json" -> "n1" where it is a record. */
+static enum file_naming parse_file_name(const char *name, char ret_node[static NODE_NAME_LEN])
 {
 	size_t len = strlen(name);
 
 	if (name[0] == '.' || len <= SUFFIX_LEN || strcmp(name + len - SUFFIX_LEN, SUFFIX))
-		return false;
-	if (len - SUFFIX_LEN < NODE_NAME_LEN) {
-		memcpy(ret_node, name, len - SUFFIX_LEN);
-		ret_node[len - SUFFIX_LEN] = '\0';
-		if (node_is_name(ret_node))
-			return true;
-	}
-	log_warning("registry %s: '%s' is ignored: expected <node>" SUFFIX
-		    " with a node's name of a-z, 0-9, '.' and '-'",
-		    file->folder, name);
-	return false;
+		return FILE_OTHER;
+	if (len - SUFFIX_LEN >= NODE_NAME_LEN)
+		return FILE_STRAY;
+	memcpy(ret_node, name, len - SUFFIX_LEN);
+	ret_node[len - SUFFIX_LEN] = '\0';
+	return node_is_name(ret_node) ? FILE_RECORD : FILE_STRAY;
 }
 
 /* Length, or -errno; -EFBIG and -EINVAL (no regular file) are refusals. */
@@ -193,6 +195,54 @@ static int look_at(struct registry_file *file, const char *name, struct registry
 	if (!is_own)
 		know(file, name);
 	ret_change->event = error ? REGISTRY_BAD : is_own ? REGISTRY_OWN : REGISTRY_SEEN;
+	return 1;
+}
+
+/* -- files that name no node -- */
+
+static DIR *open_folder(const struct registry_file *file)
+{
+	int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!folder)
+		fd_close(&fd);
+	return folder;
+}
+
+static uint32_t count_strays(const struct registry_file *file, struct refusal *refusal)
+{
+	DIR *folder = open_folder(file);
+	char name[NODE_NAME_LEN];
+	struct dirent *entry;
+	struct quote quoted;
+	uint32_t count = 0;
+
+	while (folder && (entry = readdir(folder))) {
+		if (parse_file_name(entry->d_name, name) != FILE_STRAY)
+			continue;
+		count++;
+		refusal_write(refusal,
+			      "%s is ignored: expected <node>" SUFFIX
+			      " with a node's name of a-z, 0-9, '.' and '-'",
+			      quote(&quoted, entry->d_name));
+	}
+	if (folder)
+		closedir(folder);
+	return count;
+}
+
+/* 1 where their number is another. */
+static int look_at_strays(struct registry_file *file, struct registry_change *ret_change)
+{
+	uint32_t count = count_strays(file, &ret_change->refusal);
+
+	file->may_have_strays = false;
+	if (count == file->stray_count)
+		return 0;
+	file->stray_count = count;
+	ret_change->event = REGISTRY_STRAYS;
+	ret_change->stray_count = count;
 	return 1;
 }
 
@@ -281,25 +331,22 @@ static void file_settle_request(struct registry *registry)
 
 static int scan(struct registry_file *file)
 {
-	int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	DIR *folder = open_folder(file);
 	char name[NODE_NAME_LEN];
 	struct dirent *entry;
 	bool has_room = true;
 
-	if (!folder) {
-		fd_close(&fd);
+	if (!folder)
 		return -errno;
-	}
 	file->queue_count = file->queue_next = 0;
 	while ((entry = readdir(folder)))
-		if (parse_file_name(file, entry->d_name, name))
+		if (parse_file_name(entry->d_name, name) == FILE_RECORD)
 			has_room &= enqueue(file, name);
 	closedir(folder);
 	/* Those that went away unseen: looking at them finds no file. */
 	for (size_t i = 0; i < file->known_count; i++)
 		has_room &= enqueue(file, file->known[i]);
-	file->is_listing = file->may_be_asked = true;
+	file->is_listing = file->may_be_asked = file->may_have_strays = true;
 	return has_room ? 0 : -ENOMEM;
 }
 
@@ -323,9 +370,26 @@ static int watch(struct registry_file *file)
 	return scan(file);
 }
 
+/* The name of a file that has changed. */
+static int take_name(struct registry_file *file, const char *file_name)
+{
+	char name[NODE_NAME_LEN];
+
+	switch (parse_file_name(file_name, name)) {
+	case FILE_RECORD:
+		return enqueue(file, name) ? 0 : -ENOMEM;
+	case FILE_STRAY:
+		file->may_have_strays = true;
+		break;
+	case FILE_OTHER:
+		break;
+	}
+	return 0;
+}
+
 static int take_event(struct registry_file *file, const struct inotify_event *event)
 {
-	char name[NODE_NAME_LEN], request[PATH_LEN];
+	char request[PATH_LEN];
 
 	if (event->mask & IN_Q_OVERFLOW)
 		return scan(file);
@@ -339,8 +403,8 @@ static int take_event(struct registry_file *file, const struct inotify_event *ev
 	request_path(request, file->node_name);
 	if (event->len && !strcmp(event->name, request))
 		file->may_be_asked = true;
-	else if (event->len && parse_file_name(file, event->name, name) && !enqueue(file, name))
-		return -ENOMEM;
+	else if (event->len)
+		return take_name(file, event->name);
 	return 0;
 }
 
@@ -377,11 +441,14 @@ static int file_next(struct registry *registry, struct registry_change *ret_chan
 				return found;
 		}
 		file->queue_count = file->queue_next = 0;
+		if (file->may_have_strays && look_at_strays(file, ret_change))
+			return 1;
 		if (file->may_be_asked && look_at_request(file, ret_change))
 			return 1;
 		if (file->is_listing) {
 			file->is_listing = false;
 			ret_change->event = REGISTRY_LISTED;
+			ret_change->are_all = true;
 			return 1;
 		}
 		if (registry->fd < 0)

@@ -226,6 +226,34 @@ static void tell_gone(struct nodes *nodes, uint32_t place)
 		kube_tell(nodes->kube, &change);
 }
 
+/* -- Nodes that name no node -- */
+
+static void note_stray(struct nodes_strays *strays, const struct refusal *why)
+{
+	strays->count++;
+	strays->text = *why;
+}
+
+static void note_misnamed(struct nodes_strays *strays, const json_t *object)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	struct refusal why;
+	struct quote quoted;
+
+	refusal_write(&why, "a Node's name is %s: expected a name of a-z, 0-9, '.' and '-'",
+		      quote(&quoted, json_string_value(json_object_get(metadata, "name"))));
+	note_stray(strays, &why);
+}
+
+static void tell_strays(struct nodes *nodes)
+{
+	struct registry_change change = {.event = REGISTRY_STRAYS,
+					 .stray_count = nodes->strays.count,
+					 .refusal = nodes->strays.text};
+
+	kube_tell(nodes->kube, &change);
+}
+
 /* -- whole Nodes: items of a list, answers to a reading -- */
 
 static bool is_told_already(const struct nodes_node *known, const struct node *node,
@@ -274,24 +302,64 @@ static int take_whole_node(struct nodes *nodes, struct nodes_node *known, const 
 	return 0;
 }
 
-bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *refusal)
+/* Told by its name alone. The next good word of it is news, whatever was known before. */
+static void tell_unusable(struct nodes *nodes, struct nodes_node *known, const struct refusal *why)
+{
+	memset(known->digest, 0, sizeof(known->digest));
+	tell_bad(nodes, known, why);
+}
+
+/* 0 or -ENOMEM. */
+static int take_named(struct nodes *nodes, struct nodes_node *known, const json_t *object)
 {
 	struct object_meta meta;
-	struct nodes_node *known;
+	struct refusal why = {0};
 
-	if (!object_decode_meta(object, &meta, refusal))
-		return false;
-	if (!meta.name[0] || !meta.uid[0])
-		return refuse(refusal, "an item has no name and uid that can be used");
-	known = find_or_add(nodes, meta.name);
-	if (!known || take_whole_node(nodes, known, object, &meta))
-		return refuse(refusal, "not enough memory for node %s", meta.name);
+	if (object_decode_meta(object, &meta, &why) && meta.uid[0])
+		return take_whole_node(nodes, known, object, &meta);
+	if (!why.text[0])
+		refusal_write(&why, "'metadata' holds no uid that can be used");
+	tell_unusable(nodes, known, &why);
+	return 0;
+}
+
+bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *refusal)
+{
+	struct nodes_node *known;
+	char name[NODE_NAME_LEN];
+
+	switch (object_find_name(object, name)) {
+	case OBJECT_UNNAMED:
+		return refuse(refusal, "a Node has no name");
+	case OBJECT_MISNAMED:
+		note_misnamed(&nodes->listed_strays, object);
+		return true;
+	case OBJECT_NAMED:
+		break;
+	}
+	known = find_or_add(nodes, name);
+	if (!known || take_named(nodes, known, object))
+		return refuse(refusal, "not enough memory for node %s", name);
 	known->is_listed = true;
 	return true;
 }
 
+void nodes_begin_list(struct nodes *nodes)
+{
+	nodes->listed_strays.count = 0;
+}
+
+void nodes_take_lost(struct nodes *nodes, bool is_in_list, const struct refusal *why)
+{
+	note_stray(is_in_list ? &nodes->listed_strays : &nodes->strays, why);
+	if (!is_in_list)
+		tell_strays(nodes);
+}
+
 void nodes_take_whole(struct nodes *nodes, enum reflect_verdict verdict)
 {
+	nodes->strays = nodes->listed_strays;
+	tell_strays(nodes);
 	for (uint32_t i = nodes->count; i-- > 0;) {
 		if (verdict == REFLECT_WHOLE && !nodes->items[i]->is_listed)
 			tell_gone(nodes, i);
@@ -369,6 +437,46 @@ void nodes_take_event(struct nodes *nodes, const struct object_event *event)
 	known = find_or_add(nodes, event->meta.name);
 	if (known)
 		take_change(nodes, known, event);
+}
+
+/* Such as has no name that a node can have comes and goes; the next list counts anew. */
+static void take_misnamed(struct nodes *nodes, const struct object_event *event)
+{
+	struct nodes_strays *strays = &nodes->strays;
+
+	if (event->type == OBJECT_ADDED || (event->type == OBJECT_MODIFIED && !strays->count))
+		note_misnamed(strays, event->object);
+	else if (event->type == OBJECT_DELETED && strays->count)
+		strays->count--;
+	tell_strays(nodes);
+}
+
+bool nodes_take_bad_event(struct nodes *nodes, const struct object_event *event)
+{
+	struct nodes_node *known;
+	char name[NODE_NAME_LEN];
+
+	switch (object_find_name(event->object, name)) {
+	case OBJECT_UNNAMED:
+		return false;
+	case OBJECT_MISNAMED:
+		take_misnamed(nodes, event);
+		return true;
+	case OBJECT_NAMED:
+		break;
+	}
+	if (event->type == OBJECT_DELETED) {
+		known = find(nodes, name);
+		if (known && known->uid[0])
+			return false; /* whether it is that one, only a list can tell */
+		if (known)
+			tell_gone(nodes, place_of(nodes, name));
+		return true;
+	}
+	known = find_or_add(nodes, name);
+	if (known)
+		tell_unusable(nodes, known, &event->refusal);
+	return known;
 }
 
 /* -- reading -- */

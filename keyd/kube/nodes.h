@@ -32,6 +32,12 @@ struct nodes_node {
 	char name[];
 };
 
+/* Of Nodes that no node can be told by. */
+struct nodes_strays {
+	uint32_t count;
+	struct refusal text; /* what is wrong with one of them */
+};
+
 struct nodes_read {
 	struct nodes *nodes;
 	int handle; /* 0: free */
@@ -42,18 +48,22 @@ struct nodes {
 	struct kube *kube;
 	struct nodes_node **items; /* by name */
 	uint32_t count, capacity;
+	struct nodes_strays strays, listed_strays; /* known; in the list that is being read */
 	struct nodes_read reads[NODES_READS_MAX];
 };
 
 void nodes_init(struct nodes *nodes, struct kube *kube);
 void nodes_clear(struct nodes *nodes);
 
-/* An item of a list, as reflector_source.take_item. */
+/* reflector_source's functions. */
+void nodes_begin_list(struct nodes *nodes);
 bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *refusal);
 /* After the last one: who was not among them is gone. */
 void nodes_take_whole(struct nodes *nodes, enum reflect_verdict verdict);
 /* Of a watch of metadata. */
 void nodes_take_event(struct nodes *nodes, const struct object_event *event);
+bool nodes_take_bad_event(struct nodes *nodes, const struct object_event *event);
+void nodes_take_lost(struct nodes *nodes, bool is_in_list, const struct refusal *why);
 
 /* Reads what is to be read. Returns when to call again, in boot_ns. */
 uint64_t nodes_drive(struct nodes *nodes);

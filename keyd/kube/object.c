@@ -105,6 +105,19 @@ bool object_decode_meta(const json_t *object, struct object_meta *ret_meta, stru
 	return true;
 }
 
+enum object_naming object_find_name(const json_t *object, char ret_name[static NODE_NAME_LEN])
+{
+	const json_t *value = json_object_get(json_object_get(object, "metadata"), "name");
+	const char *name = json_string_value(value);
+
+	if (!name || !json_string_length(value))
+		return OBJECT_UNNAMED;
+	if (strlen(name) != json_string_length(value) || !node_is_name(name))
+		return OBJECT_MISNAMED;
+	copy_text(ret_name, NODE_NAME_LEN, name);
+	return OBJECT_NAMED;
+}
+
 /* Resource versions are numbers nowadays; an older server's that are none are in no order. */
 static bool is_number(const char *text)
 {
@@ -211,6 +224,7 @@ json_t *object_list_read(struct object_list *list, struct refusal *refusal)
 
 	if (!end) {
 		list->at = list->end;
+		list->is_cut = true;
 		refusal_write(refusal, "the list is no JSON, or is cut off");
 		return NULL;
 	}
@@ -272,6 +286,22 @@ static bool find_event_type(const json_t *root, enum object_event_type *ret_type
 	return false;
 }
 
+static bool decode_event_meta(struct object_event *event, struct refusal *refusal)
+{
+	struct object_meta *meta = &event->meta;
+
+	if (!object_decode_meta(event->object, meta, &event->refusal)) {
+		*refusal = event->refusal;
+		return field_copy_text(meta->version, sizeof(meta->version),
+				       json_object_get(event->object, "metadata"),
+				       "resourceVersion");
+	}
+	if (event->type != OBJECT_BOOKMARK && (!meta->name[0] || !meta->uid[0]))
+		refusal_write(&event->refusal,
+			      "an event's object has no name and uid that can be used");
+	return true;
+}
+
 static bool decode_event(const json_t *root, struct object_event *event, struct refusal *refusal)
 {
 	event->object = json_object_get(root, "object");
@@ -283,11 +313,7 @@ static bool decode_event(const json_t *root, struct object_event *event, struct 
 		object_decode_status(event->object, &event->status);
 		return true;
 	}
-	if (!object_decode_meta(event->object, &event->meta, refusal))
-		return false;
-	if (event->type != OBJECT_BOOKMARK && (!event->meta.name[0] || !event->meta.uid[0]))
-		return refuse(refusal, "an event's object has no name and uid that can be used");
-	return true;
+	return decode_event_meta(event, refusal);
 }
 
 json_t *object_load_event(const char *line, size_t len, struct object_event *ret_event,

@@ -25,6 +25,7 @@ struct object_list {
 	char version[OBJECT_VERSION_LEN];
 	char next[OBJECT_NEXT_LEN]; /* `continue`; empty: this was the last page */
 	const char *at, *end;	    /* of the items that were not read yet */
+	bool is_cut;		    /* where the next one begins cannot be told */
 };
 
 enum object_event_type {
@@ -46,7 +47,8 @@ struct object_event {
 	enum object_event_type type;
 	struct object_meta meta;
 	struct object_status status;
-	const json_t *object; /* inside the document */
+	const json_t *object;	/* inside the document */
+	struct refusal refusal; /* why of `meta` only the version can be used; empty: all of it can */
 };
 
 /* A page: {"metadata":{...},"items":[...]}. Items are found without building all of them in memory. */
@@ -61,7 +63,17 @@ MUST_CHECK json_t *object_load(const char *text, size_t len, struct refusal *ref
 MUST_CHECK bool object_decode_meta(const json_t *object, struct object_meta *ret_meta,
 				   struct refusal *refusal);
 
-/* One line of a watch. The document is for json_decref; NULL: refused. */
+/* Whose object it is, where its metadata cannot be used. */
+enum object_naming {
+	OBJECT_NAMED,
+	OBJECT_MISNAMED, /* it has a name, but none that a node can have */
+	OBJECT_UNNAMED,	 /* it may be any */
+};
+
+/* ret_name is written where it is OBJECT_NAMED. */
+enum object_naming object_find_name(const json_t *object, char ret_name[static NODE_NAME_LEN]);
+
+/* One line of a watch. An object that cannot be used does not spoil it, while its version can be. The document is for json_decref; NULL: refused. */
 MUST_CHECK json_t *object_load_event(const char *line, size_t len, struct object_event *ret_event,
 				     struct refusal *refusal);
 

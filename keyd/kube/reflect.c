@@ -119,11 +119,22 @@ void reflect_line_lost(struct reflect *reflect)
 	reflect->version[0] = '\0';
 }
 
+/* A watch goes on until the list is due. */
+void reflect_item_lost(struct reflect *reflect)
+{
+	if (reflect->is_listing)
+		reflect->has_lost_items = true;
+	else
+		begin_anew(reflect);
+}
+
 /* -- lists -- */
 
 void reflect_list_begun(struct reflect *reflect)
 {
 	reflect->is_listing = true;
+	if (!reflect->next[0])
+		reflect->has_lost_items = false;
 }
 
 static void note_version(struct reflect *reflect, const char *version)
@@ -165,10 +176,10 @@ static enum reflect_verdict judge_list(struct reflect *reflect, const char *vers
 		reflect->newest[0] = '\0';
 	reflect->is_past = false;
 	note_version(reflect, version);
-	reflect->wants_list = false;
+	reflect->wants_list = reflect->has_lost_items;
 	reflect->is_known = true;
 	reflect->strikes = 0;
-	return REFLECT_WHOLE;
+	return reflect->has_lost_items ? REFLECT_PARTIAL : REFLECT_WHOLE;
 }
 
 enum reflect_verdict reflect_page_came(struct reflect *reflect, const struct object_list *page,

@@ -57,6 +57,7 @@ struct reflect_failure {
 enum reflect_verdict {
 	REFLECT_MORE,  /* another page follows */
 	REFLECT_WHOLE, /* what was on none of the pages is gone */
+	REFLECT_PARTIAL, /* whole but for items that may be anybody's: it proves nobody gone. It is listed again soon. */
 	REFLECT_PAST, /* whole, but older than what we know: it proves nobody gone. It is listed again soon, and believed then. */
 };
 
@@ -74,6 +75,7 @@ struct reflect {
 	uint32_t lists;			  /* whole ones, too soon after each other */
 	uint64_t not_before_ns;		  /* any request */
 	uint64_t listed_ns, list_not_before_ns;
+	bool has_lost_items; /* of the list that is being read */
 	bool is_past; /* the last list was, since ... */
 	uint64_t past_ns;
 	uint64_t begun_ns, line_ns; /* of the watch that runs */
@@ -90,6 +92,8 @@ void reflect_list_begun(struct reflect *reflect);
 void reflect_watch_begun(struct reflect *reflect, const struct reflect_action *action,
 			 struct reflect_now now);
 
+/* An item of the page, or the object of a line, cannot be read, and it cannot be told whose it is. */
+void reflect_item_lost(struct reflect *reflect);
 /* The page is taken. */
 enum reflect_verdict reflect_page_came(struct reflect *reflect, const struct object_list *page,
 				       struct reflect_now now);

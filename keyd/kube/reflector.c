@@ -51,21 +51,39 @@ const char *reflector_complaint(const struct reflector *reflector)
 
 /* -- lists -- */
 
+static void take_lost(struct reflector *reflector, const struct refusal *why)
+{
+	const struct reflector_source *source = &reflector->source;
+
+	if (source->take_lost)
+		source->take_lost(source->context, why);
+	else
+		log_warning("one of the API server's %s cannot be read: %s: nobody is taken for "
+			    "gone, and they are listed again",
+			    source->what, why->text);
+	reflect_item_lost(&reflector->reflect);
+}
+
+/* False: the page is cut off. */
 static bool take_items(struct reflector *reflector, struct object_list *page,
 		       struct refusal *refusal)
 {
-	bool are_readable = true;
+	const struct reflector_source *source = &reflector->source;
 
+	if (source->begin_list && !reflector->reflect.next[0])
+		source->begin_list(source->context);
 	while (object_list_has_more(page)) {
 		struct refusal why = {0};
 		json_auto_t *object = object_list_read(page, &why);
 
-		if (object && reflector->source.take_item(reflector->source.context, object, &why))
-			continue;
-		*refusal = why;
-		are_readable = false;
+		if (page->is_cut) {
+			*refusal = why;
+			return false;
+		}
+		if (!object || !source->take_item(source->context, object, &why))
+			take_lost(reflector, &why);
 	}
-	return are_readable;
+	return true;
 }
 
 static void fail_list(struct reflector *reflector, const struct reflect_failure *failure,
@@ -184,6 +202,16 @@ static void end_watch_by(struct reflector *reflector, int error, const struct ob
 	}
 }
 
+static void take_event(struct reflector *reflector, const struct object_event *event)
+{
+	const struct reflector_source *source = &reflector->source;
+
+	if (!event->refusal.text[0])
+		source->take_event(source->context, event);
+	else if (!source->take_bad_event || !source->take_bad_event(source->context, event))
+		take_lost(reflector, &event->refusal);
+}
+
 /* False: the watch is to end. */
 static bool take_line(struct reflector *reflector, const char *line, size_t len)
 {
@@ -208,7 +236,7 @@ static bool take_line(struct reflector *reflector, const char *line, size_t len)
 	}
 	note_success(reflector);
 	if (reflect_line_came(&reflector->reflect, &event, kube_now()))
-		reflector->source.take_event(reflector->source.context, &event);
+		take_event(reflector, &event);
 	return true;
 }
 

@@ -15,12 +15,19 @@ struct reflector_source {
 	const char *path;	  /* "/api/v1/nodes" */
 	const char *selector;	  /* "labelSelector=a%3Db"; NULL: all of them */
 	const char *watch_accept; /* NULL: whole objects */
-	/* An item of a list. False: it cannot be read, and the list does not count as whole. */
+	/* The first page of a list is there. NULL: no matter. */
+	void (*begin_list)(void *context);
+	/* An item of a list. False: it may be anybody's, for *refusal, and the list proves nobody gone. No item keeps the others
+	 * from being told. */
 	bool (*take_item)(void *context, const json_t *object, struct refusal *refusal);
-	/* Every item was there. */
+	/* All that can be read was told. */
 	void (*take_whole)(void *context, enum reflect_verdict verdict);
 	/* ADDED, MODIFIED or DELETED. */
 	void (*take_event)(void *context, const struct object_event *event);
+	/* The same of an object that cannot be used, for event->refusal. False: it may be anybody's. NULL: it always may. */
+	bool (*take_bad_event)(void *context, const struct object_event *event);
+	/* Something came that may be anybody's; the list is asked for again. NULL: it is logged. */
+	void (*take_lost)(void *context, const struct refusal *why);
 	void *context;
 };
 

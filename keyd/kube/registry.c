@@ -59,15 +59,42 @@ static bool take_item(void *context, const json_t *object, struct refusal *refus
 static void take_whole(void *context, enum reflect_verdict verdict)
 {
 	struct registry_kubernetes *kubernetes = context;
-	const struct registry_change listed = {.event = REGISTRY_LISTED};
+	const struct registry_change listed = {.event = REGISTRY_LISTED,
+					       .are_all = verdict == REFLECT_WHOLE};
 
 	nodes_take_whole(&kubernetes->nodes, verdict);
 	if (verdict == REFLECT_WHOLE && !kubernetes->has_seen_own)
 		own_take_absence(&kubernetes->own);
-	if (verdict == REFLECT_WHOLE)
+	if (verdict != REFLECT_PAST)
 		kube_tell(&kubernetes->kube, &listed);
 	kubernetes->has_seen_own = false;
 	malloc_trim(0); /* pages of a list are many times what stays of them */
+}
+
+static void begin_list(void *context)
+{
+	struct registry_kubernetes *kubernetes = context;
+
+	nodes_begin_list(&kubernetes->nodes);
+}
+
+static void take_lost(void *context, const struct refusal *why)
+{
+	struct registry_kubernetes *kubernetes = context;
+
+	nodes_take_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
+}
+
+/* Of our own Node a list brings the whole. */
+static bool take_bad_event(void *context, const struct object_event *event)
+{
+	struct registry_kubernetes *kubernetes = context;
+	char name[NODE_NAME_LEN];
+
+	if (object_find_name(event->object, name) == OBJECT_NAMED &&
+	    !strcmp(name, kubernetes->kube.node_name))
+		return false;
+	return nodes_take_bad_event(&kubernetes->nodes, event);
 }
 
 static void take_event(void *context, const struct object_event *event)
@@ -294,9 +321,12 @@ static void init_parts(struct registry_kubernetes *kubernetes)
 		.what = "Nodes",
 		.path = "/api/v1/nodes",
 		.watch_accept = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+		.begin_list = begin_list,
 		.take_item = take_item,
 		.take_whole = take_whole,
 		.take_event = take_event,
+		.take_bad_event = take_bad_event,
+		.take_lost = take_lost,
 		.context = kubernetes,
 	};
 	struct kube *kube = &kubernetes->kube;

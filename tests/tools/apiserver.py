@@ -127,7 +127,7 @@ class Store:
             item = copy.deepcopy(item)
             item["apiVersion"], item["kind"] = KINDS[key[0]]
             meta = item.setdefault("metadata", {})
-            meta["name"] = key[2]
+            meta.setdefault("name", key[2])  # a test may give it none: null
             if key[1]:
                 meta["namespace"] = key[1]
             meta.setdefault("uid", was["metadata"]["uid"] if was else str(uuid.uuid4()))

@@ -249,8 +249,8 @@ static void event_that_is_none_is_refused(void **state)
 		"{\"type\":\"ADDED\"}",
 		"{\"type\":\"ADDED\",\"object\":7}",
 		"{\"type\":\"OTHER\",\"object\":" NODE("", "") "}",
-		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\"}}}",
-		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\",\"name\":\"n2\"}}}",
+		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"n2\",\"uid\":\"u2\"}}}",
+		"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":7,\"name\":\"N 2\",\"uid\":\"u2\"}}}",
 		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{}}}",
 	};
 	struct object_event event;
@@ -259,6 +259,71 @@ static void event_that_is_none_is_refused(void **state)
 		assert_null(load_event(lines[i], &event));
 		assert_true(refusal.text[0]);
 	}
+}
+
+static void event_of_an_object_that_cannot_be_used_keeps_its_version(void **state)
+{
+	static const char *const metas[] = {
+		"",
+		",\"name\":\"n2\"",
+		",\"name\":\"n2\",\"uid\":\"\"",
+		",\"name\":\"n2\",\"uid\":7",
+		",\"name\":\"n2\",\"uid\":\"a b\"",
+		",\"name\":\"N 2\",\"uid\":\"u2\"",
+		",\"name\":7,\"uid\":\"u2\"",
+	};
+	struct object_event event;
+	char line[512];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(metas); i++) {
+		json_auto_t *root = NULL;
+
+		snprintf(line, sizeof(line),
+			 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\"%s}}}",
+			 metas[i]);
+		root = load_event(line, &event);
+		assert_non_null(root);
+		assert_string_equal(event.meta.version, "7");
+		assert_true(event.refusal.text[0]);
+	}
+}
+
+static enum object_naming find_name(const char *text, char name[static NODE_NAME_LEN])
+{
+	json_auto_t *object = json_loads(text, JSON_ALLOW_NUL, NULL);
+
+	assert_non_null(object);
+	return object_find_name(object, name);
+}
+
+static void name_tells_whose_object_it_is(void **state)
+{
+	char name[NODE_NAME_LEN] = "";
+
+	assert_int_equal(find_name("{\"metadata\":{\"name\":\"n2\"}}", name), OBJECT_NAMED);
+	assert_string_equal(name, "n2");
+}
+
+static void name_that_no_node_can_have_is_nobodys(void **state)
+{
+	char name[NODE_NAME_LEN] = "before";
+
+	assert_int_equal(find_name("{\"metadata\":{\"name\":\"N 2\"}}", name), OBJECT_MISNAMED);
+	assert_int_equal(find_name("{\"metadata\":{\"name\":\"n2\\u0000\"}}", name),
+			 OBJECT_MISNAMED);
+	assert_string_equal(name, "before");
+}
+
+static void object_without_a_name_may_be_anybodys(void **state)
+{
+	static const char *const texts[] = {"{}", "[]", "{\"metadata\":7}", "{\"metadata\":{}}",
+					    "{\"metadata\":{\"name\":7}}",
+					    "{\"metadata\":{\"name\":\"\"}}"};
+	char name[NODE_NAME_LEN];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_int_equal(find_name(texts[i], name), OBJECT_UNNAMED);
+	assert_int_equal(object_find_name(NULL, name), OBJECT_UNNAMED);
 }
 
 static void status_that_says_nothing_is_no_failure(void **state)
@@ -295,6 +360,10 @@ int main(void)
 		cmocka_unit_test(event_that_is_a_bookmark_has_a_version_only),
 		cmocka_unit_test(event_that_is_an_error_tells_its_status),
 		cmocka_unit_test(event_that_is_none_is_refused),
+		cmocka_unit_test(event_of_an_object_that_cannot_be_used_keeps_its_version),
+		cmocka_unit_test(name_tells_whose_object_it_is),
+		cmocka_unit_test(name_that_no_node_can_have_is_nobodys),
+		cmocka_unit_test(object_without_a_name_may_be_anybodys),
 		cmocka_unit_test(status_that_says_nothing_is_no_failure),
 	};
 

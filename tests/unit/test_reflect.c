@@ -570,6 +570,76 @@ static void reflect_sees_a_server_that_was_restored(void **state)
 	watch_begins("70");
 }
 
+/* -- items that cannot be read -- */
+
+static void reflect_believes_nobody_gone_by_a_list_with_an_item_lost(void **state)
+{
+	double waited_s;
+
+	list_begins();
+	reflect_item_lost(&reflect);
+	assert_int_equal(page("10", "more"), REFLECT_MORE);
+	list_begins();
+	assert_int_equal(page("10", ""), REFLECT_PARTIAL);
+	assert_true(reflect.is_known);
+	watch_begins("10");
+	assert_true(line(OBJECT_MODIFIED, "11"));
+	assert_int_equal(wait_for_step(&waited_s).step, REFLECT_STOP);
+	assert_true(waited_s > 0 && waited_s <= 2);
+	reflect_watch_ended(&reflect, NULL, now());
+	list_begins();
+	assert_int_equal(page("12", ""), REFLECT_WHOLE);
+	watch_begins("12");
+}
+
+static void reflect_counts_the_items_lost_by_an_earlier_list_no_more(void **state)
+{
+	list_begins();
+	reflect_item_lost(&reflect);
+	assert_int_equal(page("10", "more"), REFLECT_MORE);
+	list_begins();
+	list_fails(0, 410, -1);
+	list_begins();
+	assert_int_equal(page("11", ""), REFLECT_WHOLE);
+}
+
+static void reflect_lists_seldom_while_an_item_stays_lost(void **state)
+{
+	uint64_t begun_ns = now_ns;
+	unsigned int lists = 0;
+
+	while (now_ns < begun_ns + 86400 * NS_PER_S) {
+		struct reflect_action action = wait_for_step(NULL);
+
+		if (action.step == REFLECT_LIST) {
+			reflect_list_begun(&reflect);
+			reflect_item_lost(&reflect);
+			assert_int_equal(page("10", ""), REFLECT_PARTIAL);
+			lists++;
+		} else if (action.step == REFLECT_WATCH) {
+			reflect_watch_begun(&reflect, &action, now());
+		} else if (action.step == REFLECT_STOP) {
+			reflect_watch_ended(&reflect, NULL, now());
+		} else {
+			reflect_list_begun(&reflect);
+			reflect_look_came(&reflect, "10", now());
+		}
+	}
+	assert_true(lists <= 86400 / (REFLECT_LIST_REST_S / 2) + 12);
+}
+
+static void reflect_watches_on_beside_a_line_that_is_lost(void **state)
+{
+	is_listed("10");
+	watch_begins("10");
+	assert_true(line(OBJECT_MODIFIED, "11"));
+	reflect_item_lost(&reflect);
+	assert_true(line(OBJECT_MODIFIED, "12"));
+	assert_int_equal(wait_for_step(NULL).step, REFLECT_STOP);
+	reflect_watch_ended(&reflect, NULL, now());
+	is_listed("13");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, begin)
@@ -604,6 +674,10 @@ int main(void)
 		TEST(reflect_looks_before_it_resumes_after_a_failure),
 		TEST(reflect_looks_again_when_a_look_brought_nothing),
 		TEST(reflect_sees_a_server_that_was_restored),
+		TEST(reflect_believes_nobody_gone_by_a_list_with_an_item_lost),
+		TEST(reflect_counts_the_items_lost_by_an_earlier_list_no_more),
+		TEST(reflect_lists_seldom_while_an_item_stays_lost),
+		TEST(reflect_watches_on_beside_a_line_that_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
