@@ -2,8 +2,8 @@
 /*
  * The agent: everything podveil-keyd knows, and the loop that keeps the node as it should be. SHELL.
  * It is level-triggered: whatever happens, the desired state is computed from the newest facts, compared with what is,
- * and only the difference is made so. What cannot be made so is a reason, shown by `podveil status`, and tried again. What
- * another node causes is a warning, and changes nothing of what this node says of itself.
+ * and only the difference is made so. What cannot be made so is a reason, shown by `podveil status`, and tried again. A
+ * fault of another node is a warning, and does not change the state of this one.
  */
 #pragma once
 
@@ -58,9 +58,9 @@ struct agent {
 	uint32_t server_count;
 	struct bypass_key servers[REGISTRY_SERVERS_MAX];
 	bool is_listed; /* the registry has told every record that can be read once */
-	bool are_all_listed; /* and none besides: who was not named is gone */
-	uint32_t stray_count; /* entries of the registry that name no node; of one, why not: */
-	struct refusal stray;
+	bool are_all_listed; /* and every record could be read: a node that was not named is gone */
+	uint32_t stray_count; /* entries of the registry that name no node ... */
+	struct refusal stray; /* ... and what is wrong with one of them */
 	bool has_port;	/* the tunnel took our port once */
 	bool has_settled;		       /* one whole pass with tunnel and registry is done */
 	bool must_end;			       /* cannot start: the reason is logged */
@@ -92,12 +92,12 @@ void agent_take_links(struct agent *agent, enum link_news news);
 
 struct rotate_now agent_rotate_now(void);
 
-/* Why this node itself is not as it should be, until the next pass. */
+/* A fault of this node, until the next pass. */
 PRINTF(4, 5)
 void agent_add_reason(struct agent *agent, enum reason_kind kind, const char *subject,
 		      const char *format, ...);
-/* What is wrong elsewhere, until the next pass. Only to be called in a pass, since what is beyond the room for warnings is
- * counted at each call. */
+/* A fault of another node, until the next pass. Only to be called in a pass: a warning that finds no room is counted at each
+ * call. */
 PRINTF(4, 5)
 void agent_add_warning(struct agent *agent, enum reason_kind kind, const char *subject,
 		       const char *format, ...);

@@ -54,13 +54,13 @@ struct reason {
 };
 
 struct reasons {
-	uint32_t count, surplus; /* listed; and not, for want of room */
+	uint32_t count, surplus; /* listed; beyond the room for them */
 	struct reason items[REASONS_MAX];
 };
 
 /* What a node is, in one word. */
 enum reason_verdict {
-	VERDICT_STARTING, /* nothing is known yet */
+	VERDICT_STARTING, /* registry or tunnel have not told everything yet */
 	VERDICT_PROTECTED,
 	VERDICT_PERMISSIVE, /* the mode is the only reason why it is not protected */
 	VERDICT_DEGRADED,
@@ -88,7 +88,7 @@ static inline uint32_t reasons_total(const struct reasons *reasons)
 	return reasons->count + reasons->surplus;
 }
 
-/* `own` holds no warning. is_whole: registry and tunnel are there, and what they have to tell is known. has_settled: that
- * was so once since the start. */
+/* `own` holds no warning. is_whole: registry and tunnel are there, and have told everything. has_settled: that was so once
+ * since the start. */
 enum reason_verdict reasons_judge(const struct reasons *own, bool is_whole, bool has_settled);
 const char *reason_verdict_name(enum reason_verdict verdict);

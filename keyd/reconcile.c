@@ -120,7 +120,7 @@ int reconcile_shut(struct agent *agent)
 
 /* -- the outcome -- */
 
-/* Of what was not said in the last pass. */
+/* Those that are new since the last pass. */
 static void log_new(const struct reasons *reasons, const struct reasons *before,
 		    enum log_level level)
 {

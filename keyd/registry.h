@@ -13,8 +13,8 @@ enum registry_event {
 	REGISTRY_BAD,	 /* `name` has a record that cannot be read, for `refusal` */
 	REGISTRY_GONE,	 /* `name` left */
 	REGISTRY_OWN,	 /* our own record, or what somebody made of it */
-	REGISTRY_LISTED, /* every record there was has been told once; are_all: and every one of them could be read */
-	REGISTRY_STRAYS, /* `stray_count` entries name no node that can be used; of one, `refusal` says why not */
+	REGISTRY_LISTED, /* every record has been told once; are_all: and each of them could be read */
+	REGISTRY_STRAYS, /* `stray_count` entries name no node; `refusal` says what is wrong with one of them */
 	REGISTRY_REQUESTED, /* somebody, anybody, asks our own node to rotate its key */
 	REGISTRY_MODE,	    /* the whole cluster's mode is `mode`, or nobody says one: has_mode */
 	REGISTRY_SERVERS, /* `servers` are where the registry is served from: outside the tunnel always */

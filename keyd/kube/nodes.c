@@ -302,7 +302,7 @@ static int take_whole_node(struct nodes *nodes, struct nodes_node *known, const 
 	return 0;
 }
 
-/* Told by its name alone. The next good word of it is news, whatever was known before. */
+/* Only its name can be used. The digest goes, so that its next good record is news. */
 static void tell_unusable(struct nodes *nodes, struct nodes_node *known, const struct refusal *why)
 {
 	memset(known->digest, 0, sizeof(known->digest));
@@ -439,7 +439,7 @@ void nodes_take_event(struct nodes *nodes, const struct object_event *event)
 		take_change(nodes, known, event);
 }
 
-/* Such as has no name that a node can have comes and goes; the next list counts anew. */
+/* The next list counts them again. */
 static void take_misnamed(struct nodes *nodes, const struct object_event *event)
 {
 	struct nodes_strays *strays = &nodes->strays;

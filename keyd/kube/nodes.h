@@ -32,10 +32,10 @@ struct nodes_node {
 	char name[];
 };
 
-/* Of Nodes that no node can be told by. */
+/* Nodes without a name that a node can have. */
 struct nodes_strays {
 	uint32_t count;
-	struct refusal text; /* what is wrong with one of them */
+	struct refusal text; /* about one of them */
 };
 
 struct nodes_read {

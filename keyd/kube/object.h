@@ -63,11 +63,11 @@ MUST_CHECK json_t *object_load(const char *text, size_t len, struct refusal *ref
 MUST_CHECK bool object_decode_meta(const json_t *object, struct object_meta *ret_meta,
 				   struct refusal *refusal);
 
-/* Whose object it is, where its metadata cannot be used. */
+/* The name of an object whose metadata cannot be used. */
 enum object_naming {
 	OBJECT_NAMED,
 	OBJECT_MISNAMED, /* it has a name, but none that a node can have */
-	OBJECT_UNNAMED,	 /* it may be any */
+	OBJECT_UNNAMED,	 /* it has none: it may be any object */
 };
 
 /* ret_name is written where it is OBJECT_NAMED. */

@@ -57,7 +57,7 @@ struct reflect_failure {
 enum reflect_verdict {
 	REFLECT_MORE,  /* another page follows */
 	REFLECT_WHOLE, /* what was on none of the pages is gone */
-	REFLECT_PARTIAL, /* whole but for items that may be anybody's: it proves nobody gone. It is listed again soon. */
+	REFLECT_PARTIAL, /* whole but for items that may be any object: it proves none gone. It is listed again soon. */
 	REFLECT_PAST, /* whole, but older than what we know: it proves nobody gone. It is listed again soon, and believed then. */
 };
 
@@ -92,7 +92,7 @@ void reflect_list_begun(struct reflect *reflect);
 void reflect_watch_begun(struct reflect *reflect, const struct reflect_action *action,
 			 struct reflect_now now);
 
-/* An item of the page, or the object of a line, cannot be read, and it cannot be told whose it is. */
+/* An item of the page, or the object of a line, cannot be read, and may be any object. */
 void reflect_item_lost(struct reflect *reflect);
 /* The page is taken. */
 enum reflect_verdict reflect_page_came(struct reflect *reflect, const struct object_list *page,

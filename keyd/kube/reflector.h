@@ -15,18 +15,18 @@ struct reflector_source {
 	const char *path;	  /* "/api/v1/nodes" */
 	const char *selector;	  /* "labelSelector=a%3Db"; NULL: all of them */
 	const char *watch_accept; /* NULL: whole objects */
-	/* The first page of a list is there. NULL: no matter. */
+	/* The first page of a list has come. May be NULL. */
 	void (*begin_list)(void *context);
-	/* An item of a list. False: it may be anybody's, for *refusal, and the list proves nobody gone. No item keeps the others
+	/* An item of a list. False: it may be any object, for *refusal, and the list proves none gone. No item keeps the others
 	 * from being told. */
 	bool (*take_item)(void *context, const json_t *object, struct refusal *refusal);
 	/* All that can be read was told. */
 	void (*take_whole)(void *context, enum reflect_verdict verdict);
 	/* ADDED, MODIFIED or DELETED. */
 	void (*take_event)(void *context, const struct object_event *event);
-	/* The same of an object that cannot be used, for event->refusal. False: it may be anybody's. NULL: it always may. */
+	/* The same of an object that cannot be used, for event->refusal. False, and where there is no function: it may be any. */
 	bool (*take_bad_event)(void *context, const struct object_event *event);
-	/* Something came that may be anybody's; the list is asked for again. NULL: it is logged. */
+	/* An object came that may be any; the list is asked for again. NULL: it is logged. */
 	void (*take_lost)(void *context, const struct refusal *why);
 	void *context;
 };

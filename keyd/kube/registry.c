@@ -85,7 +85,7 @@ static void take_lost(void *context, const struct refusal *why)
 	nodes_take_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
 }
 
-/* Of our own Node a list brings the whole. */
+/* Our own Node comes whole with the list. */
 static bool take_bad_event(void *context, const struct object_event *event)
 {
 	struct registry_kubernetes *kubernetes = context;

@@ -91,8 +91,8 @@ somebody_forges() {
 # -- a node that cannot run it --
 
 n3_is() { peer_says 1 3 ".state == \"$1\" and .reason != \"\""; } # STATE
-is_degraded_by_n3() { status_says 1 '.state == "degraded" and any(.reasons[]; test("node n3"))'; }
-is_protected() { status_says 1 '.state == "protected" and .reasons == []'; }
+is_protected() { status_says 1 '.state == "protected" and .reasons == [] and .warning_count == 0'; }
+is_warned_of_n3() { status_says 1 '.state == "protected" and .reasons == [] and any(.warnings[]; test("node n3"))'; }
 is_excluded_without_a_word() { peer_says 1 3 '.state == "excluded" and .reason == ""'; }
 table_says() { podveil 1 peers | tee /dev/stderr | grep -E "^n3 +$1 "; } # STATE
 label_n3() { kubectl label --overwrite node n3 "podveil.io/exclude$1" >/dev/null; } # =VALUE or -
@@ -110,7 +110,7 @@ check "nothing is told while all is well" eval 'sleep 1; count_is RecordRefused 
 node_registers 3 "$(pods_v4 3)" "$(pods_v6 3)"
 check "a node without a record is waited for" wait_until 10 table_says waiting
 write_record "$(bad_record)"
-check "its record is refused, which is a reason to be degraded" wait_until 10 is_degraded_by_n3
+check "its record is refused, which is a warning" wait_until 10 is_warned_of_n3
 WHY=$(why_refused)
 check "and is told, with the node and what is wrong" told RecordRefused "the record of node n3 is refused: $WHY"
 check "which is what was written" grep -F "'port' is 0" <<<"$WHY"
@@ -126,13 +126,13 @@ kubectl delete node n3 >/dev/null
 wait_until 10 peers_are 1 '["n2"]' # nothing is left of its good record, which would stay in use
 node_registers 3 "$(pods_v4 3)" "$(pods_v6 3)"
 write_record "$(bad_record)"
-check "made anew, it is refused from the start" wait_until 10 is_degraded_by_n3
+check "made anew, it is refused from the start" wait_until 10 is_warned_of_n3
 check "a node that cannot run the agent is labelled" label_n3 =yes
 check "it is named excluded, and why its record is refused" wait_until 10 n3_is excluded
 check "also in the table" table_says excluded
-check "and is no reason to be degraded" wait_until 5 is_protected
-check "the label says false: it is one again" eval 'label_n3 =false && wait_until 10 is_degraded_by_n3 && n3_is refused'
-check "labelled, and without a record: excluded, and no reason either" eval \
+check "and is not warned of" wait_until 5 is_protected
+check "the label says false: it is warned of again" eval 'label_n3 =false && wait_until 10 is_warned_of_n3 && n3_is refused'
+check "labelled, and without a record: excluded, and not warned of either" eval \
 	'label_n3 =yes && kubectl annotate node n3 $RECORD- && wait_until 10 is_excluded_without_a_word && is_protected'
 check "labelled, and with a good record: a peer like the others" eval \
 	'write_record "$(good_record)" && wait_until 10 peers_are 1 "[\"n2\",\"n3\"]"'

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Whatever stands in other Nodes, a node that keeps its own promise is protected, and `podveil status`, its readiness probe,
-# exits with 0. An agent that has just started becomes protected beside them, and its startup taint goes. A Node that nobody can
-# be told by keeps no list from counting, and takes nobody away. Each fault is a warning, and all are counted.
+# exits with 0. An agent that has just started becomes protected beside them, and its startup taint goes. A Node without
+# a usable name keeps no list from counting, and makes no other node go. Each fault is a warning, and all are counted.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -86,11 +86,11 @@ check "the nodes are each other's peers" eval 'wait_leaping 10 is_usable 1 2 && 
 check "pods talk" pods_talk
 newcomer
 check "a new node is heard of beside all of them" everybody_knows_newcomer 15
-check "a list proves nobody gone while a Node in it may be anybody's" nobody_left
+check "no node is taken for gone while a list holds a Node without a name" nobody_left
 for name in No_Node unnamed a-number-as-name "${BAD[@]}"; do
 	tell DELETE "/objects/nodes/$name" >/dev/null
 done
 leap 1300
 check "the warnings go with their causes" wait_leaping 15 status_says 1 '.warnings == [] and .warning_count == 0'
-check "and nobody else with them" eval 'nobody_left && is_usable 1 2 && is_usable 2 1'
+check "and no other node with them" eval 'nobody_left && is_usable 1 2 && is_usable 2 1'
 done_testing

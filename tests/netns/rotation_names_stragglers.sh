@@ -22,10 +22,12 @@ is_promoted() { [ "$(own_key 1 .fingerprint)" != "$1" ]; } # OLD_FINGERPRINT
 knows_current() { # n2 goes by n1's current key
 	[ "$(podveil 2 -o json key-status | jq -r '.keys[] | select(.node == "n1") | .fingerprint')" = "$(own_key 1 .fingerprint)" ]
 }
-reason_names() { # NAME; status itself fails where not all is well
-	podveil 1 -o json status >"$RUN_DIR/status"
-	jq -e --arg name "$1" '.state == "degraded" and any(.reasons[]; test("previous key.*" + $name))' "$RUN_DIR/status"
+warning_names() { # NAME: the node that rotates does what it promises
+	podveil 1 -o json status >"$RUN_DIR/status" &&
+		jq -e --arg name "$1" '.state == "protected" and .reasons == [] and any(.warnings[]; test("previous key.*" + $name)) and
+			.warning_kinds == ["straggler"] and .warning_count == 1' "$RUN_DIR/status"
 }
+warns_of_nobody() { podveil 1 -o json status | jq -e '.state == "protected" and .warnings == []'; }
 pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p2 ping -c 1 -W 1 -q "$(pod_v4 1)"; }
 
 # keyd of n2 stands still: it sees neither registry nor anything else, and its tunnel goes on.
@@ -50,11 +52,12 @@ check "it waits for the proofs" wait_until 3 state_is proving
 check "and names the one it waits for" wait_until 2 straggler_is n2
 check "it promotes at the deadline, without it" wait_until 5 is_promoted "$old"
 check "the straggler is still named" straggler_is n2
-check "after the overlap the node is degraded" wait_until $((OVERLAP + 5)) state_is degraded
-check "and status says who still needs the previous key" wait_until 3 reason_names n2
+check "after the overlap the rotation waits for it" wait_until $((OVERLAP + 5)) state_is degraded
+check "and status warns of the node that still needs the previous key, and is protected" wait_until 3 warning_names n2
 thaw
 check "it is current within 5 seconds of seeing the registry again" catches_up
 
+check "the warning goes with its cause" wait_until 3 warns_of_nobody
 check "the traffic ran all the time" traffic_runs
 traffic_stop
 check "no datagram was lost, doubled or changed" udp_lost_nothing cut

@@ -296,7 +296,7 @@ static enum object_naming find_name(const char *text, char name[static NODE_NAME
 	return object_find_name(object, name);
 }
 
-static void name_tells_whose_object_it_is(void **state)
+static void name_of_a_node_is_found(void **state)
 {
 	char name[NODE_NAME_LEN] = "";
 
@@ -304,7 +304,7 @@ static void name_tells_whose_object_it_is(void **state)
 	assert_string_equal(name, "n2");
 }
 
-static void name_that_no_node_can_have_is_nobodys(void **state)
+static void name_that_no_node_can_have_is_no_nodes_name(void **state)
 {
 	char name[NODE_NAME_LEN] = "before";
 
@@ -314,7 +314,7 @@ static void name_that_no_node_can_have_is_nobodys(void **state)
 	assert_string_equal(name, "before");
 }
 
-static void object_without_a_name_may_be_anybodys(void **state)
+static void object_without_a_name_is_told_apart(void **state)
 {
 	static const char *const texts[] = {"{}", "[]", "{\"metadata\":7}", "{\"metadata\":{}}",
 					    "{\"metadata\":{\"name\":7}}",
@@ -361,9 +361,9 @@ int main(void)
 		cmocka_unit_test(event_that_is_an_error_tells_its_status),
 		cmocka_unit_test(event_that_is_none_is_refused),
 		cmocka_unit_test(event_of_an_object_that_cannot_be_used_keeps_its_version),
-		cmocka_unit_test(name_tells_whose_object_it_is),
-		cmocka_unit_test(name_that_no_node_can_have_is_nobodys),
-		cmocka_unit_test(object_without_a_name_may_be_anybodys),
+		cmocka_unit_test(name_of_a_node_is_found),
+		cmocka_unit_test(name_that_no_node_can_have_is_no_nodes_name),
+		cmocka_unit_test(object_without_a_name_is_told_apart),
 		cmocka_unit_test(status_that_says_nothing_is_no_failure),
 	};
 

@@ -572,7 +572,7 @@ static void reflect_sees_a_server_that_was_restored(void **state)
 
 /* -- items that cannot be read -- */
 
-static void reflect_believes_nobody_gone_by_a_list_with_an_item_lost(void **state)
+static void reflect_believes_no_object_gone_by_a_list_with_an_item_lost(void **state)
 {
 	double waited_s;
 
@@ -674,7 +674,7 @@ int main(void)
 		TEST(reflect_looks_before_it_resumes_after_a_failure),
 		TEST(reflect_looks_again_when_a_look_brought_nothing),
 		TEST(reflect_sees_a_server_that_was_restored),
-		TEST(reflect_believes_nobody_gone_by_a_list_with_an_item_lost),
+		TEST(reflect_believes_no_object_gone_by_a_list_with_an_item_lost),
 		TEST(reflect_counts_the_items_lost_by_an_earlier_list_no_more),
 		TEST(reflect_lists_seldom_while_an_item_stays_lost),
 		TEST(reflect_watches_on_beside_a_line_that_is_lost),
