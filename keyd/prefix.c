@@ -105,6 +105,61 @@ uint32_t prefix_entries_settle(struct prefix_entry *entries, uint32_t count)
 	return kept;
 }
 
+/* How many bits the two addresses begin with in common. */
+static uint32_t count_shared(const uint8_t a[static 16], const uint8_t b[static 16])
+{
+	uint32_t bits = 0;
+
+	while (bits < 128 && !((a[bits / 8] ^ b[bits / 8]) & (0x80 >> bits % 8)))
+		bits++;
+	return bits;
+}
+
+static struct prefix_key shorten(const struct prefix_key *key, uint32_t prefix_len)
+{
+	struct prefix_key shorter = {.prefix_len = prefix_len};
+
+	memcpy(shorter.address, key->address, prefix_len / 8);
+	if (prefix_len % 8)
+		shorter.address[prefix_len / 8] =
+			(uint8_t)(key->address[prefix_len / 8] & ~(0xff >> prefix_len % 8));
+	return shorter;
+}
+
+/* How many entries are not behind the key in their order. */
+static uint32_t count_up_to(const struct prefix_entry *entries, uint32_t count,
+			    const struct prefix_key *key)
+{
+	uint32_t low = 0, high = count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (prefix_key_compare(&entries[middle].key, key) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Whatever contains the key is before it, the longest last. Where another prefix is between them, only what the two have in
+ * common can be longer, so the search goes on from there. */
+const struct prefix_entry *prefix_entries_find(const struct prefix_entry *entries, uint32_t count,
+					       const struct prefix_key *key)
+{
+	struct prefix_key from = *key;
+
+	while ((count = count_up_to(entries, count, &from))) {
+		const struct prefix_key *last = &entries[count - 1].key;
+
+		if (prefix_key_contains(last, key))
+			return &entries[count - 1];
+		from = shorten(key, count_shared(last->address, key->address));
+	}
+	return NULL;
+}
+
 static bool is_held(const struct prefix_entry *entry, const uint32_t *held, uint32_t held_count)
 {
 	for (uint32_t i = 0; i < held_count; i++)

@@ -28,6 +28,10 @@ bool prefix_key_contains(const struct prefix_key *outer, const struct prefix_key
  * Returns how many are left. */
 uint32_t prefix_entries_settle(struct prefix_entry *entries, uint32_t count);
 
+/* The longest prefix among the settled entries that contains the key; NULL: none does. */
+const struct prefix_entry *prefix_entries_find(const struct prefix_entry *entries, uint32_t count,
+					       const struct prefix_key *key);
+
 /*
  * The changes that turn `have` into `wanted` (both settled), all additions before all removals: between two changes
  * every address keeps its old or its new meaning. Entries of the peers in `held` (ids, ascending or not) are not

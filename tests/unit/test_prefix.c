@@ -155,6 +155,66 @@ static void prefix_special_ones_are_named(void **state)
 	}
 }
 
+static void assert_found(const struct prefix_entry *entries, uint32_t count, const char *text,
+			 uint32_t peer_id)
+{
+	struct prefix_entry wanted = entry(text, 0, 0);
+	const struct prefix_entry *found = prefix_entries_find(entries, count, &wanted.key);
+
+	assert_int_equal(found ? found->value.peer_id : 0, peer_id);
+}
+
+static void prefix_longest_around_an_address_is_found(void **state)
+{
+	struct prefix_entry entries[] = {entry("10.244.0.0/16", PREFIX_CLUSTER, 1),
+					 entry("10.244.1.0/24", PREFIX_PEER, 2),
+					 entry("10.244.1.8/30", PREFIX_PEER, 3),
+					 entry("10.244.1.9/32", PREFIX_NODE, 4),
+					 entry("fd00::/48", PREFIX_CLUSTER, 5),
+					 entry("fd00:0:0:1::/64", PREFIX_PEER, 6)};
+	uint32_t count = prefix_entries_settle(entries, ARRAY_SIZE(entries));
+
+	assert_found(entries, count, "10.244.1.9/32", 4);
+	assert_found(entries, count, "10.244.1.10/32", 3);
+	assert_found(entries, count, "10.244.1.200/32", 2);
+	assert_found(entries, count, "10.244.255.255/32", 1);
+	assert_found(entries, count, "10.244.1.8/31", 3);
+	assert_found(entries, count, "10.245.0.0/32", 0);
+	assert_found(entries, count, "10.243.255.255/32", 0);
+	assert_found(entries, count, "fd00:0:0:1::9/128", 6);
+	assert_found(entries, count, "fd00:0:0:2::9/128", 5);
+	assert_found(entries, count, "fd01::1/128", 0);
+	assert_found(entries, 0, "10.244.1.9/32", 0);
+}
+
+/* Any content: the same as looking at every entry. */
+static void prefix_search_agrees_with_a_look_at_every_entry(void **state)
+{
+	uint32_t seed = 7;
+
+	for (unsigned int round = 0; round < 2000; round++) {
+		struct prefix_entry entries[ENTRIES_MAX], at = entry("10.0.0.0/32", 0, 0);
+		const struct prefix_entry *longest = NULL;
+		uint32_t count;
+
+		for (unsigned int i = 0; i < 24; i++) {
+			char text[CIDR_TEXT_LEN];
+
+			seed = seed * 1664525 + 1013904223;
+			snprintf(text, sizeof(text), "10.0.0.%u/%u", seed >> 8 & 0xff,
+				 24 + (seed >> 16) % 9);
+			entries[i] = entry(text, PREFIX_PEER, 1);
+		}
+		count = prefix_entries_settle(entries, 24);
+		at.key.address[15] = (uint8_t)(seed >> 24);
+		for (uint32_t i = 0; i < count; i++)
+			if (prefix_key_contains(&entries[i].key, &at.key) &&
+			    (!longest || entries[i].key.prefix_len > longest->key.prefix_len))
+				longest = &entries[i];
+		assert_ptr_equal(prefix_entries_find(entries, count, &at.key), longest);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +228,8 @@ int main(void)
 		cmocka_unit_test(prefix_additions_come_before_removals),
 		cmocka_unit_test(prefix_held_peers_lose_nothing_to_absence),
 		cmocka_unit_test(prefix_special_ones_are_named),
+		cmocka_unit_test(prefix_longest_around_an_address_is_found),
+		cmocka_unit_test(prefix_search_agrees_with_a_look_at_every_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
