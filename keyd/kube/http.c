@@ -22,8 +22,8 @@ struct http {
 	struct account *account;
 	uint64_t generation; /* of the account, that the connections were made under */
 	bool is_refused;     /* the server has said 401 since the account was read */
-	bool is_stale;	     /* the connections are of another generation, or of an address that is gone */
-	bool has_moved;	     /* the latter */
+	bool is_stale; /* the connections are of another generation, or of an address that is gone */
+	bool has_moved; /* the latter */
 	CURLM *multi;
 	int epoll_fd, timer_fd;
 	uint64_t curl_due_ns; /* 0: libcurl waits for no moment */
@@ -131,9 +131,9 @@ static void tell(struct http *http, const struct transfer *transfer)
 	struct http_result result;
 
 	transfer_judge(transfer, &result);
-	if (result.error || !http_is_success(result.status))
+	if (result.error || (!http_is_success(result.status) && !transfer->request.is_anonymous))
 		http->counts.failures++;
-	if (result.status == 401)
+	if (result.status == 401 && !transfer->request.is_anonymous)
 		http->is_refused = true;
 	transfer->request.on_end(transfer->request.context, &result);
 }

@@ -35,6 +35,11 @@ struct http_request {
 	const char *accept;	  /* NULL: application/json */
 	const char *body;	  /* copied */
 	size_t body_len;
+	/* "10.0.0.1:6443" or "[fd00::1]:6443": a connection of its own goes there, and the server is verified as always. NULL:
+	 * to the account's server. */
+	const char *connect_to;
+	bool is_anonymous; /* without our token and certificate: a 401 says nothing about them */
+	uint32_t mark;	   /* on its packets (SO_MARK); 0: none */
 	size_t body_max; /* of a collected 2xx answer. Of any other 64 KiB are kept, and that it says more is no error */
 	uint32_t timeout_s; /* for the whole answer, also a stream's; 0: as long as it takes */
 	uint32_t

@@ -127,36 +127,56 @@ static bool add_header(struct transfer *transfer, const char *begin, const char 
 static bool set_headers(struct transfer *transfer, const struct http_request *request,
 			const struct account_view *view)
 {
-	return add_header(transfer, "Authorization: Bearer ", view->token) &&
+	return (request->is_anonymous ||
+		add_header(transfer, "Authorization: Bearer ", view->token)) &&
 	       add_header(transfer,
 			  "Accept: ", request->accept ? request->accept : "application/json") &&
 	       add_header(transfer, "Content-Type: ", request->content_type) &&
 	       curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
 }
 
-/* The name that the certificate must carry takes the host's place in the URL, and the connection goes to the host all the
- * same: libcurl verifies what stands in the URL. */
-static bool set_tls_name(struct transfer *transfer, const struct account_view *view, CURLU *url)
+/* "HOST:PORT", where the account leads. The caller's, for free(); NULL: no memory. */
+static char *find_way(CURLU *url)
 {
-	CLEANUP_FREE char *rule = NULL;
-	char *host = NULL, *port = NULL;
-	bool is_set;
+	char *host = NULL, *port = NULL, *way = NULL;
 
-	if (!view->tls_name)
-		return true;
-	is_set = !curl_url_get(url, CURLUPART_HOST, &host, 0) &&
-		 !curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
-		 asprintf(&rule, "%s:%s:%s:%s", view->tls_name, port, host, port) >= 0;
+	if (curl_url_get(url, CURLUPART_HOST, &host, 0) ||
+	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ||
+	    asprintf(&way, "%s:%s", host, port) < 0)
+		way = NULL;
 	curl_free(host);
 	curl_free(port);
-	if (!is_set) {
+	return way;
+}
+
+/* The connection goes there, whatever the URL's host is: libcurl verifies what stands in the URL. */
+static bool connect_to(struct transfer *transfer, const char *way)
+{
+	CLEANUP_FREE char *rule = NULL;
+
+	if (asprintf(&rule, "::%s", way) < 0) {
 		rule = NULL;
 		return false;
 	}
 	transfer->connect_to = curl_slist_append(NULL, rule);
-	return transfer->connect_to && !curl_url_set(url, CURLUPART_HOST, view->tls_name, 0) &&
-	       curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, transfer->connect_to) ==
-		       CURLE_OK;
+	return transfer->connect_to && curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO,
+							transfer->connect_to) == CURLE_OK;
+}
+
+/* A name that the certificate must carry instead of the host's takes the host's place. */
+static bool set_server(struct transfer *transfer, const struct http_request *request,
+		       const struct account_view *view, CURLU *url)
+{
+	CLEANUP_FREE char *account_way = NULL;
+	const char *way = request->connect_to;
+
+	if (view->tls_name && !way) {
+		way = account_way = find_way(url);
+		if (!way)
+			return false;
+	}
+	return (!view->tls_name || !curl_url_set(url, CURLUPART_HOST, view->tls_name, 0)) &&
+	       (!way || connect_to(transfer, way));
 }
 
 static bool set_url(struct transfer *transfer, const struct http_request *request,
@@ -170,7 +190,7 @@ static bool set_url(struct transfer *transfer, const struct http_request *reques
 	if (asprintf(&text, "%s%s", view->server, request->path) < 0)
 		text = NULL;
 	is_set = url && text && !curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) &&
-		 set_tls_name(transfer, view, url) &&
+		 set_server(transfer, request, view, url) &&
 		 !curl_url_get(url, CURLUPART_URL, &whole, 0) &&
 		 curl_easy_setopt(transfer->easy, CURLOPT_URL, whole) == CURLE_OK;
 	curl_free(whole);
@@ -187,14 +207,17 @@ static bool set_blob(CURL *easy, CURLoption option, const char *pem)
 
 /* Where the account brings authorities, those of the machine are not asked: CAPATH has a default of its own. Sessions are
  * not resumed, because a resumed one is not verified anew. */
-static bool set_tls(CURL *easy, const struct account_view *view)
+static bool set_tls(CURL *easy, const struct http_request *request, const struct account_view *view)
 {
+	const char *cert_pem = request->is_anonymous ? NULL : view->cert_pem;
+	const char *key_pem = request->is_anonymous ? NULL : view->key_pem;
+
 	if (view->ca_pem && (curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) ||
 			     curl_easy_setopt(easy, CURLOPT_CAINFO, NULL)))
 		return false;
 	return set_blob(easy, CURLOPT_CAINFO_BLOB, view->ca_pem) &&
-	       set_blob(easy, CURLOPT_SSLCERT_BLOB, view->cert_pem) &&
-	       set_blob(easy, CURLOPT_SSLKEY_BLOB, view->key_pem) &&
+	       set_blob(easy, CURLOPT_SSLCERT_BLOB, cert_pem) &&
+	       set_blob(easy, CURLOPT_SSLKEY_BLOB, key_pem) &&
 	       !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) &&
 	       !curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) &&
 	       !curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
@@ -206,11 +229,16 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 {
 	static const int on = 1, probe_s = PROBE_EVERY_S, dead_ms = DEAD_AFTER_MS;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	const struct transfer *transfer = context;
+	const uint32_t *mark = &transfer->request.mark;
 
-	(void)context;
 	(void)purpose;
 	if (fd < 0)
 		return CURL_SOCKET_BAD;
+	if (*mark && setsockopt(fd, SOL_SOCKET, SO_MARK, mark, sizeof(*mark))) {
+		close(fd);
+		return CURL_SOCKET_BAD;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &probe_s, sizeof(probe_s));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_s, sizeof(probe_s));
@@ -218,15 +246,21 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 	return fd;
 }
 
-/* Where it goes, and where it never goes. */
-static bool set_way(CURL *easy)
+/* Where it goes, and where it never goes. A connection to another address is not shared with other requests. */
+static bool set_way(struct transfer *transfer, const struct http_request *request)
 {
-	return !curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") &&
+	CURL *easy = transfer->easy;
+	long is_alone = request->connect_to != NULL;
+
+	return !curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, is_alone) &&
+	       !curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, is_alone) &&
+	       !curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") &&
 	       !curl_easy_setopt(easy, CURLOPT_PROXY, "") &&
 	       !curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") &&
 	       !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) &&
 	       !curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
 	       !curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
+	       !curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer) &&
 	       !curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) &&
 	       !curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 }
@@ -276,8 +310,8 @@ static bool prepare(struct transfer *transfer, const struct http_request *reques
 	CURL *easy = transfer->easy = curl_easy_init();
 
 	return easy && set_url(transfer, request, view) && set_headers(transfer, request, view) &&
-	       set_tls(easy, view) && set_way(easy) && set_limits(easy, request) &&
-	       set_method(easy, request) && set_callbacks(transfer);
+	       set_tls(easy, request, view) && set_way(transfer, request) &&
+	       set_limits(easy, request) && set_method(easy, request) && set_callbacks(transfer);
 }
 
 struct transfer *transfer_new(const struct http_request *request, const struct account_view *view,

@@ -226,6 +226,107 @@ static void connections_are_not_inherited(void **state)
 	assert_int_equal(connections, 1);
 }
 
+/* -- at another address than the account's -- */
+
+/* Of the account's server nothing is there but its name. */
+static void go_elsewhere(struct heard *heard, const char *more)
+{
+	talk_close(heard->talk);
+	write_kubeconfig("kubernetes.test", "authority", more);
+	talk_open(heard->talk);
+}
+
+static void ask_there(struct heard *heard)
+{
+	unsigned int wanted = heard->ends + 1;
+	char there[32];
+
+	snprintf(there, sizeof(there), "127.0.0.1:%u", server.port);
+	assert_true(start(heard, &(struct http_request){.path = "/version",
+							.connect_to = there,
+							.is_anonymous = true,
+							.body_max = 1 << 16,
+							.timeout_s = 5}) > 0);
+	drive_until(heard->talk, &heard->ends, wanted);
+}
+
+static void server_at_another_address_is_verified_by_the_accounts_name(void **state)
+{
+	struct heard *heard = *state;
+
+	go_elsewhere(heard, "");
+	ask_there(heard);
+	assert_int_equal(heard->result.error, 0);
+	assert_int_equal(heard->result.status,
+			 404); /* any answer comes by TLS that was completed */
+	use_certificate("elsewhere");
+	ask_there(heard);
+	assert_int_equal(heard->result.error, -EPERM);
+	assert_int_equal(heard->result.status, 0);
+	use_certificate("stranger");
+	ask_there(heard);
+	assert_int_equal(heard->result.error, -EPERM);
+	assert_int_equal(heard->result.status, 0);
+}
+
+static void server_at_another_address_is_verified_by_the_name_for_tls(void **state)
+{
+	struct heard *heard = *state;
+
+	use_certificate("elsewhere");
+	go_elsewhere(heard, ", tls-server-name: elsewhere.test");
+	ask_there(heard);
+	assert_int_equal(heard->result.status, 404);
+	go_elsewhere(heard, ", tls-server-name: nobody.test");
+	ask_there(heard);
+	assert_int_equal(heard->result.error, -EPERM);
+	assert_int_equal(heard->result.status, 0);
+}
+
+static void anonymous_request_shows_no_token_and_says_nothing_of_it(void **state)
+{
+	struct heard *heard = *state;
+	uint64_t failures = http_counts(heard->talk->http).failures;
+	char text[64];
+
+	apiserver_do(&server, "POST", "/tokens", "{\"good\": \"n1\"}");
+	ask_there(heard);
+	apiserver_asked_text(&server, "authorization", text, sizeof(text));
+	assert_string_equal(text, "");
+	assert_int_equal(heard->result.status, 401);
+	assert_int_equal(http_counts(heard->talk->http).failures, failures);
+	write_token("bad"); /* which is not read before a request of ours is refused */
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(heard->result.status, 200);
+}
+
+static void connection_to_another_address_is_used_for_nothing_else(void **state)
+{
+	struct heard *heard = *state;
+	json_int_t first, there;
+
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	first = apiserver_asked(&server, 0, "connection");
+	ask_there(heard);
+	there = apiserver_asked(&server, 0, "connection");
+	assert_int_not_equal(there, first);
+	ask_there(heard);
+	assert_int_not_equal(apiserver_asked(&server, 0, "connection"), there);
+	get(heard, "/api/v1/nodes", 1 << 20, 5);
+	assert_int_equal(apiserver_asked(&server, 0, "connection"), first);
+}
+
+static void redirect_of_another_address_is_not_followed(void **state)
+{
+	struct heard *heard = *state;
+
+	go_elsewhere(heard, "");
+	fault("{\"do\": {\"kind\": \"status\", \"status\": 302, \"headers\": {\"Location\": \"https://127.0.0.1:1/\"}}}");
+	ask_there(heard);
+	assert_int_equal(heard->result.error, 0);
+	assert_int_equal(heard->result.status, 302);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +343,11 @@ int main(void)
 		TEST(connection_stays_where_nothing_changed),
 		TEST(connections_are_made_anew_where_that_is_asked_for),
 		TEST(connections_are_not_inherited),
+		TEST(server_at_another_address_is_verified_by_the_accounts_name),
+		TEST(server_at_another_address_is_verified_by_the_name_for_tls),
+		TEST(anonymous_request_shows_no_token_and_says_nothing_of_it),
+		TEST(connection_to_another_address_is_used_for_nothing_else),
+		TEST(redirect_of_another_address_is_not_followed),
 	};
 
 	return cmocka_run_group_tests(tests, begin_serving, end_serving);
