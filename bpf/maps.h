@@ -57,7 +57,7 @@ struct {
 	__type(value, struct traffic);
 } drops SEC(".maps");
 
-/* Written by keyd/datapath.c: what --bypass and the API server's endpoints leave outside. */
+/* Written by keyd/datapath.c: the endpoints of --bypass and of API servers, and those that keyd probes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, BYPASSES_MAX);

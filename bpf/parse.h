@@ -44,6 +44,7 @@ struct ip_packet {
 
 struct ports {
 	__be16 source, destination;
+	__u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP */
 };
 
 /* The header after IP and all extension headers. */
@@ -223,7 +224,9 @@ static __always_inline bool parse_ports(struct __sk_buff *skb, const struct ip_p
 		return false;
 	if (transport.protocol != IPPROTO_TCP && transport.protocol != IPPROTO_UDP)
 		return false;
-	return !bpf_skb_load_bytes(skb, transport.offset, ret_ports, sizeof(*ret_ports));
+	ret_ports->protocol = transport.protocol;
+	return !bpf_skb_load_bytes(skb, transport.offset, ret_ports,
+				   offsetof(struct ports, protocol));
 }
 
 /* Length of the TCP or UDP header that a super-packet's segments share. */

@@ -15,6 +15,9 @@
  *   destination in --except-cidr             the administrator says so
  *   --bypass, TCP or UDP from or to it       the API server hands out the keys, so the way to it must never need one. A
  *                                            later fragment shows no port, so it is no exception
+ *   an API server, TCP from or to it         the same. Only where keyd itself has completed TLS and no member has a pod
+ *   keyd's probe of an API server, TCP       TLS cannot be completed otherwise. Only with PROBE_MARK, and from this node's
+ *                                            own addresses
  *   neighbour discovery, hop limit 255       a neighbour in the cluster range must be found before anything can be
  *                                            sent; a router lowers the limit, so no pod can send data this way
  *   permissive mode: a node never reached    for migrating a live cluster; counted. The first handshake ends it for good:
@@ -25,11 +28,11 @@
  *   source a remote pod, or unclaimed        whatever the destination: who knows what DNAT will make of it behind us
  *   source a node, destination a local pod   tunnelled by that node since its destination is a pod
  *   source a node, ICMP error about a pod    tunnelled by that node since it quotes a pod's packet
- * and passed by the same exceptions, seen from here: --except-cidr on either side, --bypass, neighbour discovery; and
- * a destination that is multicast or broadcast, because that is outside for the sender. The tunnel's own datagrams never
- * get here. In permissive mode nothing is dropped, only counted: the two ends of a first handshake do not learn of it at
- * the same moment, and what one sends in clear until it does must not be lost. Nothing is given away by that: while one
- * node may send in clear, so may whoever claims to be it; strict mode is the promise.
+ * and passed by the same exceptions, seen from here: --except-cidr on either side, bypasses, answers to a probe,
+ * neighbour discovery; and a destination that is multicast or broadcast, because that is outside for the sender. The
+ * tunnel's own datagrams never get here. In permissive mode nothing is dropped, only counted: the two ends of a first
+ * handshake do not learn of it at the same moment, and what one sends in clear until it does must not be lost. Nothing is
+ * given away by that: while one node may send in clear, so may whoever claims to be it; strict mode is the promise.
  *
  * Why no loop is possible: what the tunnel sends has an address of this node as its source (PREFIX_SELF, never
  * PREFIX_LOCAL: the longest prefix wins), its own port, and a peer's endpoint as its destination. That is PREFIX_NODE, or
@@ -90,25 +93,24 @@ static __always_inline bool is_neighbour_discovery(struct __sk_buff *skb,
 	       type >= ND_ROUTER_SOLICITATION && type <= ND_REDIRECT;
 }
 
-static __always_inline bool has_bypass(const struct ip_packet *packet,
-				       const struct prefix_key *address, __be16 port)
+/* An enum bypass_value; 0: there is none. */
+static __always_inline __u8 find_bypass(const struct ip_packet *packet,
+					const struct prefix_key *address, __be16 port)
 {
 	struct bypass_key key = {.port = port};
+	__u8 *value;
 
 	if (packet->version == 6 && is_mapped(address))
-		return false;
+		return 0;
 	__builtin_memcpy(key.address, address->address, sizeof(key.address));
-	return bpf_map_lookup_elem(&bypass, &key);
+	value = bpf_map_lookup_elem(&bypass, &key);
+	return value ? *value : 0;
 }
 
-static __always_inline bool is_bypassed(struct __sk_buff *skb, const struct ip_packet *packet,
-					const struct datapath_config *settings)
+static __always_inline bool covers(__u8 bypass_value, __u8 protocol)
 {
-	struct ports ports;
-
-	return settings->bypass_count && parse_ports(skb, packet, &ports) &&
-	       (has_bypass(packet, &packet->destination, ports.destination) ||
-		has_bypass(packet, &packet->source, ports.source));
+	return bypass_value == BYPASS_TCP_UDP ||
+	       (bypass_value == BYPASS_TCP && protocol == IPPROTO_TCP);
 }
 
 static __always_inline bool is_multicast(const struct ip_packet *packet)
@@ -155,6 +157,41 @@ static __always_inline bool is_from_local_pod(struct __sk_buff *skb, const struc
 	if (source.class == PREFIX_SELF && is_sent_by_tunnel(skb, packet))
 		return false;
 	return is_among_local_pods(packet, &packet->source, source);
+}
+
+/* -- bypasses -- */
+
+/* An address of this node that cannot be taken for a pod's. */
+static __always_inline bool is_own(const struct ip_packet *packet, const struct prefix_key *address)
+{
+	struct prefix_value found = policy_classify(packet, address);
+
+	return found.class == PREFIX_SELF && !is_among_local_pods(packet, address, found);
+}
+
+/* A TCP packet of keyd's own between this node and what may be an API server; `to` and `from` are the values of its
+ * destination and source. */
+static __always_inline bool is_probe(const struct __sk_buff *skb, const struct ip_packet *packet,
+				     __u8 to, __u8 from)
+{
+	if (to == BYPASS_PROBE && skb->mark == PROBE_MARK)
+		return is_own(packet, &packet->source);
+	return from == BYPASS_PROBE && is_own(packet, &packet->destination);
+}
+
+static __always_inline bool is_bypassed(struct __sk_buff *skb, const struct ip_packet *packet,
+					const struct datapath_config *settings)
+{
+	struct ports ports;
+	__u8 to, from;
+
+	if (!settings->bypass_count || !parse_ports(skb, packet, &ports))
+		return false;
+	to = find_bypass(packet, &packet->destination, ports.destination);
+	from = find_bypass(packet, &packet->source, ports.source);
+	if (covers(to, ports.protocol) || covers(from, ports.protocol))
+		return true;
+	return ports.protocol == IPPROTO_TCP && is_probe(skb, packet, to, from);
 }
 
 /* -- what quotes -- */

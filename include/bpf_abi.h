@@ -19,7 +19,10 @@
 #define BYPASSES_MAX	  1024
 #define OVERLAY_PORTS_MAX 4
 #define GUARD_MARK	  0x70766764 /* on a packet that keyd's guard drops, see keyd/guard.h: "pvgd" */
-#define NODE_NAME_LEN	  254	     /* a DNS subdomain has at most 253 characters */
+/* On the packets of keyd's own probes of API servers (SO_MARK). The bits of it are none that kube-proxy (0xc000), Calico
+ * (0xff0000), Cilium (0xf00) or Amazon's CNI (0x80) reads or changes. */
+#define PROBE_MARK    0x70003076
+#define NODE_NAME_LEN 254 /* a DNS subdomain has at most 253 characters */
 
 /* Key of `prefixes` (LPM trie, both families): an IPv4 prefix is held as ::ffff:a.b.c.d with 96 added to its length. */
 struct prefix_key {
@@ -62,12 +65,20 @@ struct peer_traffic {
 	struct traffic clear_out, clear_in; /* passed in clear because the mode is permissive */
 };
 
-/* Key of `bypass` (hash, value: __u8, always 1): TCP and UDP from or to this address and port stay outside, in both
- * directions. Looked at only while datapath_config.bypass_count is not 0. */
+/* Key of `bypass` (hash, value: __u8, an enum bypass_value): what from or to this address and port stays outside. Looked
+ * at only while datapath_config.bypass_count is not 0. */
 struct bypass_key {
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
 	__be16 port;
 	__u16 zero;
+};
+
+/* Any other value opens nothing. Agents of before these values wrote 1 for every bypass. */
+enum bypass_value {
+	BYPASS_TCP_UDP = 1, /* both protocols, both directions: --bypass */
+	BYPASS_TCP = 2,	    /* TCP, both directions: an API server */
+	/* Perhaps an API server: TCP of this node's own addresses alone, and of what they send only what has PROBE_MARK. */
+	BYPASS_PROBE = 3,
 };
 
 /* Key of `ratchet` (hash, MAP_PEERS_MAX entries, value: __u8, always 1): a node with which a handshake was completed. Read

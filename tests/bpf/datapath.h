@@ -398,22 +398,26 @@ static inline struct expectation clear_in(uint32_t peer)
 	return (struct expectation){.verdict = PASS, .peer = peer, .way = WAY_CLEAR_IN};
 }
 
-/* TCP or UDP from and to these stay outside; `text` is an address. */
-static inline void set_bypass(const char *text, uint16_t port)
+/* From and to these what the value says stays outside; `text` is an address. */
+static inline void set_bypass_value(const char *text, uint16_t port, uint8_t value)
 {
 	struct datapath_config config = config_of(TUNNEL_IFINDEX);
 	struct prefix_key address = {0};
 	struct bypass_key key = {.port = htobe16(port)};
 	char cidr[64];
-	uint8_t one = 1;
 
 	snprintf(cidr, sizeof(cidr), "%s/%s", text, strchr(text, ':') ? "128" : "32");
 	address = key_of_cidr(cidr);
 	memcpy(key.address, address.address, sizeof(key.address));
 	assert_int_equal(
-		bpf_map_update_elem(bpf_map__fd(datapath->maps.bypass), &key, &one, BPF_ANY), 0);
+		bpf_map_update_elem(bpf_map__fd(datapath->maps.bypass), &key, &value, BPF_ANY), 0);
 	config.bypass_count = 1;
 	write_config(bpf_map__fd(datapath->maps.config), &config);
+}
+
+static inline void set_bypass(const char *text, uint16_t port)
+{
+	set_bypass_value(text, port, BYPASS_TCP_UDP);
 }
 
 static inline const char *place_text(const struct place *place, bool is_ip6)

@@ -256,6 +256,46 @@ static void from_wire_passes_bypassed_addresses_and_ports_both_ways(void **state
 	datapath_load(true, ETH_HLEN);
 }
 
+static void from_wire_passes_answers_of_an_api_server_over_tcp_alone(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		set_bypass_value(place_text(&peer_pod, is_ip6), 6443, BYPASS_TCP);
+		judge_ports(&peer_pod, &local_pod, is_ip6, 6443, 40000, passes());
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&peer_pod, is_ip6), place_text(&local_pod, is_ip6));
+		frame_put_udp(&frame, 6443, 40000, 8);
+		frame_end(&frame);
+		judge("UDP", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct frame frame;
+
+		set_bypass_value(place_text(&unclaimed, is_ip6), 6443, BYPASS_PROBE);
+		judge_ports(&unclaimed, &self, is_ip6, 6443, 40000, passes());
+		judge_ports(&unclaimed, &self, is_ip6, 6444, 40000, drops(DROP_CLEAR_IN));
+		judge_ports(&unclaimed, &self, is_ip6, 40000, 6443, drops(DROP_CLEAR_IN));
+		judge_ports(&unclaimed, &local_pod, is_ip6, 6443, 40000, drops(DROP_CLEAR_IN));
+		judge_ports(&unclaimed, &bridge, is_ip6, 6443, 40000, drops(DROP_CLEAR_IN));
+		judge_ports(&unclaimed, &world, is_ip6, 6443, 40000, drops(DROP_CLEAR_IN));
+		judge_ports(&peer_pod, &self, is_ip6, 6443, 40000, drops(DROP_CLEAR_IN));
+		frame_begin(&frame);
+		frame_put_ip(&frame, place_text(&unclaimed, is_ip6), place_text(&self, is_ip6));
+		frame_put_udp(&frame, 6443, 40000, 8);
+		frame_end(&frame);
+		judge("UDP", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
 static void from_wire_takes_mapped_ip6_addresses_for_no_ip4_address(void **state)
 {
 	struct frame frame;
@@ -446,6 +486,9 @@ int main(void)
 		cmocka_unit_test(from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod),
 		cmocka_unit_test(from_wire_passes_multicast_and_broadcast_because_they_are_outside),
 		cmocka_unit_test(from_wire_passes_bypassed_addresses_and_ports_both_ways),
+		cmocka_unit_test(from_wire_passes_answers_of_an_api_server_over_tcp_alone),
+		cmocka_unit_test(
+			from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone),
 		cmocka_unit_test(from_wire_takes_mapped_ip6_addresses_for_no_ip4_address),
 		cmocka_unit_test(from_wire_drops_clear_pod_packets_inside_every_overlay),
 		cmocka_unit_test(

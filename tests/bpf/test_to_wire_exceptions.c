@@ -126,6 +126,101 @@ static void to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address(void 
 	datapath_load(true, ETH_HLEN);
 }
 
+static void to_wire_leaves_tcp_of_an_api_server_outside_and_no_udp(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		const char *pod = place_text(&local_pod, is_ip6),
+			   *server = place_text(&peer_pod, is_ip6);
+		struct frame frame;
+
+		set_bypass_value(server, API_PORT, BYPASS_TCP);
+		make_ported(&frame, pod, server, 40000, API_PORT, true);
+		judge("TCP to it", TO_WIRE, &frame, NULL, passes());
+		make_ported(&frame, pod, server, 40000, API_PORT, false);
+		judge("UDP to it", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+		set_bypass_value(place_text(&node, is_ip6), API_PORT, BYPASS_TCP);
+		make_ported(&frame, place_text(&node, is_ip6), server, API_PORT, 40000, true);
+		judge("TCP from it", TO_WIRE, &frame, NULL, passes());
+		make_ported(&frame, place_text(&node, is_ip6), server, API_PORT, 40000, false);
+		judge("UDP from it", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_finds_the_protocol_behind_extensions(void **state)
+{
+	struct frame frame;
+
+	set_bypass_value(peer_pod.ip6, API_PORT, BYPASS_TCP);
+	for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+		frame_begin(&frame);
+		frame_put_ip(&frame, local_pod.ip6, peer_pod.ip6);
+		frame_put_extension(&frame, IPPROTO_DSTOPTS, 3);
+		if (is_tcp)
+			frame_put_tcp(&frame, TCP_ACK, NULL, 0, 8);
+		else
+			frame_put_udp(&frame, 0, 0, 8);
+		put_be16(frame.bytes + frame.transport, 40000);
+		put_be16(frame.bytes + frame.transport + 2, API_PORT);
+		frame_end(&frame);
+		judge(is_tcp ? "TCP" : "UDP", TO_WIRE, &frame, NULL,
+		      is_tcp ? passes() : tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void judge_probe(const struct place *from, bool is_ip6, uint32_t mark, bool is_tcp,
+			uint16_t port, struct expectation expected)
+{
+	struct __sk_buff context = {.mark = mark};
+	struct frame frame;
+
+	make_ported(&frame, place_text(from, is_ip6), place_text(&unclaimed, is_ip6), 40000, port,
+		    is_tcp);
+	judge("to what may be an API server", TO_WIRE, &frame, &context, expected);
+}
+
+static void to_wire_passes_a_probe_of_keyd_and_nothing_else_with_it(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		struct expectation dropped = drops(DROP_NO_PEER);
+		struct frame frame;
+
+		set_bypass_value(place_text(&unclaimed, is_ip6), API_PORT, BYPASS_PROBE);
+		judge_probe(&self, is_ip6, PROBE_MARK, true, API_PORT, passes());
+		judge_probe(&self, is_ip6, PROBE_MARK, false, API_PORT, dropped);
+		judge_probe(&self, is_ip6, PROBE_MARK, true, API_PORT + 1, dropped);
+		judge_probe(&self, is_ip6, 0, true, API_PORT, dropped);
+		judge_probe(&self, is_ip6, PROBE_MARK + 1, true, API_PORT, dropped);
+		judge_probe(&local_pod, is_ip6, PROBE_MARK, true, API_PORT, dropped);
+		judge_probe(&bridge, is_ip6, PROBE_MARK, true, API_PORT, dropped);
+		judge_probe(&node, is_ip6, PROBE_MARK, true, API_PORT, dropped);
+		judge_probe(&world, is_ip6, PROBE_MARK, true, API_PORT, dropped);
+		make_ported(&frame, place_text(&unclaimed, is_ip6), place_text(&peer_pod, is_ip6),
+			    API_PORT, 40000, true);
+		judge("from there to a pod", TO_WIRE, &frame,
+		      &(struct __sk_buff){.mark = PROBE_MARK}, tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_opens_nothing_for_a_value_of_a_later_version(void **state)
+{
+	struct frame frame;
+
+	for (unsigned int value = 0; value < 256; value += value == 0 ? BYPASS_PROBE + 1 : 1) {
+		set_bypass_value(peer_pod.ip4, API_PORT, (uint8_t)value);
+		make_ported(&frame, self.ip4, peer_pod.ip4, 40000, API_PORT, true);
+		judge("unknown value", TO_WIRE, &frame, &(struct __sk_buff){.mark = PROBE_MARK},
+		      tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
 /* -- what is none of our business -- */
 
 static void to_wire_passes_what_is_not_ip(void **state)
@@ -295,6 +390,10 @@ int main(void)
 		cmocka_unit_test(to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways),
 		cmocka_unit_test(to_wire_finds_bypassed_ports_behind_options_and_extensions),
 		cmocka_unit_test(to_wire_bypasses_nothing_without_ports_of_tcp_or_udp),
+		cmocka_unit_test(to_wire_leaves_tcp_of_an_api_server_outside_and_no_udp),
+		cmocka_unit_test(to_wire_finds_the_protocol_behind_extensions),
+		cmocka_unit_test(to_wire_passes_a_probe_of_keyd_and_nothing_else_with_it),
+		cmocka_unit_test(to_wire_opens_nothing_for_a_value_of_a_later_version),
 		cmocka_unit_test(to_wire_looks_for_bypasses_only_when_there_are_any),
 		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address),
 		cmocka_unit_test(to_wire_passes_what_is_not_ip),

@@ -123,6 +123,41 @@ static void wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports(void **
 	set_mode(MODE_STRICT);
 }
 
+static void make_tcp(struct frame *frame, const char *source, const char *destination)
+{
+	frame_begin(frame);
+	frame_put_ip(frame, source, destination);
+	frame_put_tcp(frame, TCP_ACK, NULL, 0, 8);
+	put_be16(frame->bytes + frame->transport + 2, 6443);
+	frame_end(frame);
+}
+
+static void wire_guard_passes_what_an_api_server_and_a_probe_of_it_need(void **state)
+{
+	struct __sk_buff marked = {.mark = PROBE_MARK};
+	struct frame frame;
+
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		const char *pod = place_text(&local_pod, is_ip6);
+		const char *own = place_text(&self, is_ip6);
+		const char *server = place_text(&unclaimed, is_ip6);
+
+		set_bypass_value(server, 6443, BYPASS_PROBE);
+		make_tcp(&frame, own, server);
+		judge("probe", WIRE_GUARD, &frame, &marked, passes());
+		judge("without the mark", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+		make_tcp(&frame, pod, server);
+		judge("a pod's", WIRE_GUARD, &frame, &marked, drops(DROP_CLEAR_OUT));
+		set_bypass_value(server, 6443, BYPASS_TCP);
+		judge("a pod's, to an API server", WIRE_GUARD, &frame, NULL, passes());
+		frame_make_udp(&frame, pod, server);
+		put_be16(frame.bytes + frame.transport + 2, 6443);
+		judge("a pod's, over UDP", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
 static void wire_guard_counts_a_super_packet_as_its_segments(void **state)
 {
 	struct __sk_buff context = {.gso_size = 20, .gso_segs = 4};
@@ -337,6 +372,7 @@ int main(void)
 			wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags),
 		cmocka_unit_test(wire_guard_drops_what_it_cannot_read),
 		cmocka_unit_test(wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports),
+		cmocka_unit_test(wire_guard_passes_what_an_api_server_and_a_probe_of_it_need),
 		cmocka_unit_test(wire_guard_counts_a_super_packet_as_its_segments),
 		cmocka_unit_test(wire_guard_drops_clear_pod_packets_inside_every_overlay),
 		cmocka_unit_test(wire_guard_drops_overlays_to_the_world_too),
