@@ -13,12 +13,12 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 tunnel checksum segment coalesce icmp manage uapi
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
-KEYD_CORE    := annotation node reason prefix bypass claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
+KEYD_CORE    := annotation node reason prefix bypass bypass_rules claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
 KEYD_SHELL   := settings settings_rules own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device \
-                boot_guard nft_socket datapath watch guarding ratchet tunnel_client report report_status report_peers report_keys order \
+                boot_guard nft_socket datapath watch guarding bypassing ratchet tunnel_client report report_status report_peers report_keys order \
                 control self connection peer_request peers attachment notice identity reconcile agent main
-KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers mode notices admission range registry
+KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers probes mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
 

@@ -25,10 +25,14 @@
  *   {"file":"/etc/podveil/secret","ids":["<16 hexadecimal digits>"|"none"],"accepts_none":false} or null; "pods_from" is
  *   "flag", "node" or "local". A state "permissive" means that the mode is all that keeps the node from being protected.
  *   "mode_from" is "registry" (the cluster's mode, which no command changes), "flag", "command" or "earlier agent" (which
- *   left it, and the registry has not said yet). "registry_servers" is a list like "bypasses", of what the registry itself
- *   is served from. "registry_status" is null for a registry that is no server, or
+ *   left it, and the registry has not said yet). "registry_status" is null for a registry that is no server, or
  *   {"last_contact":"2026-11-22T12:00:00Z"|null,"away":"<empty, or why it cannot be used>","requests":12,"failures":0,
- *    "sent_bytes":0,"received_bytes":0}, counted since keyd's start and without TLS. "mode" is "strict" or "permissive"; except_cidrs and bypasses are lists like cluster_cidrs ("10.0.0.1:6443").
+ *    "sent_bytes":0,"received_bytes":0}, counted since keyd's start and without TLS. "mode" is "strict" or "permissive"; except_cidrs is a list like cluster_cidrs.
+ *   "bypasses" lists the endpoints that stay outside the tunnel, and those that the registry lists and that do not:
+ *     [{"endpoint":"10.0.0.1:6443","protocols":"tcp,udp"|"tcp","source":"flag"|"account"|"registry"|"earlier agent",
+ *       "state":"in force"|"kept"|"not reached yet"|"claimed by node n2"|"claimed by this node"}]
+ *   "account": where keyd's own account leads. "earlier agent": this one has no proof of its own. "kept": in force, and listed
+ *   no more, until all that are listed were reached. "not reached yet", "claimed by ...": listed, and not in force.
  *
  * peers:
  *   {"peers":[{"node":"n2","id":1,"uid":"...","state":"usable"|"waiting"|"refused"|"excluded","reason":"<empty, or why>",

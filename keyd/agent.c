@@ -150,13 +150,6 @@ static void take_mode(struct agent *agent, const struct registry_change *change)
 	agent->has_cluster_mode = change->has_mode;
 }
 
-static void take_servers(struct agent *agent, const struct registry_change *change)
-{
-	agent->are_servers_known |= change->are_all;
-	agent->server_count = change->server_count;
-	memcpy(agent->servers, change->servers, sizeof(agent->servers));
-}
-
 static void take_change(struct agent *agent, struct registry_change *change)
 {
 	bool is_own = !strcmp(change->name, agent->settings->node);
@@ -195,7 +188,10 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		take_mode(agent, change);
 		break;
 	case REGISTRY_SERVERS:
-		take_servers(agent, change);
+		bypassing_take_servers(&agent->bypassing, change);
+		break;
+	case REGISTRY_PROVED:
+		bypassing_take_proof(&agent->bypassing, change);
 		break;
 	}
 }
@@ -442,9 +438,8 @@ static void inherit(struct agent *agent)
 {
 	const struct datapath_config *config = &agent->datapath.config;
 
-	if (!agent->registry->is_server)
-		agent->are_servers_known = true;
-	else
+	bypassing_begin(agent);
+	if (agent->registry->is_server)
 		own_pods_inherit(agent);
 	agent->is_mode_inherited =
 		agent->registry->is_server && config->abi_version == MAP_ABI_VERSION;

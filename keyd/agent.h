@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "bypassing.h"
 #include "control.h"
 #include "datapath.h"
 #include "guarding.h"
@@ -54,9 +55,7 @@ struct agent {
 	enum datapath_mode wanted_mode;
 	bool has_cluster_mode; /* the registry says which one */
 	bool is_mode_inherited; /* from an earlier agent, until the registry has said whether it has one */
-	bool are_servers_known; /* what an earlier agent bypassed may go */
-	uint32_t server_count;
-	struct bypass_key servers[REGISTRY_SERVERS_MAX];
+	struct bypassing bypassing;
 	bool is_listed; /* the registry has told every record that can be read once */
 	bool are_all_listed; /* and every record could be read: a node that was not named is gone */
 	uint32_t stray_count; /* entries of the registry that name no node ... */

@@ -99,18 +99,45 @@ bool bypass_is_among(const struct bypass_key *keys, uint32_t count, const struct
 	return false;
 }
 
-uint32_t bypass_diff(const struct bypass_key *wanted, uint32_t wanted_count,
-		     const struct bypass_key *have, uint32_t have_count,
+/* How much it opens. */
+static int strength(enum bypass_value value)
+{
+	switch (value) {
+	case BYPASS_TCP_UDP:
+		return 3;
+	case BYPASS_TCP:
+		return 2;
+	case BYPASS_PROBE:
+		return 1;
+	}
+	return 0;
+}
+
+/* Of the entry with this key; 0: there is none. */
+static int strength_among(const struct bypass_entry *entries, uint32_t count,
+			  const struct bypass_key *key)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!memcmp(&entries[i].key, key, sizeof(*key)))
+			return strength(entries[i].value);
+	return 0;
+}
+
+uint32_t bypass_diff(const struct bypass_entry *wanted, uint32_t wanted_count,
+		     const struct bypass_entry *have, uint32_t have_count,
 		     struct bypass_change *ret_changes)
 {
 	uint32_t changes = 0;
 
 	for (uint32_t i = 0; i < wanted_count; i++)
-		if (!bypass_is_among(have, have_count, &wanted[i]))
-			ret_changes[changes++] = (struct bypass_change){.key = wanted[i]};
+		if (strength(wanted[i].value) > strength_among(have, have_count, &wanted[i].key))
+			ret_changes[changes++] = (struct bypass_change){.entry = wanted[i]};
+	for (uint32_t i = 0; i < wanted_count; i++)
+		if (strength(wanted[i].value) < strength_among(have, have_count, &wanted[i].key))
+			ret_changes[changes++] = (struct bypass_change){.entry = wanted[i]};
 	for (uint32_t i = 0; i < have_count; i++)
-		if (!bypass_is_among(wanted, wanted_count, &have[i]))
+		if (!strength_among(wanted, wanted_count, &have[i].key))
 			ret_changes[changes++] =
-				(struct bypass_change){.key = have[i], .is_removal = true};
+				(struct bypass_change){.entry = have[i], .is_removal = true};
 	return changes;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses with a port whose TCP and UDP traffic stays outside the tunnel (the API server's endpoints above all), as
- * the BPF map `bypass` holds them. CORE.
+ * Addresses with a port whose traffic stays outside the tunnel (the API server's endpoints above all), as the BPF map
+ * `bypass` holds them. CORE. Which ones these are is bypass_rules.h's matter.
  */
 #pragma once
 
@@ -10,9 +10,14 @@
 
 #define BYPASS_TEXT_LEN ENDPOINT_TEXT_LEN
 
-struct bypass_change {
+struct bypass_entry {
 	struct bypass_key key;
-	bool is_removal;
+	enum bypass_value value;
+};
+
+struct bypass_change {
+	struct bypass_entry entry;
+	bool is_removal; /* else: add, or replace the value */
 };
 
 /* "10.0.0.1:6443" or "[fd00::1]:6443". False for anything else, with ret_key untouched. */
@@ -24,8 +29,8 @@ const char *bypass_special_name(const struct bypass_key *key);
 
 bool bypass_is_among(const struct bypass_key *keys, uint32_t count, const struct bypass_key *key);
 
-/* What turns `have` into `wanted`, all additions before all removals: what is to stay outside stays there throughout.
- * ret_changes has room for wanted_count + have_count. Returns their number. */
-uint32_t bypass_diff(const struct bypass_key *wanted, uint32_t wanted_count,
-		     const struct bypass_key *have, uint32_t have_count,
+/* What turns `have` into `wanted`: all that opens more, then all that opens less, so that what is to stay outside stays
+ * there throughout. ret_changes has room for wanted_count + have_count. Returns their number. */
+uint32_t bypass_diff(const struct bypass_entry *wanted, uint32_t wanted_count,
+		     const struct bypass_entry *have, uint32_t have_count,
 		     struct bypass_change *ret_changes);

@@ -128,15 +128,19 @@ static bool is_in_ratchet(const struct datapath *datapath, const char *node)
 
 static int read_bypasses(struct datapath *datapath)
 {
-	struct bypass_key *last = NULL, key;
+	struct bypass_key *last = NULL, key, found;
+	uint8_t value;
 
 	datapath->bypasses = calloc(BYPASSES_MAX, sizeof(*datapath->bypasses));
 	if (!datapath->bypasses)
 		return -ENOMEM;
 	while (datapath->bypass_count < BYPASSES_MAX &&
 	       !bpf_map_get_next_key(datapath->maps->bypass, last, &key)) {
-		datapath->bypasses[datapath->bypass_count++] = key;
-		last = &datapath->bypasses[datapath->bypass_count - 1];
+		if (!bpf_map_lookup_elem(datapath->maps->bypass, &key, &value))
+			datapath->bypasses[datapath->bypass_count++] =
+				(struct bypass_entry){key, (enum bypass_value)value};
+		found = key;
+		last = &found;
 	}
 	return 0;
 }
@@ -288,41 +292,77 @@ int datapath_set_prefixes(struct datapath *datapath, const struct prefix_entry *
 
 static int write_bypass(struct datapath *datapath, const struct bypass_change *change)
 {
+	const struct bypass_entry *entry = &change->entry;
+	const uint8_t value = (uint8_t)entry->value;
 	char text[BYPASS_TEXT_LEN + 16];
-	const uint8_t one = 1;
 	int error;
 
 	error = change->is_removal
-			? bpf_map_delete_elem(datapath->maps->bypass, &change->key)
-			: bpf_map_update_elem(datapath->maps->bypass, &change->key, &one, BPF_ANY);
+			? bpf_map_delete_elem(datapath->maps->bypass, &entry->key)
+			: bpf_map_update_elem(datapath->maps->bypass, &entry->key, &value, BPF_ANY);
 	if (!error || (change->is_removal && errno == ENOENT))
 		return 0;
 	error = -errno;
 	snprintf(text, sizeof(text), "%s ", change->is_removal ? "remove" : "add");
-	bypass_format(text + strlen(text), &change->key);
+	bypass_format(text + strlen(text), &entry->key);
 	return complain("bypass", text, error);
 }
 
-int datapath_set_bypasses(struct datapath *datapath, const struct bypass_key *wanted,
+/* What the map holds after the change, which is never more than BYPASSES_MAX. */
+static void remember_bypass(struct datapath *datapath, const struct bypass_change *change)
+{
+	struct bypass_entry *entries = datapath->bypasses;
+	uint32_t at = 0;
+
+	while (at < datapath->bypass_count &&
+	       memcmp(&entries[at].key, &change->entry.key, sizeof(entries[at].key)))
+		at++;
+	datapath->changes++;
+	if (change->is_removal) {
+		entries[at] = entries[--datapath->bypass_count];
+		return;
+	}
+	entries[at] = change->entry;
+	datapath->bypass_count += at == datapath->bypass_count;
+}
+
+/* The programs look into the map only while it is not 0. A config that was never written is not begun here. */
+static int write_bypass_count(struct datapath *datapath)
+{
+	struct datapath_config config = datapath->config;
+
+	config.bypass_count = datapath->bypass_count;
+	return config.abi_version ? datapath_set_config(datapath, &config) : 0;
+}
+
+/* A bypass that cannot be opened must not keep another one open. */
+int datapath_set_bypasses(struct datapath *datapath, const struct bypass_entry *wanted,
 			  uint32_t wanted_count)
 {
 	CLEANUP_FREE struct bypass_change *changes =
 		calloc((size_t)wanted_count + datapath->bypass_count + 1, sizeof(*changes));
+	int error = 0, failure;
 	uint32_t count;
-	int error = 0;
 
 	if (!changes)
 		return complain("bypass", "be compared", -ENOMEM);
 	count = bypass_diff(wanted, wanted_count, datapath->bypasses, datapath->bypass_count,
 			    changes);
-	for (uint32_t i = 0; i < count && !error; i++)
-		error = write_bypass(datapath, &changes[i]);
-	if (error)
-		return error;
-	memcpy(datapath->bypasses, wanted, wanted_count * sizeof(*wanted));
-	datapath->bypass_count = wanted_count;
-	datapath->changes += count;
-	return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		failure = write_bypass(datapath, &changes[i]);
+		if (!failure)
+			remember_bypass(datapath, &changes[i]);
+		error = error ? error : failure;
+	}
+	failure = count ? write_bypass_count(datapath) : 0;
+	return error ? error : failure;
+}
+
+const char *datapath_node_name(const struct datapath *datapath, uint32_t id)
+{
+	const struct datapath_peer *peer = find_peer(datapath, id);
+
+	return peer ? peer->value.node : "";
 }
 
 uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found)

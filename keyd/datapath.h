@@ -27,7 +27,7 @@ struct datapath {
 	uint32_t entry_count;
 	struct datapath_peer *peers; /* what `peers` holds, ascending by id */
 	uint32_t peer_count, peer_capacity;
-	struct bypass_key *bypasses; /* what `bypass` holds */
+	struct bypass_entry *bypasses; /* what `bypass` holds */
 	uint32_t bypass_count;
 	uint64_t changes;
 };
@@ -44,9 +44,12 @@ MUST_CHECK int datapath_set_prefixes(struct datapath *datapath, const struct pre
 				     uint32_t wanted_count, const uint32_t *held,
 				     uint32_t held_count, bool may_remove);
 
-/* Exactly these are in the map: additions first. */
-MUST_CHECK int datapath_set_bypasses(struct datapath *datapath, const struct bypass_key *wanted,
+/* Exactly these are in the map: additions first. A change that fails does not stop the others. */
+MUST_CHECK int datapath_set_bypasses(struct datapath *datapath, const struct bypass_entry *wanted,
 				     uint32_t wanted_count);
+
+/* Of the peer with this id; empty: the maps do not know it. */
+const char *datapath_node_name(const struct datapath *datapath, uint32_t id);
 
 /* The id under which the maps know the node; 0: they do not. */
 uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found);

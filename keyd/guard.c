@@ -209,6 +209,7 @@ static struct guard_element bypass_element(const struct bypass_key *bypass, uint
 	return element;
 }
 
+/* A probe has no element: it is made again, once the device has its hooks. */
 static uint32_t list_bypasses(const struct guard_facts *facts, uint8_t family,
 			      struct guard_element *ret_elements)
 {
@@ -216,13 +217,15 @@ static uint32_t list_bypasses(const struct guard_facts *facts, uint8_t family,
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < facts->bypass_count; i++) {
-		const struct bypass_key *bypass = &facts->bypasses[i];
-		bool is_ipv4 = !memcmp(bypass->address, mapped, sizeof(mapped));
+		const struct bypass_entry *bypass = &facts->bypasses[i];
+		bool is_ipv4 = !memcmp(bypass->key.address, mapped, sizeof(mapped));
 
 		if (is_ipv4 != (family == AF_INET))
 			continue;
-		ret_elements[count++] = bypass_element(bypass, IPPROTO_TCP, family);
-		ret_elements[count++] = bypass_element(bypass, IPPROTO_UDP, family);
+		if (bypass->value == BYPASS_TCP || bypass->value == BYPASS_TCP_UDP)
+			ret_elements[count++] = bypass_element(&bypass->key, IPPROTO_TCP, family);
+		if (bypass->value == BYPASS_TCP_UDP)
+			ret_elements[count++] = bypass_element(&bypass->key, IPPROTO_UDP, family);
 	}
 	return settle(ret_elements, count);
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "bypass.h"
 #include "nft_batch.h"
 #include "prefix.h"
 
@@ -37,7 +38,7 @@ struct guard_element {
 struct guard_facts {
 	const struct prefix_entry *entries; /* settled */
 	uint32_t entry_count;
-	const struct bypass_key *bypasses;
+	const struct bypass_entry *bypasses;
 	uint32_t bypass_count;
 	const unsigned int *devices;
 	uint32_t device_count;

@@ -3,7 +3,8 @@
  * The order of one pass is the order of the promises: who is who, keys to the tunnel, peers to the tunnel, prefixes to
  * the maps, and only then away with what is not wanted any more. A key is published after the tunnel has it; a prefix
  * points to a peer after the tunnel knows the peer. Before all of that come the hooks: a pass may take long, and a device
- * that is new has none until then.
+ * that is new has none until then. An address that members have come to claim as a pod's loses its bypass before any other
+ * step acts on the claim.
  */
 #include "reconcile.h"
 
@@ -26,29 +27,10 @@ static void blame_secret(struct agent *agent)
 		agent_add_reason(agent, REASON_SECRET, "", "%s", agent->secret.trouble.text);
 }
 
-static uint32_t add_bypasses(struct bypass_key *wanted, uint32_t count,
-			     const struct bypass_key *more, uint32_t more_count)
-{
-	for (uint32_t i = 0; i < more_count && count < BYPASSES_MAX; i++)
-		if (!bypass_is_among(wanted, count, &more[i]))
-			wanted[count++] = more[i];
-	return count;
-}
-
-/* Before anything that would lead their traffic into the tunnel. What an earlier agent knew of the registry's servers stays
- * until they are known again. */
 static int settle_bypasses(struct agent *agent)
 {
-	static struct bypass_key wanted[BYPASSES_MAX]; /* large, and only used here */
-	const struct datapath *datapath = &agent->datapath;
-	uint32_t count =
-		add_bypasses(wanted, 0, agent->settings->bypasses, agent->settings->bypass_count);
-	int error;
+	int error = bypassing_settle(agent);
 
-	count = add_bypasses(wanted, count, agent->servers, agent->server_count);
-	if (!agent->are_servers_known)
-		count = add_bypasses(wanted, count, datapath->bypasses, datapath->bypass_count);
-	error = datapath_set_bypasses(&agent->datapath, wanted, count);
 	if (error)
 		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	return error;
@@ -75,10 +57,10 @@ static void settle_mode(struct agent *agent)
 /* False: not every device that leads to other nodes has them. */
 static bool settle_hooks(struct agent *agent)
 {
-	bool is_tight = !settle_bypasses(agent);
+	bool is_tight;
 
 	attachment_mend_hooks(agent);
-	is_tight &= !attachment_settle_hooks(agent);
+	is_tight = !attachment_settle_hooks(agent);
 	attachment_settle_guard(agent);
 	return is_tight;
 }
@@ -235,6 +217,7 @@ void reconcile(struct agent *agent)
 		report_outcome(agent);
 		return;
 	}
+	is_tight &= !settle_bypasses(agent);
 	attachment_catch_up(agent);
 	attachment_settle_device(agent);
 	attachment_blame_hooks(agent);
@@ -242,6 +225,8 @@ void reconcile(struct agent *agent)
 	ratchet_advance(agent);
 	attachment_catch_up(agent);
 	is_tight &= !peers_settle_prefixes(agent);
+	is_tight &=
+		!settle_bypasses(agent); /* an address that the maps gave up may be a server's */
 	attachment_settle_guard(agent);
 	if (agent->are_all_listed)
 		peers_remove_gone(agent);

@@ -17,7 +17,8 @@ enum registry_event {
 	REGISTRY_STRAYS, /* `stray_count` entries name no node; `refusal` says what is wrong with one of them */
 	REGISTRY_REQUESTED, /* somebody, anybody, asks our own node to rotate its key */
 	REGISTRY_MODE,	    /* the whole cluster's mode is `mode`, or nobody says one: has_mode */
-	REGISTRY_SERVERS, /* `servers` are where the registry is served from: outside the tunnel always */
+	REGISTRY_SERVERS,   /* the registry says that it is served from `servers` */
+	REGISTRY_PROVED, /* servers[0], one of those that `probe` was given, has proved that it is the registry's */
 };
 
 #define REGISTRY_SERVERS_MAX 32
@@ -39,6 +40,8 @@ struct registry_change {
 	enum datapath_mode mode;
 	bool are_all; /* of SERVERS: false while some may be missing, because nobody has said yet */
 	uint32_t stray_count;
+	bool has_own_server; /* of SERVERS: our own way to it leads there, as it is configured */
+	struct bypass_key own_server;
 	uint32_t server_count;
 	struct bypass_key servers[REGISTRY_SERVERS_MAX];
 };
@@ -67,6 +70,9 @@ struct registry_operations {
 	void (*welcome_pods)(struct registry *registry);
 	/* NULL: nobody listens. Said once per occurrence; the registry sees to it that repetitions are no flood. */
 	void (*notify)(struct registry *registry, enum registry_notice notice, const char *text);
+	/* Exactly these are asked to prove that they are the registry's servers, until they have, or the next call. NULL:
+	 * there are none. */
+	void (*probe)(struct registry *registry, const struct bypass_key *servers, uint32_t count);
 	/* This node has left an address: connections that were made from there are of no use. NULL: there are none. */
 	void (*renew)(struct registry *registry);
 	void (*close)(struct registry *registry);

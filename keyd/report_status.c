@@ -6,13 +6,34 @@
 #include "field.h"
 #include "report_parts.h"
 
-static json_t *bypass_list(const struct bypass_key *bypasses, uint32_t count)
+static const char *source_name(enum bypass_source source)
 {
-	json_t *list = json_array();
-	char text[BYPASS_TEXT_LEN];
+	static const char *const names[] = {
+		[BYPASS_BY_FLAG] = "flag",
+		[BYPASS_BY_ACCOUNT] = "account",
+		[BYPASS_BY_REGISTRY] = "registry",
+		[BYPASS_BY_EARLIER] = "earlier agent",
+	};
 
-	for (uint32_t i = 0; i < count; i++)
-		json_array_append_new(list, json_string(bypass_format(text, &bypasses[i])));
+	return names[source];
+}
+
+static json_t *bypass_list(const struct agent *agent)
+{
+	const struct bypass_table *table = &agent->bypassing.table;
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < table->count; i++) {
+		const struct bypass_item *item = &table->items[i];
+		char text[BYPASS_TEXT_LEN], state[BYPASSING_STATE_LEN];
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:s, s:s}", "endpoint",
+						bypass_format(text, &item->key), "protocols",
+						item->source == BYPASS_BY_FLAG ? "tcp,udp" : "tcp",
+						"source", source_name(item->source), "state",
+						bypassing_format_state(state, agent, item)));
+	}
 	return list;
 }
 
@@ -258,11 +279,8 @@ json_t *report_status(struct agent *agent, const json_t *request)
 			    field_of_cidrs(self->ranges, self->range_count));
 	json_object_set_new(answer, "except_cidrs",
 			    field_of_cidrs(settings->excepts, settings->except_count));
-	json_object_set_new(answer, "bypasses",
-			    bypass_list(settings->bypasses, settings->bypass_count));
+	json_object_set_new(answer, "bypasses", bypass_list(agent));
 	json_object_set_new(answer, "registry_status", registry_status(agent->registry));
-	json_object_set_new(answer, "registry_servers",
-			    bypass_list(agent->servers, agent->server_count));
 	json_object_set_new(answer, "mode_from", json_string(mode_origin(agent)));
 	json_object_set_new(answer, "pod_cidrs", field_of_cidrs(self->pods, self->pod_count));
 	json_object_set_new(answer, "pods_from", json_string(pods_origin(agent)));

@@ -170,7 +170,23 @@ static void print_registry(const json_t *status)
 				answer_text(status, "registry"), *contact ? contact : "never",
 				answer_count(registry, "requests"),
 				text_format_bytes(bytes, answer_count(registry, "received_bytes")));
-	print_exceptions("served at", json_object_get(status, "registry_servers"));
+}
+
+/* Those in force, and those that the registry lists and that are not. */
+static void print_bypasses(const json_t *bypasses)
+{
+	CLEANUP_TABLE struct table table = {.columns = 5};
+	json_t *bypass;
+	size_t index;
+
+	json_array_foreach(bypasses, index, bypass) {
+		table_add(&table, index ? "         " : "bypassed ");
+		table_add(&table, answer_text(bypass, "endpoint"));
+		table_add(&table, answer_text(bypass, "protocols"));
+		table_add(&table, answer_text(bypass, "source"));
+		table_add(&table, answer_text(bypass, "state"));
+	}
+	table_print(&table);
 }
 
 static void print_drops(const json_t *drops)
@@ -207,7 +223,7 @@ static void print_status(const json_t *status)
 	print_registry(status);
 	print_list("cluster", json_object_get(status, "cluster_cidrs"));
 	print_exceptions("in clear", json_object_get(status, "except_cidrs"));
-	print_exceptions("bypassed", json_object_get(status, "bypasses"));
+	print_bypasses(json_object_get(status, "bypasses"));
 	print_list("own pods", json_object_get(status, "pod_cidrs"));
 	print_list("reached at", json_object_get(status, "endpoints"));
 	print_secret(json_object_get(status, "cluster_secret"));

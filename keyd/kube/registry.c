@@ -16,6 +16,7 @@
 #include "nodes.h"
 #include "notices.h"
 #include "own.h"
+#include "probes.h"
 #include "servers.h"
 
 struct registry_kubernetes {
@@ -31,6 +32,7 @@ struct registry_kubernetes {
 	struct nodes nodes;
 	struct own own;
 	struct servers servers;
+	struct probes probes;
 	struct mode mode;
 	struct notices notices;
 	struct admission admission;
@@ -176,6 +178,7 @@ static uint64_t drive(struct registry_kubernetes *kubernetes)
 	take_return(kubernetes);
 	due_ns = reflector_drive(&kubernetes->reflector);
 	due_ns = MIN(due_ns, servers_drive(&kubernetes->servers));
+	due_ns = MIN(due_ns, probes_drive(&kubernetes->probes));
 	due_ns = MIN(due_ns, mode_drive(&kubernetes->mode));
 	due_ns = MIN(due_ns, own_drive(&kubernetes->own));
 	due_ns = MIN(due_ns, nodes_drive(&kubernetes->nodes));
@@ -265,6 +268,13 @@ static void kubernetes_notify(struct registry *registry, enum registry_notice no
 	wake(kubernetes_of(registry));
 }
 
+static void kubernetes_probe(struct registry *registry, const struct bypass_key *servers,
+			     uint32_t count)
+{
+	probes_want(&kubernetes_of(registry)->probes, servers, count);
+	wake(kubernetes_of(registry));
+}
+
 static void kubernetes_renew(struct registry *registry)
 {
 	http_renew(kubernetes_of(registry)->kube.http);
@@ -281,6 +291,7 @@ static void kubernetes_close(struct registry *registry)
 		nodes_clear(&kubernetes->nodes);
 		own_clear(&kubernetes->own);
 		servers_clear(&kubernetes->servers);
+		probes_clear(&kubernetes->probes);
 		mode_clear(&kubernetes->mode);
 		notices_clear(&kubernetes->notices);
 		admission_clear(&kubernetes->admission);
@@ -336,6 +347,7 @@ static void init_parts(struct registry_kubernetes *kubernetes)
 	nodes_init(&kubernetes->nodes, kube);
 	own_init(&kubernetes->own, kube);
 	servers_init(&kubernetes->servers, kube, view->server);
+	probes_init(&kubernetes->probes, kube);
 	mode_init(&kubernetes->mode, kube);
 	notices_init(&kubernetes->notices, kube);
 	admission_init(&kubernetes->admission, kube);
@@ -367,6 +379,7 @@ int registry_kubernetes_open(struct registry **ret_registry, const char *kubecon
 		.settle_request = kubernetes_settle_request,
 		.welcome_pods = kubernetes_welcome_pods,
 		.notify = kubernetes_notify,
+		.probe = kubernetes_probe,
 		.renew = kubernetes_renew,
 		.close = kubernetes_close,
 	};

@@ -1,118 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The way on which keys are spread must never need them, so what is not known yet, or cannot be read, takes no address
- * away that was known before.
+ * Keys are spread through the API server, so the way to it must never need one: a slice that is missing or cannot be read
+ * takes no known address away. A listed address is no more than a candidate, see keyd/bypass_rules.c.
  */
 #include "servers.h"
 
 #include "endpoint_slice.h"
 #include "log.h"
 
-/* -- telling -- */
-
-static void add(struct registry_change *change, const struct bypass_key *key)
-{
-	if (change->server_count < REGISTRY_SERVERS_MAX &&
-	    !bypass_is_among(change->servers, change->server_count, key))
-		change->servers[change->server_count++] = *key;
-}
+#define SLICE_NAME "kubernetes"
 
 static void tell(struct servers *servers)
 {
 	struct registry_change change = {.event = REGISTRY_SERVERS,
-					 .are_all = servers->slice_count};
+					 .are_all = servers->count,
+					 .has_own_server = servers->has_own,
+					 .own_server = servers->own,
+					 .server_count = servers->count};
 
-	if (servers->has_own)
-		add(&change, &servers->own);
-	for (uint32_t s = 0; s < servers->slice_count; s++)
-		for (uint32_t i = 0; i < servers->slices[s].count; i++)
-			add(&change, &servers->slices[s].keys[i]);
+	memcpy(change.servers, servers->keys, sizeof(change.servers));
 	kube_tell(servers->kube, &change);
 }
 
-/* -- slices -- */
+/* -- the slices -- */
 
-static struct servers_slice *find(struct servers *servers, const char *name)
+/* Any slice can carry the service's label. Only the one of this name is written by the API server itself. */
+static void name_stranger(struct servers *servers, const char *name)
 {
-	for (uint32_t i = 0; i < servers->slice_count; i++)
-		if (!strcmp(servers->slices[i].name, name))
-			return &servers->slices[i];
-	return NULL;
+	for (uint32_t i = 0; i < servers->stranger_count; i++)
+		if (!strcmp(servers->strangers[i], name))
+			return;
+	if (servers->stranger_count == SERVERS_STRANGERS_MAX)
+		return;
+	copy_text(servers->strangers[servers->stranger_count++], NODE_NAME_LEN, name);
+	log_warning(
+		"EndpointSlice %s of default/kubernetes is ignored: only the one named " SLICE_NAME
+		" is the API server's own%s",
+		name,
+		servers->stranger_count == SERVERS_STRANGERS_MAX ? "; more of them are not named"
+								 : "");
 }
 
-/* NULL: there are too many, or it cannot be read, which is said. */
-static struct servers_slice *take_slice(struct servers *servers, const json_t *object)
+/* A server that is about to start lists no address yet, which takes none away. */
+static void take_slice(struct servers *servers, const json_t *object)
 {
-	struct servers_slice slice = {.is_listed = true}, *place;
-	struct object_meta meta = {0};
+	struct bypass_key keys[REGISTRY_SERVERS_MAX] = {0};
 	struct refusal why = {0};
+	uint32_t count;
 
-	if (!object_decode_meta(object, &meta, &why) ||
-	    !endpoint_slice_decode(object, slice.keys, REGISTRY_SERVERS_MAX, &slice.count, &why)) {
-		log_warning("EndpointSlice %s of default/kubernetes: %s: what was known stays",
-			    meta.name, why.text);
-		return find(servers, meta.name);
+	if (!endpoint_slice_decode(object, keys, REGISTRY_SERVERS_MAX, &count, &why)) {
+		log_warning("EndpointSlice " SLICE_NAME
+			    " of default/kubernetes: %s: what was known stays",
+			    why.text);
+		return;
 	}
-	place = find(servers, meta.name);
-	if (!place && servers->slice_count < SERVERS_SLICES_MAX)
-		place = &servers->slices[servers->slice_count++];
-	if (!place) {
-		log_warning("default/kubernetes has more than %d EndpointSlices: %s is left out",
-			    SERVERS_SLICES_MAX, meta.name);
-		return NULL;
-	}
-	copy_text(slice.name, sizeof(slice.name), meta.name);
-	*place = slice;
-	return place;
+	if (!count)
+		return;
+	servers->count = count;
+	memcpy(servers->keys, keys, sizeof(keys));
+	tell(servers);
 }
 
 static bool take_item(void *context, const json_t *object, struct refusal *refusal)
 {
-	struct servers_slice *slice = take_slice(context, object);
+	struct object_meta meta;
 
-	(void)refusal;
-	if (slice)
-		slice->is_listed = true;
+	if (!object_decode_meta(object, &meta, refusal))
+		log_warning("an EndpointSlice of default/kubernetes is ignored: %s", refusal->text);
+	else if (strcmp(meta.name, SLICE_NAME))
+		name_stranger(context, meta.name);
+	else
+		take_slice(context, object);
 	return true;
 }
 
-static void forget(struct servers *servers, struct servers_slice *slice)
-{
-	*slice = servers->slices[--servers->slice_count];
-}
-
-/* A list of none is the moment before a server is up: nothing is taken away for it. */
+/* A slice that is on no page may be made again, so its absence changes nothing. */
 static void take_whole(void *context, enum reflect_verdict verdict)
 {
-	struct servers *servers = context;
-	uint32_t listed = 0;
-
-	for (uint32_t i = 0; i < servers->slice_count; i++)
-		listed += servers->slices[i].is_listed;
-	for (uint32_t i = servers->slice_count; i-- > 0;) {
-		if (listed && verdict == REFLECT_WHOLE && !servers->slices[i].is_listed)
-			forget(servers, &servers->slices[i]);
-		else
-			servers->slices[i].is_listed = false;
-	}
-	tell(servers);
+	(void)context;
+	(void)verdict;
 }
 
 static void take_event(void *context, const struct object_event *event)
 {
-	struct servers *servers = context;
-	struct servers_slice *slice;
-
-	if (event->type == OBJECT_DELETED) {
-		slice = find(servers, event->meta.name);
-		if (slice && servers->slice_count > 1)
-			forget(servers, slice);
-	} else {
-		slice = take_slice(servers, event->object);
-		if (slice)
-			slice->is_listed = false;
-	}
-	tell(servers);
+	if (strcmp(event->meta.name, SLICE_NAME))
+		name_stranger(context, event->meta.name);
+	else if (event->type != OBJECT_DELETED)
+		take_slice(context, event->object);
 }
 
 /* -- the whole -- */

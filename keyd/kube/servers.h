@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the API server is served from: the EndpointSlices of default/kubernetes, and the address that we go to ourselves.
- * SHELL.
+ * Where the API server says that it is served from: the EndpointSlice `kubernetes` of default/kubernetes, which the API
+ * server itself writes. And the address that we go to ourselves. SHELL.
  */
 #pragma once
 
 #include "reflector.h"
 
-#define SERVERS_SLICES_MAX 8
-
-struct servers_slice {
-	char name[NODE_NAME_LEN];
-	bool is_listed; /* by the list that is being read */
-	uint32_t count;
-	struct bypass_key keys[REGISTRY_SERVERS_MAX];
-};
+#define SERVERS_STRANGERS_MAX 8
 
 struct servers {
 	struct kube *kube;
 	struct reflector reflector;
 	bool has_own;
 	struct bypass_key own; /* of the URL, where it is an address */
-	uint32_t slice_count;
-	struct servers_slice slices[SERVERS_SLICES_MAX];
+	uint32_t count;
+	struct bypass_key keys[REGISTRY_SERVERS_MAX]; /* of the last slice that had any */
+	uint32_t stranger_count;		      /* other slices that were named in the log */
+	char strangers[SERVERS_STRANGERS_MAX][NODE_NAME_LEN];
 };
 
 /* `url` of the API server. */

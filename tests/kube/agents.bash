@@ -185,7 +185,10 @@ agents_join() { # I...
 
 # -- the API server's machine as a node --
 
-MORE_API_V4=192.168.50.201 # of a second API server, which nobody says at first
+MORE_API_V4=192.168.50.201 # of a second API server, which is listed nowhere at first
+
+# Its own list of its addresses is the test's to write: a test sets APISERVER_MORE to this.
+API_LISTS_NOTHING=(--endpoint-reconciler-type=none)
 
 # One without an agent, so that pods reach nothing of it but what is outside the tunnel.
 api_is_a_node() {
@@ -200,12 +203,12 @@ api_is_a_node() {
 	done
 }
 
-more_api_servers() {
-	jq -n --arg address "$MORE_API_V4" --argjson port $API_PORT '{
+api_lists() { # ADDRESS...
+	jq -n --argjson port $API_PORT '{
 		apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", addressType: "IPv4",
-		metadata: {name: "kubernetes-more", namespace: "default", labels: {"kubernetes.io/service-name": "kubernetes"}},
+		metadata: {name: "kubernetes", namespace: "default", labels: {"kubernetes.io/service-name": "kubernetes"}},
 		ports: [{name: "https", protocol: "TCP", port: $port}],
-		endpoints: [{addresses: [$address], conditions: {ready: true}}]}' | apply
+		endpoints: [{addresses: $ARGS.positional, conditions: {ready: true}}]}' --args "$@" | apply
 }
 
 reaches_api() { # POD ADDRESS [PORT]

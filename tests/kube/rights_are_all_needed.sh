@@ -8,6 +8,7 @@
 . "$(dirname "$0")/agents.bash"
 
 MARKER=$(new_marker)
+APISERVER_MORE=("${API_LISTS_NOTHING[@]}")
 OVERLAP=8
 agent_flags() { echo --overlap ${OVERLAP}s --mode strict; } # as in a container that started with another ConfigMap
 
@@ -85,7 +86,7 @@ follows_the_mode() {
 knows_the_api_servers() { wait_until "$1" reaches_api p1 "$MORE_API_V4"; }
 
 follows_the_api_servers() {
-	more_api_servers
+	api_lists $API_V4 $MORE_API_V4
 	wait_until "$1" reaches_api p1 "$MORE_API_V4"
 }
 
@@ -106,7 +107,7 @@ before_knows_the_mode() { set_mode permissive; }
 before_follows_the_mode() { set_mode permissive; }
 before_finds_the_pod_range() { configure cluster-cidr ""; }
 before_knows_the_api_servers() {
-	more_api_servers
+	api_lists $API_V4 $MORE_API_V4
 	before_follows_the_api_servers
 }
 before_follows_the_api_servers() { # nothing is left of what it knew: the way to them stays open else
@@ -118,7 +119,7 @@ after() {
 	kill -CONT "$(keyd_pid 2)"
 	set_mode strict
 	set_range
-	kubectl -n default delete --ignore-not-found endpointslice kubernetes-more >/dev/null
+	api_lists $API_V4
 	kubectl delete --ignore-not-found node n3 >/dev/null
 	kubectl -n default delete events --all >/dev/null
 }
@@ -169,6 +170,7 @@ check "in kube-system" may_do_exactly kube-system "get configmaps kubeadm-config
 check "anywhere else" may_do_exactly elsewhere
 
 api_is_a_node
+api_lists $API_V4
 kubectl -n kube-system create configmap kubeadm-config --from-literal=ClusterConfiguration="$(printf '%s\n' \
 	'apiVersion: kubeadm.k8s.io/v1beta4' 'kind: ClusterConfiguration' 'networking:' \
 	"  podSubnet: $(IFS=,; echo "${CLUSTER_CIDRS[*]}")" '  serviceSubnet: 10.96.0.0/16')" >/dev/null

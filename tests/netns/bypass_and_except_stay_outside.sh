@@ -57,8 +57,9 @@ needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
 cluster_up 2
 check "agents start and protect both nodes" start_agents
 ip -n "$(ns n1)" route add 10.244.200.0/24 via "$(node_v4 2)"
-check "status shows both" shows '.except_cidrs == ["10.244.200.0/24"] and (.bypasses | index("192.168.50.2:9443")) != null and
-	(.bypasses | index("[fd00:50::2]:9443")) != null'
+check "status shows both" shows '.except_cidrs == ["10.244.200.0/24"] and
+	.bypasses == [("192.168.50.2:9443", "[fd00:50::2]:9443", "10.244.2.10:9443") |
+		{endpoint: ., protocols: "tcp,udp", source: "flag", state: "in force"}]'
 check "the bypassed port of a node is reached in clear" leaves_in_clear "$(node_v4 2):$API"
 check "over IPv6 too" leaves_in_clear "[$(node_v6 2)]:$API"
 check "another port of that address is not" leaves_not_in_clear "$(node_v4 2):$((API + 1))"

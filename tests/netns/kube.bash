@@ -59,10 +59,15 @@ api_up() {
 	python3 "$ROOT/tests/tools/apiserver.py" certificates "$API_DIR" $API_V4 $API_V6 || bail "no certificates"
 	api_start
 	use_tokens first
-	tell PUT /objects/endpointslices/default/kubernetes '{"addressType": "IPv4",
-		"metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
-		"ports": [{"name": "https", "protocol": "TCP", "port": '$API_PORT'}],
-		"endpoints": [{"addresses": ["'$API_V4'"], "conditions": {"ready": true}}]}' >/dev/null
+	api_lists kubernetes "[$API_PORT]" $API_V4
+}
+
+# An EndpointSlice that says where the API server is: each address with each port, TCP where the port is a number.
+api_lists() { # NAME PORTS ADDRESS...
+	jq -n --argjson ports "$2" '{addressType: "IPv4", metadata: {labels: {"kubernetes.io/service-name": "kubernetes"}},
+		ports: [$ports[] | if type == "number" then {name: "p\(.)", protocol: "TCP", port: .} else . end],
+		endpoints: [$ARGS.positional[] | {addresses: [.], conditions: {ready: true}}]}' --args "${@:3}" >"$RUN_DIR/slice.json"
+	tell PUT "/objects/endpointslices/default/$1" "@$RUN_DIR/slice.json" >/dev/null
 }
 
 use_tokens() { # WORD: the server takes WORD-n1 and so on, and the nodes have them
@@ -154,8 +159,8 @@ spawn_keyd() { # I
 
 agent_answers() { [ -n "$(podveil "$1" -o json status)" ]; } # I
 
-# Both agents protect their pods, and traffic runs.
-kube_up() {
+# Both agents protect their pods.
+kube_agents_up() {
 	local i
 	cluster_up 2
 	api_up
@@ -166,6 +171,10 @@ kube_up() {
 		node_joins "$i"
 	done
 	check "agents find each other through the API server" start_agents
+}
+
+kube_up() { # and traffic runs
+	kube_agents_up
 	udp_start all 1 2
 	tcp_start all 1 2 200000
 }

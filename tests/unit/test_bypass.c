@@ -86,29 +86,69 @@ static void bypass_of_a_special_address_is_named(void **state)
 	assert_null(bypass_special_name(&good));
 }
 
+static struct bypass_entry entry_of(const char *text, enum bypass_value value)
+{
+	return (struct bypass_entry){key_of(text), value};
+}
+
+static void assert_change(const struct bypass_change *change, const struct bypass_entry *entry,
+			  bool is_removal)
+{
+	assert_int_equal(change->is_removal, is_removal);
+	assert_memory_equal(&change->entry.key, &entry->key, sizeof(entry->key));
+	assert_int_equal(change->entry.value, entry->value);
+}
+
 static void bypass_additions_come_before_removals(void **state)
 {
-	struct bypass_key have[] = {key_of("10.0.0.1:443"), key_of("10.0.0.2:443")};
-	struct bypass_key wanted[] = {key_of("10.0.0.2:443"), key_of("10.0.0.2:444"),
-				      key_of("10.0.0.3:443")};
+	struct bypass_entry have[] = {entry_of("10.0.0.1:443", BYPASS_TCP),
+				      entry_of("10.0.0.2:443", BYPASS_TCP)};
+	struct bypass_entry wanted[] = {entry_of("10.0.0.2:443", BYPASS_TCP),
+					entry_of("10.0.0.2:444", BYPASS_TCP),
+					entry_of("10.0.0.3:443", BYPASS_PROBE)};
 	struct bypass_change changes[5];
 
 	assert_int_equal(bypass_diff(wanted, 3, have, 2, changes), 3);
-	assert_false(changes[0].is_removal);
-	assert_memory_equal(&changes[0].key, &wanted[1], sizeof(wanted[1]));
-	assert_false(changes[1].is_removal);
-	assert_memory_equal(&changes[1].key, &wanted[2], sizeof(wanted[2]));
-	assert_true(changes[2].is_removal);
-	assert_memory_equal(&changes[2].key, &have[0], sizeof(have[0]));
+	assert_change(&changes[0], &wanted[1], false);
+	assert_change(&changes[1], &wanted[2], false);
+	assert_change(&changes[2], &have[0], true);
+}
+
+static void bypass_that_opens_less_comes_after_what_opens_more(void **state)
+{
+	struct bypass_entry have[] = {entry_of("10.0.0.1:443", BYPASS_TCP_UDP),
+				      entry_of("[fd00::1]:443", BYPASS_PROBE),
+				      entry_of("10.0.0.3:443", BYPASS_TCP)};
+	struct bypass_entry wanted[] = {entry_of("10.0.0.1:443", BYPASS_TCP),
+					entry_of("[fd00::1]:443", BYPASS_TCP),
+					entry_of("10.0.0.3:443", BYPASS_TCP)};
+	struct bypass_change changes[6];
+
+	assert_int_equal(bypass_diff(wanted, 3, have, 3, changes), 2);
+	assert_change(&changes[0], &wanted[1], false);
+	assert_change(&changes[1], &wanted[0], false);
+}
+
+static void bypass_value_of_a_later_version_is_replaced_or_removed(void **state)
+{
+	struct bypass_entry have[] = {entry_of("10.0.0.1:443", (enum bypass_value)77),
+				      entry_of("10.0.0.2:443", (enum bypass_value)77)};
+	struct bypass_entry wanted[] = {entry_of("10.0.0.1:443", BYPASS_TCP)};
+	struct bypass_change changes[3];
+
+	assert_int_equal(bypass_diff(wanted, 1, have, 2, changes), 2);
+	assert_change(&changes[0], &wanted[0], false);
+	assert_change(&changes[1], &have[1], true);
 }
 
 static void bypass_equal_lists_need_no_change(void **state)
 {
-	struct bypass_key keys[] = {key_of("10.0.0.1:443"), key_of("[fd00::1]:443")};
+	struct bypass_entry entries[] = {entry_of("10.0.0.1:443", BYPASS_TCP),
+					 entry_of("[fd00::1]:443", BYPASS_TCP_UDP)};
 	struct bypass_change changes[4];
 
-	assert_int_equal(bypass_diff(keys, 2, keys, 2, changes), 0);
-	assert_int_equal(bypass_diff(keys, 0, keys, 0, changes), 0);
+	assert_int_equal(bypass_diff(entries, 2, entries, 2, changes), 0);
+	assert_int_equal(bypass_diff(entries, 0, entries, 0, changes), 0);
 }
 
 int main(void)
@@ -119,6 +159,8 @@ int main(void)
 		cmocka_unit_test(bypass_that_is_no_address_with_a_port_is_refused),
 		cmocka_unit_test(bypass_of_a_special_address_is_named),
 		cmocka_unit_test(bypass_additions_come_before_removals),
+		cmocka_unit_test(bypass_that_opens_less_comes_after_what_opens_more),
+		cmocka_unit_test(bypass_value_of_a_later_version_is_replaced_or_removed),
 		cmocka_unit_test(bypass_equal_lists_need_no_change),
 	};
 

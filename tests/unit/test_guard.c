@@ -171,10 +171,11 @@ static void devices_are_listed_once(void **state)
 	assert_false(elements[0].is_end);
 }
 
-static void bypass_is_both_protocols_of_its_family(void **state)
+static void bypass_is_the_protocols_of_its_value_in_its_family(void **state)
 {
-	static const struct bypass_key bypasses[] = {
-		{.address = {[10] = 0xff, 0xff, 192, 168, 50, 2}, .port = 0x2b19}};
+	static struct bypass_entry bypasses[] = {
+		{{.address = {[10] = 0xff, 0xff, 192, 168, 50, 2}, .port = 0x2b19},
+		 BYPASS_TCP_UDP}};
 	static const uint8_t tcp[12] = {6, 0, 0, 0, 192, 168, 50, 2, 0x19, 0x2b};
 	struct guard_facts facts = {.bypasses = bypasses, .bypass_count = 1};
 	struct guard_element elements[8];
@@ -183,6 +184,11 @@ static void bypass_is_both_protocols_of_its_family(void **state)
 	assert_int_equal(guard_list(&facts, GUARD_BYPASS4, elements), 2);
 	assert_memory_equal(elements[0].key, tcp, sizeof(tcp));
 	assert_int_equal(elements[1].key[0], 17);
+	bypasses[0].value = BYPASS_TCP;
+	assert_int_equal(guard_list(&facts, GUARD_BYPASS4, elements), 1);
+	assert_memory_equal(elements[0].key, tcp, sizeof(tcp));
+	bypasses[0].value = BYPASS_PROBE;
+	assert_int_equal(guard_list(&facts, GUARD_BYPASS4, elements), 0);
 }
 
 /* -- any content: the ranges say of every address what the longest prefix says -- */
@@ -266,7 +272,7 @@ int main(void)
 		cmocka_unit_test(last_range_of_all_has_no_end),
 		cmocka_unit_test(nothing_known_is_nothing_guarded),
 		cmocka_unit_test(devices_are_listed_once),
-		cmocka_unit_test(bypass_is_both_protocols_of_its_family),
+		cmocka_unit_test(bypass_is_the_protocols_of_its_value_in_its_family),
 		cmocka_unit_test(ranges_say_what_the_longest_prefix_says),
 	};
 
