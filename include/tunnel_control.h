@@ -15,12 +15,13 @@
 #include "drop_reason.h"
 #include "key.h"
 
-#define CONTROL_VERSION	      2
+#define CONTROL_VERSION	      3
 #define CONTROL_PACKET_MAX    131072 /* bytes, header included; longer packets are refused */
 #define CONTROL_ENDPOINTS_MAX 8
 #define CONTROL_CIDRS_MAX     4096
 #define CONTROL_UID_LEN	      64 /* with the terminating zero */
-#define CONTROL_PAGE	      128
+#define CONTROL_PAGE	      64
+#define CONTROL_PLACES_MAX    24 /* addresses at which one peer was asked or reached */
 
 enum control_verb {
 	CONTROL_HELLO = 1, /* no body -> struct control_hello */
@@ -38,6 +39,11 @@ enum control_verb {
 	CONTROL_TRY_PEER, /* struct control_peer_id -> nothing; begins a handshake unless there is a session that can send or
 			     a handshake is under way; -ENOENT where there is no such peer, -EDESTADDRREQ where it has
 			     no endpoint */
+	CONTROL_ASK_PEER, /* struct control_question -> nothing; asks for a handshake at that endpoint and leaves the one in
+			     use as it is: whether it was completed there is in the status. -ENOENT as above; -EAGAIN where
+			     a question or an initiation has only just been sent; -EINVAL for an endpoint that can be none */
+	CONTROL_FORGET_PLACE, /* struct control_place_of -> nothing; that address of the peer was never asked or reached;
+				 -ENOENT where there is no such peer */
 };
 
 struct control_header {
@@ -117,6 +123,26 @@ struct control_peer_id {
 	uint32_t id;
 };
 
+struct control_question {
+	uint32_t id;
+	union endpoint endpoint;
+};
+
+struct control_place_of {
+	uint32_t id;
+	struct address address;
+};
+
+/* An address at which the peer was asked for a handshake, or completed one. Boot clock. */
+struct control_place {
+	struct address address;
+	uint64_t proved_ns;   /* the first handshake that was completed there; 0: none was */
+	uint64_t answered_ns; /* and the last one */
+	uint64_t
+		asked_ns; /* the first initiation since then, while it has no answer; 0: there is none */
+	uint32_t asked_count; /* initiations since then */
+};
+
 struct control_peer_status {
 	uint32_t id;
 	char uid[CONTROL_UID_LEN]; /* as given last: no older record may be taken, also by a keyd that knows of none */
@@ -131,11 +157,18 @@ struct control_peer_status {
 		[KEY_SLOTS]; /* a session was made with the peer's key in that slot, and is confirmed */
 	uint64_t last_handshake_wall_ns; /* Unix time; 0: never */
 	uint64_t last_received_age_ns; /* since the last authenticated packet; UINT64_MAX: never */
+	uint64_t known_age_ns;	       /* since the tunnel has had the peer */
+	uint64_t
+		asked_age_ns; /* since the first initiation that nothing authenticated has followed; UINT64_MAX: none */
+	uint32_t place_count;
+	struct control_place places[CONTROL_PLACES_MAX];
 	uint64_t received_bytes, sent_bytes; /* as `wg show transfer` counts them */
 	uint32_t staged_packets;
 };
 
 struct control_page {
+	uint64_t
+		now_ns; /* the tunnel's boot clock: what the times of the places are to be compared with */
 	uint32_t count;
 	uint8_t is_last;
 	struct control_peer_status

@@ -153,6 +153,21 @@ int tunnel_client_try_peer(struct tunnel_client *client, uint32_t id)
 	return exchange(client, CONTROL_TRY_PEER, &peer, sizeof(peer), NULL, 0);
 }
 
+int tunnel_client_ask_peer(struct tunnel_client *client, uint32_t id, const union endpoint *to)
+{
+	struct control_question question = {.id = id, .endpoint = *to};
+
+	return exchange(client, CONTROL_ASK_PEER, &question, sizeof(question), NULL, 0);
+}
+
+int tunnel_client_forget_place(struct tunnel_client *client, uint32_t id,
+			       const struct address *address)
+{
+	struct control_place_of place = {.id = id, .address = *address};
+
+	return exchange(client, CONTROL_FORGET_PLACE, &place, sizeof(place), NULL, 0);
+}
+
 int tunnel_client_read_drops(struct tunnel_client *client, struct control_drops *ret_drops)
 {
 	return exchange(client, CONTROL_READ_DROPS, NULL, 0, ret_drops, sizeof(*ret_drops));

@@ -39,6 +39,11 @@ MUST_CHECK int tunnel_client_set_peer(struct tunnel_client *client, const struct
 MUST_CHECK int tunnel_client_remove_peer(struct tunnel_client *client, uint32_t id);
 /* Begins a handshake with it, where there is neither a session nor a handshake under way. */
 MUST_CHECK int tunnel_client_try_peer(struct tunnel_client *client, uint32_t id);
+/* Asks for a handshake at that address, and leaves the endpoint in use as it is. -EAGAIN: it was asked only just now. */
+MUST_CHECK int tunnel_client_ask_peer(struct tunnel_client *client, uint32_t id,
+				      const union endpoint *to);
+MUST_CHECK int tunnel_client_forget_place(struct tunnel_client *client, uint32_t id,
+					  const struct address *address);
 MUST_CHECK int tunnel_client_read_drops(struct tunnel_client *client,
 					struct control_drops *ret_drops);
 

@@ -13,6 +13,7 @@
 #include "send.h"
 
 static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
+static_assert(CONTROL_PLACES_MAX == PEER_PLACES_MAX, "the status shows all places");
 static_assert(CONTROL_UID_LEN == sizeof((struct tunnel_state){0}.uid),
 	      "the tunnel keeps the uid whole");
 static_assert(CONTROL_UID_LEN == sizeof((struct peer){0}.uid), "and each peer's");
@@ -389,6 +390,8 @@ static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *
 	peer = &tunnel->state->peers[slot];
 	peer->id = request->fixed.id;
 	peer->is_managed = true;
+	if (strcmp(peer->uid, request->fixed.uid)) /* another node's proofs are not this one's */
+		memset(peer->places, 0, sizeof(peer->places));
 	copy_text(peer->uid, sizeof(peer->uid), request->fixed.uid);
 	peer->epoch = request->fixed.epoch;
 	replace_endpoints(tunnel, slot, request);
@@ -444,6 +447,34 @@ static int handle_try_peer(struct exchange *exchange)
 	return 0;
 }
 
+/* Where the peer is asked is keyd's choice alone: the answer moves nothing. */
+static int handle_ask_peer(struct exchange *exchange)
+{
+	struct control_question question;
+	uint32_t slot;
+
+	memcpy(&question, exchange->body, sizeof(question));
+	slot = question.id ? tunnel_find_peer_by_id(exchange->tunnel, question.id) : NO_PEER;
+	if (slot == NO_PEER)
+		return -ENOENT;
+	if (!is_endpoint_valid(&question.endpoint))
+		return -EINVAL;
+	return send_question(exchange->tunnel, slot, &question.endpoint) ? 0 : -EAGAIN;
+}
+
+static int handle_forget_place(struct exchange *exchange)
+{
+	struct control_place_of wanted;
+	uint32_t slot;
+
+	memcpy(&wanted, exchange->body, sizeof(wanted));
+	slot = wanted.id ? tunnel_find_peer_by_id(exchange->tunnel, wanted.id) : NO_PEER;
+	if (slot == NO_PEER)
+		return -ENOENT;
+	place_forget(exchange->tunnel->state->peers[slot].places, &wanted.address);
+	return 0;
+}
+
 /* -- what keyd asks -- */
 
 /* The CONTROL_PAGE peers with the smallest ids above `after`, ascending. */
@@ -470,6 +501,23 @@ static struct control_page collect_page(const struct tunnel_state *state, uint32
 		ret_slots[place] = slot;
 	}
 	return page;
+}
+
+static void write_places(struct control_peer_status *ret_status, const struct peer *peer)
+{
+	for (unsigned int i = 0; i < PEER_PLACES_MAX; i++) {
+		const struct peer_place *place = &peer->places[i];
+		struct control_place *written = &ret_status->places[ret_status->place_count];
+
+		if (!place->address.family)
+			continue;
+		written->address = place->address;
+		written->proved_ns = place->proved_ns;
+		written->answered_ns = place->answered_ns;
+		written->asked_ns = place->asked_ns;
+		written->asked_count = place->asked_count;
+		ret_status->place_count++;
+	}
 }
 
 /* As a whole, and nothing of the stack between its members: it leaves the process. */
@@ -500,6 +548,9 @@ static void write_status(struct control_peer_status *ret_status, const struct tu
 	ret_status->last_received_age_ns = UINT64_MAX;
 	if (peer->last_received_ns)
 		ret_status->last_received_age_ns = tunnel->now_ns - peer->last_received_ns;
+	ret_status->known_age_ns = tunnel->now_ns - peer->known_ns;
+	ret_status->asked_age_ns = peer->asked_ns ? tunnel->now_ns - peer->asked_ns : UINT64_MAX;
+	write_places(ret_status, peer);
 }
 
 static int handle_list_peers(struct exchange *exchange)
@@ -511,6 +562,7 @@ static int handle_list_peers(struct exchange *exchange)
 
 	memcpy(&after, exchange->body, sizeof(after));
 	page = collect_page(state, after.id, slots);
+	page.now_ns = exchange->tunnel->now_ns;
 	for (uint32_t i = 0; i < page.count; i++)
 		write_status(&page.peers[i], exchange->tunnel, &state->peers[slots[i]]);
 	answer(exchange, &page,
@@ -547,6 +599,8 @@ static const struct verb {
 	[CONTROL_PROMOTE_IDENTITY] = {sizeof(struct control_epoch), handle_promote_identity},
 	[CONTROL_CLEAR_IDENTITY] = {sizeof(struct control_clear), handle_clear_identity},
 	[CONTROL_TRY_PEER] = {sizeof(struct control_peer_id), handle_try_peer},
+	[CONTROL_ASK_PEER] = {sizeof(struct control_question), handle_ask_peer},
+	[CONTROL_FORGET_PLACE] = {sizeof(struct control_place_of), handle_forget_place},
 };
 
 static int dispatch(const struct control_header *header, struct exchange *exchange)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "address.h"
 #include "cookie.h"
 #include "noise.h"
 
@@ -20,9 +21,11 @@ struct pair {
 	bool is_used;
 	bool is_derived; /* static-static was computed, or found to be impossible */
 	uint32_t peer;
-	enum key_slot own, remote;	  /* where its keys are now */
-	uint32_t handshake_index;	  /* receiver index of the handshake under way; 0: none */
-	uint64_t initiated_ns;		  /* when the handshake under way was begun */
+	enum key_slot own, remote;   /* where its keys are now */
+	uint32_t handshake_index;    /* receiver index of the handshake under way; 0: none */
+	uint64_t initiated_ns;	     /* when the handshake under way was begun */
+	struct address initiated_to; /* where its initiation went */
+	bool is_question; /* it was begun to learn whether the peer is there: the endpoint stays */
 	uint64_t last_initiation_sent_ns; /* also set by a response; 0: none */
 	struct cookie_jar jar;
 	uint32_t next_free; /* NO_PAIR ends the list */

@@ -526,6 +526,7 @@ int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key, uint32_
 		return -ENOSPC;
 	state->peers[slot] = (struct peer){
 		.is_used = true,
+		.known_ns = tunnel->now_ns,
 		.next = NO_SESSION,
 		.current = NO_SESSION,
 		.previous = NO_SESSION,

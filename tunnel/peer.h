@@ -7,6 +7,7 @@
 
 #include "address.h"
 #include "pair.h"
+#include "place.h"
 #include "session.h"
 #include "timers.h"
 
@@ -77,9 +78,14 @@ struct peer {
 	uint32_t stage_head, stage_tail; /* packets that wait for a session (stage.h) */
 	uint32_t stage_count;		 /* segments they stand for */
 	bool has_sent_lastminute_handshake;
+	struct peer_place places[PEER_PLACES_MAX];
+	uint64_t
+		asked_ns; /* boot clock: the first initiation since the last authenticated packet; 0: none */
+	uint64_t last_question_ns;
 
 	/* figures */
 	uint64_t received_bytes, sent_bytes; /* outer UDP payload, as in the kernel */
+	uint64_t known_ns;		     /* boot clock: when the peer was added */
 	uint64_t last_handshake_wall_ns;     /* 0: never */
 	uint64_t last_received_ns;	     /* boot clock, authenticated; 0: never */
 };

@@ -20,6 +20,7 @@ static void drop(struct tunnel *tunnel, enum drop_reason reason)
 static void note_authenticated(struct tunnel *tunnel, uint32_t slot)
 {
 	tunnel->state->peers[slot].last_received_ns = tunnel->now_ns;
+	tunnel->state->peers[slot].asked_ns = 0;
 	timers_any_authenticated_received(tunnel, slot);
 	timers_any_authenticated_traversed(tunnel, slot);
 }
@@ -201,6 +202,23 @@ static void note_reached(struct tunnel *tunnel, const struct pair *pair)
 	peer->has_reached[pair->remote] = true;
 }
 
+/* The handshake that is complete now proves the address to which we sent our part of it. Where the peer's part came from
+ * proves nothing: it answers to the endpoint that it knows of us, from the address that leads there. */
+static void note_place(struct tunnel *tunnel, uint32_t slot, const struct address *sent_to)
+{
+	if (sent_to->family)
+		place_note_answered(tunnel->state->peers[slot].places, sent_to, tunnel->now_ns);
+}
+
+/* The answer to a question tells where the peer is reached too, not where it wants to be reached. */
+static void follow_response(struct tunnel *tunnel, const struct pair *pair,
+			    const struct incoming *incoming)
+{
+	note_place(tunnel, pair->peer, &pair->initiated_to);
+	if (!pair->is_question)
+		peer_follow(tunnel, pair->peer, &incoming->from, &incoming->to);
+}
+
 static void consume_response(struct tunnel *tunnel, const struct incoming *incoming,
 			     const uint8_t *data)
 {
@@ -225,7 +243,7 @@ static void consume_response(struct tunnel *tunnel, const struct incoming *incom
 		return;
 	}
 	note_reached(tunnel, &tunnel->state->pairs[pair]);
-	peer_follow(tunnel, slot, &incoming->from, &incoming->to);
+	follow_response(tunnel, &tunnel->state->pairs[pair], incoming);
 	timers_session_derived(tunnel, slot);
 	timers_handshake_complete(tunnel, slot);
 	send_keepalive(tunnel, slot); /* tells the responder that it may send */
@@ -315,6 +333,7 @@ static void begin_run(struct tunnel *tunnel, uint32_t slot, const struct receive
 	tunnel->state->sessions[received->session].last_received_ns = tunnel->now_ns;
 	peer_note_proof(tunnel, received->session);
 	if (session_confirm(tunnel, received->session)) {
+		note_place(tunnel, slot, &tunnel->state->sessions[received->session].answered_to);
 		forget_initiation(tunnel, tunnel->state->sessions[received->session].pair);
 		timers_handshake_complete(tunnel, slot);
 		send_staged(tunnel, slot);

@@ -317,15 +317,15 @@ static void next_timestamp(struct tunnel *tunnel, uint8_t ret_timestamp[static T
 }
 
 /* Completes a message of the handshake and lays it into the outbox. */
-static void add_handshake(struct tunnel *tunnel, uint32_t pair_slot, void *message, size_t len)
+static void add_handshake(struct tunnel *tunnel, uint32_t pair_slot,
+			  const struct outbox_address *address, void *message, size_t len)
 {
 	struct pair *pair = &tunnel->state->pairs[pair_slot];
 	struct peer *peer = &tunnel->state->peers[pair->peer];
-	const struct outbox_address address = {&peer->endpoint, &peer->source, TOS_HANDSHAKE};
 
 	cookie_add_macs(message, len, &pair->jar, peer->keys[pair->remote].mac1_key,
 			tunnel->now_ns);
-	memcpy(outbox_add(tunnel, &address, len), message, len);
+	memcpy(outbox_add(tunnel, address, len), message, len);
 	peer->sent_bytes += len;
 }
 
@@ -351,20 +351,36 @@ static bool create_initiation(struct tunnel *tunnel, uint32_t pair,
 }
 
 /* One handshake of ours at a time: were two answered, the peer could miss which session we took. */
-static bool initiate(struct tunnel *tunnel, uint32_t pair)
+static bool initiate_at(struct tunnel *tunnel, uint32_t pair_slot,
+			const struct outbox_address *address)
 {
-	uint32_t slot = tunnel->state->pairs[pair].peer;
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct pair *pair = &tunnel->state->pairs[pair_slot];
+	struct peer *peer = &tunnel->state->peers[pair->peer];
 	struct message_initiation message;
 
-	if (!peer->has_endpoint || !pair_derive(tunnel, pair)->is_usable ||
-	    !create_initiation(tunnel, pair, &message))
+	if (!pair_derive(tunnel, pair_slot)->is_usable ||
+	    !create_initiation(tunnel, pair_slot, &message))
 		return false;
-	peer_forget_initiations_but(tunnel, slot, pair);
+	peer_forget_initiations_but(tunnel, pair->peer, pair_slot);
+	pair->initiated_to = endpoint_address(address->to);
+	place_note_asked(peer->places, &pair->initiated_to, tunnel->now_ns);
+	timers_any_authenticated_traversed(tunnel, pair->peer);
+	timers_any_authenticated_sent(tunnel, pair->peer);
+	add_handshake(tunnel, pair_slot, address, &message, sizeof(message));
+	return true;
+}
+
+static bool initiate(struct tunnel *tunnel, uint32_t pair)
+{
+	struct peer *peer = &tunnel->state->peers[tunnel->state->pairs[pair].peer];
+	const struct outbox_address address = {&peer->endpoint, &peer->source, TOS_HANDSHAKE};
+
+	if (!peer->has_endpoint || !initiate_at(tunnel, pair, &address))
+		return false;
+	tunnel->state->pairs[pair].is_question = false;
 	peer->unanswered++;
-	timers_any_authenticated_traversed(tunnel, slot);
-	timers_any_authenticated_sent(tunnel, slot);
-	add_handshake(tunnel, pair, &message, sizeof(message));
+	if (!peer->asked_ns)
+		peer->asked_ns = tunnel->now_ns;
 	return true;
 }
 
@@ -396,6 +412,39 @@ bool send_initiation_to_newest(struct tunnel *tunnel, uint32_t slot)
 	return true;
 }
 
+static bool is_waiting(const struct tunnel *tunnel, uint32_t pair)
+{
+	return tunnel->state->secrets.pairs[pair].state == HANDSHAKE_INITIATION_SENT;
+}
+
+/* A handshake with the endpoint that has just begun may still be answered. */
+static bool may_ask(const struct tunnel *tunnel, uint32_t slot, uint32_t pair)
+{
+	const struct peer *peer = &tunnel->state->peers[slot];
+	uint64_t initiated_ns = peer->timers.last_initiation_sent_ns;
+
+	uint64_t wait_ns = is_waiting(tunnel, pair) ? QUESTION_WAIT_NS : QUESTION_SPACING_NS;
+
+	if (peer->last_question_ns && tunnel->now_ns - peer->last_question_ns < wait_ns)
+		return false;
+	return !peer_is_initiating(tunnel, slot) ||
+	       tunnel->now_ns - initiated_ns >= QUESTION_PATIENCE_NS;
+}
+
+bool send_question(struct tunnel *tunnel, uint32_t slot, const union endpoint *to)
+{
+	const struct local_source any_source = {0};
+	const struct outbox_address address = {to, &any_source, TOS_HANDSHAKE};
+	uint32_t pair = peer_choose_pair(tunnel, slot);
+
+	if (!may_ask(tunnel, slot, pair) || !initiate_at(tunnel, pair, &address))
+		return false;
+	tunnel->state->pairs[pair].is_question = true;
+	tunnel->state->peers[slot].last_question_ns = tunnel->now_ns;
+	timers_question_asked(tunnel, pair);
+	return true;
+}
+
 static bool create_response(struct tunnel *tunnel, uint32_t pair,
 			    struct message_response *ret_message)
 {
@@ -417,6 +466,8 @@ static bool create_response(struct tunnel *tunnel, uint32_t pair,
 bool send_response(struct tunnel *tunnel, uint32_t pair)
 {
 	uint32_t slot = tunnel->state->pairs[pair].peer;
+	struct peer *peer = &tunnel->state->peers[slot];
+	const struct outbox_address address = {&peer->endpoint, &peer->source, TOS_HANDSHAKE};
 	struct message_response message;
 
 	if (!create_response(tunnel, pair, &message) || !session_begin(tunnel, pair))
@@ -425,8 +476,10 @@ bool send_response(struct tunnel *tunnel, uint32_t pair)
 	timers_session_derived(tunnel, slot);
 	timers_any_authenticated_traversed(tunnel, slot);
 	timers_any_authenticated_sent(tunnel, slot);
-	if (tunnel->state->peers[slot].has_endpoint)
-		add_handshake(tunnel, pair, &message, sizeof(message));
+	if (!peer->has_endpoint)
+		return true;
+	tunnel->state->sessions[peer->next].answered_to = endpoint_address(&peer->endpoint);
+	add_handshake(tunnel, pair, &address, &message, sizeof(message));
 	return true;
 }
 

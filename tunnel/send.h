@@ -20,6 +20,11 @@ MUST_CHECK bool send_proof(struct tunnel *tunnel, uint32_t peer);
 /* Answers the initiation that was just consumed and makes the session; false where its ephemeral is of no use. */
 MUST_CHECK bool send_response(struct tunnel *tunnel, uint32_t pair);
 
+/* Asks the peer for a handshake at `to`, which need not be an endpoint of its, to learn whether the holder of its key is
+ * reached there (place.h). The endpoint in use stays, whatever the answer. False: nothing was sent, because the last
+ * question, or an initiation to the endpoint, has only just gone out. */
+MUST_CHECK bool send_question(struct tunnel *tunnel, uint32_t peer, const union endpoint *to);
+
 /* Answers an initiation or a response, both of which begin alike, with the cookie of its source. */
 void send_cookie_reply(struct tunnel *tunnel, const struct identity *own,
 		       const struct incoming *incoming, const struct message_macs *macs,

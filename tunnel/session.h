@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "address.h"
 #include "noise.h"
 #include "replay.h"
 
@@ -24,9 +25,10 @@ struct session {
 	uint32_t pair;	    /* with whose keys it was made; NO_PAIR: one of them is gone */
 	uint32_t next_free; /* slot; NO_SESSION ends the list */
 	uint32_t local_index, remote_index;
-	uint64_t birth_ns;	   /* boot clock */
-	uint64_t last_received_ns; /* 0: never */
-	uint64_t send_counter;	   /* the next to use */
+	struct address answered_to; /* where our response went; family 0: we initiated */
+	uint64_t birth_ns;	    /* boot clock */
+	uint64_t last_received_ns;  /* 0: never */
+	uint64_t send_counter;	    /* the next to use */
 	struct replay replay;
 };
 

@@ -150,6 +150,7 @@ static void draw_jitter(struct tunnel *tunnel, uint32_t peer)
 
 static void try_next_key(struct tunnel *tunnel, uint32_t peer);
 static void postpone_retransmit(struct tunnel *tunnel, uint32_t peer);
+static void wipe_later(struct tunnel *tunnel, uint32_t peer);
 
 bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer)
 {
@@ -230,6 +231,13 @@ void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair)
 	draw_jitter(tunnel, peer);
 	arm(tunnel, peer, TIMER_RETRANSMIT_HANDSHAKE,
 	    REKEY_TIMEOUT_NS + timers_of(tunnel, peer)->jitter_ns);
+}
+
+/* No retry follows, and no handshake with the endpoint has to wait: keyd asks again if it wants to know. */
+void timers_question_asked(struct tunnel *tunnel, uint32_t pair)
+{
+	tunnel->state->pairs[pair].initiated_ns = tunnel->now_ns;
+	wipe_later(tunnel, tunnel->state->pairs[pair].peer);
 }
 
 void timers_handshake_answered(struct tunnel *tunnel, uint32_t pair)

@@ -54,6 +54,7 @@ void timers_any_authenticated_sent(struct tunnel *tunnel, uint32_t peer);
 void timers_any_authenticated_received(struct tunnel *tunnel, uint32_t peer);
 void timers_any_authenticated_traversed(struct tunnel *tunnel, uint32_t peer);
 void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair);
+void timers_question_asked(struct tunnel *tunnel, uint32_t pair);
 void timers_handshake_answered(struct tunnel *tunnel, uint32_t pair);
 void timers_handshake_awaited(struct tunnel *tunnel, uint32_t peer);
 void timers_handshake_complete(struct tunnel *tunnel, uint32_t peer);

@@ -18,7 +18,7 @@
 #include "ratelimit.h"
 #include "stage.h"
 
-#define TUNNEL_STATE_VERSION 6
+#define TUNNEL_STATE_VERSION 7
 #define SESSIONS_MAX	     (SESSIONS_PER_PEER * PEERS_MAX)
 #define PEER_BUCKETS	     16384 /* power of two */
 #define OUTBOX_DATAGRAMS     1024  /* sealed packets in one batch */

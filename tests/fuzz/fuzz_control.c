@@ -100,6 +100,34 @@ static size_t make_identity(uint8_t *body, struct cursor *cursor)
 	return sizeof(identity);
 }
 
+/* Few addresses, so that a place is asked, answered and forgotten again. */
+static struct address take_address(struct cursor *cursor)
+{
+	struct address address = {.family = take_8(cursor) & 1 ? AF_INET6 : AF_INET};
+
+	address.bytes[0] = take_8(cursor) % 16;
+	return address;
+}
+
+static size_t make_question(uint8_t *body, struct cursor *cursor)
+{
+	struct control_question question = {.id = take_8(cursor) % 4};
+	struct address address = take_address(cursor);
+
+	question.endpoint = endpoint_of(&address, take_8(cursor));
+	memcpy(body, &question, sizeof(question));
+	return sizeof(question);
+}
+
+static size_t make_place(uint8_t *body, struct cursor *cursor)
+{
+	struct control_place_of place = {.id = take_8(cursor) % 4};
+
+	place.address = take_address(cursor);
+	memcpy(body, &place, sizeof(place));
+	return sizeof(place);
+}
+
 static size_t make_body(uint8_t *body, uint8_t verb, bool is_laid_out, struct cursor *cursor)
 {
 	size_t len = take_8(cursor);
@@ -108,6 +136,10 @@ static size_t make_body(uint8_t *body, uint8_t verb, bool is_laid_out, struct cu
 		return make_peer(body, cursor) - (len < 224 ? 0 : len % 32); /* all of it, or not */
 	if (is_laid_out && verb == CONTROL_SET_IDENTITY)
 		return make_identity(body, cursor);
+	if (is_laid_out && verb == CONTROL_ASK_PEER)
+		return make_question(body, cursor);
+	if (is_laid_out && verb == CONTROL_FORGET_PLACE)
+		return make_place(body, cursor);
 	if (is_laid_out && verb == CONTROL_CLEAR_IDENTITY)
 		len = sizeof(struct control_clear);
 	if (is_laid_out && verb == CONTROL_PROMOTE_IDENTITY)

@@ -2,7 +2,7 @@
 /*
  * keyd's requests, packet in, packet out (include/tunnel_control.h): the envelope, the device, and what keyd asks and
  * is told. A request that is refused leaves the tunnel as it was, down to the byte. Keys are in test_manage_keys.c,
- * peers in test_manage_peer.c.
+ * peers in test_manage_peer.c, the addresses at which they are in test_manage_places.c.
  */
 #include "keyd_requests.h"
 
@@ -49,7 +49,7 @@ static void answers_never_hold_the_private_key(void **state)
 	assert_int_equal(set_peer(), 0);
 	memcpy(private_key, tunnel.state->secrets.identities[KEY_CURRENT].private_key.bytes,
 	       KEY_LEN);
-	for (enum control_verb verb = CONTROL_HELLO; verb <= CONTROL_CLEAR_IDENTITY; verb++) {
+	for (enum control_verb verb = CONTROL_HELLO; verb <= CONTROL_FORGET_PLACE; verb++) {
 		static const struct control_peer_id none;
 
 		memset(answer, 0, sizeof(answer));
@@ -66,7 +66,7 @@ static void unknown_version_and_verb_are_refused(void **state)
 	memcpy(request, &header, sizeof(header));
 	assert_int_equal(send_packet(sizeof(header)), -EPROTONOSUPPORT);
 	assert_int_equal(ask(0, NULL, 0), -EOPNOTSUPP);
-	assert_int_equal(ask(CONTROL_TRY_PEER + 1, NULL, 0), -EOPNOTSUPP);
+	assert_int_equal(ask(CONTROL_FORGET_PLACE + 1, NULL, 0), -EOPNOTSUPP);
 	assert_int_equal(ask(65535, NULL, 0), -EOPNOTSUPP);
 }
 
@@ -82,6 +82,8 @@ static void wrong_length_is_refused_and_changes_nothing(void **state)
 		[CONTROL_PROMOTE_IDENTITY] = sizeof(struct control_epoch),
 		[CONTROL_CLEAR_IDENTITY] = sizeof(struct control_clear),
 		[CONTROL_TRY_PEER] = sizeof(struct control_peer_id),
+		[CONTROL_ASK_PEER] = sizeof(struct control_question),
+		[CONTROL_FORGET_PLACE] = sizeof(struct control_place_of),
 	};
 	uint8_t body[256];
 	struct fingerprint before;
