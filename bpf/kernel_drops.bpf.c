@@ -189,7 +189,8 @@ static __always_inline bool was_unread(const struct lost *lost)
 
 static __always_inline bool is_of_a_pod(const struct prefix_value *value)
 {
-	return value->class == PREFIX_PEER || value->class == PREFIX_CLUSTER;
+	return value->class == PREFIX_PEER || value->class == PREFIX_CONTESTED ||
+	       value->class == PREFIX_CLUSTER;
 }
 
 /* What is for this node itself has arrived: what its processes do with it is theirs. */

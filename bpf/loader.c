@@ -96,6 +96,7 @@ static void find_maps(struct loader *loader)
 		.peer_traffic = bpf_map__fd(skeleton->maps.peer_traffic),
 		.drops = bpf_map__fd(skeleton->maps.drops),
 		.bypass = bpf_map__fd(skeleton->maps.bypass),
+		.endpoints = bpf_map__fd(skeleton->maps.endpoints),
 		.ratchet = bpf_map__fd(skeleton->maps.ratchet),
 	};
 }

@@ -36,6 +36,7 @@ enum loader_program {
 
 struct loader_maps {
 	int config, prefixes, peers, peer_traffic, drops, bypass; /* owned by the loader */
+	int endpoints;
 	int ratchet; /* names of nodes that were reached once; read and written by keyd alone */
 };
 

@@ -66,6 +66,15 @@ struct {
 	__type(value, __u8);
 } bypass SEC(".maps");
 
+/* Written by keyd/datapath.c: where the tunnel sends its datagrams inside the cluster range. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ENDPOINTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct endpoint_key);
+	__type(value, __u8);
+} endpoints SEC(".maps");
+
 /* Written and read by keyd alone, and here only because it must outlive keyd as the other maps do: the nodes with which
  * a handshake was completed once, by name, so that a peer that is made anew under another id is never in clear again. */
 struct {

@@ -8,8 +8,8 @@
 #include <net/if.h>
 #include <stdio.h>
 
-const char *const place_maps[PLACE_MAPS] = {"config", "prefixes", "peers",  "peer_traffic",
-					    "drops",  "bypass",	  "ratchet"};
+const char *const place_maps[PLACE_MAPS] = {"config", "prefixes", "peers",   "peer_traffic",
+					    "drops",  "bypass",	  "ratchet", "endpoints"};
 
 static const struct {
 	const char *name;

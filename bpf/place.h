@@ -13,7 +13,7 @@
 #include "loader.h"
 #include "tcx.h"
 
-#define PLACE_MAPS     7
+#define PLACE_MAPS     8
 
 #define PRIORITY_FIRST 1
 #define PRIORITY_GUARD 2 /* behind to_wire, where both are filters */

@@ -8,6 +8,7 @@
  *   not IP (ARP, LLDP, ...)                  the link cannot work without it, and it carries no pod's data
  *   destination in no known prefix           the world outside the cluster, multicast: no node there could decrypt
  *   destination a local pod or this node     no other node's pod: a hairpin of the CNI, which stays on this machine
+ *   the tunnel's datagram to an endpoint     ciphertext, wherever the endpoint lies (`endpoints`)
  *   destination a node, source no local pod  node to node: kubelet, API server, overlays, and the tunnel's datagrams.
  *                                            This node's addresses in its pods' range (a bridge's) count as local pods:
  *                                            to the other nodes they look like nothing else. But not an ICMP error about
@@ -34,9 +35,12 @@
  * handshake do not learn of it at the same moment, and what one sends in clear until it does must not be lost. Nothing is
  * given away by that: while one node may send in clear, so may whoever claims to be it; strict mode is the promise.
  *
+ * An address that two nodes claim (PREFIX_CONTESTED) is a pod's for what leaves and a node's for what arrives: its traffic is
+ * tunnelled, and nothing is lost that its node still sends in cleartext, since it learns of the dispute at another moment.
+ *
  * Why no loop is possible: what the tunnel sends has an address of this node as its source (PREFIX_SELF, never
  * PREFIX_LOCAL: the longest prefix wins), its own port, and a peer's endpoint as its destination. That is PREFIX_NODE, or
- * unmatched behind a NAT, and both pass from such a source and port; an endpoint inside a pod prefix keyd refuses. So a
+ * unmatched behind a NAT, and both pass from such a source and port; or it is in `endpoints`, which passes too. So a
  * packet that has been in the tunnel is never led into it again; and where a route itself leads it into podveil0, which no
  * program here sees, the tunnel knows its own datagram (tunnel/send.c).
  */
@@ -136,27 +140,59 @@ static __always_inline bool is_sent_by_tunnel(struct __sk_buff *skb, const struc
 	       bpf_ntohs(ports.source) == settings->tunnel_port;
 }
 
-/* A local pod's address, or one of this node's own in the pods' range. A lookup one bit short of a whole address finds
- * the longest prefix around it. */
+/* The class of the longest prefix around a whole address: a lookup one bit short of it finds that. */
+static __always_inline __u32 class_around(const struct ip_packet *packet,
+					  const struct prefix_key *address)
+{
+	struct prefix_key around = *address;
+
+	around.prefix_len = ADDRESS_BITS - 1;
+	return policy_classify(packet, &around).class;
+}
+
+/* A local pod's address, or one of this node's own in the pods' range. */
 static __always_inline bool is_among_local_pods(const struct ip_packet *packet,
 						const struct prefix_key *address,
 						struct prefix_value found)
 {
-	struct prefix_key around = *address;
-
 	if (found.class != PREFIX_SELF)
 		return found.class == PREFIX_LOCAL;
-	around.prefix_len = ADDRESS_BITS - 1;
-	return policy_classify(packet, &around).class == PREFIX_LOCAL;
+	return class_around(packet, address) == PREFIX_LOCAL;
 }
 
-static __always_inline bool is_from_local_pod(struct __sk_buff *skb, const struct ip_packet *packet)
+/* For a node that can be reached through the tunnel, an address of this node among another node's pods counts too: the
+ * other nodes take it for contested. */
+static __always_inline bool is_from_local_pod(struct __sk_buff *skb, const struct ip_packet *packet,
+					      struct prefix_value destination)
 {
 	struct prefix_value source = policy_classify(packet, &packet->source);
+	struct peer_value *peer;
+	__u32 around;
 
-	if (source.class == PREFIX_SELF && is_sent_by_tunnel(skb, packet))
+	if (source.class != PREFIX_SELF)
+		return source.class == PREFIX_LOCAL;
+	if (is_sent_by_tunnel(skb, packet))
 		return false;
-	return is_among_local_pods(packet, &packet->source, source);
+	around = class_around(packet, &packet->source);
+	if (around != PREFIX_PEER)
+		return around == PREFIX_LOCAL;
+	peer = bpf_map_lookup_elem(&peers, &destination.peer_id);
+	return peer && peer->is_usable;
+}
+
+static __always_inline bool is_to_endpoint(struct __sk_buff *skb, const struct ip_packet *packet,
+					   const struct datapath_config *settings)
+{
+	struct endpoint_key key = {0};
+	struct ports ports;
+
+	if (packet->protocol != IPPROTO_UDP || !parse_ports(skb, packet, &ports) ||
+	    bpf_ntohs(ports.source) != settings->tunnel_port)
+		return false;
+	__builtin_memcpy(key.address, packet->destination.address, sizeof(key.address));
+	key.port = ports.destination;
+	return bpf_map_lookup_elem(&endpoints, &key) &&
+	       policy_classify(packet, &packet->source).class == PREFIX_SELF;
 }
 
 /* -- bypasses -- */
@@ -209,8 +245,8 @@ static __always_inline bool is_among_pods(const struct ip_packet *packet,
 {
 	struct prefix_value found = policy_classify(packet, address);
 
-	return found.class == PREFIX_PEER || found.class == PREFIX_CLUSTER ||
-	       is_among_local_pods(packet, address, found);
+	return found.class == PREFIX_PEER || found.class == PREFIX_CONTESTED ||
+	       found.class == PREFIX_CLUSTER || is_among_local_pods(packet, address, found);
 }
 
 /* Whether the ICMP message at `offset` is an error about what went to or from a pod. Not static: see walk_extensions. */
@@ -248,6 +284,7 @@ static __always_inline enum route choose_route(struct prefix_value destination,
 	switch (destination.class) {
 	case PREFIX_NODE:
 	case PREFIX_PEER:
+	case PREFIX_CONTESTED:
 		peer = is_permissive ? bpf_map_lookup_elem(&peers, &destination.peer_id) : NULL;
 		return peer && !peer->was_reached ? ROUTE_CLEAR : ROUTE_TUNNEL;
 	case PREFIX_CLUSTER:
@@ -271,7 +308,8 @@ static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 	case PREFIX_EXCEPT:
 		return ROUTE_PASS;
 	case PREFIX_NODE:
-		if (!is_from_local_pod(skb, packet) && !is_error_about_pod(skb, packet))
+		if (!is_from_local_pod(skb, packet, destination) &&
+		    !is_error_about_pod(skb, packet))
 			return ROUTE_PASS;
 		break;
 	default:
@@ -279,7 +317,8 @@ static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 	}
 	if (!settings) /* the kernel always has it: for the verifier */
 		return ROUTE_NO_PEER;
-	if (is_neighbour_discovery(skb, packet) || is_bypassed(skb, packet, settings))
+	if (is_to_endpoint(skb, packet, settings) || is_neighbour_discovery(skb, packet) ||
+	    is_bypassed(skb, packet, settings))
 		return ROUTE_PASS;
 	*ret_peer_id = destination.peer_id;
 	return choose_route(destination, settings);
@@ -303,7 +342,7 @@ policy_from_wire(struct __sk_buff *skb, const struct ip_packet *packet, __u32 *r
 		break;
 	}
 	destination = policy_classify(packet, &packet->destination);
-	if (source.class == PREFIX_NODE &&
+	if ((source.class == PREFIX_NODE || source.class == PREFIX_CONTESTED) &&
 	    !is_among_local_pods(packet, &packet->destination, destination) &&
 	    !is_error_about_pod(skb, packet))
 		return ROUTE_PASS;
@@ -328,5 +367,8 @@ static __always_inline __u32 policy_source_peer(const struct ip_packet *packet)
 {
 	struct prefix_value source = policy_classify(packet, &packet->source);
 
-	return source.class == PREFIX_PEER || source.class == PREFIX_NODE ? source.peer_id : 0;
+	return source.class == PREFIX_PEER || source.class == PREFIX_NODE ||
+			       source.class == PREFIX_CONTESTED
+		       ? source.peer_id
+		       : 0;
 }

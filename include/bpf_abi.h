@@ -17,6 +17,7 @@
 #define DROPS_MAX \
 	256 /* more than there are reasons, so that a new one does not change the pinned map's shape */
 #define BYPASSES_MAX	  1024
+#define ENDPOINTS_MAX	  65536
 #define OVERLAY_PORTS_MAX 4
 #define GUARD_MARK	  0x70766764 /* on a packet that keyd's guard drops, see keyd/guard.h: "pvgd" */
 /* On the packets of keyd's own probes of API servers (SO_MARK). The bits of it are none that kube-proxy (0xc000), Calico
@@ -38,11 +39,14 @@ enum prefix_class {
 	PREFIX_PEER = 4,    /* pods of the node peer_id */
 	PREFIX_NODE = 5,    /* an address of the node peer_id */
 	PREFIX_EXCEPT = 6,  /* inside the cluster range, but left in clear by --except-cidr */
+	/* An address of the node peer_id that another node claims too, or that lies among a node's pods: into the tunnel,
+	 * whoever sends, but believed in cleartext as a node's address is. */
+	PREFIX_CONTESTED = 7,
 };
 
 struct prefix_value {
 	__u32 class;   /* enum prefix_class */
-	__u32 peer_id; /* with PREFIX_PEER and PREFIX_NODE, else 0 */
+	__u32 peer_id; /* with PREFIX_PEER, PREFIX_NODE and PREFIX_CONTESTED, else 0 */
 };
 
 /* Value of `peers` (hash, key: __u32 peer id, never 0). Ids are keyd's and outlive it: the name finds them again. */
@@ -79,6 +83,15 @@ enum bypass_value {
 	BYPASS_TCP = 2,	    /* TCP, both directions: an API server */
 	/* Perhaps an API server: TCP of this node's own addresses alone, and of what they send only what has PROBE_MARK. */
 	BYPASS_PROBE = 3,
+};
+
+/* Key of `endpoints` (hash, value: __u8, always 1): the tunnel's own datagrams to this address and port always leave,
+ * since they are ciphertext, whatever `prefixes` says of the address. Only endpoints inside the cluster range are in it:
+ * those outside pass anyway. */
+struct endpoint_key {
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__be16 port;
+	__u16 zero;
 };
 
 /* Key of `ratchet` (hash, MAP_PEERS_MAX entries, value: __u8, always 1): a node with which a handshake was completed. Read

@@ -42,6 +42,7 @@ static bool is_pods(uint32_t class)
 	switch ((enum prefix_class) class) {
 	case PREFIX_LOCAL:
 	case PREFIX_PEER:
+	case PREFIX_CONTESTED:
 		return true;
 	case PREFIX_CLUSTER:
 	case PREFIX_SELF:

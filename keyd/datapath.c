@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "sort.h"
 
 static int complain(const char *map, const char *what, int error)
 {
@@ -145,6 +146,28 @@ static int read_bypasses(struct datapath *datapath)
 	return 0;
 }
 
+static int compare_endpoints(const void *context, const void *left, const void *right)
+{
+	(void)context;
+	return memcmp(left, right, sizeof(struct endpoint_key));
+}
+
+static int read_endpoints(struct datapath *datapath)
+{
+	struct endpoint_key *last = NULL;
+
+	datapath->endpoints = calloc(ENDPOINTS_MAX, sizeof(*datapath->endpoints));
+	if (!datapath->endpoints)
+		return -ENOMEM;
+	while (datapath->endpoint_count < ENDPOINTS_MAX &&
+	       !bpf_map_get_next_key(datapath->maps->endpoints, last,
+				     &datapath->endpoints[datapath->endpoint_count]))
+		last = &datapath->endpoints[datapath->endpoint_count++];
+	sort_heap(datapath->endpoints, datapath->endpoint_count, sizeof(*datapath->endpoints),
+		  compare_endpoints, NULL);
+	return 0;
+}
+
 static int recall_ratchet(struct datapath *datapath)
 {
 	int error = 0;
@@ -188,6 +211,8 @@ int datapath_open(struct datapath *datapath, const char *bpffs)
 	if (!error)
 		error = read_bypasses(datapath);
 	if (!error)
+		error = read_endpoints(datapath);
+	if (!error)
 		error = make_traffic_entry(datapath, 0);
 	if (error == -ENOMEM)
 		log_error("not enough memory to read the BPF maps");
@@ -201,6 +226,7 @@ void datapath_close(struct datapath *datapath)
 	free(datapath->entries);
 	free(datapath->peers);
 	free(datapath->bypasses);
+	free(datapath->endpoints);
 	*datapath = (struct datapath){0};
 }
 
@@ -363,6 +389,92 @@ const char *datapath_node_name(const struct datapath *datapath, uint32_t id)
 	const struct datapath_peer *peer = find_peer(datapath, id);
 
 	return peer ? peer->value.node : "";
+}
+
+static int write_endpoint(struct datapath *datapath, const struct endpoint_key *key,
+			  bool is_removal)
+{
+	const uint8_t one = 1;
+	int error;
+
+	error = is_removal ? bpf_map_delete_elem(datapath->maps->endpoints, key)
+			   : bpf_map_update_elem(datapath->maps->endpoints, key, &one, BPF_ANY);
+	if (!error || (is_removal && errno == ENOENT)) {
+		datapath->changes++;
+		return 0;
+	}
+	return complain("endpoints", is_removal ? "lose an entry" : "be written", -errno);
+}
+
+/* One walk over both, which are sorted: writes what only the first has. */
+static int write_difference(struct datapath *datapath, const struct endpoint_key *these,
+			    uint32_t count, const struct endpoint_key *others, uint32_t other_count,
+			    bool is_removal)
+{
+	int error = 0;
+
+	for (uint32_t i = 0, at = 0; i < count && !error; i++) {
+		while (at < other_count && compare_endpoints(NULL, &others[at], &these[i]) < 0)
+			at++;
+		if (at == other_count || compare_endpoints(NULL, &others[at], &these[i]))
+			error = write_endpoint(datapath, &these[i], is_removal);
+	}
+	return error;
+}
+
+/* What the map holds after additions without removals: both, each once. */
+static uint32_t merge_endpoints(struct endpoint_key *ret_all, const struct endpoint_key *a,
+				uint32_t a_count, const struct endpoint_key *b, uint32_t b_count)
+{
+	uint32_t count = 0, i = 0, k = 0;
+
+	while (i < a_count || k < b_count) {
+		int order = i == a_count   ? 1
+			    : k == b_count ? -1
+					   : compare_endpoints(NULL, &a[i], &b[k]);
+
+		ret_all[count++] = order <= 0 ? a[i] : b[k];
+		i += order <= 0;
+		k += order >= 0;
+	}
+	return count;
+}
+
+static uint32_t drop_duplicates(struct endpoint_key *keys, uint32_t count)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (!kept || compare_endpoints(NULL, &keys[kept - 1], &keys[i]))
+			keys[kept++] = keys[i];
+	return kept;
+}
+
+int datapath_set_endpoints(struct datapath *datapath, struct endpoint_key *wanted,
+			   uint32_t wanted_count, bool may_remove)
+{
+	uint32_t count;
+	struct endpoint_key *all;
+	int error;
+
+	sort_heap(wanted, wanted_count, sizeof(*wanted), compare_endpoints, NULL);
+	wanted_count = drop_duplicates(wanted, wanted_count);
+	error = write_difference(datapath, wanted, wanted_count, datapath->endpoints,
+				 datapath->endpoint_count, false);
+	if (!error && may_remove)
+		error = write_difference(datapath, datapath->endpoints, datapath->endpoint_count,
+					 wanted, wanted_count, true);
+	if (error)
+		return error;
+	all = calloc((size_t)wanted_count + datapath->endpoint_count + 1, sizeof(*all));
+	if (!all)
+		return complain("endpoints", "be compared", -ENOMEM);
+	count = merge_endpoints(all, wanted, wanted_count, datapath->endpoints,
+				may_remove ? 0 : datapath->endpoint_count);
+	free(datapath->endpoints);
+	datapath->endpoints = all;
+	datapath->endpoint_count = count;
+	return 0;
 }
 
 uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found)

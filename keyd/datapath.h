@@ -29,6 +29,8 @@ struct datapath {
 	uint32_t peer_count, peer_capacity;
 	struct bypass_entry *bypasses; /* what `bypass` holds */
 	uint32_t bypass_count;
+	struct endpoint_key *endpoints; /* what `endpoints` holds, ascending by their bytes */
+	uint32_t endpoint_count;
 	uint64_t changes;
 };
 
@@ -50,6 +52,10 @@ MUST_CHECK int datapath_set_bypasses(struct datapath *datapath, const struct byp
 
 /* Of the peer with this id; empty: the maps do not know it. */
 const char *datapath_node_name(const struct datapath *datapath, uint32_t id);
+
+/* These endpoints are in the map, and with may_remove no others; additions first. Sorts `wanted`. */
+MUST_CHECK int datapath_set_endpoints(struct datapath *datapath, struct endpoint_key *wanted,
+				      uint32_t wanted_count, bool may_remove);
 
 /* The id under which the maps know the node; 0: they do not. */
 uint32_t datapath_find_id(const struct datapath *datapath, const char *node, bool *ret_was_found);

@@ -90,6 +90,7 @@ static enum meaning meaning_of(const struct guard_facts *facts, const struct pre
 		return facts->is_permissive && !was_reached(facts, value->peer_id) ? MEANS_NOTHING
 										   : MEANS_NODE;
 	case PREFIX_PEER:
+	case PREFIX_CONTESTED:
 		return facts->is_permissive && !was_reached(facts, value->peer_id) ? MEANS_NOTHING
 										   : MEANS_REMOTE;
 	case PREFIX_CLUSTER:

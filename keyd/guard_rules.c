@@ -4,8 +4,8 @@
  *
  *   chain leaves { type filter hook postrouting priority 300; policy accept;   # behind source NAT: as it will be on the wire
  *       oif @guarded accept
- *       ip daddr @remote4 goto judge                    ip6 daddr @remote6 goto judge
  *       iif 0 udp sport PORT accept                     # the tunnel's own datagrams
+ *       ip daddr @remote4 goto judge                    ip6 daddr @remote6 goto judge
  *       ip daddr @nodes4 ip saddr @pods4 goto judge     ip6 daddr @nodes6 ip6 saddr @pods6 goto judge }
  *   chain judge {
  *       icmpv6 type 133-137 ip6 hoplimit 255 accept
@@ -339,9 +339,9 @@ static void drop_the_rest(struct nft_batch *batch)
 static void write_rules(struct nft_batch *batch, uint16_t tunnel_port, bool may_have_unknown_pods)
 {
 	pass_devices(batch);
+	pass_tunnel(batch, tunnel_port);
 	for (unsigned int i = 0; i < ARRAY_SIZE(families); i++)
 		judge_for_remote(batch, &families[i]);
-	pass_tunnel(batch, tunnel_port);
 	for (unsigned int i = 0; i < ARRAY_SIZE(families); i++)
 		judge_for_nodes(batch, &families[i]);
 	pass_neighbour_discovery(batch);

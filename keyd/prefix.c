@@ -65,8 +65,10 @@ static int class_strength(uint32_t class)
 {
 	switch ((enum prefix_class) class) {
 	case PREFIX_SELF:
-		return 6;
+		return 7;
 	case PREFIX_LOCAL:
+		return 6;
+	case PREFIX_CONTESTED:
 		return 5;
 	case PREFIX_NODE:
 		return 4;

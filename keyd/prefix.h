@@ -24,7 +24,8 @@ struct cidr prefix_key_to_cidr(const struct prefix_key *key);
 int prefix_key_compare(const struct prefix_key *a, const struct prefix_key *b);
 bool prefix_key_contains(const struct prefix_key *outer, const struct prefix_key *inner);
 
-/* Sorts, and leaves one entry for each key: the one with the strongest class (SELF, LOCAL, NODE, PEER, EXCEPT, CLUSTER).
+/* Sorts, and leaves one entry for each key: the one with the strongest class (SELF, LOCAL, CONTESTED, NODE, PEER,
+ * EXCEPT, CLUSTER).
  * Returns how many are left. */
 uint32_t prefix_entries_settle(struct prefix_entry *entries, uint32_t count);
 

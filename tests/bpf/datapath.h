@@ -62,6 +62,11 @@ static const struct place unusable_node = {"unusable node", "192.168.50.3", "fd0
 static const struct place lost_pod = {"pod of a peer reached once", "10.244.5.9",
 				      "fd00:244:0:5::9"};
 static const struct place lost_node = {"node reached once", "192.168.50.5", "fd00:50::5"};
+static const struct place contested = {"contested address", "10.244.2.77", "fd00:244:0:2::77"};
+static const struct place unusable_contested = {"contested address of an unusable peer",
+						"10.244.3.77", "fd00:244:0:3::77"};
+static const struct place lost_contested = {"contested address of a peer reached once",
+					    "10.244.5.77", "fd00:244:0:5::77"};
 static const struct place excepted = {"excepted", "10.244.99.9", "fd00:244:0:99::9"};
 static const struct place future = {"class of a later version", "198.51.100.1", "2001:db8:ffff::1"};
 
@@ -79,6 +84,9 @@ static const struct {
 	{"10.244.3.0/24", "fd00:244:0:3::/64", PREFIX_PEER, PEER_UNUSABLE},
 	{"10.244.4.0/24", "fd00:244:0:4::/64", PREFIX_PEER, PEER_UNKNOWN},
 	{"10.244.5.0/24", "fd00:244:0:5::/64", PREFIX_PEER, PEER_LOST},
+	{"10.244.2.77/32", "fd00:244:0:2::77/128", PREFIX_CONTESTED, PEER_USABLE},
+	{"10.244.3.77/32", "fd00:244:0:3::77/128", PREFIX_CONTESTED, PEER_UNUSABLE},
+	{"10.244.5.77/32", "fd00:244:0:5::77/128", PREFIX_CONTESTED, PEER_LOST},
 	{"10.244.99.0/24", "fd00:244:0:99::/64", PREFIX_EXCEPT, 0},
 	{"192.168.50.2/32", "fd00:50::2/128", PREFIX_NODE, PEER_USABLE},
 	{"192.168.50.3/32", "fd00:50::3/128", PREFIX_NODE, PEER_UNUSABLE},
@@ -402,12 +410,9 @@ static inline struct expectation clear_in(uint32_t peer)
 static inline void set_bypass_value(const char *text, uint16_t port, uint8_t value)
 {
 	struct datapath_config config = config_of(TUNNEL_IFINDEX);
-	struct prefix_key address = {0};
+	struct prefix_key address = key_of_cidr(text);
 	struct bypass_key key = {.port = htobe16(port)};
-	char cidr[64];
 
-	snprintf(cidr, sizeof(cidr), "%s/%s", text, strchr(text, ':') ? "128" : "32");
-	address = key_of_cidr(cidr);
 	memcpy(key.address, address.address, sizeof(key.address));
 	assert_int_equal(
 		bpf_map_update_elem(bpf_map__fd(datapath->maps.bypass), &key, &value, BPF_ANY), 0);
@@ -418,6 +423,18 @@ static inline void set_bypass_value(const char *text, uint16_t port, uint8_t val
 static inline void set_bypass(const char *text, uint16_t port)
 {
 	set_bypass_value(text, port, BYPASS_TCP_UDP);
+}
+
+/* The tunnel sends its datagrams there. */
+static inline void set_endpoint(const char *text, uint16_t port)
+{
+	struct prefix_key address = key_of_cidr(text);
+	struct endpoint_key key = {.port = htobe16(port)};
+	uint8_t one = 1;
+
+	memcpy(key.address, address.address, sizeof(key.address));
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(datapath->maps.endpoints), &key, &one, BPF_ANY), 0);
 }
 
 static inline const char *place_text(const struct place *place, bool is_ip6)

@@ -19,7 +19,7 @@ static void from_tunnel_passes_only_local_pods_and_own_addresses(void **state)
 	static const struct place *const places[] = {
 		&world,	      &unclaimed,     &local_pod,  &moved_pod, &self,
 		&bridge,      &peer_pod,      &inside_pod, &node,      &unusable_pod,
-		&unknown_pod, &unusable_node, &excepted,   &future};
+		&unknown_pod, &unusable_node, &contested,  &excepted,  &future};
 	static const struct place *const allowed[] = {&local_pod, &moved_pod, &self, &bridge};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(places) * 2; i++) {
@@ -79,6 +79,8 @@ static void from_tunnel_counts_by_the_sources_peer(void **state)
 		{&unusable_pod, PEER_UNUSABLE},
 		{&unusable_node, PEER_UNUSABLE},
 		{&unknown_pod, PEER_UNKNOWN},
+		{&contested, PEER_USABLE},
+		{&unusable_contested, PEER_UNUSABLE},
 		{&world, PEER_NONE},
 		{&unclaimed, PEER_NONE},
 		{&local_pod, PEER_NONE},

@@ -26,6 +26,9 @@ static const struct entry_case entries[] = {
 	{&node, false, true, PEER_USABLE},
 	{&unusable_node, false, true, PEER_UNUSABLE},
 	{&lost_node, false, true, PEER_LOST},
+	{&contested, false, true, PEER_USABLE},
+	{&unusable_contested, false, true, PEER_UNUSABLE},
+	{&lost_contested, false, true, PEER_LOST},
 	{&peer_pod, false, false, PEER_USABLE},
 	{&inside_pod, false, false, PEER_INSIDE},
 	{&unusable_pod, false, false, PEER_UNUSABLE},
@@ -35,7 +38,8 @@ static const struct entry_case entries[] = {
 };
 
 static const struct place *const pods_here[] = {&local_pod, &moved_pod, &bridge};
-static const struct place *const others[] = {&self, &world, &node, &peer_pod, &unclaimed};
+static const struct place *const others[] = {&self,	&world,	    &node,
+					     &peer_pod, &contested, &unclaimed};
 
 static void judge_entry(const struct entry_case *entry, const struct place *destination,
 			bool may_enter, bool is_ip6, bool is_permissive)
@@ -192,6 +196,11 @@ static void from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod(void **st
 		frame_put_icmp_about(&frame, 3, here, place_text(&peer_pod, is_ip6));
 		frame_end(&frame);
 		judge("about a pod", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
+		frame_begin(&frame);
+		frame_put_ip(&frame, there, here);
+		frame_put_icmp_about(&frame, 3, here, place_text(&contested, is_ip6));
+		frame_end(&frame);
+		judge("about a contested address", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
 		frame_begin(&frame);
 		frame_put_ip(&frame, there, here);
 		frame_put_icmp_about(&frame, 3, here, there);

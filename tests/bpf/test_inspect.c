@@ -340,7 +340,7 @@ static void map_pins_that_are_gone_come_back_with_the_same_maps(void **state)
 	assert_int_equal(repaired, 0);
 	COMMAND("rm -r %s/maps", bpffs);
 	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
-	assert_int_equal(repaired, 7);
+	assert_int_equal(repaired, PINNED_MAPS);
 	unpin("maps", "prefixes");
 	assert_int_equal(loader_repair_pins(loader, &repaired), 0);
 	assert_int_equal(repaired, 1);

@@ -119,7 +119,7 @@ static void cleanup_removes_ours_and_nothing_else(void **state)
 	put_foreign_pin(program);
 
 	assert_int_equal(loader_cleanup(bpffs, &removed), 0);
-	assert_int_equal(removed, 2 + 7);
+	assert_int_equal(removed, 2 + PINNED_MAPS);
 	assert_int_equal(
 		count_attached(loader, LOADER_TO_WIRE) + count_attached(other, LOADER_TO_WIRE), 0);
 	assert_not_guarded(loader);
@@ -162,7 +162,7 @@ static void cleanup_removes_all_programs_also_without_a_pin(bool force_clsact)
 		unpin_link("from_wire", "up0");
 	}
 	assert_int_equal(loader_cleanup(bpffs, &removed), 0);
-	assert_int_equal(removed, hooks + 7);
+	assert_int_equal(removed, hooks + PINNED_MAPS);
 	assert_not_guarded(loader);
 	assert_string_equal(list_tcx("up0"), "");
 	assert_string_equal(list_tcx_at("up0", ATTACH_TCX_INGRESS), "");

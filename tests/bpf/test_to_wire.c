@@ -35,6 +35,8 @@ static void judge_routes(struct bpf_program *program)
 		{&node, tunnelled(PEER_USABLE), passes()},
 		{&unusable_node, drops(DROP_PEER_UNUSABLE), passes()},
 		{&lost_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
+		{&contested, tunnelled(PEER_USABLE), tunnelled(PEER_USABLE)},
+		{&unusable_contested, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
 		{&excepted, passes(), passes()},
 		{&future, drops(DROP_NO_PEER), drops(DROP_NO_PEER)},
 	};
@@ -144,6 +146,9 @@ static void to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_
 		{&unusable_node, clear_out(PEER_UNUSABLE), passes()},
 		{&lost_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
 		{&lost_node, drops(DROP_PEER_UNUSABLE), passes()},
+		{&contested, tunnelled(PEER_USABLE), tunnelled(PEER_USABLE)},
+		{&unusable_contested, clear_out(PEER_UNUSABLE), clear_out(PEER_UNUSABLE)},
+		{&lost_contested, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
 		{&unknown_pod, drops(DROP_PEER_UNUSABLE), drops(DROP_PEER_UNUSABLE)},
 		{&node, tunnelled(PEER_USABLE), passes()},
 		{&future, drops(DROP_NO_PEER), drops(DROP_NO_PEER)},

@@ -207,6 +207,80 @@ static void to_wire_passes_a_probe_of_keyd_and_nothing_else_with_it(void **state
 	datapath_load(true, ETH_HLEN);
 }
 
+/* -- the tunnel's own datagrams -- */
+
+#define PEER_PORT 4711
+
+static void judge_datagram(const char *name, const struct place *source, uint16_t source_port,
+			   const struct place *destination, uint16_t port, bool is_ip6,
+			   struct expectation expected)
+{
+	struct frame frame;
+
+	make_ported(&frame, place_text(source, is_ip6), place_text(destination, is_ip6),
+		    source_port, port, false);
+	judge(name, TO_WIRE, &frame, NULL, expected);
+	judge(name, TO_WIRE_L3, &frame, NULL, expected);
+}
+
+static void judge_later_fragment(const struct place *at, bool is_ip6, struct expectation expected)
+{
+	struct frame frame;
+
+	frame_begin(&frame);
+	frame_put_ip(&frame, place_text(&self, is_ip6), place_text(at, is_ip6));
+	frame_put_fragment(&frame, 100, true);
+	frame_put_udp(&frame, TUNNEL_PORT, PEER_PORT, 64);
+	frame_end(&frame);
+	judge("later fragment", TO_WIRE, &frame, NULL, expected);
+}
+
+/* To an endpoint that has this class. `judged`: what becomes of everything else that goes there. */
+static void judge_endpoint(const struct place *at, bool is_ip6, struct expectation judged)
+{
+	static const struct place *const own[] = {&self, &bridge};
+	static const struct place *const others[] = {&local_pod, &moved_pod, &world,
+						     &peer_pod,	 &node,	     &contested};
+	struct frame frame;
+
+	judge_datagram("no endpoint", &self, TUNNEL_PORT, at, PEER_PORT, is_ip6, judged);
+	set_endpoint(place_text(at, is_ip6), PEER_PORT);
+	for (unsigned int i = 0; i < ARRAY_SIZE(own); i++)
+		judge_datagram(own[i]->name, own[i], TUNNEL_PORT, at, PEER_PORT, is_ip6, passes());
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++)
+		judge_datagram(others[i]->name, others[i], TUNNEL_PORT, at, PEER_PORT, is_ip6,
+			       judged);
+	judge_datagram("other source port", &self, TUNNEL_PORT + 1, at, PEER_PORT, is_ip6, judged);
+	judge_datagram("other port", &self, TUNNEL_PORT, at, PEER_PORT + 1, is_ip6, judged);
+	make_ported(&frame, place_text(&self, is_ip6), place_text(at, is_ip6), TUNNEL_PORT,
+		    PEER_PORT, true);
+	judge("TCP", TO_WIRE, &frame, NULL, judged);
+	judge_later_fragment(at, is_ip6, judged);
+}
+
+static void to_wire_passes_the_tunnels_datagrams_to_an_endpoint_and_nothing_else(void **state)
+{
+	const struct {
+		const struct place *at;
+		struct expectation judged;
+	} cases[] = {
+		{&peer_pod, tunnelled(PEER_USABLE)},
+		{&unusable_pod, drops(DROP_PEER_UNUSABLE)},
+		{&unclaimed, drops(DROP_NO_PEER)},
+		{&contested, tunnelled(PEER_USABLE)},
+		{&lost_contested, drops(DROP_PEER_UNUSABLE)},
+		{&future, drops(DROP_NO_PEER)},
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases) * 2; i++)
+		judge_endpoint(cases[i / 2].at, i % 2, cases[i / 2].judged);
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++)
+		judge_datagram("to another address", &self, TUNNEL_PORT, &inside_pod, PEER_PORT,
+			       is_ip6, tunnelled(PEER_INSIDE));
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
 static void to_wire_opens_nothing_for_a_value_of_a_later_version(void **state)
 {
 	struct frame frame;
@@ -216,6 +290,21 @@ static void to_wire_opens_nothing_for_a_value_of_a_later_version(void **state)
 		make_ported(&frame, self.ip4, peer_pod.ip4, 40000, API_PORT, true);
 		judge("unknown value", TO_WIRE, &frame, &(struct __sk_buff){.mark = PROBE_MARK},
 		      tunnelled(PEER_USABLE));
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
+}
+
+static void to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		set_endpoint(place_text(&unusable_pod, is_ip6), PEER_PORT);
+		set_mode(MODE_PERMISSIVE); /* and counts nothing as cleartext */
+		judge_datagram("permissive", &self, TUNNEL_PORT, &unusable_pod, PEER_PORT, is_ip6,
+			       passes());
+		set_config(bpf_map__fd(datapath->maps.config), 0);
+		judge_datagram("no tunnel", &self, TUNNEL_PORT, &unusable_pod, PEER_PORT, is_ip6,
+			       passes());
 	}
 	datapath_unload();
 	datapath_load(true, ETH_HLEN);
@@ -342,7 +431,8 @@ static void judge_icmp_about(const struct place *to, uint8_t type, const struct 
 
 static void to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod(void **state)
 {
-	static const struct place *const pods[] = {&local_pod, &peer_pod, &bridge, &unclaimed};
+	static const struct place *const pods[] = {&local_pod, &peer_pod, &bridge, &unclaimed,
+						   &contested};
 	static const struct place *const others[] = {&self, &world, &excepted};
 
 	for (unsigned int type = 0; type < 512; type++) {
@@ -361,6 +451,7 @@ static void to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod(void **st
 		judge_icmp_about(&unusable_node, 3, &unusable_node, &local_pod, is_ip6,
 				 drops(DROP_PEER_UNUSABLE));
 		judge_icmp_about(&world, 3, &world, &local_pod, is_ip6, passes());
+		judge_icmp_about(&contested, 3, &node, &self, is_ip6, tunnelled(PEER_USABLE));
 	}
 }
 
@@ -396,6 +487,10 @@ int main(void)
 		cmocka_unit_test(to_wire_opens_nothing_for_a_value_of_a_later_version),
 		cmocka_unit_test(to_wire_looks_for_bypasses_only_when_there_are_any),
 		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address),
+		cmocka_unit_test(
+			to_wire_passes_the_tunnels_datagrams_to_an_endpoint_and_nothing_else),
+		cmocka_unit_test(
+			to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel),
 		cmocka_unit_test(to_wire_passes_what_is_not_ip),
 		cmocka_unit_test(to_wire_passes_arp_for_pods),
 		cmocka_unit_test(to_wire_passes_neighbour_discovery),

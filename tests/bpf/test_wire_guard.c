@@ -9,11 +9,12 @@
 #define WIRE_GUARD_L3 (datapath->progs.wire_guard_l3)
 
 static const struct place *const sources[] = {&world,  &unclaimed, &local_pod, &self,
-					      &bridge, &peer_pod,  &node};
+					      &bridge, &peer_pod,  &node,      &contested};
 static const struct place *const destinations[] = {
-	&world,		&unclaimed,  &local_pod,    &moved_pod,	  &self,     &bridge,
-	&peer_pod,	&inside_pod, &unusable_pod, &unknown_pod, &lost_pod, &node,
-	&unusable_node, &lost_node,  &excepted,	    &future};
+	&world,		&unclaimed,  &local_pod,    &moved_pod,		 &self,		  &bridge,
+	&peer_pod,	&inside_pod, &unusable_pod, &unknown_pod,	 &lost_pod,	  &node,
+	&unusable_node, &lost_node,  &contested,    &unusable_contested, &lost_contested, &excepted,
+	&future};
 
 /* -- the same judgement as to_wire's -- */
 
@@ -55,6 +56,8 @@ static void wire_guard_drops_what_to_wire_would_not_have_passed(void **state)
 	judge("pod to node", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
 	frame_make_udp(&frame, self.ip6, unclaimed.ip6);
 	judge("to nobody", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
+	frame_make_udp(&frame, self.ip4, contested.ip4);
+	judge("to a contested address", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
 	compare_with_to_wire();
 }
 
@@ -70,6 +73,27 @@ static void wire_guard_passes_in_permissive_mode_what_to_wire_passes(void **stat
 	judge("reached once", WIRE_GUARD, &frame, NULL, drops(DROP_CLEAR_OUT));
 	compare_with_to_wire();
 	set_mode(MODE_STRICT);
+}
+
+static void wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_lies(void **state)
+{
+	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+		const char *endpoint = place_text(&peer_pod, is_ip6);
+		struct frame frame;
+
+		set_endpoint(endpoint, 51890);
+		for (int is_ours = 0; is_ours < 2; is_ours++) {
+			frame_begin(&frame);
+			frame_put_ip(&frame, place_text(is_ours ? &self : &local_pod, is_ip6),
+				     endpoint);
+			frame_put_udp(&frame, TUNNEL_PORT, 51890, 64);
+			frame_end(&frame);
+			judge("to an endpoint", WIRE_GUARD, &frame, NULL,
+			      is_ours ? passes() : drops(DROP_CLEAR_OUT));
+		}
+	}
+	datapath_unload();
+	datapath_load(true, ETH_HLEN);
 }
 
 static void wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags(void **state)
@@ -368,6 +392,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wire_guard_drops_what_to_wire_would_not_have_passed),
 		cmocka_unit_test(wire_guard_passes_in_permissive_mode_what_to_wire_passes),
+		cmocka_unit_test(
+			wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_lies),
 		cmocka_unit_test(
 			wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags),
 		cmocka_unit_test(wire_guard_drops_what_it_cannot_read),

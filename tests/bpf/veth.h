@@ -26,6 +26,8 @@ static inline void require_tcx(void)
 	skip();
 }
 
+#define PINNED_MAPS 8 /* config, prefixes, peers, peer_traffic, drops, bypass, ratchet, endpoints */
+
 static inline struct loader *open_loader(bool force_clsact)
 {
 	struct loader_options options = {

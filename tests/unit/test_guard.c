@@ -105,6 +105,22 @@ static void exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix(voi
 			    "10.244.200.0-10.244.200.9 10.244.200.10-10.244.201.0");
 }
 
+static void contested_address_is_remote_and_no_node(void **state)
+{
+	struct table table = cluster();
+
+	add(&table, "192.168.50.3", PREFIX_CONTESTED, 8);
+	add(&table, "fd00:50::3", PREFIX_CONTESTED, 8);
+	assert_string_equal(
+		list(&table, GUARD_REMOTE4, AF_INET),
+		"10.244.0.0-10.244.1.0 10.244.2.0-10.245.0.0 192.168.50.3-192.168.50.4");
+	assert_string_equal(list(&table, GUARD_NODES4, AF_INET), "192.168.50.2-192.168.50.3");
+	assert_string_equal(list(&table, GUARD_REMOTE6, AF_INET6),
+			    "fd00:10:244::-fd00:10:244:1:: fd00:10:244:2::-fd00:10:245:: "
+			    "fd00:50::3-fd00:50::4");
+	assert_string_equal(list(&table, GUARD_NODES6, AF_INET6), "");
+}
+
 static void hole_in_our_pods_is_remote(void **state)
 {
 	struct table table = cluster();
@@ -122,12 +138,15 @@ static void permissive_mode_covers_only_who_was_reached(void **state)
 
 	add(&table, "10.244.3.0/24", PREFIX_PEER, 8);
 	add(&table, "192.168.50.3", PREFIX_NODE, 8);
+	add(&table, "192.168.50.4", PREFIX_CONTESTED, 8);
+	add(&table, "192.168.50.5", PREFIX_CONTESTED, 7);
 	table.facts.is_permissive = true;
 	assert_string_equal(list(&table, GUARD_REMOTE4, AF_INET), "");
 	assert_string_equal(list(&table, GUARD_NODES4, AF_INET), "");
 	table.facts.reached = reached;
 	table.facts.reached_count = ARRAY_SIZE(reached);
-	assert_string_equal(list(&table, GUARD_REMOTE4, AF_INET), "10.244.2.0-10.244.3.0");
+	assert_string_equal(list(&table, GUARD_REMOTE4, AF_INET),
+			    "10.244.2.0-10.244.3.0 192.168.50.5-192.168.50.6");
 	assert_string_equal(list(&table, GUARD_NODES4, AF_INET), "192.168.50.2-192.168.50.3");
 }
 
@@ -209,7 +228,7 @@ static void make_any_table(struct table *ret_table)
 	*ret_table = (struct table){0};
 	for (unsigned int i = 0; i < 12; i++) {
 		snprintf(text, sizeof(text), "10.0.0.%u/%u", next(256), 24 + next(9));
-		add(ret_table, text, 1 + next(6), 1 + next(3));
+		add(ret_table, text, 1 + next(PREFIX_CONTESTED), 1 + next(3));
 	}
 	ret_table->facts.entry_count =
 		prefix_entries_settle(ret_table->entries, ret_table->facts.entry_count);
@@ -253,7 +272,8 @@ static void ranges_say_what_the_longest_prefix_says(void **state)
 			uint32_t class = longest_class(&table, (uint8_t)last);
 
 			assert_int_equal(is_in(remote, remotes, (uint8_t)last),
-					 class == PREFIX_PEER || class == PREFIX_CLUSTER);
+					 class == PREFIX_PEER || class == PREFIX_CONTESTED ||
+						 class == PREFIX_CLUSTER);
 			assert_int_equal(is_in(nodes, node_count, (uint8_t)last),
 					 class == PREFIX_NODE);
 		}
@@ -266,6 +286,7 @@ int main(void)
 		cmocka_unit_test(remote_is_the_cluster_range_without_this_nodes_pods),
 		cmocka_unit_test(own_addresses_among_the_pods_count_as_pods_and_others_do_not),
 		cmocka_unit_test(exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix),
+		cmocka_unit_test(contested_address_is_remote_and_no_node),
 		cmocka_unit_test(hole_in_our_pods_is_remote),
 		cmocka_unit_test(permissive_mode_covers_only_who_was_reached),
 		cmocka_unit_test(class_of_a_later_version_is_remote),

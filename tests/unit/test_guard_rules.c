@@ -44,16 +44,25 @@ static void guarded_devices_are_asked_first(void **state)
 			    " lookup guarded 0x00000001 immediate 0x00000000 0x00000001");
 }
 
-static void tunnels_own_datagrams_pass_to_nodes_and_never_to_pods(void **state)
+/* They are ciphertext, wherever an endpoint lies; by which device they came tells them from a pod's. */
+static void tunnels_own_datagrams_pass_before_anything_is_judged(void **state)
 {
+	static const char *const sets[] = {"remote4", "remote6", "nodes4", "nodes6"};
 	const char *text = table_text(51890, false);
 
-	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 1), "remote4"));
-	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 2), "remote6"));
-	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 3), "0xcab2"));
-	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 4), "nodes4"));
+	/* meta iif is 0; meta l4proto is UDP; two bytes of the transport header from 0 are the port; verdict accept */
+	assert_string_equal(line(text, "new rule podveil_guard leaves", 1),
+			    "new rule podveil_guard leaves meta 0x00000004 0x00000001"
+			    " cmp 0x00000001 0x00000000 0x00000000"
+			    " meta 0x00000010 0x00000001 cmp 0x00000001 0x00000000 0x11"
+			    " payload 0x00000001 0x00000002 0x00000000 0x00000002"
+			    " cmp 0x00000001 0x00000000 0xcab2 immediate 0x00000000 0x00000001");
+	for (unsigned int i = 0; i < ARRAY_SIZE(sets); i++)
+		assert_non_null(
+			strstr(line(text, "new rule podveil_guard leaves", 2 + i), sets[i]));
 	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 4), "pods4"));
-	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 5), "nodes6"));
+	assert_non_null(strstr(line(text, "new rule podveil_guard leaves", 5), "pods6"));
+	assert_string_equal(line(text, "new rule podveil_guard leaves", 6), "");
 }
 
 static void what_nothing_excuses_is_marked_and_dropped(void **state)
@@ -134,7 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(guarded_devices_are_asked_first),
-		cmocka_unit_test(tunnels_own_datagrams_pass_to_nodes_and_never_to_pods),
+		cmocka_unit_test(tunnels_own_datagrams_pass_before_anything_is_judged),
 		cmocka_unit_test(what_nothing_excuses_is_marked_and_dropped),
 		cmocka_unit_test(unknown_pods_pass_only_where_there_can_be_some),
 		cmocka_unit_test(rules_are_replaced_and_never_doubled),

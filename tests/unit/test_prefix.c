@@ -62,6 +62,24 @@ static void prefix_settling_keeps_the_strongest_class_of_a_key(void **state)
 	assert_int_equal(entries[1].value.class, PREFIX_SELF);
 }
 
+static void prefix_classes_of_one_key_have_an_order(void **state)
+{
+	static const enum prefix_class strongest_first[] = {
+		PREFIX_SELF, PREFIX_LOCAL,  PREFIX_CONTESTED, PREFIX_NODE,
+		PREFIX_PEER, PREFIX_EXCEPT, PREFIX_CLUSTER};
+
+	for (unsigned int i = 0; i + 1 < ARRAY_SIZE(strongest_first); i++) {
+		struct prefix_entry entries[] = {
+			entry("10.0.0.1/32", strongest_first[i + 1], 1),
+			entry("10.0.0.1/32", strongest_first[i], 2),
+			entry("10.0.0.1/32", strongest_first[i + 1], 1),
+		};
+
+		assert_int_equal(prefix_entries_settle(entries, ARRAY_SIZE(entries)), 1);
+		assert_int_equal(entries[0].value.class, strongest_first[i]);
+	}
+}
+
 static void prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range(void **state)
 {
 	struct prefix_entry entries[] = {
@@ -221,6 +239,7 @@ int main(void)
 		cmocka_unit_test(prefix_keys_hold_both_families),
 		cmocka_unit_test(prefix_containment_is_that_of_addresses),
 		cmocka_unit_test(prefix_settling_keeps_the_strongest_class_of_a_key),
+		cmocka_unit_test(prefix_classes_of_one_key_have_an_order),
 		cmocka_unit_test(
 			prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range),
 		cmocka_unit_test(prefix_settling_sorts_any_order),
