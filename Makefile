@@ -13,11 +13,11 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 tunnel checksum segment coalesce icmp place manage uapi
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
-KEYD_CORE    := annotation node reason prefix bypass bypass_rules claim cluster rotate secret underlay pods overlay hook nft_batch guard guard_rules \
+KEYD_CORE    := annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret underlay pods overlay hook nft_batch guard guard_rules \
                 kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
 KEYD_SHELL   := settings settings_rules own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device \
                 boot_guard nft_socket datapath watch guarding bypassing ratchet tunnel_client report report_status report_peers report_keys order \
-                control self connection peer_request peers attachment notice identity reconcile agent main
+                control self connection peer_request peers questions attachment notice identity reconcile agent main
 KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers probes mode notices admission range registry
 LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
@@ -59,7 +59,7 @@ TEST_TOOLS  := $(filter-out $(PRELOADS),$(TEST_TOOLS)) $(addsuffix .so,$(PRELOAD
 TEST_TOOLS  := $(patsubst %.bpf,%.bpf.o,$(TEST_TOOLS))
 # What judges rates, gaps or how soon something happens has the machine to itself; the others run two at a time.
 NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
-NETNS_ALONE := a_new_device% bad_wires% cluster_secret_changes% cluster_secret_comes% demo% every_fault% floods% hooks% idle_peers% \
+NETNS_ALONE := a_new_device% an_address% bad_wires% cluster_secret_changes% cluster_secret_comes% demo% every_fault% floods% hooks% idle_peers% \
                kernel_losses% keyd_restart_loses% mode_permissive% mtu_open% open_connections% rekey% rotation% ten_nodes% \
                wireguard_go_follows%
 NETNS_ALONE := $(filter $(addprefix tests/netns/,$(NETNS_ALONE)),$(NETNS_TESTS))

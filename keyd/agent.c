@@ -242,6 +242,8 @@ static uint64_t next_deadline(const struct agent *agent)
 
 	if (agent->due_ns)
 		deadline_ns = MIN(deadline_ns, agent->due_ns);
+	if (agent->questions_ns)
+		deadline_ns = MIN(deadline_ns, agent->questions_ns);
 	if (!tunnel_client_is_connected(&agent->tunnel))
 		deadline_ns = MIN(deadline_ns, agent->connect_ns);
 	return deadline_ns;

@@ -56,11 +56,11 @@ struct agent {
 	bool has_cluster_mode; /* the registry says which one */
 	bool is_mode_inherited; /* from an earlier agent, until the registry has said whether it has one */
 	struct bypassing bypassing;
-	bool is_listed; /* the registry has told every record that can be read once */
+	bool is_listed;	     /* the registry has told every record that can be read once */
 	bool are_all_listed; /* and every record could be read: a node that was not named is gone */
-	uint32_t stray_count; /* entries of the registry that name no node ... */
-	struct refusal stray; /* ... and what is wrong with one of them */
-	bool has_port;	/* the tunnel took our port once */
+	uint32_t stray_count;		       /* entries of the registry that name no node ... */
+	struct refusal stray;		       /* ... and what is wrong with one of them */
+	bool has_port;			       /* the tunnel took our port once */
 	bool has_settled;		       /* one whole pass with tunnel and registry is done */
 	bool must_end;			       /* cannot start: the reason is logged */
 	uint64_t changes;		       /* made outside the datapath, which counts its own */
@@ -69,14 +69,15 @@ struct agent {
 	uint64_t connect_ns, connect_delay_ns; /* next attempt to reach the tunnel */
 	uint64_t publish_ns;		       /* the same record again: not before */
 	uint64_t published_epoch;	       /* of what was published last */
-	uint64_t rotation_ns; /* next look at the peers' proofs; 0: none is wanted */
-	bool is_asked;	      /* the registry's request to rotate is not settled yet */
-	bool was_overdue;     /* the last pass found the overlap over and previous still there */
-	bool has_leaks;	      /* what was counted so far is in ... */
+	uint64_t questions_ns; /* next pass for the sake of a dispute; 0: none is wanted */
+	uint64_t rotation_ns;  /* next look at the peers' proofs; 0: none is wanted */
+	bool is_asked;	       /* the registry's request to rotate is not settled yet */
+	bool was_overdue;      /* the last pass found the overlap over and previous still there */
+	bool has_leaks;	       /* what was counted so far is in ... */
 	uint64_t leaks[NOTICE_LEAKS];
-	struct reasons reasons, warnings;	      /* of this pass */
+	struct reasons reasons, warnings;		/* of this pass */
 	struct reasons reasons_before, warnings_before; /* of the last one */
-	enum reason_verdict verdict;		      /* of the last one */
+	enum reason_verdict verdict;			/* of the last one */
 };
 
 /* Runs until SIGTERM or SIGINT. 0, or non-zero after a logged line where the agent cannot start. Whatever way it ends,

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Prefixes nest or are apart, never half over each other: sorted with the wider first, each claim's container is found
- * by one walk, and a dispute is a look up the chain of containers and one look below. So thousands of nodes cost
- * hardly more than the sorting.
+ * Prefixes nest or are apart, they never overlap by half. So the claims are sorted once, and each prefix becomes a place
+ * that knows the narrowest place around it: a dispute is a walk up from place to place, at most as long as an address has
+ * bits. Judging the strongest claim first makes the outcome independent of the order in which news came.
  */
 #include "claim.h"
 
 #include "sort.h"
 
 void claims_add(struct claims *claims, enum claim_kind kind, uint32_t owner,
-		const struct cidr *cidr)
+		const struct cidr *cidr, const struct claim_evidence *evidence)
 {
-	claims->order[claims->count] = claims->count;
 	claims->items[claims->count++] = (struct claim){
 		.key = prefix_key_of_cidr(cidr),
+		.evidence = evidence ? *evidence : (struct claim_evidence){0},
 		.kind = (uint8_t)kind,
 		.owner = owner,
-		.parent = CLAIM_NONE,
-		.below = CLAIM_NONE,
-		.routes = {CLAIM_NONE, CLAIM_NONE},
+		.place = CLAIM_NONE,
 		.opponent = CLAIM_NONE,
 	};
 }
@@ -28,191 +26,558 @@ void claims_add_route(struct claims *claims, const struct cidr *destination,
 {
 	struct cidr hop = gateway ? cidr_of_address(gateway) : (struct cidr){0};
 
-	claims_add(claims, CLAIM_ROUTE, CLAIM_NOBODY, destination);
+	claims_add(claims, CLAIM_ROUTE, CLAIM_NOBODY, destination, NULL);
 	if (gateway)
-		claims_add(claims, CLAIM_GATEWAY, CLAIM_NOBODY, &hop);
+		claims_add(claims, CLAIM_GATEWAY, CLAIM_NOBODY, &hop, NULL);
 }
 
-static int compare_claims(const void *context, const void *left, const void *right)
+/* -- places -- */
+
+static int compare_keys(const void *context, const void *left, const void *right)
+{
+	const struct claims *claims = context;
+	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+	int order = prefix_key_compare(&claims->items[a].key, &claims->items[b].key);
+
+	return order ? order : (a > b) - (a < b);
+}
+
+static void add_place(struct claims *claims, const struct prefix_key *key)
+{
+	uint32_t parent = claims->place_count ? claims->place_count - 1 : CLAIM_NONE;
+
+	while (parent != CLAIM_NONE && !prefix_key_contains(&claims->places[parent].key, key))
+		parent = claims->places[parent].parent;
+	claims->places[claims->place_count++] = (struct claim_place){
+		.key = *key,
+		.parent = parent,
+		.own_pod = CLAIM_NONE,
+		.own_address = CLAIM_NONE,
+		.pod = CLAIM_NONE,
+		.address = CLAIM_NONE,
+		.inside = {CLAIM_NONE, CLAIM_NONE},
+		.first_address = CLAIM_NONE,
+		.answered = {CLAIM_NONE, CLAIM_NONE},
+		.prover = CLAIM_NONE,
+		.unproved = CLAIM_NONE,
+		.routes.items = {CLAIM_NONE, CLAIM_NONE},
+		.routes_inside.items = {CLAIM_NONE, CLAIM_NONE},
+		.suspect = CLAIM_NONE,
+		.suspect_route = CLAIM_NONE,
+	};
+}
+
+/* Wider prefixes are sorted before those inside them. */
+static void find_places(struct claims *claims)
+{
+	const struct prefix_key *previous = NULL;
+
+	claims->place_count = 0;
+	for (uint32_t i = 0; i < claims->count; i++)
+		claims->order[i] = i;
+	sort_heap(claims->order, claims->count, sizeof(*claims->order), compare_keys, claims);
+	for (uint32_t i = 0; i < claims->count; i++) {
+		struct claim *claim = &claims->items[claims->order[i]];
+
+		if (!previous || prefix_key_compare(previous, &claim->key))
+			add_place(claims, &claim->key);
+		claim->place = claims->place_count - 1;
+		previous = &claim->key;
+	}
+}
+
+static struct claim_place *place_of(const struct claims *claims, const struct claim *claim)
+{
+	return &claims->places[claim->place];
+}
+
+bool claims_is_in_range(const struct claims *claims, const struct claim *claim)
+{
+	for (uint32_t p = claim->place; p != CLAIM_NONE; p = claims->places[p].parent)
+		if (claims->places[p].is_range)
+			return true;
+	return false;
+}
+
+static bool is_among_pods(const struct claims *claims, const struct claim *claim)
+{
+	for (uint32_t p = claim->place; p != CLAIM_NONE; p = claims->places[p].parent)
+		if (claims->places[p].has_pods)
+			return true;
+	return false;
+}
+
+/* -- evidence -- */
+
+/* The address answers for another node by now, and not for this one any more. */
+static bool has_left(const struct claims *claims, const struct claim *claim)
+{
+	const uint32_t *answered = place_of(claims, claim)->answered;
+
+	if (!claim->evidence.left_ns)
+		return false;
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct claim *other =
+			answered[i] == CLAIM_NONE ? NULL : &claims->items[answered[i]];
+
+		if (other && other->owner != claim->owner &&
+		    claim->evidence.left_ns < other->evidence.answered_ns + CLAIM_ANSWER_NS)
+			return true;
+	}
+	return false;
+}
+
+/* Keeps the last answers of two nodes, the newest first. */
+static void note_answer(const struct claims *claims, uint32_t answered[static 2], uint32_t index)
+{
+	const struct claim *claim = &claims->items[index];
+
+	if (!claim->evidence.answered_ns)
+		return;
+	for (unsigned int i = 0; i < 2; i++) {
+		uint32_t before = answered[i];
+		bool is_newer =
+			before == CLAIM_NONE ||
+			claim->evidence.answered_ns > claims->items[before].evidence.answered_ns;
+
+		if (is_newer)
+			answered[i] = index;
+		if (before == CLAIM_NONE || claims->items[before].owner == claim->owner)
+			return;
+		if (is_newer) {
+			index = before;
+			claim = &claims->items[index];
+		}
+	}
+}
+
+static bool is_live(const struct claims *claims, const struct claim *claim)
+{
+	return claim->evidence.has_record && !claim->evidence.is_silent && !has_left(claims, claim);
+}
+
+static bool is_proved(const struct claims *claims, const struct claim *claim)
+{
+	return claim->evidence.proved_ns && is_live(claims, claim);
+}
+
+/* It may still prove itself: it is asked now, or was, and not in vain. */
+static bool is_pending(const struct claim *claim)
+{
+	return claim->evidence.is_askable && !claim->evidence.proved_ns && !claim->evidence.left_ns;
+}
+
+static void note_address(struct claims *claims, struct claim_place *place, uint32_t index)
+{
+	const struct claim *claim = &claims->items[index];
+
+	if (!claim->evidence.has_record)
+		return;
+	if (place->first_address == CLAIM_NONE)
+		place->first_address = index;
+	place->is_address_contested |= claims->items[place->first_address].owner != claim->owner;
+	place->is_pending |= is_pending(claim);
+	note_answer(claims, place->answered, index);
+	if (claim->evidence.is_askable && !claim->evidence.proved_ns &&
+	    place->unproved == CLAIM_NONE)
+		place->unproved = index;
+}
+
+/* What a claim says of its place whether it is accepted or not. */
+static void note_claim(struct claims *claims, uint32_t index)
+{
+	const struct claim *claim = &claims->items[index];
+	struct claim_place *place = place_of(claims, claim);
+
+	switch ((enum claim_kind)claim->kind) {
+	case CLAIM_RANGE:
+		place->is_range = true;
+		break;
+	case CLAIM_HOLE:
+		place->is_hole = true;
+		break;
+	case CLAIM_OWN_POD:
+		place->own_pod = index;
+		break;
+	case CLAIM_OWN_ADDRESS:
+		place->own_address = index;
+		break;
+	case CLAIM_ADDRESS:
+		note_address(claims, place, index);
+		break;
+	case CLAIM_ROUTE:
+	case CLAIM_POD:
+	case CLAIM_ENDPOINT:
+	case CLAIM_GATEWAY:
+		break;
+	}
+}
+
+static void note_prover(struct claims *claims, uint32_t index)
+{
+	const struct claim *claim = &claims->items[index];
+	uint32_t *prover = &place_of(claims, claim)->prover;
+
+	if ((claim->kind == CLAIM_ADDRESS || claim->kind == CLAIM_ENDPOINT) &&
+	    is_proved(claims, claim) &&
+	    (*prover == CLAIM_NONE ||
+	     claim->evidence.proved_ns < claims->items[*prover].evidence.proved_ns))
+		*prover = index;
+}
+
+static void note_evidence(struct claims *claims)
+{
+	for (uint32_t i = 0; i < claims->count; i++)
+		note_claim(claims, i);
+	for (uint32_t i = 0; i < claims->count; i++) {
+		const struct claim *claim = &claims->items[i];
+
+		note_prover(claims, i);
+		if (claim->kind == CLAIM_POD && claims_is_in_range(claims, claim))
+			place_of(claims, claim)->has_pods = true;
+	}
+}
+
+/* -- routes -- */
+
+static void note_witness(struct claims *claims, struct claim_routes *routes, uint32_t route)
+{
+	uint32_t owner = claims->items[route].owner;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(routes->items); i++) {
+		if (routes->items[i] == CLAIM_NONE)
+			routes->items[i] = route;
+		if (claims->items[routes->items[i]].owner == owner)
+			return;
+	}
+	routes->is_open = true;
+}
+
+/* A gateway says whose the prefix behind it is only where a node was proved to be there: anybody may claim the address of
+ * a router. */
+static void follow_gateway(struct claims *claims, uint32_t route, const struct claim_place *gateway)
+{
+	struct claim_place *place = place_of(claims, &claims->items[route]);
+
+	if (gateway->prover == CLAIM_NONE) {
+		place->routes.is_open = true;
+		if (place->suspect == CLAIM_NONE && gateway->unproved != CLAIM_NONE &&
+		    !is_among_pods(claims, &claims->items[gateway->unproved])) {
+			place->suspect = gateway->unproved;
+			place->suspect_route = route;
+			claims->items[route].owner = claims->items[gateway->unproved].owner;
+		}
+		return;
+	}
+	claims->items[route].owner = claims->items[gateway->prover].owner;
+	note_witness(claims, &place->routes, route);
+	for (uint32_t p = place->parent; p != CLAIM_NONE; p = claims->places[p].parent)
+		note_witness(claims, &claims->places[p].routes_inside, route);
+}
+
+static void follow_routes(struct claims *claims)
+{
+	for (uint32_t i = 0; i < claims->count; i++) {
+		const struct claim *claim = &claims->items[i];
+		bool has_gateway =
+			i + 1 < claims->count && claims->items[i + 1].kind == CLAIM_GATEWAY;
+
+		if (claim->kind != CLAIM_ROUTE)
+			continue;
+		place_of(claims, claim)->has_route = true;
+		if (has_gateway)
+			follow_gateway(claims, i, place_of(claims, &claims->items[i + 1]));
+		else
+			place_of(claims, claim)->routes.is_open = true;
+	}
+}
+
+static bool leads_to(const struct claims *claims, const struct claim_routes *routes, uint32_t owner)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(routes->items); i++)
+		if (routes->items[i] != CLAIM_NONE &&
+		    claims->items[routes->items[i]].owner == owner)
+			return true;
+	return false;
+}
+
+/* A proof at the gateway would make the route a witness. It is asked for at once where the route speaks against the claim,
+ * and beforehand where it speaks for it: then a later claim of another node finds the proof made. The route, as long as
+ * the answer may still come and the claim is new; else CLAIM_NONE. */
+static uint32_t suspected_route(struct claims *claims, const struct claim_place *place,
+				const struct claim *claim)
+{
+	struct claim *suspect =
+		place->suspect == CLAIM_NONE ? NULL : &claims->items[place->suspect];
+	bool is_contrary = suspect && suspect->owner != claim->owner;
+
+	if (is_contrary || (suspect && claim->evidence.is_heard))
+		suspect->is_asked = true;
+	return is_contrary && is_pending(suspect) && !claim->evidence.is_incumbent
+		       ? place->suspect_route
+		       : CLAIM_NONE;
+}
+
+/* A route to the pods that leads to another node; CLAIM_NONE: none does. The narrowest route around them counts, or where
+ * there is none, those into parts of them. */
+static uint32_t contrary_route(struct claims *claims, const struct claim *claim)
+{
+	const struct claim_routes *routes = &place_of(claims, claim)->routes_inside;
+	uint32_t p = claim->place;
+
+	while (p != CLAIM_NONE && !claims->places[p].has_route)
+		p = claims->places[p].parent;
+	if (p != CLAIM_NONE)
+		routes = &claims->places[p].routes;
+	if (leads_to(claims, routes, claim->owner))
+		return CLAIM_NONE;
+	if (routes->is_open)
+		return p == CLAIM_NONE ? CLAIM_NONE
+				       : suspected_route(claims, &claims->places[p], claim);
+	return routes->items[0];
+}
+
+/* -- judging -- */
+
+/* An address that is its node's so far, and of which a question may still decide whose it is. */
+static bool is_undecided(const struct claims *claims, const struct claim *claim)
+{
+	const struct claim_place *place = place_of(claims, claim);
+
+	if (claim->kind != CLAIM_ADDRESS || !claim->evidence.is_incumbent)
+		return false;
+	return (place->is_address_contested && place->is_pending) ||
+	       (is_pending(claim) && is_among_pods(claims, claim));
+}
+
+enum tier { TIER_LIVE, TIER_SILENT, TIER_WITHOUT_RECORD };
+
+static enum tier tier_of(const struct claims *claims, const struct claim *claim)
+{
+	if (!claim->evidence.has_record)
+		return TIER_WITHOUT_RECORD;
+	return is_live(claims, claim) ? TIER_LIVE : TIER_SILENT;
+}
+
+enum rank { RANK_POD_CIDR, RANK_PROOF, RANK_INCUMBENT, RANK_AGE };
+
+static enum rank rank_of(const struct claims *claims, const struct claim *claim)
+{
+	if (claim->evidence.is_pod_cidr)
+		return RANK_POD_CIDR;
+	if (claim->evidence.proved_ns)
+		return RANK_PROOF;
+	return is_undecided(claims, claim) ? RANK_INCUMBENT : RANK_AGE;
+}
+
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
+
+static int compare_strength(const void *context, const void *left, const void *right)
 {
 	const struct claims *claims = context;
 	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
 	const struct claim *one = &claims->items[a], *other = &claims->items[b];
-	int order = prefix_key_compare(&one->key, &other->key);
+	int order = ORDER(one->tier, other->tier);
 
 	if (!order)
-		order = one->kind - other->kind;
-	return order ? order : (a > b) - (a < b);
+		order = ORDER(one->rank, other->rank);
+	if (!order && one->rank == RANK_PROOF)
+		order = ORDER(one->evidence.proved_ns, other->evidence.proved_ns);
+	if (!order)
+		order = ORDER(one->evidence.age, other->evidence.age);
+	if (!order)
+		order = ORDER(one->kind, other->kind);
+	return order ? order : ORDER(a, b);
 }
 
-static void claims_accept(struct claims *claims, uint32_t index)
+/* Does the accepted pod prefix, which contains the claim, leave no room for it? */
+static bool pods_cover(const struct claims *claims, const struct claim *pods,
+		       const struct claim *claim)
 {
-	struct claim *claim = &claims->items[index];
+	bool is_own = pods->owner == claim->owner, is_wider = pods->place != claim->place;
 
-	claim->is_accepted = true;
-	if (claim->kind == CLAIM_RANGE || claim->kind == CLAIM_HOLE ||
-	    claim->kind == CLAIM_ENDPOINT)
-		return;
-	for (uint32_t up = claim->parent; up != CLAIM_NONE; up = claims->items[up].parent)
-		if (claims->items[up].below == CLAIM_NONE)
-			claims->items[up].below = index;
-}
-
-void claims_nest(struct claims *claims)
-{
-	uint32_t previous = CLAIM_NONE;
-
-	sort_heap(claims->order, claims->count, sizeof(*claims->order), compare_claims, claims);
-	for (uint32_t i = 0; i < claims->count; i++) {
-		struct claim *claim = &claims->items[claims->order[i]];
-
-		claim->parent = previous;
-		while (claim->parent != CLAIM_NONE &&
-		       !prefix_key_contains(&claims->items[claim->parent].key, &claim->key))
-			claim->parent = claims->items[claim->parent].parent;
-		previous = claims->order[i];
-	}
-	for (uint32_t i = 0; i < claims->count; i++)
-		if (claims->items[i].owner == CLAIM_SELF)
-			claims_accept(claims, i);
-}
-
-/* Does an accepted claim that contains this one (or is the same prefix) stand against it? */
-static bool opposes(const struct claim *above, const struct claim *claim)
-{
-	if (!above->is_accepted)
-		return false;
-	switch ((enum claim_kind)above->kind) {
-	case CLAIM_RANGE:
-	case CLAIM_HOLE:
-	case CLAIM_ENDPOINT:
-	case CLAIM_ROUTE:
-	case CLAIM_GATEWAY:
-		return false;
-	case CLAIM_OWN_POD:
-	case CLAIM_OWN_ADDRESS:
-		return true;
-	case CLAIM_ADDRESS:
-		return claim->kind == CLAIM_POD ||
-		       (claim->kind == CLAIM_ADDRESS && above->owner != claim->owner);
+	switch ((enum claim_kind)claim->kind) {
 	case CLAIM_POD:
-		return claim->kind == CLAIM_ENDPOINT || above->owner != claim->owner;
+		return !is_own;
+	case CLAIM_ADDRESS:
+		return !is_own && !(is_wider && is_proved(claims, claim));
+	case CLAIM_ENDPOINT:
+		return !is_wider ||
+		       !(is_proved(claims, claim) ||
+			 (claim->evidence.is_direct && !is_own && !pods->evidence.is_pod_cidr));
+	default:
+		return false;
 	}
-	return true;
 }
 
-/* The narrowest route that contains the claim, against it: CLAIM_NONE where one of several such leads to the claimant
- * or to no node that is known. *ret_any: there is one. */
-static uint32_t contrary_route_above(const struct claims *claims, const struct claim *claim,
-				     bool *ret_any)
+static bool address_covers(const struct claim *address, const struct claim *claim)
 {
-	const struct claim *narrowest = NULL;
-	uint32_t contrary = CLAIM_NONE;
-
-	for (uint32_t up = claim->parent; up != CLAIM_NONE; up = claims->items[up].parent) {
-		const struct claim *route = &claims->items[up];
-
-		if (route->kind != CLAIM_ROUTE)
-			continue;
-		if (narrowest && prefix_key_compare(&narrowest->key, &route->key))
-			break;
-		narrowest = route;
-		*ret_any = true;
-		if (route->owner == claim->owner || route->owner == CLAIM_NOBODY)
-			return CLAIM_NONE;
-		contrary = up;
-	}
-	return contrary;
+	return claim->kind != CLAIM_ENDPOINT && address->owner != claim->owner;
 }
 
-/* Where no route contains the prefix, those into parts of it are asked. */
-static uint32_t contrary_route(const struct claims *claims, const struct claim *claim)
+/* The claim accepted at a place around this one that stands against it; CLAIM_NONE: there is none. */
+static uint32_t opponent_at(const struct claims *claims, const struct claim_place *place,
+			    const struct claim *claim, bool is_in_hole)
 {
-	bool any = false;
-	uint32_t above = contrary_route_above(claims, claim, &any);
-
-	if (any)
-		return above;
-	for (unsigned int i = 0; i < ARRAY_SIZE(claim->routes); i++)
-		if (claim->routes[i] != CLAIM_NONE &&
-		    claims->items[claim->routes[i]].owner == claim->owner)
-			return CLAIM_NONE;
-	return claim->routes[0];
+	if (place->own_address != CLAIM_NONE)
+		return place->own_address;
+	if (place->own_pod != CLAIM_NONE && !(claim->kind == CLAIM_POD && is_in_hole))
+		return place->own_pod;
+	if (place->pod != CLAIM_NONE && pods_cover(claims, &claims->items[place->pod], claim))
+		return place->pod;
+	if (place->address != CLAIM_NONE && address_covers(&claims->items[place->address], claim))
+		return place->address;
+	return CLAIM_NONE;
 }
 
-static bool is_free(const struct claims *claims, struct claim *claim)
+static uint32_t find_opponent(const struct claims *claims, const struct claim *claim)
 {
-	bool is_in_range = false, is_in_hole = false;
+	uint32_t opponent = CLAIM_NONE;
+	bool is_in_hole = false;
 
-	for (uint32_t up = claim->parent; up != CLAIM_NONE; up = claims->items[up].parent) {
-		const struct claim *above = &claims->items[up];
-
-		is_in_hole |= above->kind == CLAIM_HOLE;
-		if (above->kind == CLAIM_OWN_POD && claim->kind == CLAIM_POD && is_in_hole)
-			continue;
-		if (opposes(above, claim)) {
-			claim->opponent = up;
-			return false;
-		}
-		is_in_range |= above->kind == CLAIM_RANGE;
+	for (uint32_t p = claim->place; p != CLAIM_NONE && opponent == CLAIM_NONE;
+	     p = claims->places[p].parent) {
+		is_in_hole |= claims->places[p].is_hole;
+		opponent = opponent_at(claims, &claims->places[p], claim, is_in_hole);
 	}
-	if (claim->kind == CLAIM_POD) {
+	return opponent;
+}
+
+static bool is_free(struct claims *claims, struct claim *claim)
+{
+	claim->opponent = find_opponent(claims, claim);
+	if (claim->opponent != CLAIM_NONE)
+		return false;
+	if (claim->kind != CLAIM_POD)
+		return true;
+	if (!claims_is_in_range(claims, claim))
+		return false;
+	if (!claim->evidence.is_pod_cidr)
 		claim->opponent = contrary_route(claims, claim);
-		if (!is_in_range || claim->opponent != CLAIM_NONE)
-			return false;
-	}
-	claim->opponent = claim->kind == CLAIM_ENDPOINT ? CLAIM_NONE : claim->below;
 	return claim->opponent == CLAIM_NONE;
 }
 
-/* A node's address stands right above a gateway that is the same address. */
-static uint32_t gateway_owner(const struct claims *claims, const struct claim *gateway)
-{
-	for (uint32_t up = gateway->parent; up != CLAIM_NONE; up = claims->items[up].parent) {
-		const struct claim *above = &claims->items[up];
-
-		if (prefix_key_compare(&above->key, &gateway->key))
-			break;
-		if (above->kind == CLAIM_ADDRESS && above->is_accepted)
-			return above->owner;
-	}
-	return CLAIM_NOBODY;
-}
-
-static void note_route(struct claims *claims, uint32_t index)
+static void note_inside(struct claims *claims, uint32_t index)
 {
 	uint32_t owner = claims->items[index].owner;
 
-	for (uint32_t up = claims->items[index].parent; up != CLAIM_NONE;
-	     up = claims->items[up].parent) {
-		uint32_t *routes = claims->items[up].routes;
+	for (uint32_t p = place_of(claims, &claims->items[index])->parent; p != CLAIM_NONE;
+	     p = claims->places[p].parent) {
+		uint32_t *inside = claims->places[p].inside;
 
-		if (routes[0] == CLAIM_NONE)
-			routes[0] = index;
-		else if (claims->items[routes[0]].owner != owner)
-			routes[1] = index;
+		if (inside[0] == CLAIM_NONE)
+			inside[0] = index;
+		else if (claims->items[inside[0]].owner != owner)
+			inside[1] = index;
 	}
 }
 
-void claims_follow_routes(struct claims *claims)
+static void grant(struct claims *claims, uint32_t index)
 {
-	for (uint32_t i = 1; i < claims->count; i++) {
-		struct claim *route = &claims->items[i - 1];
+	struct claim *claim = &claims->items[index];
+	struct claim_place *place = place_of(claims, claim);
 
-		if (claims->items[i].kind != CLAIM_GATEWAY)
+	claim->is_accepted = true;
+	switch ((enum claim_kind)claim->kind) {
+	case CLAIM_POD:
+		place->pod = index;
+		note_inside(claims, index);
+		break;
+	case CLAIM_ADDRESS:
+		place->address = index;
+		note_inside(claims, index);
+		break;
+	case CLAIM_OWN_POD:
+	case CLAIM_OWN_ADDRESS:
+		note_inside(claims, index);
+		break;
+	default:
+		break;
+	}
+}
+
+static bool is_judged(const struct claim *claim)
+{
+	return claim->owner != CLAIM_SELF &&
+	       (claim->kind == CLAIM_ADDRESS || claim->kind == CLAIM_POD ||
+		claim->kind == CLAIM_ENDPOINT);
+}
+
+/* Around what other nodes have inside it, a pod prefix stands; its node is told where it does not. */
+static void note_exceptions(struct claims *claims)
+{
+	for (uint32_t i = 0; i < claims->count; i++) {
+		struct claim *claim = &claims->items[i];
+		const uint32_t *inside = place_of(claims, claim)->inside;
+
+		if (claim->kind != CLAIM_POD || !claim->is_accepted)
 			continue;
-		route->owner = gateway_owner(claims, &claims->items[i]);
-		if (route->owner != CLAIM_NOBODY)
-			note_route(claims, i - 1);
+		for (unsigned int k = 0; k < 2 && claim->opponent == CLAIM_NONE; k++)
+			if (inside[k] != CLAIM_NONE &&
+			    claims->items[inside[k]].owner != claim->owner)
+				claim->opponent = inside[k];
 	}
 }
 
-void claims_decide(struct claims *claims, enum claim_kind kind, uint32_t first, uint32_t count)
+/* Between two nodes that claim an address a proof decides: who has none is asked for it, and where two have one, each is
+ * asked whether it is still there. No proof is needed against an address in another node's pods. */
+static bool is_address_asked(const struct claims *claims, const struct claim *claim)
 {
-	for (uint32_t i = first; i < first + count; i++)
-		if (claims->items[i].kind == kind)
-			claims->items[i].is_accepted = is_free(claims, &claims->items[i]);
-	for (uint32_t i = first; i < first + count; i++)
-		if (claims->items[i].kind == kind && claims->items[i].is_accepted)
-			claims_accept(claims, i);
+	const struct claim_place *place = place_of(claims, claim);
+
+	if (!claim->is_accepted && claims->items[claim->opponent].kind != CLAIM_ADDRESS)
+		return false;
+	if (place->is_address_contested)
+		return !claim->evidence.proved_ns || place->answered[1] != CLAIM_NONE;
+	return is_undecided(claims, claim);
+}
+
+/* An endpoint that stands among pods only because this machine reaches it directly has to prove itself. */
+static bool is_endpoint_asked(const struct claims *claims, const struct claim *claim)
+{
+	return claim->is_accepted && !claim->evidence.proved_ns && is_among_pods(claims, claim);
+}
+
+static void note_questions(struct claims *claims)
+{
+	for (uint32_t i = 0; i < claims->count; i++) {
+		struct claim *claim = &claims->items[i];
+
+		if (!claim->evidence.has_record || !claim->evidence.is_askable)
+			continue;
+		if (claim->kind == CLAIM_ADDRESS)
+			claim->is_asked |= is_address_asked(claims, claim);
+		else if (claim->kind == CLAIM_ENDPOINT)
+			claim->is_asked |= is_endpoint_asked(claims, claim);
+	}
+}
+
+void claims_judge(struct claims *claims)
+{
+	uint32_t count = 0;
+
+	find_places(claims);
+	note_evidence(claims);
+	follow_routes(claims);
+	for (uint32_t i = 0; i < claims->count; i++) {
+		if (claims->items[i].owner == CLAIM_SELF)
+			grant(claims, i);
+		if (!is_judged(&claims->items[i]))
+			continue;
+		claims->items[i].tier = (uint8_t)tier_of(claims, &claims->items[i]);
+		claims->items[i].rank = (uint8_t)rank_of(claims, &claims->items[i]);
+		claims->order[count++] = i;
+	}
+	sort_heap(claims->order, count, sizeof(*claims->order), compare_strength, claims);
+	for (uint32_t i = 0; i < count; i++)
+		if (is_free(claims, &claims->items[claims->order[i]]))
+			grant(claims, claims->order[i]);
+	note_exceptions(claims);
+	note_questions(claims);
+}
+
+bool claims_is_contested(const struct claims *claims, const struct claim *address)
+{
+	return is_among_pods(claims, address) || (place_of(claims, address)->is_address_contested &&
+						  claims_is_in_range(claims, address));
 }

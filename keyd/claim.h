@@ -1,67 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who gets which prefix, where several nodes claim the same. CORE; in the caller's storage.
+ * Which node gets which prefix and which address, where several claim the same. CORE; in the caller's storage.
  *
- * This node's own pods and addresses are beyond dispute. After them come the nodes' addresses, then their pod prefixes,
- * each time the older node first; a claim is accepted where no accepted one stands against it:
- *   a pod prefix   must lie in the cluster range, and may touch neither another's pods nor anybody's address; and where
- *                  this machine has a route to it, that must not lead to another node;
- *   an address     may be neither ours nor in our pods nor another node's;
- *   an endpoint    may be neither ours nor in anybody's pods.
+ * This node's own pods and addresses are beyond dispute. The claims of the others are judged one after the other, the
+ * strongest first, whatever they claim:
+ *   1. an entry of the Node's podCIDRs that the node itself publishes too;
+ *   2. an address at which a completed handshake proved the node to be, the earlier proof first;
+ *   3. everything else, the older node first.
+ * Behind all of these come, in the same order, the claims of nodes that are silent and addresses that their node has left
+ * while another node answers there; and at the very end those of nodes without a usable record.
+ *
+ * A claim is accepted unless an accepted claim of another node covers it, so a dispute concerns the overlap alone: what
+ * is wider stands around what is narrower and stronger. Furthermore
+ *   a pod prefix   must lie in the cluster range; where this machine's route to it leads to another node, by a gateway
+ *                  where that node was proved to be, only the first kind of claim stands;
+ *   an address     that was proved stands inside a wider pod prefix, whatever that is: it is evidence of the network;
+ *   an endpoint    takes nothing from anybody, and may be in nobody's pods, its own node's included, unless it was
+ *                  proved; or unless this machine reaches it without a gateway, because it could not be proved otherwise.
+ *
+ * What a question can decide is left as it is for the half second that an answer may take: until then a claim that is new
+ * yields to the incumbent where an address is contested, and to the route where the gateway's address was not yet proved.
+ *
  * A hole is a part of our own prefixes that this machine's routes reach on another machine: our claim ends there.
  */
 #pragma once
 
 #include "prefix.h"
 
-/* In the order in which claims of the very same prefix nest: what is asked about follows what it is compared with. */
+/* In the order in which claims of the very same prefix are told apart. */
 enum claim_kind {
 	CLAIM_RANGE,
 	CLAIM_OWN_POD,
 	CLAIM_HOLE,
 	CLAIM_OWN_ADDRESS,
 	CLAIM_ADDRESS,
-	CLAIM_ROUTE, /* a route's destination; no claim of anybody, but a witness */
+	CLAIM_ROUTE, /* a route's destination: no claim of any node, but a witness */
 	CLAIM_POD,
 	CLAIM_ENDPOINT,
 	CLAIM_GATEWAY /* of the route added before it */
 };
 
-#define CLAIM_NONE   UINT32_MAX
-#define CLAIM_SELF   UINT32_MAX	      /* as owner */
-#define CLAIM_NOBODY (UINT32_MAX - 1) /* as owner: no node's */
+/* A node that has left an address has left it to one that answered there no longer than this before. */
+#define CLAIM_ANSWER_NS (10 * NS_PER_S)
+
+#define CLAIM_NONE	UINT32_MAX
+#define CLAIM_SELF	UINT32_MAX	 /* as owner */
+#define CLAIM_NOBODY	(UINT32_MAX - 1) /* as owner: no node's */
+
+/* What speaks for a claim. Times are of one clock, 0: never. */
+struct claim_evidence {
+	bool has_record;      /* its node published a usable one */
+	bool is_heard;	      /* the node has been heard from lately */
+	bool is_silent;	      /* nothing was heard from the node, though it was asked */
+	bool is_askable;      /* the node can be asked whether it is at this address */
+	bool is_pod_cidr;     /* a pod prefix, and an entry of the Node's podCIDRs */
+	bool is_direct;	      /* an endpoint that this machine reaches without a gateway */
+	bool is_incumbent;    /* the prefix or address is its node's so far */
+	uint64_t proved_ns;   /* of an address: the first handshake that was completed there */
+	uint64_t answered_ns; /* and the last one */
+	uint64_t left_ns;     /* the first of several questions there that have no answer */
+	uint32_t age;	      /* the node's place in the order of age, 0 is the oldest */
+};
 
 struct claim {
 	struct prefix_key key;
-	uint8_t kind; /* enum claim_kind */
+	struct claim_evidence evidence;
+	uint8_t kind;	    /* enum claim_kind */
+	uint8_t tier, rank; /* smaller is stronger; then the evidence decides */
 	bool is_accepted;
-	uint32_t owner;	    /* whose: the caller's number, one for each node, or CLAIM_SELF */
-	uint32_t parent;    /* the narrowest claim that contains this one */
-	uint32_t below;	    /* an accepted pod prefix or address inside this one */
-	uint32_t routes[2]; /* inside this one, to two different nodes */
+	bool is_asked;	/* a proof at this address, or the lack of one, would decide a dispute */
+	uint32_t owner; /* the caller's number, one for each node, or CLAIM_SELF */
+	uint32_t place; /* where it is in claims->places */
 	uint32_t
-		opponent; /* of a refused claim: what stands against it; CLAIM_NONE: it lies outside the range */
+		opponent; /* of a refused claim: the one that covers it, or a route; CLAIM_NONE: it lies outside the
+			      range. Of an accepted one: a claim of another node that was accepted inside it, if any */
 };
 
+/* Routes to nodes that were proved to be at the gateway: at most two of different nodes. */
+struct claim_routes {
+	uint32_t items[2];
+	bool is_open; /* one leads to no node that is known, or to more than two: no witness */
+};
+
+/* One prefix with all that is claimed of it. Indices of claims, CLAIM_NONE: there is none. */
+struct claim_place {
+	struct prefix_key key;
+	uint32_t parent; /* the narrowest place that contains this one */
+	bool is_range, is_hole;
+	bool has_pods; /* some node claims pods here, accepted or not */
+
+	/* accepted */
+	uint32_t own_pod, own_address, pod, address;
+	uint32_t inside[2]; /* in narrower places, of two owners */
+
+	/* addresses that nodes with a record claim here */
+	uint32_t first_address;
+	bool is_address_contested; /* another node than that one's claims it as well */
+	bool is_pending;	   /* one may still prove itself */
+	uint32_t answered[2];	   /* those that answered last, of two nodes */
+	uint32_t prover;	   /* the address or endpoint with the earliest proof */
+	uint32_t unproved;	   /* an address without one that can be asked for it */
+
+	/* routes to here */
+	bool has_route;
+	struct claim_routes routes, routes_inside;
+	uint32_t suspect;	/* what is unproved at a gateway, where nothing is proved */
+	uint32_t suspect_route; /* which leads there */
+};
+
+/* Storage must have room for as many of each as there are claims; `claims` starts with count 0. */
 struct claims {
 	struct claim *items; /* as they were added */
-	uint32_t *order;     /* indices, wider prefixes first */
-	uint32_t count;
+	uint32_t *order;     /* indices of items */
+	struct claim_place *places;
+	uint32_t count, place_count;
 };
 
-/* Storage must have room; `claims` starts with count 0. */
+/* NULL: there is no evidence, as for this node's own claims. */
 void claims_add(struct claims *claims, enum claim_kind kind, uint32_t owner,
-		const struct cidr *cidr);
+		const struct cidr *cidr, const struct claim_evidence *evidence);
 
 /* A route of this machine; gateway NULL: a direct one, or one by several ways that are not known. Takes room for two. */
 void claims_add_route(struct claims *claims, const struct cidr *destination,
 		      const struct address *gateway);
 
-/* Finds who contains whom and accepts what is ours. Once, after everything was added. */
-void claims_nest(struct claims *claims);
+/* Once, after everything was added. */
+void claims_judge(struct claims *claims);
 
-/* Finds to which nodes the routes lead. Once, after the addresses are decided and before the pod prefixes are. */
-void claims_follow_routes(struct claims *claims);
+/* Does any other claim of pods cover this accepted address, or inside the range any other node's claim of the address?
+ * Then nothing to it leaves in cleartext, whoever sends it. */
+bool claims_is_contested(const struct claims *claims, const struct claim *address);
 
-/* Decides the claims first .. first + count - 1, all of one owner and taken in one step, as far as they are of this kind. */
-void claims_decide(struct claims *claims, enum claim_kind kind, uint32_t first, uint32_t count);
+/* Is the claim inside the cluster range? */
+bool claims_is_in_range(const struct claims *claims, const struct claim *claim);

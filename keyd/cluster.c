@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 
+#include "dispute.h"
 #include "sort.h"
 
 #define RANK_SELF   0
@@ -15,7 +16,7 @@
 #define RANK_HELD   2 /* of the record in use so far: who copies a key that is new does not get it */
 #define RANK_AGE    3 /* and onwards */
 
-static PRINTF(2, 3) void complain(struct cluster_member *member, const char *format, ...)
+void cluster_complain(struct cluster_member *member, const char *format, ...)
 {
 	va_list arguments;
 
@@ -24,13 +25,6 @@ static PRINTF(2, 3) void complain(struct cluster_member *member, const char *for
 	va_start(arguments, format);
 	vsnprintf(member->refusal.text, sizeof(member->refusal.text), format, arguments);
 	va_end(arguments);
-}
-
-static const char *prefix_text(char text[static CIDR_TEXT_LEN], const struct prefix_key *key)
-{
-	struct cidr cidr = prefix_key_to_cidr(key);
-
-	return cidr_format(text, &cidr);
 }
 
 static int compare_age(const void *context, const void *left, const void *right)
@@ -204,10 +198,11 @@ static void find_losers(struct cluster_member *const *members, const struct clus
 		member = members[keys[i].member];
 		*(keys[i].is_of_seen ? &member->has_lost_seen : &member->has_lost_good) = true;
 		if (member->chosen != member->seen || keys[i].is_of_seen)
-			complain(member, "it publishes %s%s",
-				 owner->member == CLAIM_SELF ? "this node's own key"
-							     : "a key of node ",
-				 owner->member == CLAIM_SELF ? "" : members[owner->member]->name);
+			cluster_complain(
+				member, "it publishes %s%s",
+				owner->member == CLAIM_SELF ? "this node's own key"
+							    : "a key of node ",
+				owner->member == CLAIM_SELF ? "" : members[owner->member]->name);
 	}
 }
 
@@ -261,13 +256,13 @@ static void choose_records(const struct cluster_self *self, struct cluster_membe
 		member->has_lost_seen = member->has_lost_good = false;
 		member->chosen = NULL;
 		if (member->unreadable.text[0])
-			complain(member, "record: %s", member->unreadable.text);
+			cluster_complain(member, "record: %s", member->unreadable.text);
 		if (!member->seen)
 			continue;
 		member->chosen =
 			is_candidate(self, member, &refusal) ? member->seen : still_good(member);
 		if (refusal.text[0])
-			complain(member, "%s", refusal.text);
+			cluster_complain(member, "%s", refusal.text);
 	}
 }
 
@@ -279,19 +274,19 @@ static void explain_secrets(const struct cluster_self *self, struct cluster_memb
 	char own_text[SECRET_IDS_TEXT_LEN], text[SECRET_IDS_TEXT_LEN];
 
 	if (secret_accepts_none(&self->secrets))
-		complain(
+		cluster_complain(
 			member,
 			"it asks for a cluster secret (%s), and this node has %s: give both the same "
 			"--cluster-secret",
 			secret_ids_format(text, theirs), self->secrets.count ? "another" : "none");
 	else if (secret_accepts_none(theirs))
-		complain(
+		cluster_complain(
 			member,
 			"it has no cluster secret, and this node asks for one (%s): give it the same "
 			"--cluster-secret",
 			secret_ids_format(own_text, &self->secrets));
 	else
-		complain(
+		cluster_complain(
 			member,
 			"it has another cluster secret (%s) than this node (%s): give both the same "
 			"--cluster-secret",
@@ -327,139 +322,6 @@ static void settle_secrets(const struct cluster_self *self, struct cluster_membe
 	}
 }
 
-/* -- whose prefixes -- */
-
-static void claim_unless_special(struct claims *claims, struct cluster_member *member,
-				 enum claim_kind kind, uint32_t index, const struct cidr *cidr)
-{
-	static const char *const nouns[] = {[CLAIM_ADDRESS] = "address",
-					    [CLAIM_POD] = "pod prefix",
-					    [CLAIM_ENDPOINT] = "endpoint"};
-	const char *special = prefix_special_name(cidr);
-	char text[CIDR_TEXT_LEN];
-
-	if (special)
-		complain(member, "%s %s is refused: %s", nouns[kind], cidr_format(text, cidr),
-			 special);
-	else
-		claims_add(claims, kind, index, cidr);
-}
-
-static void add_claims(struct claims *claims, struct cluster_member *member, uint32_t index)
-{
-	const struct node *seen = member->seen, *chosen = member->chosen;
-	const struct cidr *pods = chosen ? chosen->annotation.pods : seen ? seen->pod_cidrs : NULL;
-	uint32_t pod_count = chosen ? chosen->annotation.pod_count
-			     : seen ? seen->pod_cidr_count
-				    : 0;
-
-	member->first_claim = claims->count;
-	for (uint32_t i = 0; i < pod_count; i++)
-		claim_unless_special(claims, member, CLAIM_POD, index, &pods[i]);
-	for (uint32_t i = 0; seen && i < seen->address_count; i++) {
-		struct cidr cidr = cidr_of_address(&seen->addresses[i]);
-
-		claim_unless_special(claims, member, CLAIM_ADDRESS, index, &cidr);
-	}
-	for (uint32_t i = 0; chosen && i < chosen->annotation.endpoint_count; i++) {
-		struct cidr cidr = cidr_of_address(&chosen->annotation.endpoints[i]);
-
-		claim_unless_special(claims, member, CLAIM_ENDPOINT, index, &cidr);
-	}
-	member->claim_count = claims->count - member->first_claim;
-}
-
-static bool is_hole(const struct cluster_self *self, const struct cidr *cidr)
-{
-	for (uint32_t i = 0; i < self->hole_count; i++)
-		if (cidr_is_equal(&self->holes[i], cidr))
-			return true;
-	return false;
-}
-
-/* A default route says nothing about whose prefix it is. */
-static void add_routes(struct claims *claims, const struct cluster_self *self)
-{
-	for (uint32_t i = 0; i < self->route_count; i++) {
-		const struct route *route = &self->routes[i];
-
-		if (route->is_main && !route->is_block && route->destination.prefix_len)
-			claims_add_route(claims, &route->destination,
-					 route->gateway.family ? &route->gateway : NULL);
-	}
-}
-
-static void add_own_claims(struct claims *claims, const struct cluster_self *self)
-{
-	for (uint32_t i = 0; i < self->range_count; i++)
-		claims_add(claims, CLAIM_RANGE, CLAIM_SELF, &self->ranges[i]);
-	for (uint32_t i = 0; i < self->hole_count; i++)
-		claims_add(claims, CLAIM_HOLE, CLAIM_SELF, &self->holes[i]);
-	for (uint32_t i = 0; i < self->pod_count; i++)
-		if (!is_hole(self, &self->pods[i]))
-			claims_add(claims, CLAIM_OWN_POD, CLAIM_SELF, &self->pods[i]);
-	for (uint32_t i = 0; i < self->address_count; i++) {
-		struct cidr cidr = cidr_of_address(&self->addresses[i]);
-
-		claims_add(claims, CLAIM_OWN_ADDRESS, CLAIM_SELF, &cidr);
-	}
-}
-
-static void explain_refusal(const struct claims *claims, const struct claim *claim,
-			    struct cluster_member *member, struct cluster_member *const *members)
-{
-	const struct claim *other =
-		claim->opponent == CLAIM_NONE ? NULL : &claims->items[claim->opponent];
-	char own[CIDR_TEXT_LEN], theirs[CIDR_TEXT_LEN];
-
-	prefix_text(own, &claim->key);
-	if (!other)
-		complain(member, "pod prefix %s lies outside the cluster range", own);
-	else if (other->kind == CLAIM_ROUTE)
-		complain(member, "%s is refused: this node's route to %s leads to node %s", own,
-			 prefix_text(theirs, &other->key), members[other->owner]->name);
-	else if (other->kind == CLAIM_OWN_POD || other->kind == CLAIM_OWN_ADDRESS)
-		complain(member, "%s overlaps %s, which is this node's own", own,
-			 prefix_text(theirs, &other->key));
-	else
-		complain(member, "%s overlaps %s, which is %s %s's", own,
-			 prefix_text(theirs, &other->key),
-			 other->owner == claim->owner ? "also" : "node",
-			 members[other->owner]->name);
-}
-
-static void decide(struct cluster_workspace *workspace, struct cluster_member *const *members,
-		   uint32_t count, enum claim_kind kind)
-{
-	for (uint32_t age = 0; age < count; age++) {
-		struct cluster_member *member = members[workspace->by_age[age]];
-
-		claims_decide(&workspace->claims, kind, member->first_claim, member->claim_count);
-		for (uint32_t i = 0; i < member->claim_count; i++) {
-			const struct claim *claim =
-				&workspace->claims.items[member->first_claim + i];
-
-			if (claim->kind == kind && !claim->is_accepted)
-				explain_refusal(&workspace->claims, claim, member, members);
-		}
-	}
-}
-
-static void settle_prefixes(const struct cluster_self *self, struct cluster_member *const *members,
-			    uint32_t count, struct cluster_workspace *workspace)
-{
-	workspace->claims.count = 0;
-	add_own_claims(&workspace->claims, self);
-	for (uint32_t i = 0; i < count; i++)
-		add_claims(&workspace->claims, members[i], i);
-	add_routes(&workspace->claims, self);
-	claims_nest(&workspace->claims);
-	decide(workspace, members, count, CLAIM_ADDRESS);
-	claims_follow_routes(&workspace->claims);
-	decide(workspace, members, count, CLAIM_POD);
-	decide(workspace, members, count, CLAIM_ENDPOINT);
-}
-
 /* -- verdicts -- */
 
 /* IPv4 where both nodes have it, so that both ends agree on the family, and with it on the MTU. */
@@ -492,7 +354,7 @@ static void judge(const struct cluster_self *self, struct cluster_member *member
 {
 	choose_endpoints(self, member, claims);
 	if (member->chosen && !member->endpoint_count && !member->refusal_count)
-		complain(member, "it publishes no endpoint of a family that this node has");
+		cluster_complain(member, "it publishes no endpoint of a family that this node has");
 	if (member->chosen && member->endpoint_count && member->has_common_secret)
 		member->state = MEMBER_USABLE;
 	else
@@ -511,7 +373,7 @@ void cluster_resolve(const struct cluster_self *self, struct cluster_member *con
 	choose_records(self, members, count);
 	settle_keys(self, members, count, workspace);
 	settle_secrets(self, members, count);
-	settle_prefixes(self, members, count, workspace);
+	dispute_settle(self, members, count, workspace);
 	for (uint32_t i = 0; i < count; i++)
 		judge(self, members[i], &workspace->claims);
 }
@@ -545,7 +407,7 @@ bool cluster_outgrew_good(const struct cluster_member *member)
 	       (member->chosen == member->seen || !still_good(member));
 }
 
-static uint32_t class_of(const struct claim *claim)
+static uint32_t class_of(const struct claims *claims, const struct claim *claim)
 {
 	switch ((enum claim_kind)claim->kind) {
 	case CLAIM_RANGE:
@@ -556,7 +418,7 @@ static uint32_t class_of(const struct claim *claim)
 	case CLAIM_OWN_ADDRESS:
 		return PREFIX_SELF;
 	case CLAIM_ADDRESS:
-		return PREFIX_NODE;
+		return claims_is_contested(claims, claim) ? PREFIX_CONTESTED : PREFIX_NODE;
 	case CLAIM_POD:
 		return PREFIX_PEER;
 	case CLAIM_ENDPOINT:
@@ -575,14 +437,79 @@ uint32_t cluster_list_prefixes(const struct cluster_workspace *workspace,
 
 	for (uint32_t i = 0; i < workspace->claims.count; i++) {
 		const struct claim *claim = &workspace->claims.items[i];
-		uint32_t id;
+		uint32_t class = class_of(&workspace->claims, claim), id;
 
-		if (!claim->is_accepted || !class_of(claim))
+		if (!claim->is_accepted || !class)
 			continue;
 		id = claim->owner == CLAIM_SELF ? 0 : members[claim->owner]->id;
-		ret_entries[count++] = (struct prefix_entry){claim->key, {class_of(claim), id}};
+		ret_entries[count++] = (struct prefix_entry){claim->key, {class, id}};
 	}
 	return prefix_entries_settle(ret_entries, count);
+}
+
+/* A node's address is often its endpoint, too. */
+static uint32_t add_once(struct address *addresses, uint32_t count, const struct prefix_key *key)
+{
+	struct address address = prefix_key_to_cidr(key).address;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (address_is_equal(&addresses[i], &address))
+			return count;
+	addresses[count] = address;
+	return count + 1;
+}
+
+uint32_t cluster_list_questions(const struct cluster_workspace *workspace,
+				const struct cluster_member *member, struct address *ret_addresses,
+				uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < member->claim_count && count < max; i++) {
+		const struct claim *claim = &workspace->claims.items[member->first_claim + i];
+
+		if (claim->is_asked)
+			count = add_once(ret_addresses, count, &claim->key);
+	}
+	return count;
+}
+
+static bool is_target(const struct claims *claims, const struct claim *claim)
+{
+	if (claim->kind == CLAIM_ENDPOINT && !claim->is_accepted)
+		return false;
+	return (claim->kind == CLAIM_ENDPOINT || claim->is_asked) &&
+	       claims_is_in_range(claims, claim);
+}
+
+uint32_t cluster_list_targets(const struct cluster_workspace *workspace,
+			      const struct cluster_member *member, struct address *ret_addresses,
+			      uint32_t max)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < member->claim_count && count < max; i++) {
+		const struct claim *claim = &workspace->claims.items[member->first_claim + i];
+
+		if (is_target(&workspace->claims, claim))
+			count = add_once(ret_addresses, count, &claim->key);
+	}
+	return count;
+}
+
+bool cluster_claims_address(const struct cluster_workspace *workspace,
+			    const struct cluster_member *member, const struct address *address)
+{
+	struct cidr cidr = cidr_of_address(address);
+	struct prefix_key key = prefix_key_of_cidr(&cidr);
+
+	for (uint32_t i = 0; i < member->claim_count; i++) {
+		const struct claim *claim = &workspace->claims.items[member->first_claim + i];
+
+		if (claim->kind != CLAIM_POD && !prefix_key_compare(&claim->key, &key))
+			return true;
+	}
+	return false;
 }
 
 static uint32_t list_accepted(const struct claims *claims, const struct cluster_member *member,

@@ -16,6 +16,10 @@
 #define CLUSTER_OWN_ADDRESSES_MAX 256
 #define CLUSTER_HOLES_MAX	  1024
 #define CLUSTER_PROVED_MAX	  4 /* keys remembered of each node */
+#define CLUSTER_PLACES_MAX	  24 /* addresses of each node where the tunnel asked it, or reached it */
+/* Of its addresses the first ones can be asked about, and all endpoints: with those in use they fit the places. */
+#define CLUSTER_ASKED_ADDRESSES_MAX 14
+#define CLUSTER_QUESTIONS_MAX	    (CLUSTER_ASKED_ADDRESSES_MAX + ANNOTATION_ENDPOINTS_MAX)
 
 /* This node: settings and what its kernel shows. */
 struct cluster_self {
@@ -29,6 +33,9 @@ struct cluster_self {
 	const struct route *routes; /* of this machine; the caller's */
 	struct address addresses[CLUSTER_OWN_ADDRESSES_MAX];
 	bool has_ipv4, has_ipv6; /* families of our endpoints */
+	uint32_t entry_count;
+	const struct prefix_entry *entries; /* what the maps hold so far, settled; the caller's */
+	bool has_given_pod_cidrs; /* the Nodes' podCIDRs are the control plane's word, not each node's own */
 	bool has_key[KEY_SLOTS];
 	struct public_key keys[KEY_SLOTS];
 	struct secret_ids secrets; /* what the peers are told of ours */
@@ -38,6 +45,12 @@ enum member_state {
 	MEMBER_WAITING, /* nothing usable published yet */
 	MEMBER_USABLE,
 	MEMBER_REFUSED, /* what it published is bad, and there is nothing good from before */
+};
+
+/* What the tunnel knows of an address of a node: see struct claim_evidence. */
+struct cluster_place {
+	struct address address;
+	uint64_t proved_ns, answered_ns, left_ns;
 };
 
 /* One other node. */
@@ -57,6 +70,10 @@ struct cluster_member {
 	uint32_t proved_count; /* keys under which a session was made, newest first */
 	struct public_key proved_keys[CLUSTER_PROVED_MAX];
 	bool was_found; /* an earlier agent on this node had it in the maps, and no record was in use since */
+	/* See struct claim_evidence; presence.h. */
+	bool is_heard, is_silent, is_askable;
+	uint32_t place_count;
+	struct cluster_place places[CLUSTER_PLACES_MAX];
 
 	/* Out, from cluster_resolve. */
 	const struct node *chosen; /* `seen`, `good` or NULL: whose annotation is in use */
@@ -70,6 +87,7 @@ struct cluster_member {
 	uint32_t endpoint_count;
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX]; /* of one family, best first */
 	uint32_t first_claim, claim_count;
+	bool is_in_dispute; /* another node lost a claim against it: whether it is still there matters */
 };
 
 struct cluster_key_claim {
@@ -93,8 +111,13 @@ struct cluster_needs {
 struct cluster_needs cluster_needs(const struct cluster_self *self,
 				   struct cluster_member *const *members, uint32_t count);
 
+/* By the order of claim.h, of which this gathers the evidence. */
 void cluster_resolve(const struct cluster_self *self, struct cluster_member *const *members,
 		     uint32_t count, struct cluster_workspace *workspace);
+
+/* Notes why something of the node's is refused; the first reason is kept, all are counted. */
+PRINTF(2, 3)
+void cluster_complain(struct cluster_member *member, const char *format, ...);
 
 /* A session was made under this key of the node: nobody else gets it, however old. */
 void cluster_note_proof(struct cluster_member *member, const struct public_key *key);
@@ -107,6 +130,22 @@ bool cluster_outgrew_good(const struct cluster_member *member);
 uint32_t cluster_list_prefixes(const struct cluster_workspace *workspace,
 			       struct cluster_member *const *members,
 			       struct prefix_entry *ret_entries);
+
+/* Addresses of the member at which a proof, or its lack, decides a dispute. Returns their number. */
+uint32_t cluster_list_questions(const struct cluster_workspace *workspace,
+				const struct cluster_member *member, struct address *ret_addresses,
+				uint32_t max);
+
+#define CLUSTER_TARGETS_MAX (ANNOTATION_ENDPOINTS_MAX + CLUSTER_QUESTIONS_MAX)
+
+/* Where the tunnel sends datagrams for the member, or asks for it, inside the cluster range. Returns their number. */
+uint32_t cluster_list_targets(const struct cluster_workspace *workspace,
+			      const struct cluster_member *member, struct address *ret_addresses,
+			      uint32_t max);
+
+/* Does the node claim this address, as its own or as an endpoint? */
+bool cluster_claims_address(const struct cluster_workspace *workspace,
+			    const struct cluster_member *member, const struct address *address);
 
 /* What the peer may send: accepted pod prefixes, then its addresses; at most `max`. Returns their number, and in
  * *ret_pod_count how many of them are pods. */

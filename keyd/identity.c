@@ -15,7 +15,9 @@
 #include "own_pods.h"
 #include "peers.h"
 
-#define PUBLISH_SPACING_NS (1 * NS_PER_S) /* should somebody else keep rewriting our record */
+/* A leaky bucket, should another agent keep rewriting our record: five at once, then one a second. */
+#define PUBLISH_SPACING_NS (1 * NS_PER_S)
+#define PUBLISH_BURST_NS   (4 * PUBLISH_SPACING_NS)
 #define PROOFS_NS	   (100 * NS_PER_MS) /* between two looks at the proofs while peers prove next */
 #define LAST_PROOFS_NS	   (1 * NS_PER_S) /* and while only the end of previous is waited for */
 #define STEPS_MAX	   8		  /* in one go; no order of steps is as long */
@@ -50,7 +52,7 @@ static void fill_record(const struct agent *agent, const struct rotate_identity 
 
 static void note_published(struct agent *agent, const struct rotate_identity *own)
 {
-	agent->publish_ns = boot_ns() + PUBLISH_SPACING_NS;
+	agent->publish_ns = MAX(agent->publish_ns, boot_ns()) + PUBLISH_SPACING_NS;
 	agent->changes++;
 	log_info("published this node's record, epoch %" PRIu64, own->epoch);
 	crash_point(own->has_key[KEY_NEXT]	 ? "publish_next"
@@ -83,8 +85,9 @@ static void publish(struct agent *agent)
 	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0 ||
 	    !own_pods_are_known(agent) || !tunnel_client_is_connected(&agent->tunnel))
 		return;
-	if (own->epoch == agent->published_epoch && boot_ns() < agent->publish_ns) {
-		agent->due_ns = agent->publish_ns;
+	if (own->epoch == agent->published_epoch &&
+	    boot_ns() + PUBLISH_BURST_NS < agent->publish_ns) {
+		agent->due_ns = agent->publish_ns - PUBLISH_BURST_NS;
 		return;
 	}
 	fill_record(agent, own, &node);

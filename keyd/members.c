@@ -103,6 +103,7 @@ void members_clear(struct members *members)
 	free(members->workspace.keys);
 	free(members->workspace.claims.items);
 	free(members->workspace.claims.order);
+	free(members->workspace.claims.places);
 	free(members->entries);
 	free(members->floors);
 	*members = (struct members){0};
@@ -143,6 +144,7 @@ static bool make_room(struct members *members, const struct cluster_self *self)
 	       renew(&workspace->keys, needs.keys, sizeof(*workspace->keys)) &&
 	       renew(&workspace->claims.items, needs.claims, sizeof(*workspace->claims.items)) &&
 	       renew(&workspace->claims.order, needs.claims, sizeof(*workspace->claims.order)) &&
+	       renew(&workspace->claims.places, needs.claims, sizeof(*workspace->claims.places)) &&
 	       renew(&members->entries, needs.claims, sizeof(*members->entries));
 }
 
@@ -229,7 +231,7 @@ void members_rank(struct members *members, const struct prefix_entry *have, uint
 	while (w < members->entry_count || h < have_count) {
 		int order = w == members->entry_count ? 1
 			    : h == have_count	      ? -1
-						      : prefix_key_compare(&wanted[w].key, &have[h].key);
+					      : prefix_key_compare(&wanted[w].key, &have[h].key);
 
 		if (order || wanted[w].value.peer_id != have[h].value.peer_id) {
 			if (order <= 0)

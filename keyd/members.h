@@ -7,6 +7,12 @@
 #include "cluster.h"
 #include "tunnel_control.h"
 
+/* Is the node at this address of its? Asked of the tunnel, by the boot clock. */
+struct member_question {
+	struct address address;
+	uint64_t asked_ns; /* last; 0: not yet */
+};
+
 /* One other node, with what SHELL knows of it beyond the verdict. */
 struct member {
 	struct cluster_member core; /* first: the two are converted into each other */
@@ -21,7 +27,10 @@ struct member {
 	uint64_t current_epoch;
 	char logged[REFUSAL_LEN]; /* the refusal that was logged last */
 	bool gains, loses;	  /* prefixes, by what the maps hold and what they should */
-	uint64_t try_ns; /* permissive: the next handshake is begun then; 0: none was yet */
+	struct member_question questions[CLUSTER_QUESTIONS_MAX]; /* questions.c's */
+	uint32_t question_count;
+	uint64_t alive_ns; /* the next time to ask whether the node is there at all; 0: now */
+	uint64_t try_ns;   /* permissive: the next handshake is begun then; 0: none was yet */
 	uint32_t try_delay_ms;
 };
 

@@ -11,9 +11,20 @@
 #include "notice.h"
 #include "own_pods.h"
 #include "peer_request.h"
+#include "presence.h"
 #include "self.h"
 
 /* -- what the tunnel says of them -- */
+
+/* While the tunnel is away, what it knew last of the peers holds. */
+static void forget_presence_of_unknown(struct agent *agent)
+{
+	static const struct control_peer_status unknown;
+
+	for (uint32_t i = 0; i < agent->members.count; i++)
+		if (!member_of(agent->members.items[i])->status.id)
+			presence_note(agent->members.items[i], &unknown, 0);
+}
 
 bool peers_refresh_status(struct agent *agent)
 {
@@ -31,10 +42,13 @@ bool peers_refresh_status(struct agent *agent)
 			struct member *member = members_find_id(&agent->members, page.peers[i].id);
 
 			after = page.peers[i].id;
-			if (member)
-				member->status = page.peers[i];
+			if (!member)
+				continue;
+			member->status = page.peers[i];
+			presence_note(&member->core, &member->status, page.now_ns);
 		}
 	} while (!page.is_last && page.count);
+	forget_presence_of_unknown(agent);
 	return true;
 }
 
@@ -96,10 +110,49 @@ void peers_identify(struct agent *agent)
 		if (!member->id) {
 			member->id = datapath_new_id(&agent->datapath, agent->last_id);
 			if (datapath_set_peer(&agent->datapath, member->id, member->name, false))
-				agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+				agent_add_reason(agent, REASON_MAPS, "",
+						 "the BPF maps cannot be written");
 		}
 		agent->last_id = MAX(agent->last_id, member->id);
 	}
+}
+
+static struct endpoint_key endpoint_key_of(const struct address *address, uint16_t port)
+{
+	struct cidr cidr = cidr_of_address(address);
+	struct prefix_key prefix = prefix_key_of_cidr(&cidr);
+	struct endpoint_key key = {.port = htons(port)};
+
+	memcpy(key.address, prefix.address, sizeof(key.address));
+	return key;
+}
+
+int peers_settle_endpoints(struct agent *agent, bool may_remove)
+{
+	const struct members *members = &agent->members;
+	struct address targets[CLUSTER_TARGETS_MAX];
+	CLEANUP_FREE struct endpoint_key *wanted =
+		calloc((size_t)members->count * CLUSTER_TARGETS_MAX + 1, sizeof(*wanted));
+	uint32_t count = 0, found;
+	int error = wanted ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < members->count && wanted; i++) {
+		const struct cluster_member *member = members->items[i];
+
+		may_remove &= !member->is_held;
+		if (member->state != MEMBER_USABLE)
+			continue;
+		found = cluster_list_targets(&members->workspace, member, targets,
+					     CLUSTER_TARGETS_MAX);
+		for (uint32_t k = 0; k < found && count < ENDPOINTS_MAX; k++)
+			wanted[count++] =
+				endpoint_key_of(&targets[k], member->chosen->annotation.port);
+	}
+	if (!error)
+		error = datapath_set_endpoints(&agent->datapath, wanted, count, may_remove);
+	if (error)
+		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+	return error;
 }
 
 /* A prefix that changes hands is its new node's in the tunnel before its old one gives it up. */

@@ -16,6 +16,10 @@ void peers_note_proofs(struct agent *agent);
 /* Each member has its id from here on, and its entry in the maps: the one that an earlier agent gave it, if any. */
 void peers_identify(struct agent *agent);
 
+/* The tunnel's datagrams to usable peers leave whatever the prefixes say; before prefixes that would lead them into the
+ * tunnel, and with may_remove, after those are gone, those of no peer no more. 0 or -errno. */
+MUST_CHECK int peers_settle_endpoints(struct agent *agent, bool may_remove);
+
 /* Who is usable is armed, who is not is disarmed, in an order in which no prefix is nobody's meanwhile. */
 void peers_settle(struct agent *agent);
 

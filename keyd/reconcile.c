@@ -18,6 +18,7 @@
 #include "log.h"
 #include "own_pods.h"
 #include "peers.h"
+#include "questions.h"
 #include "ratchet.h"
 #include "self.h"
 
@@ -169,8 +170,7 @@ static void report_outcome(struct agent *agent)
 	uint64_t changes = agent->changes + agent->datapath.changes;
 	enum reason_verdict verdict;
 
-	log_new(&agent->reasons, &agent->reasons_before,
-		agent->must_end ? LOG_ERROR : LOG_WARNING);
+	log_new(&agent->reasons, &agent->reasons_before, agent->must_end ? LOG_ERROR : LOG_WARNING);
 	log_new(&agent->warnings, &agent->warnings_before, LOG_WARNING);
 	if (is_whole(agent) && !agent->has_settled) {
 		if (changes)
@@ -221,13 +221,16 @@ void reconcile(struct agent *agent)
 	attachment_catch_up(agent);
 	attachment_settle_device(agent);
 	attachment_blame_hooks(agent);
+	is_tight &= !peers_settle_endpoints(agent, false);
 	peers_settle(agent);
 	ratchet_advance(agent);
 	attachment_catch_up(agent);
 	is_tight &= !peers_settle_prefixes(agent);
 	is_tight &=
 		!settle_bypasses(agent); /* an address that the maps gave up may be a server's */
+	is_tight &= !peers_settle_endpoints(agent, agent->are_all_listed);
 	attachment_settle_guard(agent);
+	questions_ask(agent);
 	if (agent->are_all_listed)
 		peers_remove_gone(agent);
 	identity_advance(agent);

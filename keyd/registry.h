@@ -9,10 +9,10 @@
 #include "node.h"
 
 enum registry_event {
-	REGISTRY_SEEN,	 /* `name` has this record now; also said of records that did not change */
-	REGISTRY_BAD,	 /* `name` has a record that cannot be read, for `refusal` */
-	REGISTRY_GONE,	 /* `name` left */
-	REGISTRY_OWN,	 /* our own record, or what somebody made of it */
+	REGISTRY_SEEN, /* `name` has this record now; also said of records that did not change */
+	REGISTRY_BAD,  /* `name` has a record that cannot be read, for `refusal` */
+	REGISTRY_GONE, /* `name` left */
+	REGISTRY_OWN,  /* our own record, or what somebody made of it */
 	REGISTRY_LISTED, /* every record has been told once; are_all: and each of them could be read */
 	REGISTRY_STRAYS, /* `stray_count` entries name no node; `refusal` says what is wrong with one of them */
 	REGISTRY_REQUESTED, /* somebody, anybody, asks our own node to rotate its key */
@@ -38,7 +38,7 @@ struct registry_change {
 	struct refusal refusal;
 	bool has_mode;
 	enum datapath_mode mode;
-	bool are_all; /* of SERVERS: false while some may be missing, because nobody has said yet */
+	bool are_all; /* of LISTED and SERVERS: false while some may be missing */
 	uint32_t stray_count;
 	bool has_own_server; /* of SERVERS: our own way to it leads there, as it is configured */
 	struct bypass_key own_server;

@@ -89,6 +89,9 @@ void self_describe(struct agent *agent)
 	struct cluster_self *self = &agent->self;
 
 	self->now_ms = wall_ms();
+	self->entries = agent->datapath.entries;
+	self->entry_count = agent->datapath.entry_count;
+	self->has_given_pod_cidrs = agent->registry->is_server;
 	self->address_count = underlay->own_count;
 	memcpy(self->addresses, underlay->own, sizeof(self->addresses));
 	self->has_ipv4 = self->has_ipv6 = false;

@@ -16,6 +16,7 @@
 AGENTS_RUN=
 unclaimed_v4=10.244.77.7 unclaimed_v6=fd00:10:244:77::7
 keyless_v4=10.244.3.7 keyless_v6=fd00:10:244:3::7
+disputed_v4=10.244.3.200 disputed_v6=fd00:10:244:3::c8 # n2's, among the pods of n3
 excepted_v4=10.244.200.9 excepted_v6=fd00:10:244:200::9
 former_v4=10.244.5.7 former_v6=fd00:10:244:5::7 # n2's until its keyd is started anew
 
@@ -66,6 +67,8 @@ cases_of_pods() { # FAMILY
 	ask "$1" p2 n1
 	row "node → another node's address"
 	both_ways ask "$1" n1 n2
+	row "node → another node's address inside the cluster range, among the pods of some node or claimed by a second node"
+	ask "$1" n1 n2 "$(of "$1" $disputed_v4 $disputed_v6)"
 	row "pod → pod on the same node"
 	ask "$1" p1 q1 "$(address_of "$1" q1)" $PORT n1
 	ask "$1" q2 p2
@@ -275,6 +278,9 @@ class_cluster_up
 address_add x eth0 $excepted_v4/24 $excepted_v6/64
 ip -n "$(ns n1)" route add 10.244.5.0/24 via "$(node_v4 2)"
 ip -n "$(ns n1)" route add fd00:10:244:5::/64 via "$(node_v6 2)"
+address_add n2 eth0 $disputed_v4/32 $disputed_v6/128
+ip -n "$(ns n1)" route add $disputed_v4 via "$(node_v4 2)"
+ip -n "$(ns n1)" route add $disputed_v6 via "$(node_v6 2)"
 masquerade_not 1 10.244.1.1 fd00:10:244:1::1
 masquerade_not 2 10.244.2.1 fd00:10:244:2::1
 

@@ -5,12 +5,7 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "either_family.h"
 
 #include "cluster.h"
 
@@ -29,25 +24,10 @@ static uint32_t by_age[MEMBERS_MAX];
 static struct cluster_key_claim keys[64];
 static struct claim claim_items[512];
 static uint32_t claim_order[512];
+static struct claim_place claim_places[512];
 static struct cluster_workspace workspace;
-static struct prefix_entry entries[512];
+static struct prefix_entry entries[512], entries_before[512];
 static uint32_t entry_count;
-
-static inline struct cidr cidr(const char *text)
-{
-	struct cidr parsed;
-
-	assert_true(cidr_parse(&parsed, text));
-	return parsed;
-}
-
-static inline struct address address(const char *text)
-{
-	struct address parsed;
-
-	assert_true(address_parse(&parsed, text));
-	return parsed;
-}
 
 static inline struct public_key key(uint8_t filling)
 {
@@ -71,7 +51,8 @@ static inline int begin(void **state)
 	self.pod_count = self.address_count = 1;
 	self.pods[0] = cidr("10.244.0.0/24");
 	self.addresses[0] = address("192.168.50.100");
-	self.has_ipv4 = true;
+	self.has_ipv4 = family == AF_INET;
+	self.has_ipv6 = family == AF_INET6;
 	self.has_key[KEY_CURRENT] = true;
 	self.keys[KEY_CURRENT] = key(0xee);
 	return 0;
@@ -94,6 +75,7 @@ static inline struct node *add_member(void)
 	snprintf(member->name, sizeof(member->name), "n%u", count + 1);
 	member->id = count + 1;
 	member->seen = node;
+	member->is_askable = true;
 	copy_text(node->name, sizeof(node->name), member->name);
 	snprintf(node->uid, sizeof(node->uid), "u%u", count + 1);
 	node->created_s = count + 1;
@@ -128,10 +110,38 @@ static inline void resolve(void)
 	struct cluster_needs needs = cluster_needs(&self, list, count);
 
 	assert_true(needs.keys <= ARRAY_SIZE(keys) && needs.claims <= ARRAY_SIZE(claim_items));
-	workspace = (struct cluster_workspace){by_age, keys, {claim_items, claim_order, 0}};
+	workspace = (struct cluster_workspace){
+		by_age, keys, {.items = claim_items, .order = claim_order, .places = claim_places}};
 	cluster_resolve(&self, list, count, &workspace);
 	assert_true(workspace.claims.count <= needs.claims);
 	entry_count = cluster_list_prefixes(&workspace, list, entries);
+}
+
+/* The maps hold from now on what the last resolution said. */
+static inline void fill_maps(void)
+{
+	memcpy(entries_before, entries, sizeof(entries));
+	self.entries = entries_before;
+	self.entry_count = entry_count;
+}
+
+/* What the tunnel knows of an address of node i, 0: nothing. */
+static inline void note_place(uint32_t i, const char *text, uint64_t proved_ns, uint64_t left_ns)
+{
+	struct cluster_member *member = &members[i - 1];
+
+	assert_true(member->place_count < CLUSTER_PLACES_MAX);
+	member->places[member->place_count++] = (struct cluster_place){
+		.address = address(text),
+		.proved_ns = proved_ns,
+		.answered_ns = proved_ns,
+		.left_ns = left_ns,
+	};
+}
+
+static inline void add_address(struct node *node, const char *text)
+{
+	node->addresses[node->address_count++] = address(text);
 }
 
 /* What the maps say of an address: the longest prefix, as the kernel looks it up. */
@@ -164,6 +174,18 @@ static inline void assert_refused(uint32_t i, const char *expected)
 {
 	if (!members[i - 1].refusal_count || !strstr(members[i - 1].refusal.text, expected))
 		fail_msg("n%u: '%s', expected '%s'", i, members[i - 1].refusal.text, expected);
+}
+
+/* The refusal names the claim, and whose the other prefix is. */
+static inline void assert_refused_over(uint32_t i, const char *claim, const char *other,
+				       const char *owner)
+{
+	struct cidr own = cidr(claim), theirs = cidr(other);
+	char text[2][CIDR_TEXT_LEN], expected[REFUSAL_LEN];
+
+	snprintf(expected, sizeof(expected), "%s overlaps %s, which is %s",
+		 cidr_format(text[0], &own), cidr_format(text[1], &theirs), owner);
+	assert_refused(i, expected);
 }
 
 static inline void assert_usable(uint32_t i)

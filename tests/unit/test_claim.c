@@ -1,127 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/claim.c: who gets which prefix, each rule of claim.h by itself. All of them together are in test_claim_model.c.
+ * keyd/claim.c: who gets which prefix and which address, each rule of the order in claim.h by itself and in both
+ * families. Routes are in test_claim_routes.c, disputes that a proof would decide in test_claim_questions.c, and all of it
+ * together in test_claim_model.c.
  */
 #include "claim_table.h"
 
-/* The number of the claim. */
-static uint32_t add(enum claim_kind kind, uint32_t owner, const char *text)
-{
-	struct cidr prefix = cidr(text);
-
-	assert_true(claims.count < CLAIMS_MAX);
-	claims_add(&claims, kind, owner, &prefix);
-	return claims.count - 1;
-}
-
-static void add_ranges(void)
-{
-	add(CLAIM_RANGE, CLAIM_SELF, "10.0.0.0/8");
-	add(CLAIM_RANGE, CLAIM_SELF, "fd00::/16");
-}
-
-static void assert_refused_because_of(uint32_t index, uint32_t opponent)
-{
-	assert_false(is_accepted(index));
-	assert_int_equal(items[index].opponent, opponent);
-}
-
 /* -- who contains whom -- */
 
-static void claim_is_inside_the_narrowest_that_contains_it(void **state)
+static void claim_is_placed_inside_the_narrowest_that_contains_it(void **state)
 {
-	uint32_t narrow = add(CLAIM_POD, 1, "10.1.1.0/24"), wide = add(CLAIM_POD, 2, "10.0.0.0/8"),
+	uint32_t narrow = add(CLAIM_POD, 1, "10.1.1.0/24"), wide = add(CLAIM_POD, 2, "10.0.0.0/9"),
 		 middle = add(CLAIM_POD, 3, "10.1.0.0/16"),
 		 beside = add(CLAIM_POD, 4, "10.2.0.0/16"), apart = add(CLAIM_POD, 5, "11.0.0.0/8");
 
-	claims_nest(&claims);
-	assert_int_equal(items[wide].parent, CLAIM_NONE);
-	assert_int_equal(items[middle].parent, wide);
-	assert_int_equal(items[narrow].parent, middle);
-	assert_int_equal(items[beside].parent, wide);
-	assert_int_equal(items[apart].parent, CLAIM_NONE);
+	judge();
+	assert_int_equal(places[items[narrow].place].parent, items[middle].place);
+	assert_int_equal(places[items[middle].place].parent, items[wide].place);
+	assert_int_equal(places[items[beside].place].parent, items[wide].place);
+	assert_int_equal(places[items[wide].place].parent, items[0].place);
+	assert_int_equal(places[items[apart].place].parent, CLAIM_NONE);
 }
 
-static void claim_of_the_same_prefix_is_inside_the_kind_that_stands_first(void **state)
+static void claims_of_the_same_prefix_share_a_place(void **state)
 {
 	uint32_t endpoint = add(CLAIM_ENDPOINT, 1, "10.0.0.1"),
-		 pod = add(CLAIM_POD, 1, "10.0.0.1/32"),
-		 own = add(CLAIM_OWN_ADDRESS, CLAIM_SELF, "10.0.0.1");
+		 pod = add(CLAIM_POD, 1, "10.0.0.1/32"), beside = add(CLAIM_ADDRESS, 1, "10.0.0.2");
 
-	claims_nest(&claims);
-	assert_int_equal(items[own].parent, CLAIM_NONE);
-	assert_int_equal(items[pod].parent, own);
-	assert_int_equal(items[endpoint].parent, pod);
+	judge();
+	assert_int_equal(items[endpoint].place, items[pod].place);
+	assert_int_not_equal(items[beside].place, items[pod].place);
+	assert_int_equal(claims.place_count, 3);
 }
 
 static void claim_families_never_touch(void **state)
 {
 	uint32_t v6, v4;
 
-	add_ranges();
-	add(CLAIM_OWN_POD, CLAIM_SELF, "fd00:a::/32");
-	add(CLAIM_OWN_POD, CLAIM_SELF, "10.10.0.0/16");
+	add_own(CLAIM_RANGE, "fd00::/16");
+	add_own(CLAIM_OWN_POD, "fd00:a::/32");
+	add_own(CLAIM_OWN_POD, "10.10.0.0/16");
 	v6 = add(CLAIM_POD, 1, "fd00:b::/32");
 	v4 = add(CLAIM_POD, 1, "10.11.0.0/16");
-	claims_nest(&claims);
-	decide(CLAIM_POD, v6, 2);
-	assert_true(is_accepted(v6) && is_accepted(v4));
-	assert_int_equal(items[v6].parent, 1);
-	assert_int_equal(items[v4].parent, 0);
+	judge();
+	assert_accepted(v6);
+	assert_accepted(v4);
+	assert_int_equal(places[items[v6].place].parent, items[1].place);
+	assert_int_equal(places[items[v4].place].parent, items[0].place);
 }
 
-/* -- acceptance -- */
+/* -- this node's own -- */
 
-static void claim_of_this_node_is_accepted_whatever_others_claim(void **state)
+static void claim_of_this_node_is_beyond_dispute(void **state)
 {
-	uint32_t theirs, pod, address;
+	uint32_t pods = add_with(CLAIM_POD, "10.1.0.0/16", 1, published(1)),
+		 part = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
+		 address = add_with(CLAIM_ADDRESS, "10.1.0.9", 1, proved(1, EARLY)),
+		 same = add_with(CLAIM_ADDRESS, "192.168.50.1", 1, proved(1, EARLY)),
+		 own_pods = add_own(CLAIM_OWN_POD, "10.1.0.0/16"),
+		 own_address = add_own(CLAIM_OWN_ADDRESS, "192.168.50.1");
 
-	add_ranges();
-	theirs = add(CLAIM_POD, 1, "10.1.0.0/16");
-	pod = add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
-	address = add(CLAIM_OWN_ADDRESS, CLAIM_SELF, "10.1.0.1");
-	claims_nest(&claims);
-	decide(CLAIM_POD, theirs, 1);
-	assert_true(is_accepted(pod) && is_accepted(address));
-	assert_refused_because_of(theirs, pod);
+	judge();
+	assert_accepted(own_pods);
+	assert_accepted(own_address);
+	assert_refused_because_of(pods, own_pods);
+	assert_refused_because_of(part, own_pods);
+	assert_refused_because_of(address, own_pods);
+	assert_refused_because_of(same, own_address);
 }
+
+static void claim_around_this_nodes_own_stands_everywhere_else(void **state)
+{
+	uint32_t around_pods = add(CLAIM_POD, 1, "10.1.0.0/16"),
+		 around_address = add(CLAIM_POD, 1, "10.2.0.0/16"),
+		 own_pods = add_own(CLAIM_OWN_POD, "10.1.2.0/24"),
+		 own_address = add_own(CLAIM_OWN_ADDRESS, "10.2.0.9");
+
+	judge();
+	assert_stands_except(around_pods, own_pods);
+	assert_stands_except(around_address, own_address);
+}
+
+/* -- the cluster range -- */
 
 static void claim_to_pods_outside_every_range_is_refused_without_opponent(void **state)
 {
-	static const char *const outside[] = {"11.0.0.0/16", "0.0.0.0/0", "8.0.0.0/6", "fe00::/64",
-					      "fc00::/7"};
+	static const char *const outside[] = {"11.0.0.0/16", "0.0.0.0/0", "8.0.0.0/6", "0.0.0.0/1"};
 
-	add_ranges();
 	for (unsigned int i = 0; i < ARRAY_SIZE(outside); i++)
-		add(CLAIM_POD, 1, outside[i]);
-	claims_nest(&claims);
-	decide(CLAIM_POD, 2, ARRAY_SIZE(outside));
+		add_with(CLAIM_POD, outside[i], 1, published(1));
+	judge();
 	for (unsigned int i = 0; i < ARRAY_SIZE(outside); i++)
-		assert_refused_because_of(2 + i, CLAIM_NONE);
+		assert_refused_because_of(1 + i, CLAIM_NONE);
 }
 
 static void claim_to_a_whole_range_is_inside_it(void **state)
 {
-	uint32_t v4, v6;
+	uint32_t whole = add(CLAIM_POD, 1, "10.0.0.0/8");
 
-	add_ranges();
-	v4 = add(CLAIM_POD, 1, "10.0.0.0/8");
-	v6 = add(CLAIM_POD, 1, "fd00::/16");
-	claims_nest(&claims);
-	decide(CLAIM_POD, v4, 2);
-	assert_true(is_accepted(v4) && is_accepted(v6));
+	judge();
+	assert_stands_except(whole, CLAIM_NONE);
 }
 
 static void claim_around_a_narrower_range_is_accepted_inside_a_wider_one(void **state)
 {
-	uint32_t pod;
+	uint32_t pods;
 
-	add_ranges();
-	add(CLAIM_RANGE, CLAIM_SELF, "10.1.2.0/24");
-	pod = add(CLAIM_POD, 1, "10.1.0.0/16");
-	claims_nest(&claims);
-	decide(CLAIM_POD, pod, 1);
-	assert_true(is_accepted(pod));
+	add_own(CLAIM_RANGE, "10.1.2.0/24");
+	pods = add(CLAIM_POD, 1, "10.1.0.0/16");
+	judge();
+	assert_accepted(pods);
 }
 
 static void claim_to_addresses_and_endpoints_needs_no_range(void **state)
@@ -129,137 +117,226 @@ static void claim_to_addresses_and_endpoints_needs_no_range(void **state)
 	uint32_t address = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
 		 endpoint = add(CLAIM_ENDPOINT, 1, "192.168.50.1");
 
-	claims_nest(&claims);
-	decide(CLAIM_ADDRESS, 0, 2);
-	decide(CLAIM_ENDPOINT, 0, 2);
-	assert_true(is_accepted(address) && is_accepted(endpoint));
+	judge();
+	assert_accepted(address);
+	assert_accepted(endpoint);
 }
 
-static void claim_not_yet_decided_stands_against_nobody(void **state)
-{
-	uint32_t later, now;
+/* -- the order: published podCIDRs, then proofs, then age -- */
 
-	add_ranges();
-	later = add(CLAIM_POD, 1, "10.1.0.0/16");
-	now = add(CLAIM_POD, 2, "10.1.1.0/24");
-	claims_nest(&claims);
-	decide(CLAIM_POD, now, 1);
-	assert_true(is_accepted(now));
-	decide(CLAIM_POD, later, 1);
-	assert_refused_because_of(later, now);
+static void claim_of_a_published_pod_cidr_beats_a_proof(void **state)
+{
+	assert_beats(CLAIM_POD, published(2), CLAIM_ADDRESS, proved(1, EARLY));
 }
 
-static void claim_that_was_refused_stands_against_nobody(void **state)
+static void claim_of_a_published_pod_cidr_beats_older_pods_and_addresses(void **state)
 {
-	uint32_t own, refused, third;
-
-	add_ranges();
-	own = add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/24");
-	refused = add(CLAIM_POD, 1, "10.1.0.0/16");
-	third = add(CLAIM_POD, 2, "10.1.2.0/24");
-	claims_nest(&claims);
-	decide(CLAIM_POD, refused, 1);
-	decide(CLAIM_POD, third, 1);
-	assert_refused_because_of(refused, own);
-	assert_true(is_accepted(third));
+	assert_beats(CLAIM_POD, published(2), CLAIM_POD, aged(1));
+	assert_beats(CLAIM_POD, published(2), CLAIM_ADDRESS, aged(1));
 }
 
-static void claim_of_another_kind_is_left_undecided(void **state)
+static void claim_of_two_published_pod_cidrs_is_the_older_nodes(void **state)
 {
-	uint32_t address, pod;
-
-	add_ranges();
-	address = add(CLAIM_ADDRESS, 1, "192.168.50.1");
-	pod = add(CLAIM_POD, 1, "10.1.0.0/16");
-	claims_nest(&claims);
-	decide(CLAIM_ADDRESS, address, 2);
-	assert_true(is_accepted(address));
-	assert_false(is_accepted(pod));
-	decide(CLAIM_POD, address, 2);
-	assert_true(is_accepted(pod));
+	assert_beats(CLAIM_POD, published(1), CLAIM_POD, published(2));
 }
 
-/* -- opponents -- */
-
-/* Decides `first`, then `second`, in a fresh dispute inside the ranges; says whether `second` was accepted. */
-static bool accepts_after(enum claim_kind first, const char *held, enum claim_kind second,
-			  uint32_t owner, const char *wanted)
+static void claim_with_a_proof_beats_an_older_one_without(void **state)
 {
-	uint32_t holder, claimant;
-
-	begin(NULL);
-	add_ranges();
-	holder = add(first, first == CLAIM_OWN_POD || first == CLAIM_OWN_ADDRESS ? CLAIM_SELF : 1,
-		     held);
-	claimant = add(second, owner, wanted);
-	claims_nest(&claims);
-	decide(first, holder, 1);
-	assert_true(is_accepted(holder));
-	decide(second, claimant, 1);
-	if (!is_accepted(claimant))
-		assert_int_equal(items[claimant].opponent, holder);
-	return is_accepted(claimant);
+	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS, aged(1));
+	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_POD, aged(1));
 }
 
-static void claim_to_pods_touches_neither_others_pods_nor_any_address(void **state)
+static void claim_with_the_earlier_proof_beats_the_older_node(void **state)
 {
-	static const char *const touching[] = {"10.1.0.0/16", "10.1.2.0/23", "10.1.2.0/24",
-					       "10.1.2.7/32"};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(touching); i++) {
-		const char *wanted = touching[i];
-
-		assert_false(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_POD, 2, wanted));
-		assert_false(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_POD, 2, wanted));
-		assert_false(accepts_after(CLAIM_OWN_ADDRESS, "10.1.2.7", CLAIM_POD, 2, wanted));
-		assert_false(accepts_after(CLAIM_ADDRESS, "10.1.2.7", CLAIM_POD, 2, wanted));
-		assert_false(accepts_after(CLAIM_ADDRESS, "10.1.2.7", CLAIM_POD, 1, wanted));
-	}
-	assert_true(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_POD, 2, "10.1.3.0/24"));
-	assert_true(accepts_after(CLAIM_ADDRESS, "10.1.2.7", CLAIM_POD, 2, "10.1.2.8/32"));
-	assert_false(accepts_after(CLAIM_POD, "fd00:1::/64", CLAIM_POD, 2, "fd00:1::/32"));
-	assert_true(accepts_after(CLAIM_POD, "fd00:1::/64", CLAIM_POD, 2, "fd00:1:0:1::/64"));
+	assert_beats(CLAIM_ADDRESS, proved(2, EARLY), CLAIM_ADDRESS, proved(1, LATE));
 }
 
-static void claim_to_an_address_is_not_ours_nor_in_our_pods_nor_anothers(void **state)
+/* Who answers last does not matter, only who answered first. */
+static void claim_with_a_later_proof_displaces_nobody_however_often_it_is_made(void **state)
 {
-	assert_false(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_ADDRESS, 2, "10.1.2.7"));
-	assert_false(
-		accepts_after(CLAIM_OWN_ADDRESS, "192.168.50.1", CLAIM_ADDRESS, 2, "192.168.50.1"));
-	assert_false(
-		accepts_after(CLAIM_ADDRESS, "192.168.50.1", CLAIM_ADDRESS, 2, "192.168.50.1"));
-	assert_false(
-		accepts_after(CLAIM_OWN_ADDRESS, "fd00:50::1", CLAIM_ADDRESS, 2, "fd00:50::1"));
-	assert_true(accepts_after(CLAIM_ADDRESS, "192.168.50.1", CLAIM_ADDRESS, 2, "192.168.50.2"));
-	assert_true(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_ADDRESS, 2, "10.1.3.7"));
+	struct claim_evidence again = proved(1, LATE);
+
+	again.answered_ns = LATE + 1000;
+	assert_beats(CLAIM_ADDRESS, proved(2, EARLY), CLAIM_ADDRESS, again);
 }
 
-static void claim_to_an_endpoint_is_not_ours_nor_in_anybodys_pods(void **state)
+static void claim_without_other_evidence_is_the_older_nodes(void **state)
 {
-	assert_false(accepts_after(CLAIM_OWN_ADDRESS, "192.168.50.1", CLAIM_ENDPOINT, 2,
-				   "192.168.50.1"));
-	assert_false(accepts_after(CLAIM_OWN_POD, "10.1.2.0/24", CLAIM_ENDPOINT, 2, "10.1.2.7"));
-	assert_false(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_ENDPOINT, 2, "10.1.2.7"));
-	assert_false(accepts_after(CLAIM_POD, "10.1.2.0/24", CLAIM_ENDPOINT, 1, "10.1.2.7"));
-	assert_true(
-		accepts_after(CLAIM_ADDRESS, "192.168.50.1", CLAIM_ENDPOINT, 2, "192.168.50.1"));
-	assert_true(
-		accepts_after(CLAIM_ENDPOINT, "192.168.50.1", CLAIM_ENDPOINT, 2, "192.168.50.1"));
+	assert_beats(CLAIM_POD, aged(1), CLAIM_POD, aged(2));
+	assert_beats(CLAIM_POD, aged(1), CLAIM_ADDRESS, aged(2));
+	assert_beats(CLAIM_ADDRESS, aged(1), CLAIM_ADDRESS, aged(2));
+	assert_beats(CLAIM_ADDRESS, aged(1), CLAIM_POD, aged(2));
 }
 
-/* -- one owner -- */
+/* -- behind them: silent nodes, addresses that were left, nodes without a record -- */
 
-static void claim_inside_another_pod_prefix_of_its_owner_is_accepted(void **state)
+static void claim_of_a_silent_node_yields_to_one_of_a_live_node(void **state)
 {
-	uint32_t narrow, wide, same;
+	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_ADDRESS, silent(proved(1, EARLY)));
+	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_ADDRESS, silent(aged(1)));
+	assert_beats(CLAIM_POD, aged(2), CLAIM_POD, silent(published(1)));
+	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_POD, silent(published(1)));
+}
 
-	add_ranges();
-	narrow = add(CLAIM_POD, 1, "10.1.1.0/24");
-	wide = add(CLAIM_POD, 1, "10.1.0.0/16");
-	same = add(CLAIM_POD, 1, "10.1.0.0/16");
-	claims_nest(&claims);
-	decide(CLAIM_POD, narrow, 3);
-	assert_true(is_accepted(narrow) && is_accepted(wide) && is_accepted(same));
+static void claim_of_a_silent_node_stands_where_no_live_node_makes_one(void **state)
+{
+	uint32_t address = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, silent(aged(1))),
+		 pods = add_with(CLAIM_POD, "10.1.3.0/24", 1, silent(published(1)));
+
+	judge();
+	assert_stands_except(address, CLAIM_NONE);
+	assert_stands_except(pods, CLAIM_NONE);
+}
+
+static void claims_of_silent_nodes_are_judged_in_the_same_order(void **state)
+{
+	assert_beats(CLAIM_POD, silent(published(2)), CLAIM_ADDRESS, silent(proved(1, EARLY)));
+	assert_beats(CLAIM_ADDRESS, silent(proved(2, LATE)), CLAIM_ADDRESS, silent(aged(1)));
+	assert_beats(CLAIM_ADDRESS, silent(aged(1)), CLAIM_ADDRESS, silent(aged(2)));
+}
+
+static void claim_to_an_address_that_its_node_left_yields_to_the_one_that_answers(void **state)
+{
+	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS,
+		     left(proved(1, EARLY), LATE - 1));
+	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS, left(aged(1), LATE - 1));
+}
+
+static void claim_to_an_address_that_its_node_left_stands_while_nobody_answers_there(void **state)
+{
+	assert_beats(CLAIM_ADDRESS, left(proved(1, EARLY), LATE), CLAIM_ADDRESS, aged(2));
+	assert_beats(CLAIM_ADDRESS, left(aged(1), LATE), CLAIM_ADDRESS, aged(2));
+}
+
+/* The proof that counts is one of the ten seconds before, or a later one. */
+static void
+claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago(void **state)
+{
+	uint64_t limit = LATE + CLAIM_ANSWER_NS;
+
+	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS,
+		     left(proved(1, EARLY), limit - 1));
+	assert_beats(CLAIM_ADDRESS, left(proved(1, EARLY), limit), CLAIM_ADDRESS, proved(2, LATE));
+}
+
+static void claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof(void **state)
+{
+	struct claim_evidence one = left(proved(1, LATE), LATE + 1),
+			      other = left(proved(2, LATE + 1), LATE + 2);
+
+	assert_beats(CLAIM_ADDRESS, one, CLAIM_ADDRESS, other);
+}
+
+/* Of the node itself, that is: its last answer was before the questions that have none. */
+static void address_that_is_left_is_told_from_the_answers_of_two_other_nodes(void **state)
+{
+	uint32_t gone = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, left(proved(1, LATE), LATE + 1)),
+		 first = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE + 3)),
+		 second = add_with(CLAIM_ADDRESS, "10.1.2.7", 3, proved(3, LATE + 2));
+
+	judge();
+	assert_accepted(second);
+	assert_refused_because_of(first, second);
+	assert_refused_because_of(gone, second);
+}
+
+static void node_that_left_an_address_keeps_its_others_and_its_pods(void **state)
+{
+	uint32_t gone = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, left(proved(1, EARLY), LATE - 1)),
+		 kept = add(CLAIM_ADDRESS, 1, "10.1.2.8"), pods = add(CLAIM_POD, 1, "10.1.3.0/24"),
+		 winner = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE));
+
+	add(CLAIM_ADDRESS, 2, "10.1.2.8");
+	add(CLAIM_POD, 2, "10.1.3.0/24");
+	judge();
+	assert_refused_because_of(gone, winner);
+	assert_accepted(kept);
+	assert_accepted(pods);
+}
+
+static void claim_of_a_node_without_a_record_never_wins(void **state)
+{
+	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_ADDRESS, without_record(1));
+	assert_beats(CLAIM_POD, aged(2), CLAIM_ADDRESS, without_record(1));
+	assert_beats(CLAIM_POD, aged(2), CLAIM_POD, without_record(1));
+	assert_beats(CLAIM_ADDRESS, silent(aged(2)), CLAIM_ADDRESS, without_record(1));
+	assert_beats(CLAIM_ADDRESS, left(aged(2), EARLY), CLAIM_ADDRESS, without_record(1));
+}
+
+static void claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one(void **state)
+{
+	uint32_t address = add_with(CLAIM_ADDRESS, "192.168.50.1", 1, without_record(1)),
+		 pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, without_record(1));
+
+	judge();
+	assert_stands_except(address, CLAIM_NONE);
+	assert_stands_except(pods, CLAIM_NONE);
+}
+
+static void claims_of_nodes_without_a_record_are_the_older_nodes(void **state)
+{
+	assert_beats(CLAIM_POD, without_record(1), CLAIM_POD, without_record(2));
+}
+
+/* -- a dispute concerns the overlap alone -- */
+
+static void claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger(void **state)
+{
+	uint32_t wide = add(CLAIM_POD, 2, "10.1.0.0/16"), narrow = add(CLAIM_POD, 1, "10.1.1.0/24"),
+		 beside = add(CLAIM_POD, 3, "10.1.2.0/24");
+
+	judge();
+	assert_stands_except(wide, narrow);
+	assert_stands_except(narrow, CLAIM_NONE);
+	assert_refused_because_of(beside, wide);
+}
+
+static void claim_that_is_narrower_and_weaker_falls_inside_a_wider_one(void **state)
+{
+	uint32_t wide = add(CLAIM_POD, 1, "10.1.0.0/16"), pods = add(CLAIM_POD, 2, "10.1.1.0/24"),
+		 address = add(CLAIM_ADDRESS, 2, "10.1.2.7");
+
+	judge();
+	assert_stands_except(wide, CLAIM_NONE);
+	assert_refused_because_of(pods, wide);
+	assert_refused_because_of(address, wide);
+}
+
+static void claim_that_is_refused_stands_against_nobody(void **state)
+{
+	uint32_t first = add(CLAIM_POD, 1, "10.1.2.0/24"),
+		 refused = add(CLAIM_POD, 2, "10.1.2.0/24"),
+		 third = add(CLAIM_POD, 3, "10.1.0.0/16");
+
+	judge();
+	assert_refused_because_of(refused, first);
+	assert_stands_except(third, first);
+	assert_stands_except(first, CLAIM_NONE);
+}
+
+static void claim_around_what_two_other_nodes_have_names_one_of_them(void **state)
+{
+	uint32_t wide = add(CLAIM_POD, 3, "10.1.0.0/16"), own = add(CLAIM_POD, 3, "10.1.3.0/24"),
+		 first = add(CLAIM_POD, 1, "10.1.1.0/24"),
+		 second = add(CLAIM_POD, 2, "10.1.2.0/24");
+
+	judge();
+	assert_accepted(wide);
+	assert_true(items[wide].opponent == first || items[wide].opponent == second);
+	assert_stands_except(own, CLAIM_NONE);
+}
+
+static void claim_inside_another_pod_prefix_of_its_owner_is_no_dispute(void **state)
+{
+	uint32_t narrow = add(CLAIM_POD, 1, "10.1.1.0/24"), wide = add(CLAIM_POD, 1, "10.1.0.0/16"),
+		 same = add(CLAIM_POD, 1, "10.1.0.0/16"),
+		 address = add(CLAIM_ADDRESS, 1, "10.1.1.7");
+
+	judge();
+	assert_stands_except(narrow, CLAIM_NONE);
+	assert_stands_except(wide, CLAIM_NONE);
+	assert_stands_except(same, CLAIM_NONE);
+	assert_stands_except(address, CLAIM_NONE);
 }
 
 static void claim_to_an_address_that_its_owner_lists_twice_is_no_dispute(void **state)
@@ -268,180 +345,246 @@ static void claim_to_an_address_that_its_owner_lists_twice_is_no_dispute(void **
 		 again = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
 		 anothers = add(CLAIM_ADDRESS, 2, "192.168.50.1");
 
-	claims_nest(&claims);
-	decide(CLAIM_ADDRESS, first, 2);
-	decide(CLAIM_ADDRESS, anothers, 1);
-	assert_true(is_accepted(first) && is_accepted(again));
+	judge();
+	assert_accepted(first);
+	assert_accepted(again);
 	assert_false(is_accepted(anothers));
 	assert_int_equal(items[items[anothers].opponent].owner, 1);
 }
 
-/* Both ways round: the opponent is found above in the one, below in the other. */
-static void claim_to_a_disputed_prefix_is_the_first_deciders(void **state)
-{
-	for (unsigned int older = 0; older < 2; older++) {
-		uint32_t both[2], younger = !older;
+/* -- a proved address is evidence of the network -- */
 
-		begin(NULL);
-		add_ranges();
-		for (uint32_t i = 0; i < 2; i++)
-			both[i] = add(CLAIM_POD, i, "10.1.0.0/16");
-		claims_nest(&claims);
-		decide(CLAIM_POD, both[older], 1);
-		decide(CLAIM_POD, both[younger], 1);
-		assert_true(is_accepted(both[older]));
-		assert_refused_because_of(both[younger], both[older]);
-	}
+static void proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_one(void **state)
+{
+	uint32_t pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
+		 address = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE)),
+		 older = add(CLAIM_POD, 1, "10.1.3.0/24"),
+		 inside_older = add_with(CLAIM_ADDRESS, "10.1.3.7", 2, proved(2, LATE));
+
+	judge();
+	assert_stands_except(pods, address);
+	assert_accepted(address);
+	assert_stands_except(older, inside_older);
+	assert_accepted(inside_older);
 }
 
-/* -- routes -- */
-
-static void add_route(const char *destination, const char *gateway)
+static void unproved_address_stands_in_younger_pods_and_falls_in_published_ones(void **state)
 {
-	struct cidr prefix = cidr(destination);
-	struct address hop;
+	uint32_t younger = add(CLAIM_POD, 2, "10.1.2.0/24"),
+		 stands = add(CLAIM_ADDRESS, 1, "10.1.2.7"),
+		 pods = add_with(CLAIM_POD, "10.1.3.0/24", 2, published(2)),
+		 falls = add(CLAIM_ADDRESS, 1, "10.1.3.7");
 
-	assert_true(claims.count + 2 <= CLAIMS_MAX);
-	if (gateway)
-		assert_true(address_parse(&hop, gateway));
-	claims_add_route(&claims, &prefix, gateway ? &hop : NULL);
+	judge();
+	assert_stands_except(younger, stands);
+	assert_accepted(stands);
+	assert_refused_because_of(falls, pods);
 }
 
-/* Nodes 1 to 3 have 192.168.50.1 to .3; node 1 asks for the prefix, and routes were added before. */
-static bool node_1_gets(const char *pod)
+static void proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence(void **state)
 {
-	uint32_t first = claims.count, index;
+	uint32_t pods = add(CLAIM_POD, 3, "10.1.2.0/24"),
+		 quiet = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, silent(proved(1, EARLY))),
+		 gone = add_with(CLAIM_ADDRESS, "10.1.2.8", 1, left(proved(1, EARLY), LATE - 1)),
+		 answers = add_with(CLAIM_ADDRESS, "10.1.2.8", 2, proved(2, LATE));
 
-	add_ranges();
-	add(CLAIM_ADDRESS, 1, "192.168.50.1");
-	add(CLAIM_ADDRESS, 2, "192.168.50.2");
-	add(CLAIM_ADDRESS, 3, "192.168.50.3");
+	judge();
+	assert_refused_because_of(quiet, pods);
+	assert_accepted(answers);
+	assert_refused_because_of(gone, answers);
+}
+
+/* -- endpoints -- */
+
+static void endpoint_takes_nothing_from_anybody(void **state)
+{
+	uint32_t endpoint = add_with(CLAIM_ENDPOINT, "192.168.50.1", 1, proved(1, EARLY)),
+		 address = add(CLAIM_ADDRESS, 2, "192.168.50.1"),
+		 another = add(CLAIM_ENDPOINT, 3, "192.168.50.1"),
+		 pod_endpoint = add_with(CLAIM_ENDPOINT, "10.1.2.7", 1, proved(1, EARLY)),
+		 pods = add(CLAIM_POD, 2, "10.1.2.0/24");
+
+	judge();
+	assert_accepted(endpoint);
+	assert_stands_except(address, CLAIM_NONE);
+	assert_accepted(another);
+	assert_accepted(pod_endpoint);
+	assert_stands_except(pods, CLAIM_NONE);
+}
+
+static void endpoint_falls_in_anothers_pods_and_in_its_own(void **state)
+{
+	uint32_t anothers = add(CLAIM_POD, 1, "10.1.2.0/24"),
+		 falls = add(CLAIM_ENDPOINT, 2, "10.1.2.7"), own = add(CLAIM_POD, 2, "10.1.3.0/24"),
+		 falls_too = add(CLAIM_ENDPOINT, 2, "10.1.3.7"),
+		 outside = add(CLAIM_ENDPOINT, 2, "10.1.4.7");
+
+	judge();
+	assert_refused_because_of(falls, anothers);
+	assert_refused_because_of(falls_too, own);
+	assert_accepted(outside);
+}
+
+static void endpoint_that_was_proved_stands_in_any_wider_pods(void **state)
+{
+	uint32_t endpoints[3];
+
+	add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1));
+	add(CLAIM_POD, 1, "10.1.3.0/24");
+	add_with(CLAIM_POD, "10.1.4.0/24", 2, published(2));
+	endpoints[0] = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, proved(2, LATE));
+	endpoints[1] = add_with(CLAIM_ENDPOINT, "10.1.3.7", 2, proved(2, LATE));
+	endpoints[2] = add_with(CLAIM_ENDPOINT, "10.1.4.7", 2, proved(2, LATE));
+	judge();
+	for (unsigned int i = 0; i < ARRAY_SIZE(endpoints); i++)
+		assert_accepted(endpoints[i]);
+}
+
+static void endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length(void **state)
+{
+	uint32_t pod = add_with(CLAIM_POD, "10.1.2.7/32", 1, published(1)),
+		 endpoint = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, proved(2, EARLY));
+
+	judge();
+	assert_refused_because_of(endpoint, pod);
+}
+
+static void endpoint_of_a_silent_node_has_no_proof(void **state)
+{
+	uint32_t pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
+		 endpoint = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, silent(proved(2, EARLY)));
+
+	judge();
+	assert_refused_because_of(endpoint, pods);
+}
+
+static void
+endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published(void **state)
+{
+	uint32_t stands, falls, in_own, same, published_pods, own, pod;
+
+	add(CLAIM_POD, 1, "10.1.2.0/24");
+	published_pods = add_with(CLAIM_POD, "10.1.3.0/24", 1, published(1));
+	own = add(CLAIM_POD, 2, "10.1.4.0/24");
+	pod = add(CLAIM_POD, 1, "10.1.2.8/32");
+	stands = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, direct(2));
+	falls = add_with(CLAIM_ENDPOINT, "10.1.3.7", 2, direct(2));
+	in_own = add_with(CLAIM_ENDPOINT, "10.1.4.7", 2, direct(2));
+	same = add_with(CLAIM_ENDPOINT, "10.1.2.8", 2, direct(2));
+	judge();
+	assert_accepted(stands);
+	assert_refused_because_of(falls, published_pods);
+	assert_refused_because_of(in_own, own);
+	assert_refused_because_of(same, pod);
+}
+
+static void endpoint_is_neither_ours_nor_in_our_pods_whatever_speaks_for_it(void **state)
+{
+	struct claim_evidence evidence = proved(1, EARLY);
+	uint32_t pods = add_own(CLAIM_OWN_POD, "10.1.2.0/24"),
+		 address = add_own(CLAIM_OWN_ADDRESS, "192.168.50.1"), in_pods, ours;
+
+	evidence.is_direct = true;
+	in_pods = add_with(CLAIM_ENDPOINT, "10.1.2.7", 1, evidence);
+	ours = add_with(CLAIM_ENDPOINT, "192.168.50.1", 1, evidence);
+	judge();
+	assert_refused_because_of(in_pods, pods);
+	assert_refused_because_of(ours, address);
+}
+
+/* -- holes in our own pods -- */
+
+/* Our pods are 10.1.0.0/16 with the hole 10.1.1.0/24. Is the claim to this pod accepted? */
+static bool gets_beside_our_pods(const char *pod)
+{
+	uint32_t index;
+
+	add_own(CLAIM_OWN_POD, "10.1.0.0/16");
+	add_own(CLAIM_HOLE, "10.1.1.0/24");
 	index = add(CLAIM_POD, 1, pod);
-	claims_nest(&claims);
-	for (uint32_t i = first; i < index; i++)
-		claims_decide(&claims, CLAIM_ADDRESS, i, 1);
-	claims_follow_routes(&claims);
-	decide(CLAIM_POD, index, 1);
+	judge();
 	return is_accepted(index);
-}
-
-static void claim_stands_where_the_route_leads_to_the_claimant(void **state)
-{
-	add_route("10.1.1.0/24", "192.168.50.1");
-	add_route("10.1.0.0/16", "192.168.50.2"); /* a narrower one counts */
-	assert_true(node_1_gets("10.1.1.0/24"));
-}
-
-static void claim_falls_where_the_route_leads_to_another_node(void **state)
-{
-	add_route("10.1.1.0/24", "192.168.50.2");
-	assert_false(node_1_gets("10.1.1.0/24"));
-	assert_int_equal(items[items[claims.count - 1].opponent].kind, CLAIM_ROUTE);
-	assert_int_equal(items[items[claims.count - 1].opponent].owner, 2);
-}
-
-static void claim_of_a_part_of_a_route_to_another_node_falls(void **state)
-{
-	add_route("10.1.0.0/16", "192.168.50.2");
-	assert_false(node_1_gets("10.1.1.0/24"));
-}
-
-static void claim_is_not_judged_by_routes_that_say_nothing(void **state)
-{
-	add_route("10.1.0.0/16", "192.168.50.2");
-	add_route("10.1.1.0/24", NULL); /* an overlay's device, the node's own subnet */
-	assert_true(node_1_gets("10.1.1.0/24"));
-}
-
-static void claim_is_not_judged_by_a_gateway_that_is_no_node(void **state)
-{
-	add_route("10.1.1.0/24", "192.168.50.254");
-	assert_true(node_1_gets("10.1.1.0/24"));
-}
-
-static void claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant(void **state)
-{
-	add_route("10.1.1.0/24", "192.168.50.2");
-	add_route("10.1.1.0/24", "192.168.50.1");
-	assert_true(node_1_gets("10.1.1.0/24"));
-}
-
-static void claim_around_a_route_to_another_node_falls(void **state)
-{
-	add_route("10.1.1.0/24", "192.168.50.2");
-	add_route("10.1.2.0/24", "192.168.50.3");
-	assert_false(node_1_gets("10.1.0.0/16"));
-}
-
-static void claim_with_its_own_route_stands_around_a_route_to_another_node(void **state)
-{
-	add_route("10.1.0.0/16", "192.168.50.1");
-	add_route("10.1.1.7/32", "192.168.50.2");
-	assert_true(node_1_gets("10.1.0.0/16"));
 }
 
 static void claim_in_a_hole_of_our_own_prefix_stands(void **state)
 {
-	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
-	add(CLAIM_HOLE, CLAIM_SELF, "10.1.1.0/24");
-	assert_true(node_1_gets("10.1.1.7/32"));
+	assert_true(gets_beside_our_pods("10.1.1.7/32"));
 }
 
 static void claim_beside_a_hole_of_our_own_prefix_falls(void **state)
 {
-	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
-	add(CLAIM_HOLE, CLAIM_SELF, "10.1.1.0/24");
-	assert_false(node_1_gets("10.1.2.7/32"));
+	assert_false(gets_beside_our_pods("10.1.2.7/32"));
 }
 
 static void claim_in_a_hole_but_on_our_own_pod_falls(void **state)
 {
-	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.0.0/16");
-	add(CLAIM_HOLE, CLAIM_SELF, "10.1.1.0/24");
-	add(CLAIM_OWN_POD, CLAIM_SELF, "10.1.1.7/32");
-	assert_false(node_1_gets("10.1.1.7/32"));
+	add_own(CLAIM_OWN_POD, "10.1.1.7/32");
+	assert_false(gets_beside_our_pods("10.1.1.7/32"));
+}
+
+static void claim_to_an_address_or_endpoint_in_a_hole_falls(void **state)
+{
+	uint32_t pods = add_own(CLAIM_OWN_POD, "10.1.0.0/16"), address, endpoint;
+
+	add_own(CLAIM_HOLE, "10.1.1.0/24");
+	address = add_with(CLAIM_ADDRESS, "10.1.1.7", 1, proved(1, EARLY));
+	endpoint = add_with(CLAIM_ENDPOINT, "10.1.1.7", 1, proved(1, EARLY));
+	judge();
+	assert_refused_because_of(address, pods);
+	assert_refused_because_of(endpoint, pods);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup(name, begin)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(claim_is_inside_the_narrowest_that_contains_it, begin),
-		cmocka_unit_test_setup(
-			claim_of_the_same_prefix_is_inside_the_kind_that_stands_first, begin),
-		cmocka_unit_test_setup(claim_families_never_touch, begin),
-		cmocka_unit_test_setup(claim_of_this_node_is_accepted_whatever_others_claim, begin),
-		cmocka_unit_test_setup(
-			claim_to_pods_outside_every_range_is_refused_without_opponent, begin),
-		cmocka_unit_test_setup(claim_to_a_whole_range_is_inside_it, begin),
-		cmocka_unit_test_setup(claim_around_a_narrower_range_is_accepted_inside_a_wider_one,
-				       begin),
-		cmocka_unit_test_setup(claim_to_addresses_and_endpoints_needs_no_range, begin),
-		cmocka_unit_test_setup(claim_not_yet_decided_stands_against_nobody, begin),
-		cmocka_unit_test_setup(claim_that_was_refused_stands_against_nobody, begin),
-		cmocka_unit_test_setup(claim_of_another_kind_is_left_undecided, begin),
-		cmocka_unit_test_setup(claim_to_pods_touches_neither_others_pods_nor_any_address,
-				       begin),
-		cmocka_unit_test_setup(claim_to_an_address_is_not_ours_nor_in_our_pods_nor_anothers,
-				       begin),
-		cmocka_unit_test_setup(claim_to_an_endpoint_is_not_ours_nor_in_anybodys_pods,
-				       begin),
-		cmocka_unit_test_setup(claim_inside_another_pod_prefix_of_its_owner_is_accepted,
-				       begin),
-		cmocka_unit_test_setup(claim_to_an_address_that_its_owner_lists_twice_is_no_dispute,
-				       begin),
-		cmocka_unit_test_setup(claim_to_a_disputed_prefix_is_the_first_deciders, begin),
-		TEST(claim_stands_where_the_route_leads_to_the_claimant),
-		TEST(claim_falls_where_the_route_leads_to_another_node),
-		TEST(claim_of_a_part_of_a_route_to_another_node_falls),
-		TEST(claim_is_not_judged_by_routes_that_say_nothing),
-		TEST(claim_is_not_judged_by_a_gateway_that_is_no_node),
-		TEST(claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant),
-		TEST(claim_around_a_route_to_another_node_falls),
-		TEST(claim_with_its_own_route_stands_around_a_route_to_another_node),
+		TEST(claim_is_placed_inside_the_narrowest_that_contains_it),
+		TEST(claims_of_the_same_prefix_share_a_place),
+		cmocka_unit_test_setup(claim_families_never_touch, begin_ipv4),
+		TEST(claim_of_this_node_is_beyond_dispute),
+		TEST(claim_around_this_nodes_own_stands_everywhere_else),
+		TEST(claim_to_pods_outside_every_range_is_refused_without_opponent),
+		TEST(claim_to_a_whole_range_is_inside_it),
+		TEST(claim_around_a_narrower_range_is_accepted_inside_a_wider_one),
+		TEST(claim_to_addresses_and_endpoints_needs_no_range),
+		TEST(claim_of_a_published_pod_cidr_beats_a_proof),
+		TEST(claim_of_a_published_pod_cidr_beats_older_pods_and_addresses),
+		TEST(claim_of_two_published_pod_cidrs_is_the_older_nodes),
+		TEST(claim_with_a_proof_beats_an_older_one_without),
+		TEST(claim_with_the_earlier_proof_beats_the_older_node),
+		TEST(claim_with_a_later_proof_displaces_nobody_however_often_it_is_made),
+		TEST(claim_without_other_evidence_is_the_older_nodes),
+		TEST(claim_of_a_silent_node_yields_to_one_of_a_live_node),
+		TEST(claim_of_a_silent_node_stands_where_no_live_node_makes_one),
+		TEST(claims_of_silent_nodes_are_judged_in_the_same_order),
+		TEST(claim_to_an_address_that_its_node_left_yields_to_the_one_that_answers),
+		TEST(claim_to_an_address_that_its_node_left_stands_while_nobody_answers_there),
+		TEST(claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago),
+		TEST(claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof),
+		TEST(address_that_is_left_is_told_from_the_answers_of_two_other_nodes),
+		TEST(node_that_left_an_address_keeps_its_others_and_its_pods),
+		TEST(claim_of_a_node_without_a_record_never_wins),
+		TEST(claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one),
+		TEST(claims_of_nodes_without_a_record_are_the_older_nodes),
+		TEST(claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger),
+		TEST(claim_that_is_narrower_and_weaker_falls_inside_a_wider_one),
+		TEST(claim_that_is_refused_stands_against_nobody),
+		TEST(claim_around_what_two_other_nodes_have_names_one_of_them),
+		TEST(claim_inside_another_pod_prefix_of_its_owner_is_no_dispute),
+		TEST(claim_to_an_address_that_its_owner_lists_twice_is_no_dispute),
+		TEST(proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_one),
+		TEST(unproved_address_stands_in_younger_pods_and_falls_in_published_ones),
+		TEST(proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence),
+		TEST(endpoint_takes_nothing_from_anybody),
+		TEST(endpoint_falls_in_anothers_pods_and_in_its_own),
+		TEST(endpoint_that_was_proved_stands_in_any_wider_pods),
+		TEST(endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length),
+		TEST(endpoint_of_a_silent_node_has_no_proof),
+		TEST(endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published),
+		TEST(endpoint_is_neither_ours_nor_in_our_pods_whatever_speaks_for_it),
 		TEST(claim_in_a_hole_of_our_own_prefix_stands),
 		TEST(claim_beside_a_hole_of_our_own_prefix_falls),
 		TEST(claim_in_a_hole_but_on_our_own_pod_falls),
+		TEST(claim_to_an_address_or_endpoint_in_a_hole_falls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

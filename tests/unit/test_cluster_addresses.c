@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * keyd/cluster.c and keyd/claim.c: whose a prefix, an address, an endpoint is (the rules stand in keyd/claim.h), and
- * what the maps must say of each of them in the end.
+ * what the maps must say of each of them in the end. What nodes do to each other is in test_cluster_disputes.c.
  */
 #include "small_cluster.h"
 
@@ -25,15 +25,17 @@ static void cluster_prefix_outside_the_range_is_refused(void **state)
 	assert_class("8.8.8.8", 0, 0);
 }
 
-static void cluster_whole_range_as_prefix_loses_against_older_nodes(void **state)
+static void cluster_whole_range_as_prefix_stands_around_what_others_have(void **state)
 {
 	add_member();
 	add_pod(add_member(), pods[1], "10.244.0.0/16");
 	resolve();
 	assert_refused(2, "10.244.0.0/16 overlaps 10.244.0.0/24, which is this node's own");
+	assert_int_equal(members[1].state, MEMBER_USABLE);
 	assert_usable(1);
+	assert_class("10.244.0.5", PREFIX_LOCAL, 0);
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
-	assert_class("10.244.9.5", PREFIX_CLUSTER, 0);
+	assert_class("10.244.9.5", PREFIX_PEER, 2);
 }
 
 static void cluster_overlapping_prefix_is_the_older_nodes(void **state)
@@ -52,16 +54,17 @@ static void cluster_overlapping_prefix_is_the_older_nodes(void **state)
 
 static void cluster_refused_prefix_does_not_stand_against_a_third(void **state)
 {
-	add_member(); /* 10.244.1.0/24, oldest */
-	pods[1][0] =
-		cidr("10.244.0.0/20"); /* refused because of it, and because it is over our own */
 	add_member();
-	pods[1][0] = cidr("10.244.0.0/20");
-	add_member(); /* 10.244.3.0/24: inside the refused one */
+	pods[0][0] = cidr("10.244.2.0/23"); /* oldest */
+	add_member();
+	pods[1][0] = cidr("10.244.3.0/24"); /* refused because of it */
+	add_member();
+	pods[2][0] = cidr("10.244.0.0/20"); /* around both */
 	resolve();
-	assert_refused(2, "10.244.0.0/20 overlaps");
-	assert_usable(3);
-	assert_class("10.244.3.5", PREFIX_PEER, 3);
+	assert_refused(2, "10.244.3.0/24 overlaps 10.244.2.0/23, which is node n1's");
+	assert_refused(3, "10.244.0.0/20 overlaps");
+	assert_class("10.244.3.5", PREFIX_PEER, 1);
+	assert_class("10.244.4.5", PREFIX_PEER, 3);
 }
 
 static void set_route(struct route *route, const char *destination, const char *gateway)
@@ -81,6 +84,8 @@ static void cluster_prefix_that_is_routed_to_another_node_is_refused(void **stat
 	set_route(&routes[0], "10.244.1.0/24", "192.168.50.1");
 	set_route(&routes[1], "10.244.7.0/24", "192.168.50.1");
 	set_route(&routes[2], "0.0.0.0/0", "192.168.50.1");
+	note_place(1, "192.168.50.1", 1, 0);
+	note_place(2, "192.168.50.2", 2, 0);
 	self.routes = routes;
 	self.route_count = ARRAY_SIZE(routes);
 	resolve();
@@ -126,15 +131,20 @@ static void cluster_prefix_over_our_own_is_refused(void **state)
 	assert_class("10.244.0.200", PREFIX_LOCAL, 0);
 }
 
-static void cluster_prefix_over_any_nodes_address_is_refused(void **state)
+static void cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved(void **state)
 {
 	add_member();
 	add_pod(&seen[0], pods[0], "10.244.9.0/24");
-	add_member()->addresses[0] = address("10.244.9.9"); /* younger, but an address */
+	add_member()->addresses[0] = address("10.244.9.9");
+	resolve();
+	assert_usable(1);
+	assert_refused(2, "10.244.9.9/32 overlaps 10.244.9.0/24, which is node n1's");
+	assert_class("10.244.9.9", PREFIX_PEER, 1);
+	note_place(2, "10.244.9.9", 1, 0);
 	resolve();
 	assert_refused(1, "10.244.9.0/24 overlaps 10.244.9.9/32, which is node n2's");
-	assert_class("10.244.9.9", PREFIX_NODE, 2);
-	assert_class("10.244.9.8", PREFIX_CLUSTER, 0);
+	assert_class("10.244.9.9", PREFIX_CONTESTED, 2);
+	assert_class("10.244.9.8", PREFIX_PEER, 1);
 }
 
 /* -- addresses and endpoints -- */
@@ -240,11 +250,11 @@ int main(void)
 		TEST(cluster_prefix_that_is_routed_to_another_node_is_refused),
 		TEST(cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants),
 		TEST(cluster_own_prefix_that_is_a_hole_is_not_ours),
-		TEST(cluster_whole_range_as_prefix_loses_against_older_nodes),
+		TEST(cluster_whole_range_as_prefix_stands_around_what_others_have),
 		TEST(cluster_overlapping_prefix_is_the_older_nodes),
 		TEST(cluster_refused_prefix_does_not_stand_against_a_third),
 		TEST(cluster_prefix_over_our_own_is_refused),
-		TEST(cluster_prefix_over_any_nodes_address_is_refused),
+		TEST(cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved),
 		TEST(cluster_address_of_ours_or_in_our_pods_is_refused),
 		TEST(cluster_address_claimed_twice_is_the_older_nodes),
 		TEST(cluster_address_listed_twice_by_its_node_is_no_complaint),

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From the tunnel's figures to the evidence that claims are judged by. What the tunnel remembers outlives a keyd, so a
+ * restart judges as the keyd before it did.
+ */
+#include "presence.h"
+
+#include <assert.h>
+
+static_assert(CLUSTER_PLACES_MAX == CONTROL_PLACES_MAX, "the member holds what the status shows");
+
+/* Also of a peer that was never heard: the age of what the tunnel knows of it. */
+static uint64_t quiet_ns(const struct control_peer_status *status)
+{
+	return MIN(status->last_received_age_ns, status->known_age_ns);
+}
+
+bool presence_is_quiet(const struct control_peer_status *status)
+{
+	return status->id && quiet_ns(status) >= PRESENCE_SILENT_NS;
+}
+
+uint64_t presence_quiet_in_ns(const struct control_peer_status *status)
+{
+	return PRESENCE_SILENT_NS - MIN(quiet_ns(status), PRESENCE_SILENT_NS);
+}
+
+static bool is_silent(const struct control_peer_status *status)
+{
+	return presence_is_quiet(status) && status->asked_age_ns != UINT64_MAX &&
+	       status->asked_age_ns >= PRESENCE_PATIENCE_NS;
+}
+
+static bool was_asked_in_vain(const struct control_place *place, uint64_t now_ns)
+{
+	return place->asked_ns && place->asked_count >= PRESENCE_LEFT_TRIES &&
+	       now_ns - place->asked_ns >= PRESENCE_LEFT_NS;
+}
+
+/* Since when the node is nowhere, 0: it is not. Where it was asked in vain at one of its addresses, and nothing was heard from it
+ * since, it need not be asked at the others: the questions of a peer are spaced, and traffic waits. */
+static uint64_t nowhere_ns(const struct control_peer_status *status, uint64_t now_ns)
+{
+	uint64_t heard_ns = now_ns - MIN(quiet_ns(status), now_ns);
+
+	for (uint32_t i = 0; i < MIN(status->place_count, (uint32_t)CLUSTER_PLACES_MAX); i++)
+		if (was_asked_in_vain(&status->places[i], now_ns) &&
+		    status->places[i].asked_ns >= heard_ns)
+			return status->places[i].asked_ns;
+	return 0;
+}
+
+void presence_note(struct cluster_member *member, const struct control_peer_status *status,
+		   uint64_t now_ns)
+{
+	uint64_t gone_ns = nowhere_ns(status, now_ns);
+
+	member->is_heard = status->id && status->last_received_age_ns < PRESENCE_SILENT_NS;
+	member->is_silent = is_silent(status);
+	member->is_askable = status->id;
+	member->place_count = MIN(status->place_count, (uint32_t)CLUSTER_PLACES_MAX);
+	for (uint32_t i = 0; i < member->place_count; i++) {
+		const struct control_place *place = &status->places[i];
+		uint64_t left_ns = was_asked_in_vain(place, now_ns) ? place->asked_ns : gone_ns;
+
+		member->places[i] = (struct cluster_place){
+			.address = place->address,
+			.proved_ns = place->proved_ns,
+			.answered_ns = place->answered_ns,
+			.left_ns = left_ns,
+		};
+	}
+}
+
+uint64_t presence_ask_delay_ns(uint32_t asked)
+{
+	static const uint32_t delays_ms[] = {0, 150, 150, 150, 1000, 5000};
+
+	return NS_PER_MS * (asked < ARRAY_SIZE(delays_ms) ? delays_ms[asked] : 15000U);
+}

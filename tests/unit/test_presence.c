@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * keyd/presence.c: what the tunnel's figures of a peer say of its node: heard, silent, and which addresses it has left.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "presence.h"
+
+#define NOW_NS (10000 * NS_PER_S)
+#define NEVER  UINT64_MAX
+
+static struct control_peer_status status;
+static struct cluster_member member;
+
+/* Of a peer that the tunnel has had for an hour, and has neither asked nor heard. */
+static int begin(void **state)
+{
+	memset(&member, 0, sizeof(member));
+	memset(&status, 0, sizeof(status));
+	status.id = 1;
+	status.known_age_ns = 3600 * NS_PER_S;
+	status.last_received_age_ns = status.asked_age_ns = NEVER;
+	return 0;
+}
+
+static void note(void)
+{
+	presence_note(&member, &status, NOW_NS);
+}
+
+static struct control_place *add_place(const char *text)
+{
+	struct control_place *place = &status.places[status.place_count++];
+
+	assert_true(address_parse(&place->address, text));
+	return place;
+}
+
+/* At this address it was asked so often, for the first time so long ago. */
+static struct control_place *add_asked_place(const char *text, uint32_t tries, uint64_t age_ns)
+{
+	struct control_place *place = add_place(text);
+
+	place->asked_count = tries;
+	place->asked_ns = NOW_NS - age_ns;
+	return place;
+}
+
+/* -- the node -- */
+
+static void node_is_heard_for_180_seconds(void **state)
+{
+	note();
+	assert_false(member.is_heard);
+	status.last_received_age_ns = PRESENCE_SILENT_NS - 1;
+	note();
+	assert_true(member.is_heard && !member.is_silent);
+	status.last_received_age_ns = PRESENCE_SILENT_NS;
+	note();
+	assert_false(member.is_heard);
+	status.last_received_age_ns = 0;
+	status.id = 0; /* the tunnel has no such peer */
+	note();
+	assert_false(member.is_heard);
+}
+
+static void node_that_was_never_asked_is_quiet_but_not_silent(void **state)
+{
+	note();
+	assert_true(presence_is_quiet(&status));
+	assert_false(member.is_silent);
+	status.last_received_age_ns = PRESENCE_SILENT_NS;
+	note();
+	assert_true(presence_is_quiet(&status));
+	assert_false(member.is_silent);
+}
+
+static void node_is_silent_where_it_was_asked_five_seconds_in_vain(void **state)
+{
+	status.asked_age_ns = PRESENCE_PATIENCE_NS - 1;
+	note();
+	assert_false(member.is_silent);
+	status.asked_age_ns = PRESENCE_PATIENCE_NS;
+	note();
+	assert_true(member.is_silent);
+}
+
+static void
+node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked(void **state)
+{
+	status.asked_age_ns = 100 * NS_PER_S;
+	status.last_received_age_ns = PRESENCE_SILENT_NS - 1;
+	note();
+	assert_false(member.is_silent || presence_is_quiet(&status));
+}
+
+/* A tunnel that has just been started knows nothing of the three minutes before. */
+static void node_is_not_silent_before_the_tunnel_has_known_it_for_180_seconds(void **state)
+{
+	status.asked_age_ns = 100 * NS_PER_S;
+	status.known_age_ns = PRESENCE_SILENT_NS - 1;
+	note();
+	assert_false(member.is_silent || presence_is_quiet(&status));
+	status.known_age_ns = PRESENCE_SILENT_NS;
+	note();
+	assert_true(member.is_silent && presence_is_quiet(&status));
+}
+
+static void node_without_a_peer_is_neither_quiet_nor_silent(void **state)
+{
+	status.id = 0;
+	status.asked_age_ns = 100 * NS_PER_S;
+	note();
+	assert_false(member.is_silent || presence_is_quiet(&status));
+}
+
+static void node_that_is_heard_again_is_silent_no_more(void **state)
+{
+	status.asked_age_ns = PRESENCE_PATIENCE_NS;
+	note();
+	assert_true(member.is_silent);
+	status.asked_age_ns = NEVER;
+	status.last_received_age_ns = 0;
+	note();
+	assert_false(member.is_silent);
+	assert_true(member.is_heard);
+}
+
+static void node_will_be_quiet_when_the_rest_of_180_seconds_is_over(void **state)
+{
+	assert_int_equal(presence_quiet_in_ns(&status), 0);
+	status.last_received_age_ns = 30 * NS_PER_S;
+	assert_int_equal(presence_quiet_in_ns(&status), 150 * NS_PER_S);
+	status.last_received_age_ns = NEVER;
+	status.known_age_ns = PRESENCE_SILENT_NS - 1;
+	assert_int_equal(presence_quiet_in_ns(&status), 1);
+}
+
+/* -- its addresses -- */
+
+static void places_are_told_as_the_tunnel_has_them(void **state)
+{
+	struct control_place *place = add_place("192.0.2.1");
+
+	place->proved_ns = 5;
+	place->answered_ns = 7;
+	add_place("fd00::1");
+	note();
+	assert_int_equal(member.place_count, 2);
+	assert_true(address_is_equal(&member.places[0].address, &place->address));
+	assert_int_equal(member.places[0].proved_ns, 5);
+	assert_int_equal(member.places[0].answered_ns, 7);
+	assert_int_equal(member.places[0].left_ns, 0);
+	assert_int_equal(member.places[1].proved_ns, 0);
+	status.place_count = 0;
+	note();
+	assert_int_equal(member.place_count, 0);
+}
+
+static void places_are_no_more_than_a_member_holds_whatever_the_tunnel_says(void **state)
+{
+	while (status.place_count < CONTROL_PLACES_MAX)
+		add_place("192.0.2.1");
+	status.place_count = UINT32_MAX;
+	note();
+	assert_int_equal(member.place_count, CLUSTER_PLACES_MAX);
+}
+
+static uint64_t left_ns(uint32_t tries, uint64_t age_ns)
+{
+	begin(NULL);
+	add_asked_place("192.0.2.1", tries, age_ns);
+	note();
+	return member.places[0].left_ns;
+}
+
+static void place_is_left_after_three_questions_in_vain_and_400_ms(void **state)
+{
+	assert_int_equal(left_ns(3, PRESENCE_LEFT_NS), NOW_NS - PRESENCE_LEFT_NS);
+	assert_int_equal(left_ns(PRESENCE_LEFT_TRIES - 1, 100 * NS_PER_S), 0);
+	assert_int_equal(left_ns(100, PRESENCE_LEFT_NS - 1), 0);
+	assert_int_equal(left_ns(0, 100 * NS_PER_S), 0);
+}
+
+static void place_that_answered_was_not_left(void **state)
+{
+	struct control_place *place = add_place("192.0.2.1");
+
+	place->proved_ns = place->answered_ns = NOW_NS;
+	place->asked_count = 100; /* nothing asked since: asked_ns is 0 */
+	note();
+	assert_int_equal(member.places[0].left_ns, 0);
+}
+
+static void
+node_that_left_one_place_and_was_not_heard_since_has_left_all(void **state)
+{
+	struct control_place *answered;
+
+	add_asked_place("192.0.2.1", 3, PRESENCE_LEFT_NS);
+	add_asked_place("192.0.2.2", 1, 1);
+	answered = add_place("192.0.2.3");
+	answered->proved_ns = answered->answered_ns = 1;
+	note();
+	assert_int_equal(member.places[0].left_ns, NOW_NS - PRESENCE_LEFT_NS);
+	assert_int_equal(member.places[1].left_ns, NOW_NS - PRESENCE_LEFT_NS);
+	assert_int_equal(member.places[2].left_ns, NOW_NS - PRESENCE_LEFT_NS);
+}
+
+static void node_that_left_one_place_and_was_heard_since_has_left_that_one_alone(void **state)
+{
+	add_asked_place("192.0.2.1", 3, PRESENCE_LEFT_NS);
+	add_asked_place("192.0.2.2", 1, 1);
+	status.last_received_age_ns = PRESENCE_LEFT_NS - 1;
+	note();
+	assert_int_equal(member.places[0].left_ns, NOW_NS - PRESENCE_LEFT_NS);
+	assert_int_equal(member.places[1].left_ns, 0);
+}
+
+/* -- how often to ask -- */
+
+static void questions_come_quickly_at_first_and_then_ever_less_often(void **state)
+{
+	uint64_t sum = 0;
+
+	assert_int_equal(presence_ask_delay_ns(0), 0);
+	for (uint32_t asked = 1; asked < 20; asked++) {
+		assert_true(presence_ask_delay_ns(asked) >= presence_ask_delay_ns(asked - 1));
+		assert_true(presence_ask_delay_ns(asked) >= 100 * NS_PER_MS); /* place.h */
+	}
+	assert_int_equal(presence_ask_delay_ns(1000), 15 * NS_PER_S);
+	assert_int_equal(presence_ask_delay_ns(UINT32_MAX), 15 * NS_PER_S);
+	for (uint32_t asked = 0; asked < PRESENCE_LEFT_TRIES; asked++)
+		sum += presence_ask_delay_ns(asked);
+	assert_true(sum < PRESENCE_LEFT_NS); /* so that time alone decides when the node has left */
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, begin)
+	const struct CMUnitTest tests[] = {
+		TEST(node_is_heard_for_180_seconds),
+		TEST(node_that_was_never_asked_is_quiet_but_not_silent),
+		TEST(node_is_silent_where_it_was_asked_five_seconds_in_vain),
+		TEST(node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked),
+		TEST(node_is_not_silent_before_the_tunnel_has_known_it_for_180_seconds),
+		TEST(node_without_a_peer_is_neither_quiet_nor_silent),
+		TEST(node_that_is_heard_again_is_silent_no_more),
+		TEST(node_will_be_quiet_when_the_rest_of_180_seconds_is_over),
+		TEST(places_are_told_as_the_tunnel_has_them),
+		TEST(places_are_no_more_than_a_member_holds_whatever_the_tunnel_says),
+		TEST(place_is_left_after_three_questions_in_vain_and_400_ms),
+		TEST(place_that_answered_was_not_left),
+		TEST(node_that_left_one_place_and_was_not_heard_since_has_left_all),
+		TEST(node_that_left_one_place_and_was_heard_since_has_left_that_one_alone),
+		TEST(questions_come_quickly_at_first_and_then_ever_less_often),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
