@@ -41,7 +41,8 @@ enum control_verb {
 			     no endpoint */
 	CONTROL_ASK_PEER, /* struct control_question -> nothing; asks for a handshake at that endpoint and leaves the one in
 			     use as it is: whether it was completed there is in the status. -ENOENT as above; -EAGAIN where
-			     a question or an initiation has only just been sent; -EINVAL for an endpoint that can be none */
+			     a question or an initiation has only just been sent; -EINVAL for an endpoint that can be none,
+			     or has another port than this tunnel: that would prove nothing */
 	CONTROL_FORGET_PLACE, /* struct control_place_of -> nothing; that address of the peer was never asked or reached;
 				 -ENOENT where there is no such peer */
 };

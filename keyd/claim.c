@@ -62,8 +62,8 @@ static void add_place(struct claims *claims, const struct prefix_key *key)
 		.unproved = CLAIM_NONE,
 		.routes.items = {CLAIM_NONE, CLAIM_NONE},
 		.routes_inside.items = {CLAIM_NONE, CLAIM_NONE},
-		.suspect = CLAIM_NONE,
-		.suspect_route = CLAIM_NONE,
+		.suspect = {CLAIM_NONE, CLAIM_NONE},
+		.suspect_inside = {CLAIM_NONE, CLAIM_NONE},
 	};
 }
 
@@ -250,7 +250,26 @@ static void note_witness(struct claims *claims, struct claim_routes *routes, uin
 		if (claims->items[routes->items[i]].owner == owner)
 			return;
 	}
-	routes->is_open = true;
+	routes->has_more = true;
+}
+
+static void take_suspect(struct claim_suspect *suspect, uint32_t route, uint32_t address)
+{
+	if (suspect->address == CLAIM_NONE)
+		*suspect = (struct claim_suspect){address, route};
+}
+
+static void note_suspect(struct claims *claims, uint32_t route, const struct claim_place *gateway)
+{
+	struct claim_place *place = place_of(claims, &claims->items[route]);
+	uint32_t address = gateway->unproved;
+
+	if (address == CLAIM_NONE || is_among_pods(claims, &claims->items[address]))
+		return;
+	claims->items[route].owner = claims->items[address].owner;
+	take_suspect(&place->suspect, route, address);
+	for (uint32_t p = place->parent; p != CLAIM_NONE; p = claims->places[p].parent)
+		take_suspect(&claims->places[p].suspect_inside, route, address);
 }
 
 /* A gateway says whose the prefix behind it is only where a node was proved to be there: anybody may claim the address of
@@ -261,12 +280,7 @@ static void follow_gateway(struct claims *claims, uint32_t route, const struct c
 
 	if (gateway->prover == CLAIM_NONE) {
 		place->routes.is_open = true;
-		if (place->suspect == CLAIM_NONE && gateway->unproved != CLAIM_NONE &&
-		    !is_among_pods(claims, &claims->items[gateway->unproved])) {
-			place->suspect = gateway->unproved;
-			place->suspect_route = route;
-			claims->items[route].owner = claims->items[gateway->unproved].owner;
-		}
+		note_suspect(claims, route, gateway);
 		return;
 	}
 	claims->items[route].owner = claims->items[gateway->prover].owner;
@@ -301,21 +315,19 @@ static bool leads_to(const struct claims *claims, const struct claim_routes *rou
 	return false;
 }
 
-/* A proof at the gateway would make the route a witness. It is asked for at once where the route speaks against the claim,
- * and beforehand where it speaks for it: then a later claim of another node finds the proof made. The route, as long as
- * the answer may still come and the claim is new; else CLAIM_NONE. */
-static uint32_t suspected_route(struct claims *claims, const struct claim_place *place,
+/* A proof at the gateway would make the route a witness, so it is asked for where the route speaks against the claim. The
+ * route, as long as the answer may still come and the claim is new; else CLAIM_NONE. */
+static uint32_t suspected_route(struct claims *claims, const struct claim_suspect *found,
 				const struct claim *claim)
 {
 	struct claim *suspect =
-		place->suspect == CLAIM_NONE ? NULL : &claims->items[place->suspect];
+		found->address == CLAIM_NONE ? NULL : &claims->items[found->address];
 	bool is_contrary = suspect && suspect->owner != claim->owner;
 
-	if (is_contrary || (suspect && claim->evidence.is_heard))
+	if (is_contrary)
 		suspect->is_asked = true;
-	return is_contrary && is_pending(suspect) && !claim->evidence.is_incumbent
-		       ? place->suspect_route
-		       : CLAIM_NONE;
+	return is_contrary && is_pending(suspect) && !claim->evidence.is_incumbent ? found->route
+										   : CLAIM_NONE;
 }
 
 /* A route to the pods that leads to another node; CLAIM_NONE: none does. The narrowest route around them counts, or where
@@ -331,9 +343,10 @@ static uint32_t contrary_route(struct claims *claims, const struct claim *claim)
 		routes = &claims->places[p].routes;
 	if (leads_to(claims, routes, claim->owner))
 		return CLAIM_NONE;
-	if (routes->is_open)
-		return p == CLAIM_NONE ? CLAIM_NONE
-				       : suspected_route(claims, &claims->places[p], claim);
+	if (p == CLAIM_NONE && routes->items[0] == CLAIM_NONE)
+		return suspected_route(claims, &place_of(claims, claim)->suspect_inside, claim);
+	if (p != CLAIM_NONE && (routes->is_open || routes->has_more))
+		return suspected_route(claims, &claims->places[p].suspect, claim);
 	return routes->items[0];
 }
 
@@ -347,7 +360,7 @@ static bool is_undecided(const struct claims *claims, const struct claim *claim)
 	if (claim->kind != CLAIM_ADDRESS || !claim->evidence.is_incumbent)
 		return false;
 	return (place->is_address_contested && place->is_pending) ||
-	       (is_pending(claim) && is_among_pods(claims, claim));
+	       (is_pending(claim) && claim->evidence.is_direct && is_among_pods(claims, claim));
 }
 
 enum tier { TIER_LIVE, TIER_SILENT, TIER_WITHOUT_RECORD };
@@ -520,7 +533,8 @@ static void note_exceptions(struct claims *claims)
 }
 
 /* Between two nodes that claim an address a proof decides: who has none is asked for it, and where two have one, each is
- * asked whether it is still there. No proof is needed against an address in another node's pods. */
+ * asked whether it is still there. So is a node at a proved address among pods: it may have become a pod's since. No proof
+ * is needed against any other address in another node's pods. */
 static bool is_address_asked(const struct claims *claims, const struct claim *claim)
 {
 	const struct claim_place *place = place_of(claims, claim);
@@ -529,6 +543,8 @@ static bool is_address_asked(const struct claims *claims, const struct claim *cl
 		return false;
 	if (place->is_address_contested)
 		return !claim->evidence.proved_ns || place->answered[1] != CLAIM_NONE;
+	if (claim->evidence.proved_ns)
+		return is_among_pods(claims, claim);
 	return is_undecided(claims, claim);
 }
 

@@ -15,11 +15,12 @@
  *   a pod prefix   must lie in the cluster range; where this machine's route to it leads to another node, by a gateway
  *                  where that node was proved to be, only the first kind of claim stands;
  *   an address     that was proved stands inside a wider pod prefix, whatever that is: it is evidence of the network;
- *   an endpoint    takes nothing from anybody, and may be in nobody's pods, its own node's included, unless it was
- *                  proved; or unless this machine reaches it without a gateway, because it could not be proved otherwise.
+ *   an endpoint    takes nothing from anybody, and yields to stronger pods, its own node's included, unless it was proved;
+ *                  or unless this machine reaches it without a gateway, because it could not be proved otherwise.
  *
- * What a question can decide is left as it is for the half second that an answer may take: until then a claim that is new
- * yields to the incumbent where an address is contested, and to the route where the gateway's address was not yet proved.
+ * What a question can decide is left as it is for the half second that an answer may take. Until then a claim that is new
+ * yields to the incumbent, where an address is contested or comes to lie among pods, and to the route, where the
+ * gateway's address was not yet proved. Of several unproved claimants of a gateway the first one added is asked.
  *
  * A hole is a part of our own prefixes that this machine's routes reach on another machine: our claim ends there.
  */
@@ -50,7 +51,6 @@ enum claim_kind {
 /* What speaks for a claim. Times are of one clock, 0: never. */
 struct claim_evidence {
 	bool has_record;      /* its node published a usable one */
-	bool is_heard;	      /* the node has been heard from lately */
 	bool is_silent;	      /* nothing was heard from the node, though it was asked */
 	bool is_askable;      /* the node can be asked whether it is at this address */
 	bool is_pod_cidr;     /* a pod prefix, and an entry of the Node's podCIDRs */
@@ -76,10 +76,16 @@ struct claim {
 			      range. Of an accepted one: a claim of another node that was accepted inside it, if any */
 };
 
-/* Routes to nodes that were proved to be at the gateway: at most two of different nodes. */
+/* Routes to nodes that were proved to be at the gateway: two of different nodes. */
 struct claim_routes {
 	uint32_t items[2];
-	bool is_open; /* one leads to no node that is known, or to more than two: no witness */
+	bool has_more; /* to other nodes than these */
+	bool is_open;  /* one leads to no node that is known: no witness */
+};
+
+/* An address at the gateway of a route that was not proved, while nothing else is. */
+struct claim_suspect {
+	uint32_t address, route;
 };
 
 /* One prefix with all that is claimed of it. Indices of claims, CLAIM_NONE: there is none. */
@@ -104,8 +110,7 @@ struct claim_place {
 	/* routes to here */
 	bool has_route;
 	struct claim_routes routes, routes_inside;
-	uint32_t suspect;	/* what is unproved at a gateway, where nothing is proved */
-	uint32_t suspect_route; /* which leads there */
+	struct claim_suspect suspect, suspect_inside;
 };
 
 /* Storage must have room for as many of each as there are claims; `claims` starts with count 0. */
@@ -127,7 +132,8 @@ void claims_add_route(struct claims *claims, const struct cidr *destination,
 /* Once, after everything was added. */
 void claims_judge(struct claims *claims);
 
-/* Does any other claim of pods cover this accepted address, or inside the range any other node's claim of the address?
+/* Inside the range: does any claim of pods cover this accepted address, does another node with a record claim it, or could it
+ * be a pod's of which nobody has said so yet, since its node never proved it and this machine does not reach it directly?
  * Then nothing to it leaves in cleartext, whoever sends it. */
 bool claims_is_contested(const struct claims *claims, const struct claim *address);
 

@@ -14,7 +14,8 @@
 #define RANK_SELF   0
 #define RANK_PROVED 1
 #define RANK_HELD   2 /* of the record in use so far: who copies a key that is new does not get it */
-#define RANK_AGE    3 /* and onwards */
+#define RANK_AGE    3 /* and onwards: current keys before others */
+#define RANK_OTHER  (RANK_AGE + (1U << 30))
 
 void cluster_complain(struct cluster_member *member, const char *format, ...)
 {
@@ -148,6 +149,12 @@ void cluster_note_proof(struct cluster_member *member, const struct public_key *
 	member->proved_keys[0] = newest;
 }
 
+/* Since before anybody else claimed it. */
+static bool holds_key(const struct cluster_member *member, const struct public_key *key)
+{
+	return !member->is_good_tentative && has_key(still_good(member), key);
+}
+
 static uint32_t add_keys(struct cluster_key_claim *keys, uint32_t used,
 			 const struct cluster_member *member, const struct node *node,
 			 uint32_t index, uint32_t age)
@@ -156,15 +163,17 @@ static uint32_t add_keys(struct cluster_key_claim *keys, uint32_t used,
 
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
 		const struct public_key *key = &annotation->keys[slot];
-		uint32_t rank = has_proved(member, key)		   ? RANK_PROVED
-				: has_key(still_good(member), key) ? RANK_HELD
-								   : RANK_AGE + age;
+		uint32_t rank = has_proved(member, key)	 ? RANK_PROVED
+				: holds_key(member, key) ? RANK_HELD
+				: slot == KEY_CURRENT	 ? RANK_AGE + age
+							 : RANK_OTHER + age;
 
 		if (annotation->has_key[slot])
 			keys[used++] = (struct cluster_key_claim){
 				.key = key,
 				.member = index,
 				.rank = rank,
+				.age = age,
 				.is_of_seen = node == member->seen,
 			};
 	}
@@ -179,12 +188,40 @@ static int compare_keys(const void *context, const void *left, const void *right
 	(void)context;
 	if (!order)
 		order = (a->rank > b->rank) - (a->rank < b->rank);
-	return order ? order : (a->member > b->member) - (a->member < b->member);
+	return order ? order : (a->age > b->age) - (a->age < b->age);
 }
 
-/* Sorted by key, the first claimant of each key has it; any other's record that contains it is out. */
-static void find_losers(struct cluster_member *const *members, const struct cluster_key_claim *keys,
-			uint32_t count)
+/* Of the claims of one key, the strongest first, the one that has it. A public key is no secret, so where nothing was
+ * proved or held, its claimants take turns: the one that has the private half answers in its turn, and that is a proof. */
+static const struct cluster_key_claim *find_owner(const struct cluster_self *self,
+						  struct cluster_member *const *members,
+						  const struct cluster_key_claim *keys,
+						  uint32_t count)
+{
+	const struct cluster_key_claim *owner = keys;
+	uint32_t equals = 0;
+
+	while (equals < count && keys[equals].rank >= RANK_AGE && keys[equals].rank < RANK_OTHER)
+		equals++;
+	if (equals > 1) {
+		owner = &keys[self->now_ms / CLUSTER_KEY_TURN_MS % equals];
+		members[owner->member]->has_disputed_key = true;
+	}
+	return owner;
+}
+
+static uint32_t count_same_key(const struct cluster_key_claim *keys, uint32_t count)
+{
+	uint32_t same = 1;
+
+	while (same < count && public_key_is_equal(keys[0].key, keys[same].key))
+		same++;
+	return same;
+}
+
+/* Sorted by key, one claimant of each key has it; any other's record that contains it is out. */
+static void find_losers(const struct cluster_self *self, struct cluster_member *const *members,
+			const struct cluster_key_claim *keys, uint32_t count)
 {
 	const struct cluster_key_claim *owner = NULL;
 
@@ -192,7 +229,8 @@ static void find_losers(struct cluster_member *const *members, const struct clus
 		struct cluster_member *member;
 
 		if (!owner || !public_key_is_equal(owner->key, keys[i].key))
-			owner = &keys[i];
+			owner = find_owner(self, members, &keys[i],
+					   count_same_key(&keys[i], count - i));
 		if (keys[i].member == owner->member)
 			continue;
 		member = members[keys[i].member];
@@ -240,7 +278,7 @@ static void settle_keys(const struct cluster_self *self, struct cluster_member *
 			used = add_keys(keys, used, member, good, index, age);
 	}
 	sort_heap(keys, used, sizeof(*keys), compare_keys, NULL);
-	find_losers(members, keys, used);
+	find_losers(self, members, keys, used);
 	refuse_losers(members, count);
 }
 
@@ -253,7 +291,7 @@ static void choose_records(const struct cluster_self *self, struct cluster_membe
 
 		member->refusal = (struct refusal){0};
 		member->refusal_count = 0;
-		member->has_lost_seen = member->has_lost_good = false;
+		member->has_lost_seen = member->has_lost_good = member->has_disputed_key = false;
 		member->chosen = NULL;
 		if (member->unreadable.text[0])
 			cluster_complain(member, "record: %s", member->unreadable.text);

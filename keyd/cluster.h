@@ -17,6 +17,7 @@
 #define CLUSTER_HOLES_MAX	  1024
 #define CLUSTER_PROVED_MAX	  4 /* keys remembered of each node */
 #define CLUSTER_PLACES_MAX	  24 /* addresses of each node where the tunnel asked it, or reached it */
+#define CLUSTER_KEY_TURN_MS	  2000 /* for each node that claims a key which none has proved */
 /* Of its addresses the first ones can be asked about, and all endpoints: with those in use they fit the places. */
 #define CLUSTER_ASKED_ADDRESSES_MAX 14
 #define CLUSTER_QUESTIONS_MAX	    (CLUSTER_ASKED_ADDRESSES_MAX + ANNOTATION_ENDPOINTS_MAX)
@@ -33,6 +34,7 @@ struct cluster_self {
 	const struct route *routes; /* of this machine; the caller's */
 	struct address addresses[CLUSTER_OWN_ADDRESSES_MAX];
 	bool has_ipv4, has_ipv6; /* families of our endpoints */
+	uint16_t port;		 /* of our tunnel: by another one no node proves where it is */
 	uint32_t entry_count;
 	const struct prefix_entry *entries; /* what the maps hold so far, settled; the caller's */
 	bool has_given_pod_cidrs; /* the Nodes' podCIDRs are the control plane's word, not each node's own */
@@ -51,15 +53,17 @@ enum member_state {
 struct cluster_place {
 	struct address address;
 	uint64_t proved_ns, answered_ns, left_ns;
+	bool has_lapsed; /* the node was heard since, but does not answer there any more: its proof counts no longer */
 };
 
 /* One other node. */
 struct cluster_member {
 	/* In; the caller's. */
 	char name[NODE_NAME_LEN];
-	uint32_t id;		   /* in the BPF maps and the tunnel */
-	const struct node *seen;   /* newest record that could be read; NULL: none yet */
-	const struct node *good;   /* the one in use so far; NULL: none */
+	uint32_t id;		 /* in the BPF maps and the tunnel */
+	const struct node *seen; /* newest record that could be read; NULL: none yet */
+	const struct node *good; /* the one in use so far; NULL: none */
+	bool is_good_tentative; /* it is in use only because it was this node's turn to show that it has the key */
 	struct refusal unreadable; /* why the newest record could not be read; empty: it could */
 	const struct annotation *
 		floor; /* of seen's uid, from when it was in use before the node left or was another;
@@ -71,7 +75,7 @@ struct cluster_member {
 	struct public_key proved_keys[CLUSTER_PROVED_MAX];
 	bool was_found; /* an earlier agent on this node had it in the maps, and no record was in use since */
 	/* See struct claim_evidence; presence.h. */
-	bool is_heard, is_silent, is_askable;
+	bool is_silent, is_askable;
 	uint32_t place_count;
 	struct cluster_place places[CLUSTER_PLACES_MAX];
 
@@ -87,13 +91,14 @@ struct cluster_member {
 	uint32_t endpoint_count;
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX]; /* of one family, best first */
 	uint32_t first_claim, claim_count;
+	bool has_disputed_key; /* in its turn: it is to be asked for a handshake under it */
 	bool is_in_dispute; /* another node lost a claim against it: whether it is still there matters */
 };
 
 struct cluster_key_claim {
 	const struct public_key *key;
 	uint32_t member; /* index, or CLAIM_SELF */
-	uint32_t rank;
+	uint32_t rank, age;
 	bool is_of_seen;
 };
 

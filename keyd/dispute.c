@@ -136,30 +136,40 @@ static void claim_address(const struct claimant *claimant, enum claim_kind kind,
 	struct claim_evidence evidence = claimant->evidence;
 
 	if (place && evidence.has_record) {
-		evidence.proved_ns = place->proved_ns;
-		evidence.answered_ns = place->answered_ns;
+		evidence.proved_ns = place->has_lapsed ? 0 : place->proved_ns;
+		evidence.answered_ns = place->has_lapsed ? 0 : place->answered_ns;
 		evidence.left_ns = place->left_ns;
 	}
-	evidence.is_direct = kind == CLAIM_ENDPOINT && is_in_range(claimant->self, address) &&
-			     is_direct(claimant->self, address);
+	evidence.is_direct =
+		is_in_range(claimant->self, address) && is_direct(claimant->self, address);
 	evidence.is_askable = is_askable;
 	claim_unless_special(claimant, kind, &cidr, &evidence);
+}
+
+/* Can the tunnel ask it, and would an answer be a proof? */
+static bool is_askable(const struct claimant *claimant)
+{
+	const struct node *chosen = claimant->member->chosen;
+
+	return claimant->member->is_askable && chosen &&
+	       chosen->annotation.port == claimant->self->port;
 }
 
 static void add_claims(const struct claimant *claimant)
 {
 	struct cluster_member *member = claimant->member;
 	const struct node *seen = member->seen, *chosen = member->chosen;
+	bool can_be_asked = is_askable(claimant);
 
 	member->first_claim = claimant->claims->count;
 	if (seen)
 		claim_pods(claimant);
 	for (uint32_t i = 0; seen && i < seen->address_count; i++)
 		claim_address(claimant, CLAIM_ADDRESS, &seen->addresses[i],
-			      member->is_askable && i < CLUSTER_ASKED_ADDRESSES_MAX);
+			      can_be_asked && i < CLUSTER_ASKED_ADDRESSES_MAX);
 	for (uint32_t i = 0; chosen && i < chosen->annotation.endpoint_count; i++)
 		claim_address(claimant, CLAIM_ENDPOINT, &chosen->annotation.endpoints[i],
-			      member->is_askable);
+			      can_be_asked);
 	member->claim_count = claimant->claims->count - member->first_claim;
 }
 
@@ -275,7 +285,6 @@ void dispute_settle(const struct cluster_self *self, struct cluster_member *cons
 			.member = member,
 			.index = workspace->by_age[age],
 			.evidence = {.has_record = has_usable_record(self, member),
-				     .is_heard = member->is_heard,
 				     .is_silent = member->is_silent,
 				     .age = age},
 		};

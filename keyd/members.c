@@ -174,6 +174,8 @@ static void settle(struct members *members, struct cluster_member *member)
 	}
 	if (!member->good && member->chosen == member->seen)
 		member->good = member->chosen;
+	if (member->chosen && member->chosen == member->good)
+		member->is_good_tentative = member->has_disputed_key;
 }
 
 /* What an earlier agent told the tunnel counts as if this one had. It counts on where the tunnel is away. */

@@ -29,6 +29,7 @@ struct member {
 	bool gains, loses;	  /* prefixes, by what the maps hold and what they should */
 	struct member_question questions[CLUSTER_QUESTIONS_MAX]; /* questions.c's */
 	uint32_t question_count;
+	uint64_t key_asked_ns;
 	uint64_t alive_ns; /* the next time to ask whether the node is there at all; 0: now */
 	uint64_t try_ns;   /* permissive: the next handshake is begun then; 0: none was yet */
 	uint32_t try_delay_ms;

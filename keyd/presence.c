@@ -37,15 +37,18 @@ static bool was_asked_in_vain(const struct control_place *place, uint64_t now_ns
 	       now_ns - place->asked_ns >= PRESENCE_LEFT_NS;
 }
 
+static uint64_t heard_ns(const struct control_peer_status *status, uint64_t now_ns)
+{
+	return now_ns - MIN(quiet_ns(status), now_ns);
+}
+
 /* Since when the node is nowhere, 0: it is not. Where it was asked in vain at one of its addresses, and nothing was heard from it
  * since, it need not be asked at the others: the questions of a peer are spaced, and traffic waits. */
 static uint64_t nowhere_ns(const struct control_peer_status *status, uint64_t now_ns)
 {
-	uint64_t heard_ns = now_ns - MIN(quiet_ns(status), now_ns);
-
 	for (uint32_t i = 0; i < MIN(status->place_count, (uint32_t)CLUSTER_PLACES_MAX); i++)
 		if (was_asked_in_vain(&status->places[i], now_ns) &&
-		    status->places[i].asked_ns >= heard_ns)
+		    status->places[i].asked_ns >= heard_ns(status, now_ns))
 			return status->places[i].asked_ns;
 	return 0;
 }
@@ -55,19 +58,20 @@ void presence_note(struct cluster_member *member, const struct control_peer_stat
 {
 	uint64_t gone_ns = nowhere_ns(status, now_ns);
 
-	member->is_heard = status->id && status->last_received_age_ns < PRESENCE_SILENT_NS;
 	member->is_silent = is_silent(status);
 	member->is_askable = status->id;
 	member->place_count = MIN(status->place_count, (uint32_t)CLUSTER_PLACES_MAX);
 	for (uint32_t i = 0; i < member->place_count; i++) {
 		const struct control_place *place = &status->places[i];
-		uint64_t left_ns = was_asked_in_vain(place, now_ns) ? place->asked_ns : gone_ns;
+		bool has_left = was_asked_in_vain(place, now_ns);
+		uint64_t left_ns = has_left ? place->asked_ns : gone_ns;
 
 		member->places[i] = (struct cluster_place){
 			.address = place->address,
 			.proved_ns = place->proved_ns,
 			.answered_ns = place->answered_ns,
 			.left_ns = left_ns,
+			.has_lapsed = has_left && place->asked_ns < heard_ns(status, now_ns),
 		};
 	}
 }

@@ -18,7 +18,7 @@
 #define PRESENCE_LEFT_NS    (400 * NS_PER_MS)
 #define PRESENCE_LEFT_TRIES 3
 
-/* Into the member's is_heard, is_silent and places. now_ns: of the page that the status came in. */
+/* Into the member's is_silent, is_askable and places. now_ns: of the page that the status came in. */
 void presence_note(struct cluster_member *member, const struct control_peer_status *status,
 		   uint64_t now_ns);
 

@@ -9,7 +9,8 @@
 #include "clock.h"
 #include "presence.h"
 
-#define ANSWER_NS (25 * NS_PER_MS) /* until an answer has come, on most networks */
+#define ANSWER_NS   (25 * NS_PER_MS)  /* until an answer has come, on most networks */
+#define KEY_LOOK_NS (500 * NS_PER_MS) /* several in each turn */
 #define QUESTION_RETRY_NS \
 	(30 * NS_PER_MS) /* where the tunnel says that the last one is too young */
 
@@ -100,6 +101,20 @@ static void ask_whether_alive(struct agent *agent, struct member *member, uint64
 	want_pass(agent, member->alive_ns);
 }
 
+/* -- does it have the key that it publishes? -- */
+
+static void ask_for_key(struct agent *agent, struct member *member, uint64_t now_ns)
+{
+	if (!member->core.has_disputed_key)
+		return;
+	if (now_ns - member->key_asked_ns >= KEY_LOOK_NS) {
+		(void)!tunnel_client_try_peer(&agent->tunnel, member->core.id);
+		member->key_asked_ns = now_ns;
+		want_pass(agent, now_ns + ANSWER_NS);
+	}
+	want_pass(agent, member->key_asked_ns + KEY_LOOK_NS);
+}
+
 /* -- what nobody claims any more -- */
 
 static void forget_places(struct agent *agent, struct member *member)
@@ -127,5 +142,6 @@ void questions_ask(struct agent *agent)
 		forget_places(agent, member);
 		ask_at_addresses(agent, member, now_ns);
 		ask_whether_alive(agent, member, now_ns);
+		ask_for_key(agent, member, now_ns);
 	}
 }

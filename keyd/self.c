@@ -91,6 +91,7 @@ void self_describe(struct agent *agent)
 	self->now_ms = wall_ms();
 	self->entries = agent->datapath.entries;
 	self->entry_count = agent->datapath.entry_count;
+	self->port = agent->settings->port;
 	self->has_given_pod_cidrs = agent->registry->is_server;
 	self->address_count = underlay->own_count;
 	memcpy(self->addresses, underlay->own, sizeof(self->addresses));

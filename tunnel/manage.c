@@ -390,8 +390,8 @@ static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *
 	peer = &tunnel->state->peers[slot];
 	peer->id = request->fixed.id;
 	peer->is_managed = true;
-	if (strcmp(peer->uid, request->fixed.uid)) /* another node's proofs are not this one's */
-		memset(peer->places, 0, sizeof(peer->places));
+	if (strcmp(peer->uid, request->fixed.uid))
+		peer_forget_node(tunnel, slot);
 	copy_text(peer->uid, sizeof(peer->uid), request->fixed.uid);
 	peer->epoch = request->fixed.epoch;
 	replace_endpoints(tunnel, slot, request);
@@ -457,7 +457,8 @@ static int handle_ask_peer(struct exchange *exchange)
 	slot = question.id ? tunnel_find_peer_by_id(exchange->tunnel, question.id) : NO_PEER;
 	if (slot == NO_PEER)
 		return -ENOENT;
-	if (!is_endpoint_valid(&question.endpoint))
+	if (!is_endpoint_valid(&question.endpoint) ||
+	    endpoint_port(&question.endpoint) != exchange->tunnel->state->port)
 		return -EINVAL;
 	return send_question(exchange->tunnel, slot, &question.endpoint) ? 0 : -EAGAIN;
 }

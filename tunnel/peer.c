@@ -167,6 +167,15 @@ void peer_note_proof(struct tunnel *tunnel, uint32_t session)
 	peer->has_reached[state->pairs[pair].remote] = true;
 }
 
+void peer_forget_node(struct tunnel *tunnel, uint32_t slot)
+{
+	struct peer *peer = &tunnel->state->peers[slot];
+
+	memset(peer->places, 0, sizeof(peer->places));
+	peer->known_ns = tunnel->now_ns;
+	peer->asked_ns = 0;
+}
+
 /* -- its handshakes -- */
 
 static enum key_slot newest_proved(const struct tunnel *tunnel, const struct peer *peer)

@@ -118,6 +118,9 @@ bool peer_is_initiating(const struct tunnel *tunnel, uint32_t peer);
 void peer_forget_handshakes(struct tunnel *tunnel, uint32_t peer);
 void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer, uint32_t pair);
 
+/* The record is another node's from now on: what was learnt of the one before says nothing of it. */
+void peer_forget_node(struct tunnel *tunnel, uint32_t peer);
+
 /* Authenticated data came on the session: the peer knows the key of ours that it was made with. */
 void peer_note_proof(struct tunnel *tunnel, uint32_t session);
 

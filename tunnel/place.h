@@ -4,7 +4,8 @@
  *
  * A handshake that is completed proves that the holder of the peer's key receives what we send to an address: a response
  * proves the address to which its initiation went, and the packet that confirms a session proves the address to which
- * our response went. The source address of a datagram proves nothing, since it can be forged. keyd judges by these
+ * our response went. The source address of a datagram proves nothing, since it can be forged. Nor does a port other than
+ * our own, which all nodes of a cluster share: behind a NodePort the datagrams go on to another node. keyd judges by these
  * proofs which of two nodes has an address that both claim; they are kept here because they are lost with the keys.
  */
 #pragma once

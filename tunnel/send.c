@@ -351,6 +351,14 @@ static bool create_initiation(struct tunnel *tunnel, uint32_t pair,
 }
 
 /* One handshake of ours at a time: were two answered, the peer could miss which session we took. */
+/* The address that a handshake there proves; family 0: none. A port that is not the one of all nodes may be a NodePort, whose
+ * datagrams another node forwards to whom a Service names. */
+static struct address place_of_endpoint(const struct tunnel *tunnel, const union endpoint *to)
+{
+	return endpoint_port(to) == tunnel->state->port ? endpoint_address(to)
+							: (struct address){0};
+}
+
 static bool initiate_at(struct tunnel *tunnel, uint32_t pair_slot,
 			const struct outbox_address *address)
 {
@@ -362,8 +370,9 @@ static bool initiate_at(struct tunnel *tunnel, uint32_t pair_slot,
 	    !create_initiation(tunnel, pair_slot, &message))
 		return false;
 	peer_forget_initiations_but(tunnel, pair->peer, pair_slot);
-	pair->initiated_to = endpoint_address(address->to);
-	place_note_asked(peer->places, &pair->initiated_to, tunnel->now_ns);
+	pair->initiated_to = place_of_endpoint(tunnel, address->to);
+	if (pair->initiated_to.family)
+		place_note_asked(peer->places, &pair->initiated_to, tunnel->now_ns);
 	timers_any_authenticated_traversed(tunnel, pair->peer);
 	timers_any_authenticated_sent(tunnel, pair->peer);
 	add_handshake(tunnel, pair_slot, address, &message, sizeof(message));
@@ -478,7 +487,8 @@ bool send_response(struct tunnel *tunnel, uint32_t pair)
 	timers_any_authenticated_sent(tunnel, slot);
 	if (!peer->has_endpoint)
 		return true;
-	tunnel->state->sessions[peer->next].answered_to = endpoint_address(&peer->endpoint);
+	tunnel->state->sessions[peer->next].answered_to =
+		place_of_endpoint(tunnel, &peer->endpoint);
 	add_handshake(tunnel, pair, &address, &message, sizeof(message));
 	return true;
 }

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 
 MARKER=$(new_marker)
-MAPS=7
+MAPS=8 # config, prefixes, peers, peer_traffic, drops, bypass, ratchet, endpoints
 
 agent_flags() { echo --log-format json; } # with the time of each line
 

@@ -51,6 +51,7 @@ static inline int begin(void **state)
 	self.pod_count = self.address_count = 1;
 	self.pods[0] = cidr("10.244.0.0/24");
 	self.addresses[0] = address("192.168.50.100");
+	self.port = 51890;
 	self.has_ipv4 = family == AF_INET;
 	self.has_ipv6 = family == AF_INET6;
 	self.has_key[KEY_CURRENT] = true;

@@ -107,6 +107,7 @@ static void wish_addresses(struct dispute *dispute, const struct claim_evidence 
 		if (common->has_record)
 			add_proof(&wish.evidence, owner);
 		wish.evidence.is_incumbent = one_in(3);
+		wish.evidence.is_direct = one_in(2);
 		add_wish(dispute, wish);
 		if (one_in(2))
 			continue;
@@ -179,7 +180,6 @@ static void wish_all(struct dispute *dispute, uint32_t owner, uint32_t age,
 	struct claim_evidence common = {
 		.has_record = !one_in(5),
 		.is_askable = !one_in(4),
-		.is_heard = one_in(2),
 		.is_silent = one_in(5),
 		.age = age,
 	};
@@ -339,7 +339,8 @@ static bool is_undecided(const struct dispute *dispute, const struct wish *wish)
 		if (is_address_at(&dispute->wishes[i], &wish->prefix) &&
 		    may_answer(&dispute->wishes[i]) && is_contested(dispute, &wish->prefix))
 			return true;
-	return may_answer(wish) && is_among_pods(dispute, &wish->prefix);
+	return may_answer(wish) && wish->evidence.is_direct &&
+	       is_among_pods(dispute, &wish->prefix);
 }
 
 /* -- the model: the order -- */
@@ -460,7 +461,7 @@ static uint32_t find_suspect(const struct dispute *dispute, const struct way *wa
 /* The nodes to which some routes lead. */
 struct led {
 	bool is_to[OWNERS];
-	uint32_t owners;
+	uint32_t owners, firsts[2]; /* two are told from each other, more are only counted */
 	bool is_open;	  /* one of them leads to no node */
 	uint32_t suspect; /* the wish */
 };
@@ -475,6 +476,8 @@ static void follow(const struct dispute *dispute, const struct way *way, struct 
 			led->suspect = find_suspect(dispute, way);
 	} else if (!led->is_to[owner]) {
 		led->is_to[owner] = true;
+		if (led->owners < 2)
+			led->firsts[led->owners] = owner;
 		led->owners++;
 	}
 }
@@ -502,14 +505,12 @@ static struct led follow_routes_around(const struct dispute *dispute, const stru
 	return led;
 }
 
-/* Only those to a node say anything. */
 static struct led follow_routes_inside(const struct dispute *dispute, const struct cidr *pods)
 {
 	struct led led = {.suspect = CLAIMS_MAX};
 
 	for (uint32_t i = 0; i < dispute->way_count; i++)
-		if (cidr_contains(pods, &dispute->ways[i].destination) &&
-		    node_at_gateway(dispute, &dispute->ways[i]) != CLAIM_NOBODY)
+		if (cidr_contains(pods, &dispute->ways[i].destination))
 			follow(dispute, &dispute->ways[i], &led);
 	return led;
 }
@@ -521,7 +522,7 @@ static bool suspect_stands_against(struct dispute *dispute, const struct wish *w
 	const struct wish *at_gateway = &dispute->wishes[suspect];
 	bool is_contrary = at_gateway->owner != wanted->owner;
 
-	if (is_contrary || wanted->evidence.is_heard)
+	if (is_contrary)
 		dispute->is_asked[suspect] = true;
 	return is_contrary && may_answer(at_gateway) && !wanted->evidence.is_incumbent;
 }
@@ -532,11 +533,10 @@ static bool routes_stand_against(struct dispute *dispute, const struct wish *wan
 	struct led led = narrowest < 0 ? follow_routes_inside(dispute, &wanted->prefix)
 				       : follow_routes_around(dispute, &wanted->prefix, narrowest);
 
-	if (led.owners > 2)
-		led.is_open = true;
-	else if (led.is_to[wanted->owner])
-		return false;
-	if (!led.is_open)
+	for (uint32_t i = 0; i < MIN(led.owners, 2U); i++)
+		if (led.firsts[i] == wanted->owner)
+			return false;
+	if (narrowest < 0 ? led.owners : !led.is_open && led.owners <= 2)
 		return led.owners;
 	return led.suspect != CLAIMS_MAX && suspect_stands_against(dispute, wanted, led.suspect);
 }
@@ -590,6 +590,8 @@ static bool is_address_asked(const struct dispute *dispute, uint32_t number)
 		return false;
 	if (is_contested(dispute, &wish->prefix))
 		return !wish->evidence.proved_ns || proofs_at(dispute, &wish->prefix) > 1;
+	if (wish->evidence.proved_ns)
+		return is_among_pods(dispute, &wish->prefix);
 	return is_undecided(dispute, wish);
 }
 

@@ -207,22 +207,15 @@ static void gateway_that_was_proved_or_has_no_record_is_not_asked(void **state)
 	assert_false(items[GATEWAY].is_asked);
 }
 
-/* So that a later claim of another node finds the proof made. */
-static void gateway_of_the_claimant_itself_is_asked_once_the_node_was_heard(void **state)
+static void gateway_of_the_claimant_itself_is_not_asked(void **state)
 {
-	for (unsigned int is_heard = 0; is_heard < 2; is_heard++) {
-		struct claim_evidence evidence = aged(1);
-		uint32_t gateway, pods;
+	uint32_t gateway = add_with(CLAIM_ADDRESS, "192.168.50.9", 1, aged(1)), pods;
 
-		begin_in_range(NULL);
-		evidence.is_heard = is_heard;
-		gateway = add_with(CLAIM_ADDRESS, "192.168.50.9", 1, evidence);
-		add_route("10.1.1.0/24", "192.168.50.9");
-		pods = add_with(CLAIM_POD, "10.1.1.0/24", 1, evidence);
-		judge();
-		assert_stands_except(pods, CLAIM_NONE);
-		assert_int_equal(items[gateway].is_asked, is_heard);
-	}
+	add_route("10.1.1.0/24", "192.168.50.9");
+	pods = add_with(CLAIM_POD, "10.1.1.0/24", 1, aged(1));
+	judge();
+	assert_stands_except(pods, CLAIM_NONE);
+	assert_false(items[gateway].is_asked);
 }
 
 static void gateway_is_not_asked_for_pods_that_no_route_can_take(void **state)
@@ -270,6 +263,26 @@ static void gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_
 }
 
 /* What the node left is its endpoint no less than its address. */
+static void claim_around_routes_to_three_other_nodes_falls_as_around_one(void **state)
+{
+	add_route("10.1.2.0/24", "192.168.50.2");
+	add_route("10.1.3.0/24", "192.168.50.3");
+	add_route("10.1.4.0/24", "192.168.50.4");
+	assert_false(node_1_gets("10.1.0.0/16"));
+}
+
+/* The gateways are asked, and until they have answered, what is new waits. */
+static void claim_around_routes_to_suspected_gateways_waits_for_their_answers(void **state)
+{
+	uint32_t gateway = add_with(CLAIM_ADDRESS, "192.168.50.2", 2, aged(2)), pods;
+
+	add_route("10.1.2.0/24", "192.168.50.2");
+	pods = add(CLAIM_POD, 1, "10.1.0.0/16");
+	judge();
+	assert_false(is_accepted(pods));
+	assert_true(items[gateway].is_asked);
+}
+
 static void gateway_of_a_node_that_left_is_no_witness_by_its_endpoint(void **state)
 {
 	uint32_t pods;
@@ -297,6 +310,8 @@ int main(void)
 		TEST(claim_around_a_route_to_another_node_falls),
 		TEST(claim_with_its_own_route_stands_around_a_route_to_another_node),
 		TEST(claim_of_a_published_pod_cidr_is_not_judged_by_routes),
+		TEST(claim_around_routes_to_three_other_nodes_falls_as_around_one),
+		TEST(claim_around_routes_to_suspected_gateways_waits_for_their_answers),
 		TEST(gateway_is_a_witness_where_a_node_was_proved_to_be),
 		TEST(gateway_is_no_witness_where_no_node_was_proved_to_be),
 		TEST(gateway_is_the_node_with_the_earliest_proof),
@@ -305,7 +320,7 @@ int main(void)
 		TEST(gateway_holds_new_claims_up_until_it_has_answered_or_not),
 		TEST(gateway_without_a_proof_takes_no_pods_from_their_incumbent),
 		TEST(gateway_that_was_proved_or_has_no_record_is_not_asked),
-		TEST(gateway_of_the_claimant_itself_is_asked_once_the_node_was_heard),
+		TEST(gateway_of_the_claimant_itself_is_not_asked),
 		TEST(gateway_is_not_asked_for_pods_that_no_route_can_take),
 		TEST(claim_with_one_of_several_equal_routes_is_not_held_up_by_the_others),
 		TEST(gateway_is_never_asked_where_pods_stand_against_it),

@@ -125,6 +125,41 @@ static void cluster_key_claimed_twice_is_the_older_nodes(void **state)
 	assert_null(members[0].chosen);
 }
 
+static void cluster_key_is_the_one_whose_current_it_is_not_next_or_previous(void **state)
+{
+	struct node *older = add_member();
+
+	add_member();
+	add_member();
+	older->annotation.has_key[KEY_NEXT] = older->annotation.has_key[KEY_PREVIOUS] = true;
+	older->annotation.keys[KEY_NEXT] = key(2);
+	older->annotation.keys[KEY_PREVIOUS] = key(3);
+	resolve();
+	assert_usable(2);
+	assert_usable(3);
+	assert_null(members[0].chosen);
+	assert_refused(1, "a key of node n2");
+}
+
+static void cluster_key_that_nobody_proved_goes_round_until_it_is_proved(void **state)
+{
+	add_member();
+	add_member()->annotation.keys[KEY_CURRENT] = key(1);
+	resolve();
+	assert_true(members[0].has_disputed_key && !members[1].has_disputed_key);
+	assert_usable(1);
+	self.now_ms += CLUSTER_KEY_TURN_MS;
+	resolve();
+	assert_true(members[1].has_disputed_key && !members[0].has_disputed_key);
+	assert_usable(2);
+	assert_null(members[0].chosen);
+	cluster_note_proof(&members[1], &seen[1].annotation.keys[KEY_CURRENT]);
+	self.now_ms += CLUSTER_KEY_TURN_MS;
+	resolve();
+	assert_usable(2);
+	assert_false(members[0].has_disputed_key || members[1].has_disputed_key);
+}
+
 static void cluster_equal_age_is_decided_by_name(void **state)
 {
 	add_member()->created_s = 5;
@@ -219,6 +254,8 @@ int main(void)
 		TEST(cluster_secrets_may_change_within_an_epoch),
 		TEST(cluster_own_key_is_nobody_elses),
 		TEST(cluster_key_claimed_twice_is_the_older_nodes),
+		TEST(cluster_key_is_the_one_whose_current_it_is_not_next_or_previous),
+		TEST(cluster_key_that_nobody_proved_goes_round_until_it_is_proved),
 		TEST(cluster_equal_age_is_decided_by_name),
 		TEST(cluster_key_claimed_twice_stays_where_it_was_proved),
 		TEST(cluster_proofs_of_the_newest_keys_are_remembered),

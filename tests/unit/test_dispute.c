@@ -465,6 +465,35 @@ static void cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given(vo
 	assert_class("10.244.2.5", PREFIX_PEER, self.has_given_pod_cidrs ? 2 : 1);
 }
 
+/* Its node was heard, but does not answer there any more. */
+static void cluster_address_whose_proof_lapsed_is_a_pods_again(void **state)
+{
+	add_members(3);
+	add_address(&seen[2], "10.244.2.10");
+	members[2].place_count = 1;
+	members[2].places[0] = (struct cluster_place){
+		.address = address("10.244.2.10"), .proved_ns = 1, .answered_ns = 1};
+	resolve();
+	assert_class("10.244.2.10", PREFIX_CONTESTED, 3);
+	assert_true(is_asked(3, "10.244.2.10"));
+	members[2].places[0].left_ns = 2;
+	members[2].places[0].has_lapsed = true;
+	resolve();
+	assert_class("10.244.2.10", PREFIX_PEER, 2);
+}
+
+/* A proof by a port that not all nodes share is none, and the node is not asked for it. */
+static void cluster_node_with_another_port_is_not_asked(void **state)
+{
+	add_members(3);
+	add_address(&seen[1], "192.168.60.9");
+	add_address(&seen[2], "192.168.60.9");
+	seen[2].annotation.port = 30053;
+	resolve();
+	assert_true(is_asked(2, "192.168.60.9"));
+	assert_false(is_asked(3, "192.168.60.9"));
+}
+
 /* A node that reads its pods from its kernel publishes them one by one. */
 static void cluster_part_of_a_given_pod_cidr_counts_as_it(void **state)
 {
@@ -754,6 +783,8 @@ int main(void)
 		TEST(cluster_pod_cidr_around_an_older_nodes_stands_around_it),
 		TEST(cluster_pod_cidr_inside_an_older_nodes_is_refused),
 		TEST(cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given),
+		TEST(cluster_address_whose_proof_lapsed_is_a_pods_again),
+		TEST(cluster_node_with_another_port_is_not_asked),
 		TEST(cluster_part_of_a_given_pod_cidr_counts_as_it),
 		TEST(cluster_pod_cidr_that_its_node_does_not_publish_is_nobodys),
 		TEST(cluster_vip_is_the_older_nodes_until_the_other_proves_it),

@@ -42,6 +42,7 @@ static int forget_place(uint32_t id, const char *text)
 static int begin_with_peer(void **state)
 {
 	tunnel_begin(state);
+	tunnel.state->port = 51890;
 	assert_int_equal(set_identity(9), 0);
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
@@ -60,7 +61,7 @@ static void question_is_sent_where_keyd_says_and_moves_nothing(void **state)
 	struct peer *peer = peer_of(1);
 	union endpoint endpoint = peer->endpoint;
 
-	assert_int_equal(ask_peer(1, "192.0.2.77", 4711), 0);
+	assert_int_equal(ask_peer(1, "192.0.2.77", 51890), 0);
 	assert_int_equal(peer->sent_bytes, sizeof(struct message_initiation));
 	assert_true(endpoint_is_equal(&peer->endpoint, &endpoint));
 	assert_int_equal(peer->unanswered, 0);
@@ -86,6 +87,7 @@ static void question_to_an_endpoint_that_can_be_none_is_refused(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(addresses); i++)
 		assert_int_equal(ask_peer(1, addresses[i], 51890), -EINVAL);
 	assert_int_equal(ask_peer(1, "192.0.2.77", 0), -EINVAL);
+	assert_int_equal(ask_peer(1, "192.0.2.77", 30053), -EINVAL); /* a NodePort leads elsewhere */
 	assert_int_equal(ask(CONTROL_ASK_PEER, &question, sizeof(question)), -EINVAL);
 	question.endpoint.any.sa_family = AF_UNIX;
 	assert_int_equal(ask(CONTROL_ASK_PEER, &question, sizeof(question)), -EINVAL);
@@ -211,9 +213,12 @@ static void places_are_forgotten_with_the_uid_and_with_nothing_else(void **state
 	packet.fixed.keys[KEY_CURRENT] = key_number(0x66);
 	assert_int_equal(set_peer(), 0);
 	assert_int_equal(read_status()->place_count, 1);
+	pass_time(NS_PER_S);
+	assert_true(read_status()->known_age_ns >= NS_PER_S);
 	copy_text(packet.fixed.uid, sizeof(packet.fixed.uid), "other");
 	assert_int_equal(set_peer(), 0);
 	assert_int_equal(read_status()->place_count, 0);
+	assert_true(status.known_age_ns == 0); /* the silence of the node before is not this one's */
 }
 
 static void places_are_gone_with_their_peer(void **state)

@@ -53,22 +53,6 @@ static struct control_place *add_asked_place(const char *text, uint32_t tries, u
 
 /* -- the node -- */
 
-static void node_is_heard_for_180_seconds(void **state)
-{
-	note();
-	assert_false(member.is_heard);
-	status.last_received_age_ns = PRESENCE_SILENT_NS - 1;
-	note();
-	assert_true(member.is_heard && !member.is_silent);
-	status.last_received_age_ns = PRESENCE_SILENT_NS;
-	note();
-	assert_false(member.is_heard);
-	status.last_received_age_ns = 0;
-	status.id = 0; /* the tunnel has no such peer */
-	note();
-	assert_false(member.is_heard);
-}
-
 static void node_that_was_never_asked_is_quiet_but_not_silent(void **state)
 {
 	note();
@@ -128,7 +112,6 @@ static void node_that_is_heard_again_is_silent_no_more(void **state)
 	status.last_received_age_ns = 0;
 	note();
 	assert_false(member.is_silent);
-	assert_true(member.is_heard);
 }
 
 static void node_will_be_quiet_when_the_rest_of_180_seconds_is_over(void **state)
@@ -222,6 +205,19 @@ static void node_that_left_one_place_and_was_heard_since_has_left_that_one_alone
 	assert_int_equal(member.places[1].left_ns, 0);
 }
 
+static void place_where_a_node_that_is_heard_does_not_answer_has_lapsed(void **state)
+{
+	add_asked_place("192.0.2.1", 3, PRESENCE_LEFT_NS);
+	note();
+	assert_false(member.places[0].has_lapsed); /* perhaps its agent starts again */
+	status.last_received_age_ns = PRESENCE_LEFT_NS - 1;
+	note();
+	assert_true(member.places[0].has_lapsed);
+	status.places[0].asked_count = 2;
+	note();
+	assert_false(member.places[0].has_lapsed);
+}
+
 /* -- how often to ask -- */
 
 static void questions_come_quickly_at_first_and_then_ever_less_often(void **state)
@@ -244,7 +240,6 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, begin)
 	const struct CMUnitTest tests[] = {
-		TEST(node_is_heard_for_180_seconds),
 		TEST(node_that_was_never_asked_is_quiet_but_not_silent),
 		TEST(node_is_silent_where_it_was_asked_five_seconds_in_vain),
 		TEST(node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked),
@@ -258,6 +253,7 @@ int main(void)
 		TEST(place_that_answered_was_not_left),
 		TEST(node_that_left_one_place_and_was_not_heard_since_has_left_all),
 		TEST(node_that_left_one_place_and_was_heard_since_has_left_that_one_alone),
+		TEST(place_where_a_node_that_is_heard_does_not_answer_has_lapsed),
 		TEST(questions_come_quickly_at_first_and_then_ever_less_often),
 	};
 

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Public keys are public: an older node publishes those of two others as its own. Whoever knew them before goes on, and
+# a node whose agent starts only then finds out by handshakes who has the private halves.
+
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/netns/claims.bash
+. "$(dirname "$0")/claims.bash"
+
+key_of() { jq -r '.annotations["podveil.io/tunnel"] | fromjson | .current' "$RUN_DIR/registry/n$1.json"; } # I
+
+# Node x, older than all, with these keys; another epoch each time.
+x_copies() { # JQ_FILTER of the record; $own, $two and $three are keys
+	EPOCH=$((EPOCH + 1))
+	jq --arg own "$X_KEY" --arg two "$(key_of 2)" --arg three "$(key_of 3)" --argjson epoch $EPOCH '
+		.name = "x" | .uid = "uid-x" | .created = "2020-01-01T00:00:00Z" | .podCIDRs = [] | .addresses = ["192.168.50.66"]
+		| .annotations["podveil.io/tunnel"] |= (fromjson | .uid = "uid-x" | .epoch = $epoch | del(.next) | del(.previous)
+			| .pods = ["10.244.66.0/24"] | .endpoints = ["192.168.50.66"] | '"$1"' | tojson)' \
+		"$RUN_DIR/registry/n2.json" >"$RUN_DIR/registry/.x.tmp" && mv "$RUN_DIR/registry/.x.tmp" "$RUN_DIR/registry/x.json"
+}
+x_is_named() { peer_of 1 x | jq -e '.reason | test("a key of node n[23]")'; }
+agent_1_starts_anew() { kill_agent 1 && start_agent 1; }
+everybody_answers() { pings p1 "$(pod_v4 2)" && pings p1 "$(pod_v6 3)"; }
+
+begin
+needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
+cluster_up 3
+X_KEY=$(wg genkey | wg pubkey)
+check "agents start and protect three nodes" start_agents
+EPOCH=$(jq '.annotations["podveil.io/tunnel"] | fromjson | .epoch' "$RUN_DIR/registry/n2.json")
+watch_start "$MARKER"
+claim_traffic_start
+check "an older node publishes two others' keys as its next and previous" \
+	x_copies '.current = $own | .next = $two | .previous = $three'
+check "it is named" wait_until 5 x_is_named
+sleep 1
+claim_traffic_stop
+check "not one packet was lost by that" claim_lost_nothing
+check "an agent that starts only now reaches both at once" eval 'agent_1_starts_anew && wait_until 3 everybody_answers'
+check "the older node publishes one of the keys as its current" x_copies '.current = $two'
+check "an agent that starts only now reaches the owner, too" eval 'agent_1_starts_anew && wait_until 10 everybody_answers'
+sleep 4 # each claimant would have had its turn
+check "and goes on to" everybody_answers
+watch_stop
+claim_figures "copied keys while everybody knows the owners"
+check "nothing was in cleartext" watch_saw_nothing
+done_testing
