@@ -39,8 +39,8 @@ enum prefix_class {
 	PREFIX_PEER = 4,    /* pods of the node peer_id */
 	PREFIX_NODE = 5,    /* an address of the node peer_id */
 	PREFIX_EXCEPT = 6,  /* inside the cluster range, but left in clear by --except-cidr */
-	/* An address of the node peer_id that another node claims too, or that lies among a node's pods: into the tunnel,
-	 * whoever sends, but believed in cleartext as a node's address is. */
+	/* An address of the node peer_id, inside the cluster range, that may be a pod's (keyd/claim.h, claims_is_contested):
+	 * into the tunnel, whoever sends, but believed in cleartext as a node's address is. */
 	PREFIX_CONTESTED = 7,
 };
 

@@ -132,9 +132,8 @@ void claims_add_route(struct claims *claims, const struct cidr *destination,
 /* Once, after everything was added. */
 void claims_judge(struct claims *claims);
 
-/* Inside the range: does any claim of pods cover this accepted address, does another node with a record claim it, or could it
- * be a pod's of which nobody has said so yet, since its node never proved it and this machine does not reach it directly?
- * Then nothing to it leaves in cleartext, whoever sends it. */
+/* Does any claim of pods cover this accepted address, or, inside the range, another node with a record claim it? Then
+ * nothing to it leaves in cleartext, whoever sends it. */
 bool claims_is_contested(const struct claims *claims, const struct claim *address);
 
 /* Is the claim inside the cluster range? */

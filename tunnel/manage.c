@@ -413,13 +413,19 @@ static int handle_set_peer(struct exchange *exchange)
 	return error;
 }
 
+/* NO_PEER: there is none, and 0 is the id of no peer of keyd's. */
+static uint32_t find_peer(const struct exchange *exchange, uint32_t id)
+{
+	return id ? tunnel_find_peer_by_id(exchange->tunnel, id) : NO_PEER;
+}
+
 static int handle_remove_peer(struct exchange *exchange)
 {
 	struct control_peer_id wanted;
 	uint32_t slot;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = wanted.id ? tunnel_find_peer_by_id(exchange->tunnel, wanted.id) : NO_PEER;
+	slot = find_peer(exchange, wanted.id);
 	if (slot == NO_PEER)
 		return -ENOENT;
 	tunnel_remove_peer(exchange->tunnel, slot);
@@ -435,7 +441,7 @@ static int handle_try_peer(struct exchange *exchange)
 	uint32_t slot;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = wanted.id ? tunnel_find_peer_by_id(tunnel, wanted.id) : NO_PEER;
+	slot = find_peer(exchange, wanted.id);
 	if (slot == NO_PEER)
 		return -ENOENT;
 	peer = &tunnel->state->peers[slot];
@@ -454,7 +460,7 @@ static int handle_ask_peer(struct exchange *exchange)
 	uint32_t slot;
 
 	memcpy(&question, exchange->body, sizeof(question));
-	slot = question.id ? tunnel_find_peer_by_id(exchange->tunnel, question.id) : NO_PEER;
+	slot = find_peer(exchange, question.id);
 	if (slot == NO_PEER)
 		return -ENOENT;
 	if (!is_endpoint_valid(&question.endpoint) ||
@@ -469,7 +475,7 @@ static int handle_forget_place(struct exchange *exchange)
 	uint32_t slot;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = wanted.id ? tunnel_find_peer_by_id(exchange->tunnel, wanted.id) : NO_PEER;
+	slot = find_peer(exchange, wanted.id);
 	if (slot == NO_PEER)
 		return -ENOENT;
 	place_forget(exchange->tunnel->state->peers[slot].places, &wanted.address);

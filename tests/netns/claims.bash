@@ -18,6 +18,23 @@ claim_flow() { # NAME FROM TO ADDRESS PORT
 	SENDERS+=("$SPAWNED")
 }
 
+# The wire as a router between the nodes, which has an address of its own.
+ROUTER_V4=192.168.50.254 ROUTER_V6=fd00:50::fe
+
+router_add() {
+	local i
+	address_add wire br0 $ROUTER_V4/24 $ROUTER_V6/64
+	for i in 1 2; do
+		ip -n "$(ns wire)" route add "$(pods_v4 $i)" via "$(node_v4 $i)"
+		ip -n "$(ns wire)" route add "$(pods_v6 $i)" via "$(node_v6 $i)"
+	done
+}
+
+# Node 1 reaches the pods of node 2 by way of it.
+through_router() {
+	in_ns n1 ip route replace "$(pods_v4 2)" via $ROUTER_V4 && in_ns n1 ip route replace "$(pods_v6 2)" via $ROUTER_V6
+}
+
 # From pod 1 and from node 1 to pod 2.
 claim_traffic_start() {
 	SENDERS=() RECEIVERS=()

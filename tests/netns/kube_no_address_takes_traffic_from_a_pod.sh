@@ -14,8 +14,6 @@
 # shellcheck source=tests/netns/claims.bash
 . "$(dirname "$0")/claims.bash"
 
-ROUTER_V4=192.168.50.254 ROUTER_V6=fd00:50::fe
-
 # Node x, which does not answer, with these addresses: as the filter changes it.
 x_joins() { # ADDRESSES [JQ_FILTER]
 	newcomer_object 66 | jq --argjson more "$1" '.status.addresses += [$more[] | {type: "InternalIP", address: .}] | '"${2:-.}" \
@@ -30,8 +28,7 @@ x_adds() { x_joins "$(pod_addresses)"; }
 x_adds_without_a_record() { x_joins "$(pod_addresses)" '.metadata.annotations = {}'; }
 older_x_adds() { x_joins "$(pod_addresses)" '.metadata.creationTimestamp = "2020-01-01T00:00:00Z"'; }
 older_x_adds_router() {
-	x_joins "[\"$ROUTER_V4\", \"$ROUTER_V6\"]" '.metadata.creationTimestamp = "2020-01-01T00:00:00Z"' &&
-		in_ns n1 ip route replace "$(pods_v4 2)" via $ROUTER_V4 && in_ns n1 ip route replace "$(pods_v6 2)" via $ROUTER_V6
+	x_joins "[\"$ROUTER_V4\", \"$ROUTER_V6\"]" '.metadata.creationTimestamp = "2020-01-01T00:00:00Z"' && through_router
 }
 x_has_router() { peer_of 1 x | jq -e '.addresses | index("'$ROUTER_V4'")'; }
 
@@ -60,11 +57,7 @@ begin
 needs_api
 needs tools/wirewatch
 cluster_up 2
-address_add wire br0 $ROUTER_V4/24 $ROUTER_V6/64
-for i in 1 2; do
-	ip -n "$(ns wire)" route add "$(pods_v4 $i)" via "$(node_v4 $i)"
-	ip -n "$(ns wire)" route add "$(pods_v6 $i)" via "$(node_v6 $i)"
-done
+router_add
 claim_traffic_start
 check "the detector sees the traffic while no agent runs" wire_shows_plaintext
 claim_traffic_stop

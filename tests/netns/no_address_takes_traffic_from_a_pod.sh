@@ -10,8 +10,6 @@
 # shellcheck source=tests/netns/claims.bash
 . "$(dirname "$0")/claims.bash"
 
-ROUTER_V4=192.168.50.254 ROUTER_V6=fd00:50::fe
-
 # Node x, which does not answer: made in year $1, with these addresses, and a record or none.
 record_x() { # YEAR ADDRESSES WITH_RECORD
 	jq --arg created "$1-01-01T00:00:00Z" --argjson addresses "$2" --argjson has_record "$3" --arg key "$X_KEY" '
@@ -38,10 +36,6 @@ x_adds() { record_x 2030 "$(pod_addresses)" true; }
 x_adds_without_a_record() { record_x 2030 "$(pod_addresses)" false; }
 x_is_named() { pod_is_named x; }
 
-# Node 1 reaches the pods of node 2 by way of a router.
-through_router() {
-	in_ns n1 ip route replace "$(pods_v4 2)" via $ROUTER_V4 && in_ns n1 ip route replace "$(pods_v6 2)" via $ROUTER_V6
-}
 x_adds_router() { record_x 2030 "[\"$ROUTER_V4\", \"$ROUTER_V6\"]" "$1" && through_router; }
 x_adds_router_with_a_record() { x_adds_router true; }
 x_adds_router_without_a_record() { x_adds_router false; }
@@ -54,11 +48,7 @@ begin
 needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
 cluster_up 3
 X_KEY=$(wg genkey | wg pubkey)
-address_add wire br0 $ROUTER_V4/24 $ROUTER_V6/64
-for i in 1 2; do
-	ip -n "$(ns wire)" route add "$(pods_v4 $i)" via "$(node_v4 $i)"
-	ip -n "$(ns wire)" route add "$(pods_v6 $i)" via "$(node_v6 $i)"
-done
+router_add
 claim_traffic_start
 check "the detector sees the traffic while no agent runs" wire_shows_plaintext
 claim_traffic_stop

@@ -482,6 +482,18 @@ static void cluster_address_whose_proof_lapsed_is_a_pods_again(void **state)
 	assert_class("10.244.2.10", PREFIX_PEER, 2);
 }
 
+/* Until somebody's pods are around it, it is its node's; then it is nobody's in cleartext. */
+static void cluster_address_in_the_range_is_in_cleartext_only_without_pods_around_it(void **state)
+{
+	add_members(2);
+	add_address(&seen[0], "10.244.99.9");
+	resolve();
+	assert_class("10.244.99.9", PREFIX_NODE, 1);
+	publish_other_pods(2, "10.244.99.0/24");
+	resolve();
+	assert_class("10.244.99.9", PREFIX_CONTESTED, 1);
+}
+
 /* A proof by a port that not all nodes share is none, and the node is not asked for it. */
 static void cluster_node_with_another_port_is_not_asked(void **state)
 {
@@ -784,6 +796,7 @@ int main(void)
 		TEST(cluster_pod_cidr_inside_an_older_nodes_is_refused),
 		TEST(cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given),
 		TEST(cluster_address_whose_proof_lapsed_is_a_pods_again),
+		TEST(cluster_address_in_the_range_is_in_cleartext_only_without_pods_around_it),
 		TEST(cluster_node_with_another_port_is_not_asked),
 		TEST(cluster_part_of_a_given_pod_cidr_counts_as_it),
 		TEST(cluster_pod_cidr_that_its_node_does_not_publish_is_nobodys),
