@@ -155,20 +155,35 @@ int peers_settle_endpoints(struct agent *agent, bool may_remove)
 	return error;
 }
 
-/* A prefix that changes hands is its new node's in the tunnel before its old one gives it up. */
+static bool has_lost_key(const struct member *member)
+{
+	return member->core.has_lost_seen || member->core.has_lost_good;
+}
+
+static void settle_peer(struct agent *agent, struct member *member)
+{
+	if (member->core.state == MEMBER_USABLE)
+		arm_peer(agent, member);
+	else if (!member->core.is_held)
+		disarm_peer(agent, member);
+}
+
+/* The tunnel refuses a key that another peer has, so a key goes from its loser first. A prefix that changes hands is its
+ * new node's in the tunnel before its old one gives it up. */
 void peers_settle(struct agent *agent)
 {
+	const struct members *members = &agent->members;
+
+	for (uint32_t i = 0; i < members->count; i++)
+		if (has_lost_key(member_of(members->items[i])))
+			settle_peer(agent, member_of(members->items[i]));
 	members_rank(&agent->members, agent->datapath.entries, agent->datapath.entry_count);
 	for (unsigned int rank = 0; rank < MEMBER_RANKS; rank++)
-		for (uint32_t i = 0; i < agent->members.count; i++) {
-			struct member *member = member_of(agent->members.items[i]);
+		for (uint32_t i = 0; i < members->count; i++) {
+			struct member *member = member_of(members->items[i]);
 
-			if (member_rank(member) != rank)
-				continue;
-			if (member->core.state == MEMBER_USABLE)
-				arm_peer(agent, member);
-			else if (!member->core.is_held)
-				disarm_peer(agent, member);
+			if (member_rank(member) == rank && !has_lost_key(member))
+				settle_peer(agent, member);
 		}
 }
 

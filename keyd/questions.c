@@ -128,6 +128,17 @@ static void forget_places(struct agent *agent, struct member *member)
 							  &status->places[i].address);
 }
 
+/* The tunnel got it in this pass, so that its status is not known yet. */
+static void look_again_at_new(struct agent *agent, const struct member *member, uint64_t now_ns)
+{
+	struct address wanted[CLUSTER_QUESTIONS_MAX];
+
+	if (member->core.is_in_dispute ||
+	    cluster_list_questions(&agent->members.workspace, &member->core, wanted,
+				   CLUSTER_QUESTIONS_MAX))
+		want_pass(agent, now_ns + KEY_LOOK_NS);
+}
+
 void questions_ask(struct agent *agent)
 {
 	uint64_t now_ns = boot_ns();
@@ -136,12 +147,16 @@ void questions_ask(struct agent *agent)
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		struct member *member = member_of(agent->members.items[i]);
 
-		if (member->core.state != MEMBER_USABLE || !member->status.id ||
+		if (member->core.state != MEMBER_USABLE ||
 		    !tunnel_client_is_connected(&agent->tunnel))
 			continue;
+		ask_for_key(agent, member, now_ns);
+		if (!member->status.id) {
+			look_again_at_new(agent, member, now_ns);
+			continue;
+		}
 		forget_places(agent, member);
 		ask_at_addresses(agent, member, now_ns);
 		ask_whether_alive(agent, member, now_ns);
-		ask_for_key(agent, member, now_ns);
 	}
 }

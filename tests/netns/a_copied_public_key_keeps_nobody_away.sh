@@ -22,6 +22,22 @@ x_copies() { # JQ_FILTER of the record; $own, $two and $three are keys
 }
 x_is_named() { peer_of 1 x | jq -e '.reason | test("a key of node n[23]")'; }
 agent_1_starts_anew() { kill_agent 1 && start_agent 1; }
+dead_nodes_share_a_key() { # y and z, with a key that no node has the private half of
+	local key i=70 name
+	key=$(wg genkey | wg pubkey)
+	for name in y z; do
+		i=$((i + 1))
+		jq --arg name $name --arg key "$key" --arg i $i '.name = $name | .uid = "uid-" + $name | .podCIDRs = []
+			| .addresses = ["192.168.50." + $i] | .annotations["podveil.io/tunnel"] |= (fromjson | .uid = "uid-" + $name
+				| .current = $key | del(.next) | del(.previous) | .pods = ["10.244." + $i + ".0/24"]
+				| .endpoints = ["192.168.50." + $i] | tojson)' "$RUN_DIR/registry/n2.json" >"$RUN_DIR/registry/.$name.tmp" &&
+			mv "$RUN_DIR/registry/.$name.tmp" "$RUN_DIR/registry/$name.json" || return 1
+	done
+}
+turns_change() { # four times: y's to z's and back, twice
+	[ "$(grep -cE 'node [yz]: its record is good again' "$RUN_DIR/n1/keyd.log")" -ge 4 ]
+}
+nobody_was_refused_by_the_tunnel() { ! grep "podveil-tunnel refuses" "$RUN_DIR"/n?/keyd.log; }
 everybody_answers() { pings p1 "$(pod_v4 2)" && pings p1 "$(pod_v6 3)"; }
 
 begin
@@ -43,6 +59,10 @@ check "the older node publishes one of the keys as its current" x_copies '.curre
 check "an agent that starts only now reaches the owner, too" eval 'agent_1_starts_anew && wait_until 10 everybody_answers'
 sleep 4 # each claimant would have had its turn
 check "and goes on to" everybody_answers
+check "two dead nodes publish one key" dead_nodes_share_a_key
+check "they take turns" wait_until 15 turns_change
+check "and the tunnel takes each turn at once" nobody_was_refused_by_the_tunnel
+check "beside them traffic goes on" everybody_answers
 watch_stop
 claim_figures "copied keys while everybody knows the owners"
 check "nothing was in cleartext" watch_saw_nothing
