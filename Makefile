@@ -10,16 +10,20 @@ BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
 ARCH      := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 
 TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit timers allowedips peer pair path stage outbox send receive \
-                tunnel checksum segment coalesce icmp place manage uapi
+                tunnel place manage uapi $(addprefix packet/,checksum segment coalesce icmp)
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp control loop sandbox monitor main
-KEYD_CORE    := annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret underlay pods overlay hook nft_batch guard guard_rules \
-                kube/object kube/node_object kube/endpoint_slice kube/config_map kube/request kube/reflect
-KEYD_SHELL   := settings settings_rules own_pods whole_file registry_file secret_file members link link_monitor rtnetlink tunnel_device \
-                boot_guard nft_socket datapath watch guarding bypassing ratchet tunnel_client report report_status report_peers report_keys order \
-                control self connection peer_request peers questions attachment notice identity reconcile agent main
-KEYD_KUBE    := yaml_text kubeconfig account transfer http kube reflector nodes own servers probes mode notices admission range registry
-LOADER       := loader attach inspect cleanup place tcx clsact bpffs kernel_drops
+KEYD_CORE    := $(addprefix cluster/,annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
+                $(addprefix host/,underlay pods overlay) datapath/repairs $(addprefix guard/,nft_batch guard guard_rules) \
+                $(addprefix registry/kube/,object node_object endpoint_slice config_map request reflect)
+KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members \
+                $(addprefix agent/,agent reconcile facts hooks keys peers peer_request questions connection ratchet pod_cidrs event commands \
+                control report report_status report_peers report_keys bypass_table) \
+                $(addprefix host/,link link_monitor rtnetlink tunnel_device) $(addprefix datapath/,datapath watch) \
+                $(addprefix guard/,boot_guard guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
+                $(addprefix registry/kube/,yaml_text kubeconfig credentials transfer http kube reflector other_nodes own_node \
+                api_endpoints probes mode events admission kubeadm_range kubernetes)
+LOADER       := $(addprefix loader/,loader attach inspect cleanup place tcx clsact bpffs kernel_drops)
 CLI          := main client status peers key_status rotate_key mode progress cleanup version text
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Werror
@@ -180,18 +184,21 @@ $(BUILD)/podveil-tunnel: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_A
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TUNNEL_LIBS)
 
-$(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $(call objects,keyd/kube,$(KEYD_KUBE)) $(LOADER_OBJECTS)
+$(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
-$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,tunnel_device rtnetlink boot_guard nft_socket nft_batch) $(LOADER_OBJECTS)
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,host/tunnel_device host/rtnetlink guard/boot_guard guard/nft_socket guard/nft_batch) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
+# What lies in another folder of the same program is included by its path from the program's own.
+$(BUILD)/keyd/%.o: INCLUDES := -Ikeyd -Ibpf
+$(BUILD)/tunnel/%.o: INCLUDES := -Itunnel
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(INCLUDES) -c -o $@ $<
 
 # -- BPF: object, then the skeleton that only loader.c and kernel_drops.c include --
 
@@ -206,9 +213,10 @@ $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@.tmp 2>/dev/null && mv $@.tmp $@
 
 .PRECIOUS: $(BUILD)/bpf/%.bpf.o
-$(BUILD)/bpf/loader.o: $(BUILD)/bpf/podveil.skel.h
-$(BUILD)/bpf/kernel_drops.o: $(BUILD)/bpf/kernel_drops.skel.h
-$(BUILD)/bpf/loader.o $(BUILD)/bpf/kernel_drops.o: $(BUILD)/bpf/%.o: bpf/%.c
+$(BUILD)/bpf/loader/loader.o: $(BUILD)/bpf/podveil.skel.h
+$(BUILD)/bpf/loader/kernel_drops.o: $(BUILD)/bpf/kernel_drops.skel.h
+$(BUILD)/bpf/loader/loader.o $(BUILD)/bpf/loader/kernel_drops.o: $(BUILD)/bpf/%.o: bpf/%.c
+	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
 
@@ -223,15 +231,15 @@ $(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS) $(BUILD)/keyd/cli/progress.o
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 # Two of SHELL whose whole job can be seen from outside, against a server of the test's own.
-KUBE_TESTED := $(call objects,keyd/kube,yaml_text kubeconfig account transfer http) $(call objects,keyd,whole_file)
-KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,account http http_trust)
+KUBE_TESTED := $(call objects,keyd/registry,whole_file kube/yaml_text kube/kubeconfig kube/credentials kube/transfer kube/http)
+KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,credentials http http_trust)
 $(KUBE_TESTERS): $(KUBE_TESTED)
 $(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
 
 $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -Ikeyd/kube -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
 
 $(BUILD)/tests/overflow: tests/sanitize/overflow.c
 	$(call say,CC)
@@ -264,6 +272,7 @@ $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 
 $(BUILD)/tools/garbage $(BUILD)/tools/flood: TOOL_LIBS := -lb2
 $(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
+$(BUILD)/tools/kernel_losses: TOOL_FLAGS := -Ibpf
 $(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
 $(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
 $(BUILD)/tools/%: tests/tools/%.c $(BUILD)/tools.a

@@ -13,7 +13,7 @@
 
 #include "bpf_abi.h"
 
-/* Written by keyd/datapath.c: whole, whenever the tunnel's device, MTU or port changes. */
+/* Written by keyd/datapath/datapath.c: whole, whenever the tunnel's device, MTU or port changes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -22,7 +22,7 @@ struct {
 	__type(value, struct datapath_config);
 } config SEC(".maps");
 
-/* Written by keyd/datapath.c: the cluster's, the node's and the peers' prefixes. */
+/* Written by keyd/datapath/datapath.c: the cluster's, the node's and the peers' prefixes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, PREFIXES_MAX);
@@ -31,7 +31,7 @@ struct {
 	__type(value, struct prefix_value);
 } prefixes SEC(".maps");
 
-/* Written by keyd/datapath.c: which peers can be talked to. */
+/* Written by keyd/datapath/datapath.c: which peers can be talked to. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAP_PEERS_MAX);
@@ -40,7 +40,7 @@ struct {
 	__type(value, struct peer_value);
 } peers SEC(".maps");
 
-/* Entries made and removed by keyd/datapath.c; their numbers written by verdict.h alone. */
+/* Entries made and removed by keyd/datapath/datapath.c; their numbers written by verdict.h alone. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAP_PEERS_MAX);
@@ -57,7 +57,7 @@ struct {
 	__type(value, struct traffic);
 } drops SEC(".maps");
 
-/* Written by keyd/datapath.c: the endpoints of --bypass and of API servers, and those that keyd probes. */
+/* Written by keyd/datapath/datapath.c: the endpoints of --bypass and of API servers, and those that keyd probes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, BYPASSES_MAX);
@@ -66,7 +66,7 @@ struct {
 	__type(value, __u8);
 } bypass SEC(".maps");
 
-/* Written by keyd/datapath.c: where the tunnel sends its datagrams inside the cluster range. */
+/* Written by keyd/datapath/datapath.c: where the tunnel sends its datagrams inside the cluster range. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, ENDPOINTS_MAX);

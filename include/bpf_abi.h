@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the BPF programs and podveil-keyd agree on: the pinned maps' keys and values. keyd/datapath.c is the only
+ * What the BPF programs and podveil-keyd agree on: the pinned maps' keys and values. keyd/datapath/datapath.c is the only
  * writer in user space; the programs write counters and nothing else. Maps are pinned by their names below
  * <bpffs>/maps, so a field changes its meaning only together with MAP_ABI_VERSION.
  */
@@ -19,7 +19,7 @@
 #define BYPASSES_MAX	  1024
 #define ENDPOINTS_MAX	  65536
 #define OVERLAY_PORTS_MAX 4
-#define GUARD_MARK	  0x70766764 /* on a packet that keyd's guard drops, see keyd/guard.h: "pvgd" */
+#define GUARD_MARK	  0x70766764 /* on a packet that keyd's guard drops, see keyd/guard/guard.h: "pvgd" */
 /* On the packets of keyd's own probes of API servers (SO_MARK). The bits of it are none that kube-proxy (0xc000), Calico
  * (0xff0000), Cilium (0xf00) or Amazon's CNI (0x80) reads or changes. */
 #define PROBE_MARK    0x70003076
@@ -39,7 +39,7 @@ enum prefix_class {
 	PREFIX_PEER = 4,    /* pods of the node peer_id */
 	PREFIX_NODE = 5,    /* an address of the node peer_id */
 	PREFIX_EXCEPT = 6,  /* inside the cluster range, but left in clear by --except-cidr */
-	/* An address of the node peer_id, inside the cluster range, that may be a pod's (keyd/claim.h, claims_is_contested):
+	/* An address of the node peer_id, inside the cluster range, that may be a pod's (keyd/cluster/claim.h, claims_is_contested):
 	 * into the tunnel, whoever sends, but believed in cleartext as a node's address is. */
 	PREFIX_CONTESTED = 7,
 };

@@ -65,7 +65,7 @@
 	X(KERNEL_OTHER, "kernel_other", "kernel: for another reason, which dropwatch(1) and `perf trace` show")         \
 	/* podveil-tunnel, sending */                                                                                  \
 	X(OWN_DATAGRAM, "own_datagram", "the tunnel's own datagram: a route leads a peer's endpoint into podveil0")           \
-	/* keyd's guard, an nf_tables chain (keyd/guard.h) */                                                          \
+	/* keyd's guard, an nf_tables chain (keyd/guard/guard.h) */                                                          \
 	X(UNGUARDED_DEVICE, "unguarded_device", "a clear pod packet was to leave by a device that has no hooks yet")
 
 enum drop_reason {

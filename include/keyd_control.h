@@ -20,7 +20,7 @@
  *    "drops":[{"reason":"no_peer","packets":3,"text":"destination lies ..."}]}      (only those above 0)
  *   "reasons" are this node's own and alone decide its state. "warnings" decide nothing: they name what is wrong with
  *   other nodes, and what was wanted so and is still less than podveil could do. Each list has beside it the kinds of its
- *   lines in the same order (the names of keyd/reason.c, for programs; the lines themselves are for people), and the count
+ *   lines in the same order (the names of keyd/cluster/reason.c, for programs; the lines themselves are for people), and the count
  *   of all: a list ends after 64 lines (warnings about other nodes after 64 of their own). "cluster_secret" is
  *   {"file":"/etc/podveil/secret","ids":["<16 hexadecimal digits>"|"none"],"accepts_none":false} or null; "pods_from" is
  *   "flag", "node" or "local". A state "permissive" means that the mode is all that keeps the node from being protected.

@@ -6,8 +6,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "agent.h"
-#include "kube/range.h"
+#include "agent/agent.h"
+#include "registry/kube/kubeadm_range.h"
 
 /* Private keys pass through this process: no core dump, no debugger that is not root's. */
 static bool hide_memory(void)

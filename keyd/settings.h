@@ -6,8 +6,8 @@
 
 #include <limits.h>
 
-#include "bypass.h"
-#include "cluster.h"
+#include "cluster/bypass.h"
+#include "cluster/cluster.h"
 #include "flags.h"
 
 #define SETTINGS_UPLINKS_MAX  64

@@ -14,7 +14,7 @@
 
 #include "log.h"
 #include "monitor.h"
-#include "outside.h"
+#include "clock.h"
 
 #define TUN_PACKETS_A_TURN 64
 #define TUN_BYTES_A_TURN   (256 * 1024)

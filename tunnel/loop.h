@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "coalesce.h"
+#include "packet/coalesce.h"
 #include "control.h"
 #include "tun.h"
 #include "udp.h"

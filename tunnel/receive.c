@@ -8,7 +8,7 @@
 #include "receive.h"
 
 #include "crypto.h"
-#include "ecn.h"
+#include "packet/ecn.h"
 #include "send.h"
 
 static void drop(struct tunnel *tunnel, enum drop_reason reason)

@@ -7,11 +7,11 @@
 #include "send.h"
 
 #include "crypto.h"
-#include "ecn.h"
-#include "icmp.h"
+#include "packet/ecn.h"
+#include "packet/icmp.h"
 #include "outbox.h"
 #include "path.h"
-#include "segment.h"
+#include "packet/segment.h"
 
 /* -- what cannot be sent -- */
 

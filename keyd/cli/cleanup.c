@@ -9,11 +9,11 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 
-#include "../../bpf/loader.h"
-#include "../boot_guard.h"
-#include "../guard.h"
-#include "../nft_socket.h"
-#include "../tunnel_device.h"
+#include "loader/loader.h"
+#include "guard/boot_guard.h"
+#include "guard/guard.h"
+#include "guard/nft_socket.h"
+#include "host/tunnel_device.h"
 #include "cli.h"
 #include "client.h"
 #include "keyd_control.h"

@@ -10,7 +10,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-#include "loader.h"
+#include "loader/loader.h"
 
 #define FILTER_TO_WIRE	  0x70760001
 #define FILTER_WIRE_GUARD 0x70760003

@@ -3,7 +3,7 @@
  * The annotation that whoever can write a Node may have written: what is taken is within its bounds and is the same
  * after it was written and read again; what is refused is named in one printable line and leaves the result alone.
  */
-#include "annotation.h"
+#include "cluster/annotation.h"
 #include "cursor.h"
 
 static struct cidr pods[ANNOTATION_PODS_MAX], pods_again[ANNOTATION_PODS_MAX];

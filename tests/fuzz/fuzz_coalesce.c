@@ -4,10 +4,10 @@
  * for ids that mean nothing), and those of one flow in the order in which they came. Nothing with a wrong checksum
  * is vouched for.
  */
-#include "coalesce.h"
+#include "packet/coalesce.h"
 #include "cursor.h"
-#include "inner.h"
-#include "segment.h"
+#include "packet/inner.h"
+#include "packet/segment.h"
 #include "unit/packets.h"
 
 #define PACKETS_MAX 96

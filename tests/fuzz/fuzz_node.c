@@ -4,7 +4,7 @@
  * within its bounds, and is the same after it was written and read again.
  */
 #include "cursor.h"
-#include "node.h"
+#include "cluster/node.h"
 
 static struct cidr pods[ANNOTATION_PODS_MAX], pods_again[ANNOTATION_PODS_MAX];
 static char text[NODE_TEXT_MAX];

@@ -4,7 +4,7 @@
  * preshared key; what is refused leaves no trace, and nothing that stands in the file stands in the refusal.
  */
 #include "cursor.h"
-#include "secret.h"
+#include "cluster/secret.h"
 
 #define GIVEAWAY_LEN 4
 

@@ -5,9 +5,9 @@
  * offsets). What cannot be carried is answered by an ICMP error that is whole itself, or by none.
  */
 #include "cursor.h"
-#include "icmp.h"
-#include "inner.h"
-#include "segment.h"
+#include "packet/icmp.h"
+#include "packet/inner.h"
+#include "packet/segment.h"
 #include "unit/packets.h"
 
 #define BYTES_MAX 4000

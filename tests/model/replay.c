@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Plays a run of the rotation's model (rotation.pml, the words after "trace") to the real state machine, keyd/rotate.c,
+ * Plays a run of the rotation's model (rotation.pml, the words after "trace") to the real state machine, keyd/cluster/rotate.c,
  * one for each node: each step of keyd in the run must be the one that the machine wants then, and no record may be
  * published that it would not publish. Exit status 0: it followed to the end; 3: it refused a step, which is named; 2: the
  * run cannot be read. Requests and time come from the run, never from a clock.
@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "rotate.h"
+#include "cluster/rotate.h"
 
 #define NODES_MAX  3
 #define EPOCHS_MAX 64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rotation of long-term keys between podveil nodes: what keyd does in which order, what the tunnels then accept, and
- * what a registry and a network may do to them. Checked by spin (tests/model/run.sh), replayed against keyd/rotate.c.
+ * what a registry and a network may do to them. Checked by spin (tests/model/run.sh), replayed against keyd/cluster/rotate.c.
  *
  * Nodes rotate whenever they like, all at once too. Handshake messages are sets that only grow: whatever was once sent
  * may arrive never, late, in any order and again and again. The registry serves any state it ever had, or is put back to

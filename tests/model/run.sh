@@ -4,7 +4,7 @@
 # Has spin search every run of the rotation's model (rotation.pml): the right order loses nothing and comes to rest, and
 # each order that is wrong on purpose is caught, so that a search that finds nothing means something. Which searches are
 # whole, and which one is not, is said with the states they saw. With --trace SEED prints the events of one random run, for
-# the replay against keyd/rotate.c.
+# the replay against keyd/cluster/rotate.c.
 
 set -u -o pipefail
 

@@ -13,7 +13,7 @@
 . "$(dirname "$0")/kube.bash"
 
 DAY=86400 STEP=600
-# The kernel's time, which does not leap: 45 seconds until a dead connection is given up (keyd/kube/transfer.c), up to 10 for
+# The kernel's time, which does not leap: 45 seconds until a dead connection is given up (keyd/registry/kube/transfer.c), up to 10 for
 # the attempt at another, for away is who fails twice; and what a busy machine adds.
 AWAY_MAX=80
 

@@ -12,7 +12,7 @@
 
 ROUNDS=${ROUNDS:-3}
 FINISH_SECONDS=20
-SPACING=5 # seconds between two rotations that the registry asks for (keyd/rotate.h)
+SPACING=5 # seconds between two rotations that the registry asks for (keyd/cluster/rotate.h)
 CONTROL_SECONDS=10
 MARKER=$(new_marker)
 

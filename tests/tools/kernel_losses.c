@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "../../bpf/loader.h"
+#include "loader/loader.h"
 #include "bpf_abi.h"
 
 static int fail(const char *what)

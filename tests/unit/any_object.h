@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "object.h"
+#include "registry/kube/object.h"
 
 #define META \
 	"\"name\":\"n2\",\"uid\":\"u-2\",\"resourceVersion\":\"7\",\"creationTimestamp\":\"2026-11-22T12:00:00Z\""

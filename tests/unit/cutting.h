@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "segment.h"
+#include "packet/segment.h"
 
 #include "packets.h"
 

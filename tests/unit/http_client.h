@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "kube/http.h"
+#include "registry/kube/http.h"
 
 #include "apiserver.h"
 

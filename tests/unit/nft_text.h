@@ -11,7 +11,7 @@
 #include <linux/netlink.h>
 #include <stdio.h>
 
-#include "nft_batch.h"
+#include "guard/nft_batch.h"
 
 #define NFT_TEXT_MAX 65536
 

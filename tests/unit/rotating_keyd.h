@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keyd/rotate.c between a tunnel that does what it is told, a registry and peers, all of them plain values. The agent's
+ * keyd/cluster/rotate.c between a tunnel that does what it is told, a registry and peers, all of them plain values. The agent's
  * passes are made until there is nothing left to do, and keyd may die after any step. What is published was armed
- * before, and what is promoted was published (keyd/rotate.h): checked at every step.
+ * before, and what is promoted was published (keyd/cluster/rotate.h): checked at every step.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "rotate.h"
+#include "cluster/rotate.h"
 
 #define NOW_MS	  1795348800000ULL
 #define SECOND	  1000LL

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This node and up to four others as keyd/cluster.c sees them, with records that are good until a test makes them bad.
+ * This node and up to four others as keyd/cluster/cluster.c sees them, with records that are good until a test makes them bad.
  * What it decides is asked of the members, and of the prefixes for the maps, which are looked up as the kernel does.
  */
 #pragma once
 
 #include "either_family.h"
 
-#include "cluster.h"
+#include "cluster/cluster.h"
 
 #define MEMBERS_MAX 4
 #define CIDRS_MAX   8

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/annotation.c: the annotation's text, good, bad and hostile. */
+/* keyd/cluster/annotation.c: the annotation's text, good, bad and hostile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <jansson.h>
 
-#include "annotation.h"
+#include "cluster/annotation.h"
 
 #define KEY_A		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=" /* as in wg(8)'s manual */
 #define KEY_B		"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/bypass.c: addresses with a port, from text to the map's key and back, and the difference of two lists. */
+/* keyd/cluster/bypass.c: addresses with a port, from text to the map's key and back, and the difference of two lists. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "bypass.h"
+#include "cluster/bypass.h"
 
 static struct bypass_key key_of(const char *text)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/bypass_rules.c: every line of the rule, in both families: what each source opens, which address is a pod's, and
+ * keyd/cluster/bypass_rules.c: every line of the rule, in both families: what each source opens, which address is a pod's, and
  * which bypasses stay while a new server has not been reached.
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "bypass_rules.h"
+#include "cluster/bypass_rules.h"
 
 #define ENTRIES_MAX 32
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checksum.c against the definition in RFC 1071, computed two bytes at a time. */
-#include "checksum.h"
+#include "packet/checksum.h"
 #include "packets.h"
 
 static uint8_t data[70000], copy[70000];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/claim.c: who gets which prefix and which address, each rule of the order in claim.h by itself and in both
+ * keyd/cluster/claim.c: who gets which prefix and which address, each rule of the order in claim.h by itself and in both
  * families. Routes are in test_claim_routes.c, disputes that a proof would decide in test_claim_questions.c, and all of it
  * together in test_claim_model.c.
  */

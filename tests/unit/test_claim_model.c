@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/claim.c: the outcome of many random disputes is compared with that of a model that asks every pair of claims, by
+ * keyd/cluster/claim.c: the outcome of many random disputes is compared with that of a model that asks every pair of claims, by
  * the rules of claim.h. The model knows no places: it takes the strongest claim that is left, and looks at all the others.
  */
 #include "claim_table.h"

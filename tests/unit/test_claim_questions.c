@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/claim.c: which addresses are contested, at which of them a node is asked for a proof, and what holds until its
+ * keyd/cluster/claim.c: which addresses are contested, at which of them a node is asked for a proof, and what holds until its
  * answer (claim.h).
  */
 #include "claim_table.h"

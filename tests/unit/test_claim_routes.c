@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/claim.c: what this machine's routes say about pod prefixes, and which gateway is a witness (claim.h).
+ * keyd/cluster/claim.c: what this machine's routes say about pod prefixes, and which gateway is a witness (claim.h).
  */
 #include "claim_table.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster.c: which record of a node counts (keyd/cluster.h): good ones and garbled ones, epochs, nodes made anew,
+ * keyd/cluster/cluster.c: which record of a node counts (keyd/cluster/cluster.h): good ones and garbled ones, epochs, nodes made anew,
  * what an earlier agent told the tunnel; and what the maps must say in the end. Keys and secrets are in
  * test_cluster_keys.c, prefixes and addresses in test_cluster_addresses.c.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster.c and keyd/claim.c: whose a prefix, an address, an endpoint is (the rules stand in keyd/claim.h), and
+ * keyd/cluster/cluster.c and keyd/cluster/claim.c: whose a prefix, an address, an endpoint is (the rules stand in keyd/cluster/claim.h), and
  * what the maps must say of each of them in the end. What nodes do to each other is in test_cluster_disputes.c.
  */
 #include "small_cluster.h"

@@ -5,7 +5,7 @@
  * in test_coalesce_refused.c.
  */
 #include "joining.h"
-#include "segment.h"
+#include "packet/segment.h"
 
 /* -- what is joined -- */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/kube/config_map.c: the cluster's mode. */
+/* keyd/registry/kube/config_map.c: the cluster's mode. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "any_object.h"
-#include "config_map.h"
+#include "registry/kube/config_map.h"
 
 static void mode_is_taken_or_absent_or_refused(void **state)
 {

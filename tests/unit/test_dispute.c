@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster.c: what one node's claims do to another's, and what the maps, the allowed IPs and the questions are then.
+ * keyd/cluster/cluster.c: what one node's claims do to another's, and what the maps, the allowed IPs and the questions are then.
  * Each test runs for both families, and for both registries: under Kubernetes the podCIDRs are the control plane's word,
  * in file:DIR each node's own. n1 is the oldest, with 10.244.1.0/24 and 192.168.50.1; n2 and n3 likewise.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/kube/endpoint_slice.c: where the API server is. */
+/* keyd/registry/kube/endpoint_slice.c: where the API server is. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "any_object.h"
-#include "endpoint_slice.h"
+#include "registry/kube/endpoint_slice.h"
 
 static bool decode_servers(const char *text, struct bypass_key *keys, uint32_t max, uint32_t *count)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/guard.c: what the guard's sets hold, from what the BPF maps hold. */
+/* keyd/guard/guard.c: what the guard's sets hold, from what the BPF maps hold. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "address.h"
-#include "guard.h"
+#include "guard/guard.h"
 
 #define ENTRIES_MAX  64
 #define ELEMENTS_MAX (4 * ENTRIES_MAX + 64)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/guard_rules.c: the guard's table, as it goes to the kernel. Numbers are <linux/netfilter/nf_tables.h>'s. */
+/* keyd/guard/guard_rules.c: the guard's table, as it goes to the kernel. Numbers are <linux/netfilter/nf_tables.h>'s. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "bpf_abi.h"
-#include "guard.h"
+#include "guard/guard.h"
 #include "nft_text.h"
 
 static const char *table_text(uint16_t port, bool may_have_unknown_pods)

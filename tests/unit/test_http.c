@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/kube/http.c and transfer.c against a scripted HTTPS server (keyd/kube/http.h): what comes whole, what is cut
+ * keyd/registry/kube/http.c and transfer.c against a scripted HTTPS server (keyd/registry/kube/http.h): what comes whole, what is cut
  * off, what never comes, and what the caller ends. Whom it speaks to is in test_http_trust.c.
  */
 #include "http_client.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/kube/http.c and transfer.c against a scripted HTTPS server (keyd/kube/http.h): whom it speaks to and whom it
+ * keyd/registry/kube/http.c and transfer.c against a scripted HTTPS server (keyd/registry/kube/http.h): whom it speaks to and whom it
  * never does, whatever the machine and the environment say, credentials that change, and descriptors that nobody
  * inherits.
  */

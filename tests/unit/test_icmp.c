@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* icmp.c: what an error says, to whom it goes, what it quotes, and whom it must not answer. */
-#include "icmp.h"
+#include "packet/icmp.h"
 
 #include "packets.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/nft_batch.c: messages to nf_tables, in their batch. */
+/* keyd/guard/nft_batch.c: messages to nf_tables, in their batch. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

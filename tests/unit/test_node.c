@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/node.c: a node's record in the registry, and its times. */
+/* keyd/cluster/node.c: a node's record in the registry, and its times. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "node.h"
+#include "cluster/node.h"
 
 #define KEY_A	  "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 #define HEAD	  "\"name\":\"n2\",\"uid\":\"u-2\",\"created\":\"2026-11-22T12:00:00Z\""

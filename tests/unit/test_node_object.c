@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/kube/node_object.c: what a Node says. */
+/* keyd/registry/kube/node_object.c: what a Node says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "any_object.h"
-#include "node_object.h"
+#include "registry/kube/node_object.h"
 
 #define KEY "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 #define RECORD(f)                                                                                                \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/kube/object.c: what the API server says of any object. */
+/* keyd/registry/kube/object.c: what the API server says of any object. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/overlay.c: in which UDP ports an overlay's packets are looked for. */
+/* keyd/host/overlay.c: in which UDP ports an overlay's packets are looked for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "overlay.h"
+#include "host/overlay.h"
 
 static struct underlay_device devices[8];
 static struct underlay_view view;

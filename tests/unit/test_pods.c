@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/pods.c: which devices lead to pods of this node, and which prefixes are its own, from what the kernel shows. */
+/* keyd/host/pods.c: which devices lead to pods of this node, and which prefixes are its own, from what the kernel shows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "pods.h"
+#include "host/pods.h"
 
 #define MANY 250 /* pods on a node, as is usual */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/prefix.c: keys of the map, and the difference of two contents. */
+/* keyd/cluster/prefix.c: keys of the map, and the difference of two contents. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "prefix.h"
+#include "cluster/prefix.h"
 
 #define ENTRIES_MAX 64
 

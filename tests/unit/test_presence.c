@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/presence.c: what the tunnel's figures of a peer say of its node: heard, silent, and which addresses it has left.
+ * keyd/cluster/presence.c: what the tunnel's figures of a peer say of its node: heard, silent, and which addresses it has left.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "presence.h"
+#include "cluster/presence.h"
 
 #define NOW_NS (10000 * NS_PER_S)
 #define NEVER  UINT64_MAX

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/reason.c: what a node says of itself follows from the kinds of its own reasons alone. */
+/* keyd/cluster/reason.c: what a node says of itself follows from the kinds of its own reasons alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "reason.h"
+#include "cluster/reason.h"
 
 static struct reasons reasons;
 

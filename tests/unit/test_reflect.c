@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/kube/reflect.c: list, watch, begin anew; with a clock that the tests turn. */
+/* keyd/registry/kube/reflect.c: list, watch, begin anew; with a clock that the tests turn. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "reflect.h"
+#include "registry/kube/reflect.h"
 
 #define HALF (UINT32_MAX / 2)
 

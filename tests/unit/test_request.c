@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/kube/request.c: what the API server is told. */
+/* keyd/registry/kube/request.c: what the API server is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "request.h"
+#include "registry/kube/request.h"
 
 static char text[4096];
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/rotate.c: when this node needs a key, and what survives: a crash after any step, a registry that is away or that
- * shows the past, a tunnel that lost its keys (keyd/rotate.h). The rotation itself is in test_rotate_steps.c.
+ * keyd/cluster/rotate.c: when this node needs a key, and what survives: a crash after any step, a registry that is away or that
+ * shows the past, a tunnel that lost its keys (keyd/cluster/rotate.h). The rotation itself is in test_rotate_steps.c.
  */
 #include "rotating_keyd.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/rotate.c: when a rotation begins, and which of its steps comes next: make, publish, wait for the proofs,
+ * keyd/cluster/rotate.c: when a rotation begins, and which of its steps comes next: make, publish, wait for the proofs,
  * promote, publish, wipe, publish (README.md, "The rotation of a key").
  */
 #include "rotating_keyd.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/secret.c: what a secret file may say, that nothing of it shows, that two nodes always come to the same secret and
+ * keyd/cluster/secret.c: what a secret file may say, that nothing of it shows, that two nodes always come to the same secret and
  * the same preshared keys. Ids and keys are compared with those of another BLAKE2b (Python's hashlib).
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "secret.h"
+#include "cluster/secret.h"
 #include "vectors/hex.h"
 
 #define SECRET_A "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" /* bytes 0 to 31 */

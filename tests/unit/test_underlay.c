@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/underlay.c: which devices lead to other nodes, which addresses are ours, how large a packet may be. */
+/* keyd/host/underlay.c: which devices lead to other nodes, which addresses are ours, how large a packet may be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "underlay.h"
+#include "host/underlay.h"
 
 static struct underlay_device devices[16];
 static struct underlay_address addresses[16];

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keeps the BPF map `bypass` as bypass_rules.h says, asks the registry for the missing proofs, and logs what became of
+ * each address. SHELL.
+ */
+#pragma once
+
+#include "cluster/bypass_rules.h"
+#include "registry/registry.h"
+
+struct agent;
+
+struct bypassing {
+	struct bypass_table table;
+	/* What the registry says. */
+	bool is_list_known, has_own_server;
+	struct bypass_key own_server;
+	uint32_t listed_count;
+	struct bypass_key listed[REGISTRY_SERVERS_MAX];
+};
+
+/* Takes over an earlier agent's bypasses. Once, before anything is settled. */
+void bypassing_begin(struct agent *agent);
+
+/* The registry's word: REGISTRY_SERVERS, REGISTRY_PROVED. */
+void bypassing_take_servers(struct bypassing *bypassing, const struct registry_change *change);
+void bypassing_take_proof(struct bypassing *bypassing, const struct registry_change *change);
+
+/* As the members are judged at this moment. 0, or -errno after a logged line. */
+MUST_CHECK int bypassing_settle(struct agent *agent);
+
+/* "in force", "kept", "not reached yet", "claimed by node n2". */
+#define BYPASSING_STATE_LEN (NODE_NAME_LEN + 32)
+const char *bypassing_format_state(char text[static BYPASSING_STATE_LEN], const struct agent *agent,
+				   const struct bypass_item *item);

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the kernel holds is known from what was written, and doubted as soon as another was there: then everything is
+ * written again in one transaction, in which no packet sees half of it.
+ */
+#include "guard_table.h"
+
+#include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netlink.h>
+
+#include "log.h"
+
+void guarding_init(struct guarding *guarding)
+{
+	*guarding = (struct guarding){.socket.fd = -1, .fd = -1};
+}
+
+static void forget_sets(struct guarding *guarding)
+{
+	for (unsigned int set = 0; set < GUARD_SETS; set++) {
+		free(guarding->sets[set].elements);
+		guarding->sets[set] = (struct guarding_set){0};
+	}
+}
+
+void guarding_close(struct guarding *guarding)
+{
+	fd_close(&guarding->socket.fd);
+	fd_close(&guarding->fd);
+	forget_sets(guarding);
+	guarding_init(guarding);
+}
+
+bool guarding_drain(struct guarding *guarding)
+{
+	enum nft_news news = nft_monitor_drain(guarding->fd, GUARD_TABLE, guarding->socket.port);
+
+	guarding->was_touched |= news != NFT_SILENT;
+	return guarding->was_touched;
+}
+
+/* Right after a transaction of ours: what overflowed was ours, and to write it all again would overflow again. */
+static void drain_own(struct guarding *guarding)
+{
+	enum nft_news news = nft_monitor_drain(guarding->fd, GUARD_TABLE, guarding->socket.port);
+
+	guarding->was_touched |= news == NFT_TOUCHED;
+}
+
+bool guarding_has_device(const struct guarding *guarding, unsigned int ifindex)
+{
+	const struct guarding_set *devices = &guarding->sets[GUARD_DEVICES];
+
+	for (uint32_t i = 0; i < devices->count; i++)
+		if (!memcmp(devices->elements[i].key, &ifindex, sizeof(ifindex)))
+			return true;
+	return false;
+}
+
+/* -- what it should hold -- */
+
+static uint32_t list_reached(const struct datapath *datapath, uint32_t *ret_ids)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < datapath->peer_count; i++)
+		if (datapath->peers[i].value.was_reached)
+			ret_ids[count++] = datapath->peers[i].id;
+	return count;
+}
+
+static int list_set(struct guarding_set *ret_set, const struct guard_facts *facts,
+		    enum guard_set set, struct guard_element *room)
+{
+	uint32_t count = guard_list(facts, set, room);
+	struct guard_element *elements = malloc((count + 1) * sizeof(*elements));
+
+	if (!elements)
+		return -ENOMEM;
+	memcpy(elements, room, count * sizeof(*elements));
+	*ret_set = (struct guarding_set){elements, count};
+	return 0;
+}
+
+/* What is listed so far is the caller's to free, also after a failure. */
+static int list_sets(struct guarding_set ret_sets[static GUARD_SETS],
+		     const struct datapath *datapath, const struct guarding_wish *wish)
+{
+	CLEANUP_FREE uint32_t *reached = calloc((size_t)datapath->peer_count + 1, sizeof(*reached));
+	CLEANUP_FREE struct guard_element *room = NULL;
+	struct guard_facts facts = {.entries = datapath->entries,
+				    .entry_count = datapath->entry_count,
+				    .bypasses = datapath->bypasses,
+				    .bypass_count = datapath->bypass_count,
+				    .devices = wish->devices,
+				    .device_count = wish->device_count,
+				    .is_permissive = datapath->config.mode == MODE_PERMISSIVE,
+				    .reached = reached};
+	int error = 0;
+
+	room = calloc(guard_room(&facts), sizeof(*room));
+	if (!reached || !room)
+		return -ENOMEM;
+	facts.reached_count = list_reached(datapath, reached);
+	for (unsigned int set = 0; set < GUARD_SETS && !error; set++)
+		error = list_set(&ret_sets[set], &facts, (enum guard_set)set, room);
+	return error;
+}
+
+/* -- writing -- */
+
+enum extent { CHANGES, WHOLE, ANEW };
+
+static bool is_same(const struct guarding_set *a, const struct guarding_set *b)
+{
+	return a->count == b->count &&
+	       !memcmp(a->elements, b->elements, a->count * sizeof(*a->elements));
+}
+
+/* Its table deleted in the same transaction: of another shape than ours, it takes none of what belongs into it. */
+static void write_deletion(struct nft_batch *batch)
+{
+	static const struct {
+		uint16_t type, flags;
+	} steps[] = {{NFT_MSG_NEWTABLE, NLM_F_CREATE}, {NFT_MSG_DELTABLE, 0}};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
+		nft_place message = nft_open(batch, steps[i].type, steps[i].flags);
+
+		nft_put_text(batch, NFTA_TABLE_NAME, GUARD_TABLE);
+		nft_close(batch, message);
+	}
+}
+
+static size_t room_for(const struct guarding_set sets[static GUARD_SETS])
+{
+	size_t room = GUARD_RULES_LEN;
+
+	for (unsigned int set = 0; set < GUARD_SETS; set++)
+		room += GUARD_SET_LEN + sets[set].count * (size_t)GUARD_ELEMENT_LEN;
+	return room;
+}
+
+static int commit(const struct guarding *guarding,
+		  const struct guarding_set wanted[static GUARD_SETS],
+		  const struct guarding_wish *wish, enum extent extent)
+{
+	size_t size = room_for(wanted);
+	CLEANUP_FREE uint8_t *bytes = malloc(size);
+	struct nft_batch batch;
+
+	if (!bytes)
+		return -ENOMEM;
+	nft_begin(&batch, bytes, size);
+	if (extent == ANEW)
+		write_deletion(&batch);
+	if (extent != CHANGES)
+		guard_write_table(&batch, wish->tunnel_port, wish->may_have_unknown_pods);
+	for (unsigned int set = 0; set < GUARD_SETS; set++)
+		if (extent != CHANGES || !is_same(&guarding->sets[set], &wanted[set]))
+			guard_write_set(&batch, (enum guard_set)set, wanted[set].elements,
+					wanted[set].count);
+	if (!batch.last) /* nothing but its beginning */
+		return 0;
+	return nft_end(&batch) ? nft_socket_commit(&guarding->socket, &batch) : -EMSGSIZE;
+}
+
+static int write_wanted(const struct guarding *guarding,
+			const struct guarding_set wanted[static GUARD_SETS],
+			const struct guarding_wish *wish)
+{
+	int error = commit(guarding, wanted, wish, guarding->stands ? CHANGES : WHOLE);
+
+	return error ? commit(guarding, wanted, wish, ANEW) : 0;
+}
+
+static int rewrite(struct guarding *guarding, const struct datapath *datapath,
+		   const struct guarding_wish *wish)
+{
+	struct guarding_set wanted[GUARD_SETS] = {0};
+	int error = list_sets(wanted, datapath, wish);
+
+	if (!error)
+		error = write_wanted(guarding, wanted, wish);
+	if (error) {
+		for (unsigned int set = 0; set < GUARD_SETS; set++)
+			free(wanted[set].elements);
+		return error;
+	}
+	forget_sets(guarding);
+	memcpy(guarding->sets, wanted, sizeof(wanted));
+	guarding->datapath_changes = datapath->changes;
+	guarding->may_have_unknown_pods = wish->may_have_unknown_pods;
+	return 0;
+}
+
+/* -- as it should be -- */
+
+static int open_sockets(struct guarding *guarding)
+{
+	int error = 0;
+
+	if (guarding->socket.fd < 0)
+		error = nft_socket_open(&guarding->socket);
+	if (!error && guarding->fd < 0)
+		error = nft_monitor_open(&guarding->fd);
+	return error;
+}
+
+/* Is what we know of the kernel still so? Says what is not. Who touches it again and again finds it mended once a second. */
+static void doubt(struct guarding *guarding, uint64_t now_ns)
+{
+	bool is_gone = nft_socket_find(&guarding->socket, GUARD_TABLE) == -ENOENT;
+
+	guarding->was_touched = guarding->stands && (guarding->was_touched || is_gone);
+	if (!guarding->was_touched || !hook_may_repair(&guarding->repairs, now_ns))
+		return;
+	log_warning("the table inet " GUARD_TABLE " was %s by somebody: put back",
+		    is_gone ? "deleted" : "touched");
+	hook_note_repair(&guarding->repairs, now_ns);
+	guarding->stands = guarding->was_touched = false;
+}
+
+static bool has_devices(const struct guarding *guarding, const struct guarding_wish *wish)
+{
+	for (uint32_t i = 0; i < wish->device_count; i++)
+		if (!guarding_has_device(guarding, wish->devices[i]))
+			return false;
+	return guarding->sets[GUARD_DEVICES].count == wish->device_count;
+}
+
+static bool is_settled(const struct guarding *guarding, const struct datapath *datapath,
+		       const struct guarding_wish *wish)
+{
+	return guarding->stands && guarding->datapath_changes == datapath->changes &&
+	       guarding->may_have_unknown_pods == wish->may_have_unknown_pods &&
+	       has_devices(guarding, wish);
+}
+
+void guarding_settle(struct guarding *guarding, const struct datapath *datapath,
+		     const struct guarding_wish *wish, uint64_t now_ns)
+{
+	int error = open_sockets(guarding), before = guarding->error;
+
+	if (!error) {
+		guarding_drain(guarding);
+		doubt(guarding, now_ns);
+		if (guarding->may_have_unknown_pods != wish->may_have_unknown_pods)
+			guarding->stands = false; /* another rule */
+		if (is_settled(guarding, datapath, wish))
+			return;
+		error = rewrite(guarding, datapath, wish);
+		drain_own(guarding);
+	}
+	guarding->stands = !error;
+	guarding->error = error;
+	if (error && error != before)
+		log_warning(
+			"the table inet " GUARD_TABLE
+			" of nf_tables cannot be made: %s: until a new device has its hooks, pod "
+			"packets may leave by it in clear",
+			strerror(-error));
+}

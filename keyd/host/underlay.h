@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the devices, addresses and routes of this machine mean: which devices lead to other nodes, which to our own
+ * pods, which addresses are ours, how large a packet may be. CORE: judged from values that link.c read.
+ * Where our prefixes are known, a device is our pods' that has a direct route into them; where they are read from the
+ * devices themselves, pods.h tells which those are.
+ */
+#pragma once
+
+#include <net/if.h>
+
+#include "cluster/annotation.h"
+#include "cluster/cluster.h"
+#include "route.h"
+
+#define UNDERLAY_DEVICES_MAX   4096
+#define UNDERLAY_OVERHEAD_IPV4 60 /* IP, UDP, WireGuard's 32 bytes */
+#define UNDERLAY_OVERHEAD_IPV6 80
+#define UNDERLAY_MTU_MIN       576
+#define IPV6_MTU_MIN	       1280 /* RFC 8200 */
+
+enum underlay_kind { UNDERLAY_OTHER, UNDERLAY_VETH, UNDERLAY_BRIDGE };
+
+struct underlay_device {
+	unsigned int ifindex, master; /* master: 0 where there is none */
+	char name[IF_NAMESIZE];
+	uint32_t mtu;
+	enum underlay_kind kind;
+	bool is_loopback, is_up;
+	bool has_far_peer;		  /* its other end is in another network namespace */
+	bool is_pods;			  /* by what it is: pods_mark_devices */
+	int rp_filter, addr_gen_mode;	  /* -1: the kernel did not say */
+	uint16_t vxlan_port, geneve_port; /* of an overlay's device, else 0 */
+};
+
+struct underlay_address {
+	unsigned int ifindex;
+	struct cidr prefix; /* host bits are cleared in it */
+	struct address address;
+	bool is_global;	 /* not link-local, not host */
+	bool is_settled; /* not tentative, failed or deprecated: fit to be an endpoint */
+};
+
+struct underlay_view {
+	struct underlay_device *devices;
+	struct underlay_address *addresses;
+	struct route *routes; /* of all tables but `local` */
+	uint32_t device_count, address_count, route_count;
+};
+
+struct underlay_settings {
+	const char *interface; /* podveil0 */
+	bool is_auto;
+	uint32_t uplink_count;
+	const char (*uplinks)[IF_NAMESIZE]; /* without is_auto */
+	uint32_t pod_count;
+	const struct cidr *pods; /* our own */
+	bool are_pods_local;	 /* and read from the devices: is_pods alone counts */
+	uint32_t endpoint_count;
+	const struct address *endpoints; /* as the user fixed them; 0: found here */
+};
+
+struct underlay {
+	uint32_t uplink_count, pod_device_count;
+	const struct underlay_device *uplinks[UNDERLAY_DEVICES_MAX];
+	const struct underlay_device *pod_devices[UNDERLAY_DEVICES_MAX];
+	uint32_t endpoint_count; /* IPv4 first */
+	struct address endpoints[ANNOTATION_ENDPOINTS_MAX];
+	uint32_t own_count; /* every global address of this machine, whichever device it is on */
+	struct address own[CLUSTER_OWN_ADDRESSES_MAX];
+	uint32_t
+		published_count; /* those by which the other nodes know us: on uplinks, not in our pods */
+	struct address published[NODE_ADDRESSES_MAX];
+	uint32_t uplink_mtu; /* smallest of the uplinks that carry endpoints */
+};
+
+/* Points into the view. */
+void underlay_judge(struct underlay *ret_underlay, const struct underlay_settings *settings,
+		    const struct underlay_view *view);
+
+/* Length of the largest packet that crosses the tunnel whole. */
+uint32_t underlay_inner_mtu(uint32_t uplink_mtu, bool has_ipv6_endpoint);
+
+/* MTU of podveil0: the same, but the kernel has no IPv6 on a device below 1280. The tunnel knows the path's MTU by itself
+ * and cuts what is too long for it. An uplink that is below 1280 itself carries IPv4 alone. */
+uint32_t underlay_device_mtu(uint32_t inner_mtu);
+
+static inline const struct underlay_device *underlay_find_device(const struct underlay_view *view,
+								 const char *name)
+{
+	for (uint32_t i = 0; i < view->device_count; i++)
+		if (!strcmp(view->devices[i].name, name))
+			return &view->devices[i];
+	return NULL;
+}

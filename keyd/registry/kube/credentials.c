@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Each reading reads everything anew and takes over part by part what is good: an authority that cannot be read must not
+ * keep an expired token in use. A certificate and its key are taken together or not at all. Never waits, whatever a path
+ * leads to, and never believes a file that is only half there.
+ */
+#include "credentials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+
+#include "registry/whole_file.h"
+#include "kubeconfig.h"
+#include "log.h"
+
+#define READ_EVERY_NS (60 * NS_PER_S)
+#define NAMESPACE_MAX 64
+#define NAMESPACE     "podveil" /* where nobody says another */
+
+enum part { SERVER, TLS_NAME, NAMESPACE_NAME, CA, TOKEN, CERT, KEY, PARTS };
+
+struct account {
+	char *kubeconfig; /* its path; NULL: the service account of the pod */
+	char *folder;	  /* that the kubeconfig lies in */
+	char *parts[PARTS];
+	struct account_view view; /* of parts */
+	uint64_t read_ns;
+	struct refusal said; /* the last complaint, so that it is not said every minute */
+};
+
+/* -- files -- */
+
+/* The file as text, zero-terminated, for the caller to free; or NULL and why. What is refused may be a secret, too. */
+static char *read_file(const char *path, size_t max, struct refusal *refusal)
+{
+	CLEANUP_FREE char *text = calloc(1, max + 2);
+	struct stat status;
+	ssize_t len = text ? whole_file_read(AT_FDCWD, path, 0, text, max + 1, &status) : -ENOMEM;
+
+	if (len == -EINVAL)
+		refusal_write(refusal, "%s: is no regular file", path);
+	else if (len < 0)
+		refusal_write(refusal, "%s: cannot be read: %s", path, strerror((int)-len));
+	else if ((size_t)len > max)
+		refusal_write(refusal, "%s: is larger than %zu bytes", path, max);
+	else if (strlen(text) != (size_t)len)
+		refusal_write(refusal, "%s: holds a zero byte: expected text", path);
+	else
+		return TAKE_PTR(text);
+	if (text)
+		sodium_memzero(text, max + 2);
+	return NULL;
+}
+
+static void free_secret(char *text)
+{
+	if (text)
+		sodium_memzero(text, strlen(text));
+	free(text);
+}
+
+/* -- what a part must look like -- */
+
+static bool is_pem(const char *text, const char *what)
+{
+	return strstr(text, "-----BEGIN ") && strstr(text, what) && strstr(text, "-----END ");
+}
+
+/* What could end the header it is sent in is no token. */
+static bool is_token(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if (*c <= 0x20 || *c >= 0x7f)
+			return false;
+	return *text;
+}
+
+static bool judge(enum part part, const char *text, const char *origin, struct refusal *refusal)
+{
+	if (part == TOKEN)
+		return is_token(text) ||
+		       refuse(refusal, "%s: holds no token: expected one line", origin);
+	if (part == KEY)
+		return is_pem(text, " KEY-----") ||
+		       refuse(refusal, "%s: holds no private key: expected PEM", origin);
+	return is_pem(text, "-----END CERTIFICATE-----") ||
+	       refuse(refusal, "%s: holds no certificate: expected PEM", origin);
+}
+
+/* False: *refusal says why. *ret_text NULL: there is no such part. */
+static bool read_part(enum part part, const struct place *place, const char *origin,
+		      char **ret_text, struct refusal *refusal)
+{
+	char *text;
+
+	*ret_text = NULL;
+	if (!place->path && !place->text)
+		return true;
+	text = place->path ? read_file(place->path,
+				       part == TOKEN ? ACCOUNT_TOKEN_MAX : ACCOUNT_PEM_MAX, refusal)
+			   : strdup(place->text);
+	if (!text)
+		return false;
+	if (part == TOKEN)
+		text[strcspn(text, "\r\n")] = '\0';
+	if (judge(part, text, place->path ? place->path : origin, refusal)) {
+		*ret_text = text;
+		return true;
+	}
+	free_secret(text);
+	return false;
+}
+
+/* -- where everything is -- */
+
+static bool read_kubeconfig(const struct account *account, struct kubeconfig *config,
+			    struct refusal *refusal)
+{
+	char *text = read_file(account->kubeconfig, KUBECONFIG_MAX, refusal);
+	struct refusal why;
+	bool is_good;
+
+	if (!text)
+		return false;
+	is_good = kubeconfig_parse(config, text, strlen(text), account->folder, &why);
+	if (!is_good)
+		refusal_write(refusal, "%s: %.200s", account->kubeconfig, why.text);
+	free_secret(text);
+	return is_good;
+}
+
+/* The first line of the file that says so; no file, no namespace. */
+static char *pod_namespace(void)
+{
+	struct refusal refusal;
+	char *text = read_file(ACCOUNT_FOLDER "/namespace", NAMESPACE_MAX, &refusal);
+
+	if (text)
+		text[strcspn(text, "\r\n")] = '\0';
+	return text;
+}
+
+/* What kubelet gives every pod. */
+static bool find_service_account(struct kubeconfig *config, struct refusal *refusal)
+{
+	const char *host = getenv("KUBERNETES_SERVICE_HOST"),
+		   *port = getenv("KUBERNETES_SERVICE_PORT");
+
+	*config = (struct kubeconfig){0};
+	if (!host || !*host || !port || !*port)
+		return refuse(
+			refusal,
+			"KUBERNETES_SERVICE_HOST and _PORT are not set: expected them in a pod, or "
+			"--kubeconfig elsewhere");
+	if (asprintf(&config->server, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
+		     port) < 0) {
+		config->server = NULL;
+		return refuse(refusal, "cannot be read: %s", strerror(ENOMEM));
+	}
+	config->ca.path = strdup(ACCOUNT_FOLDER "/ca.crt");
+	config->token.path = strdup(ACCOUNT_FOLDER "/token");
+	config->namespace = pod_namespace();
+	if (config->ca.path && config->token.path && kubeconfig_is_server(config->server))
+		return true;
+	kubeconfig_clear(config);
+	return refuse(refusal, "KUBERNETES_SERVICE_HOST and _PORT are no address and port");
+}
+
+static bool find_places(const struct account *account, struct kubeconfig *config,
+			struct refusal *refusal)
+{
+	return account->kubeconfig ? read_kubeconfig(account, config, refusal)
+				   : find_service_account(config, refusal);
+}
+
+/* -- taking over -- */
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* True where it is another one than before. */
+static bool take_over(struct account *account, enum part part, char **fresh)
+{
+	bool is_other = !is_same(account->parts[part], *fresh);
+
+	free_secret(account->parts[part]);
+	account->parts[part] = TAKE_PTR(*fresh);
+	return is_other;
+}
+
+static void show(struct account *account, bool needs_new_connections)
+{
+	char **parts = account->parts;
+
+	account->view = (struct account_view){
+		.server = parts[SERVER],
+		.token = parts[TOKEN],
+		.ca_pem = parts[CA],
+		.cert_pem = parts[CERT],
+		.key_pem = parts[KEY],
+		.tls_name = parts[TLS_NAME],
+		.namespace = parts[NAMESPACE_NAME] ? parts[NAMESPACE_NAME] : NAMESPACE,
+		.generation = account->view.generation + needs_new_connections,
+	};
+}
+
+/* False: something of it could not be read, *refusal names the last such thing; the rest is taken over. */
+static bool read_parts(struct account *account, struct kubeconfig *config, struct refusal *refusal)
+{
+	const char *origin = account->kubeconfig ? account->kubeconfig : ACCOUNT_FOLDER;
+	char *ca = NULL, *token = NULL, *cert = NULL, *key = NULL;
+	bool has_ca = read_part(CA, &config->ca, origin, &ca, refusal);
+	bool has_token = read_part(TOKEN, &config->token, origin, &token, refusal);
+	bool has_pair = read_part(CERT, &config->cert, origin, &cert, refusal) &&
+			read_part(KEY, &config->key, origin, &key, refusal);
+	bool is_other = take_over(account, SERVER, &config->server);
+
+	is_other |= take_over(account, TLS_NAME, &config->tls_name);
+	take_over(account, NAMESPACE_NAME, &config->namespace);
+	if (has_ca)
+		is_other |= take_over(account, CA, &ca);
+	if (has_token)
+		take_over(account, TOKEN, &token);
+	if (has_pair) {
+		is_other |= take_over(account, CERT, &cert);
+		is_other |= take_over(account, KEY, &key);
+	}
+	free_secret(cert);
+	free_secret(key);
+	show(account, is_other);
+	return has_ca && has_token && has_pair;
+}
+
+static bool read_again(struct account *account, struct refusal *refusal)
+{
+	struct kubeconfig config;
+	bool is_whole;
+
+	*refusal = (struct refusal){0};
+	if (!find_places(account, &config, refusal))
+		return false;
+	is_whole = read_parts(account, &config, refusal);
+	kubeconfig_clear(&config);
+	return is_whole;
+}
+
+const struct account_view *account_refresh(struct account *account, uint64_t now_ns,
+					   bool is_refused)
+{
+	struct refusal refusal;
+
+	if (!is_refused && now_ns - account->read_ns < READ_EVERY_NS)
+		return &account->view;
+	account->read_ns = now_ns;
+	if (!read_again(account, &refusal) && strcmp(refusal.text, account->said.text))
+		log_warning("registry kubernetes: %s; what was read before stays in use",
+			    refusal.text);
+	if (!refusal.text[0] && account->said.text[0])
+		log_info("registry kubernetes: the credentials can be read again");
+	account->said = refusal;
+	return &account->view;
+}
+
+/* -- the whole -- */
+
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return strdup(".");
+	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+int account_open(struct account **ret_account, const char *kubeconfig)
+{
+	struct account *account = calloc(1, sizeof(*account));
+	struct refusal refusal = {0};
+
+	if (account && kubeconfig) {
+		account->kubeconfig = strdup(kubeconfig);
+		account->folder = folder_of(kubeconfig);
+	}
+	if (!account || (kubeconfig && (!account->kubeconfig || !account->folder))) {
+		log_error("registry kubernetes: %s", strerror(ENOMEM));
+		account_close(account);
+		return -ENOMEM;
+	}
+	if (read_again(account, &refusal)) {
+		*ret_account = account;
+		return 0;
+	}
+	log_error("registry kubernetes: %s", refusal.text);
+	account_close(account);
+	return -EINVAL;
+}
+
+void account_close(struct account *account)
+{
+	if (!account)
+		return;
+	for (enum part part = 0; part < PARTS; part++)
+		free_secret(account->parts[part]);
+	free(account->kubeconfig);
+	free(account->folder);
+	free(account);
+}

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What is there is compared with what shall be there, and only a difference is written: there is no heartbeat. Each write
+ * says which Node it means (uid) and which state of it was looked at (resourceVersion), so that an old Node's record never
+ * lands on a new one, and nobody's change is overwritten unseen. One write at a time, our record before all else.
+ */
+#include "own_node.h"
+
+#include <errno.h>
+
+#include "log.h"
+#include "request.h"
+
+#define BODY_MAX	(4 * 1024 * 1024)
+#define READ_SPACING_NS (60 * NS_PER_S)	  /* while nothing we look for has changed */
+#define CHANGED_NS	(200 * NS_PER_MS) /* while somebody keeps changing our record */
+#define INCOMPLETE_NS	(5 * NS_PER_S)	  /* while our podCIDRs are not there */
+#define INCOMPLETE_MAX	7
+#define CONFLICTS_MAX	3 /* in a row, before they are failures */
+
+void own_init(struct own *own, struct kube *kube)
+{
+	*own = (struct own){.kube = kube, .taint = -1};
+}
+
+void own_clear(struct own *own)
+{
+	if (own->read_handle)
+		http_cancel(own->kube->http, own->read_handle);
+	if (own->write_handle)
+		http_cancel(own->kube->http, own->write_handle);
+	free(own->node);
+	free(own->text);
+	*own = (struct own){.taint = -1};
+}
+
+/* -- telling -- */
+
+/* Again, too: whoever waits for a write looks what has become of it. */
+void own_tell(struct own *own)
+{
+	own->is_waited_for = false;
+	if (own->node)
+		kube_tell_node(own->kube, REGISTRY_OWN, own->node);
+}
+
+static void note_trouble(struct refusal *trouble, const char *what, const struct refusal *why)
+{
+	struct refusal text;
+
+	refusal_write(&text, "this node's Node object cannot be %s: %.220s", what, why->text);
+	if (strcmp(text.text, trouble->text))
+		log_warning("%s", text.text);
+	*trouble = text;
+}
+
+const char *own_complaint(const struct own *own)
+{
+	if (own->read_trouble.text[0])
+		return own->read_trouble.text;
+	return own->write_trouble.text[0] ? own->write_trouble.text : NULL;
+}
+
+static void tell_request(struct own *own)
+{
+	struct registry_change change = {.event = REGISTRY_REQUESTED};
+	const struct node_asks *asks = &own->asks;
+
+	if (asks->is_too_long && !own->was_too_long)
+		log_warning(ROTATE_REQUESTED_NAME
+			    " of this node is longer than %d characters: it is not served",
+			    NODE_REQUEST_MAX);
+	own->was_too_long = asks->is_too_long;
+	if (!asks->requested[0] || !strcmp(asks->requested, asks->served) ||
+	    !strcmp(asks->requested, own->told))
+		return;
+	copy_text(own->told, sizeof(own->told), asks->requested);
+	copy_text(change.name, sizeof(change.name), own->kube->node_name);
+	kube_tell(own->kube, &change);
+}
+
+/* -- what the API server says -- */
+
+/* A Node under our name that is another one: nothing of the old one's holds. */
+static void meet(struct own *own, const struct object_meta *meta)
+{
+	if (own->meta.uid[0])
+		log_warning("this node's Node object was made anew (uid %s): everything begins "
+			    "afresh",
+			    meta->uid);
+	free(own->text);
+	own->text = NULL;
+	own->was_written = false;
+	own->told[0] = own->served[0] = own->version[0] = '\0';
+	own->taint = -1;
+}
+
+static void take_meta(struct own *own, const struct object_meta *meta, const json_t *object)
+{
+	if (strcmp(own->meta.uid, meta->uid))
+		meet(own, meta);
+	own->is_gone = false;
+	own->meta = *meta;
+	node_object_decode_asks(object, &own->asks);
+}
+
+static bool is_incomplete(const struct own *own)
+{
+	return !own->node || !own->node->pod_cidr_count;
+}
+
+static bool take_whole(struct own *own, const json_t *object, const struct object_meta *meta,
+		       struct refusal *refusal)
+{
+	static struct node node; /* large, and only used here */
+	struct node *copy;
+
+	if (!node_object_decode(object, &node, own->kube->pods, refusal))
+		return false;
+	copy = node_copy(&node);
+	if (!copy)
+		return refuse(refusal, "not enough memory");
+	take_meta(own, meta, object);
+	free(own->node);
+	own->node = copy;
+	memcpy(own->digest, own->asks.digest, sizeof(own->digest));
+	copy_text(own->version, sizeof(own->version), meta->version);
+	own->taint = node_object_find_startup_taint(object);
+	own->was_read_ns = boot_ns();
+	own->incomplete_reads = is_incomplete(own) ? own->incomplete_reads + 1 : 0;
+	own->wants_reading = false;
+	own->read_failures = 0;
+	own->read_trouble.text[0] = '\0';
+	own_tell(own);
+	tell_request(own);
+	return true;
+}
+
+static bool take_object(struct own *own, const json_t *object, struct refusal *refusal)
+{
+	struct object_meta meta;
+
+	if (!object_decode_meta(object, &meta, refusal))
+		return false;
+	return take_whole(own, object, &meta, refusal);
+}
+
+void own_take_item(struct own *own, const json_t *object)
+{
+	struct refusal why = {0};
+
+	if (!take_object(own, object, &why))
+		note_trouble(&own->read_trouble, "read", &why);
+}
+
+void own_take_absence(struct own *own)
+{
+	const struct refusal why = {"the API server has none of this name"};
+
+	own->is_gone = true;
+	note_trouble(&own->read_trouble, "found", &why);
+}
+
+void own_take_event(struct own *own, const struct object_event *event)
+{
+	bool is_same = !strcmp(event->meta.uid, own->meta.uid);
+
+	if (event->type == OBJECT_DELETED) {
+		if (is_same)
+			own_take_absence(own);
+		return;
+	}
+	/* The answer to a write may have been faster than the watch. */
+	if (is_same && object_compare_versions(event->meta.version, own->meta.version) < 0)
+		return;
+	take_meta(own, &event->meta, event->object);
+	/* The echo of our own write brings nothing. */
+	own->wants_reading |= strcmp(event->meta.version, own->version) != 0;
+	tell_request(own);
+}
+
+void own_look_again(struct own *own)
+{
+	if (!own_is_known(own))
+		return;
+	own->version[0] = '\0';
+	own->wants_reading = true;
+}
+
+/* -- reading -- */
+
+static uint64_t read_due_ns(const struct own *own)
+{
+	uint64_t due_ns = own->was_read_ns + READ_SPACING_NS;
+
+	if (!own->version[0])
+		due_ns = 0;
+	else if (memcmp(own->digest, own->asks.digest, sizeof(own->digest)))
+		due_ns = own->was_read_ns + CHANGED_NS;
+	else if (is_incomplete(own))
+		due_ns = own->was_read_ns +
+			 (INCOMPLETE_NS
+			  << MIN(MAX(own->incomplete_reads, 1U) - 1, (uint32_t)INCOMPLETE_MAX));
+	return MAX(due_ns, own->read_not_before_ns);
+}
+
+static void read_later(struct own *own, const struct http_result *result, const struct refusal *why)
+{
+	own->wants_reading = true;
+	own->read_not_before_ns = kube_back_off_ns(own->read_failures++, result);
+	note_trouble(&own->read_trouble, "read", why);
+	own_tell(own);
+}
+
+/* Our Node as it is now. */
+static void take_answer(struct own *own, const struct http_result *result)
+{
+	struct refusal why = {0};
+	json_auto_t *object = object_load(result->body, result->body_len, &why);
+
+	if (!object || !take_object(own, object, &why))
+		read_later(own, NULL, &why);
+}
+
+static void read_ended(void *context, const struct http_result *result)
+{
+	struct own *own = context;
+	struct refusal why = {0};
+
+	own->read_handle = 0;
+	if (!kube_take_result(own->kube, result)) {
+		kube_describe(&why, result);
+		if (!result->error && result->status == 404)
+			own_take_absence(own);
+		read_later(own, result, &why);
+		return;
+	}
+	take_answer(own, result);
+}
+
+static void start_reading(struct own *own)
+{
+	char path[KUBE_PATH_LEN];
+	struct http_request request = {.path = kube_node_path(path, own->kube->node_name, ""),
+				       .body_max = BODY_MAX,
+				       .timeout_s = KUBE_ANSWER_S,
+				       .on_end = read_ended,
+				       .context = own};
+	int handle = http_start(own->kube->http, &request);
+
+	if (handle > 0)
+		own->read_handle = handle;
+	else
+		own->read_not_before_ns = kube_back_off_ns(own->read_failures++, NULL);
+}
+
+/* -- writing -- */
+
+static bool is_record_there(const struct own *own)
+{
+	return !memcmp(own->text_digest, own->asks.digest, sizeof(own->text_digest));
+}
+
+static bool is_served_there(const struct own *own)
+{
+	return !own->served[0] || !strcmp(own->served, own->asks.served);
+}
+
+/* Somebody was faster, or the taint stands elsewhere: what is there now decides. */
+static bool is_conflict(const struct http_result *result)
+{
+	return !result->error && (result->status == 409 || result->status == 422);
+}
+
+static void write_failed(struct own *own, const struct http_result *result)
+{
+	struct refusal why;
+
+	own->version[0] = '\0'; /* read anew before anything else */
+	own->wants_reading = true;
+	own->write_failures++;
+	if (is_conflict(result) && own->write_failures <= CONFLICTS_MAX)
+		return;
+	kube_describe(&why, result);
+	note_trouble(&own->write_trouble, "written", &why);
+	own->write_not_before_ns = kube_back_off_ns(own->write_failures - 1, result);
+	own_tell(own);
+}
+
+static void write_ended(void *context, const struct http_result *result)
+{
+	struct own *own = context;
+	enum own_write writing = own->writing;
+
+	own->write_handle = 0;
+	own->writing = OWN_NOTHING;
+	if (!kube_take_result(own->kube, result)) {
+		write_failed(own, result);
+		return;
+	}
+	own->write_failures = 0;
+	own->write_trouble.text[0] = '\0';
+	own->was_written |= writing == OWN_RECORD;
+	take_answer(own, result);
+}
+
+static ssize_t encode(const struct own *own, enum own_write write, char *text, size_t size)
+{
+	switch (write) {
+	case OWN_NOTHING:
+		break;
+	case OWN_RECORD:
+		return request_encode_annotation_patch(text, size, &own->meta, ANNOTATION_NAME,
+						       own->text);
+	case OWN_SERVED:
+		return request_encode_annotation_patch(text, size, &own->meta, ROTATE_SERVED_NAME,
+						       own->served);
+	case OWN_TAINT:
+		return request_encode_taint_patch(text, size, own->meta.uid, own->taint);
+	}
+	return -EINVAL;
+}
+
+static void start_write(struct own *own, enum own_write write)
+{
+	CLEANUP_FREE char *text = malloc(REQUEST_BODY_MAX);
+	ssize_t len = text ? encode(own, write, text, REQUEST_BODY_MAX) : -ENOMEM;
+	char path[KUBE_PATH_LEN];
+	struct http_request request = {
+		.method = HTTP_PATCH,
+		.path = kube_node_path(path, own->kube->node_name, "?fieldManager=podveil"),
+		.content_type = write == OWN_TAINT ? "application/json-patch+json"
+						   : "application/merge-patch+json",
+		.body = text,
+		.body_len = (size_t)MAX(len, (ssize_t)0),
+		.body_max = BODY_MAX,
+		.timeout_s = KUBE_ANSWER_S,
+		.on_end = write_ended,
+		.context = own};
+	int handle = len < 0 ? (int)len : http_start(own->kube->http, &request);
+
+	if (handle < 0) {
+		own->write_not_before_ns = kube_back_off_ns(own->write_failures++, NULL);
+		return;
+	}
+	own->write_handle = handle;
+	own->writing = write;
+}
+
+/* It is known as it is now, nothing else is under way, and the server is not to be left alone. */
+static bool may_write(const struct own *own)
+{
+	return own_is_known(own) && own->version[0] && !own->read_handle && !own->write_handle &&
+	       boot_ns() >= own->write_not_before_ns;
+}
+
+/* -- what the agent wants -- */
+
+static int set_text(struct own *own, const struct annotation *annotation)
+{
+	CLEANUP_FREE char *text = malloc(ANNOTATION_TEXT_MAX);
+	ssize_t len = text ? annotation_encode(text, ANNOTATION_TEXT_MAX, annotation) : -ENOMEM;
+
+	if (len < 0)
+		return (int)len;
+	if (!own->text || strcmp(own->text, text)) {
+		free(own->text);
+		own->text = TAKE_PTR(text);
+		own->was_written = false;
+		own->write_not_before_ns = 0; /* a change of keys never waits */
+	}
+	node_object_digest_record(own->text, strlen(own->text), own->node && own->node->is_excluded,
+				  own->text_digest);
+	return 0;
+}
+
+static bool take_was_written(struct own *own)
+{
+	bool was_written = own->was_written;
+
+	own->was_written = false;
+	return was_written;
+}
+
+int own_publish(struct own *own, const struct annotation *annotation)
+{
+	int error;
+
+	if (!own_is_known(own))
+		return -ENOENT;
+	error = set_text(own, annotation);
+	if (error)
+		return error;
+	if (is_record_there(own))
+		return take_was_written(own);
+	own->is_waited_for = true;
+	if (may_write(own))
+		start_write(own, OWN_RECORD);
+	else
+		own_drive(own);
+	return boot_ns() >= own->write_not_before_ns ? -EINPROGRESS : -EAGAIN;
+}
+
+void own_welcome_pods(struct own *own)
+{
+	bool is_published = own->text && is_record_there(own);
+
+	if (own->taint >= 0 && is_published && may_write(own))
+		start_write(own, OWN_TAINT);
+}
+
+void own_settle_request(struct own *own)
+{
+	if (own->told[0])
+		copy_text(own->served, sizeof(own->served), own->told);
+	own_drive(own);
+}
+
+/* -- the whole -- */
+
+static uint64_t drive_reading(struct own *own, uint64_t now_ns)
+{
+	uint64_t due_ns = read_due_ns(own);
+
+	if (!own->wants_reading || own->is_gone || own->read_handle || own->write_handle)
+		return UINT64_MAX;
+	if (now_ns < due_ns)
+		return due_ns;
+	start_reading(own);
+	return own->read_handle ? UINT64_MAX : own->read_not_before_ns;
+}
+
+/* Whoever had to wait is told, and asks again for what is right by then. */
+static uint64_t drive_writing(struct own *own, uint64_t now_ns)
+{
+	if (!own->is_waited_for && is_served_there(own))
+		return UINT64_MAX;
+	if (now_ns < own->write_not_before_ns)
+		return own->write_not_before_ns;
+	if (!may_write(own))
+		return UINT64_MAX; /* what is under way ends with a word to the agent */
+	if (own->is_waited_for)
+		own_tell(own);
+	if (is_served_there(own))
+		return UINT64_MAX;
+	start_write(own, OWN_SERVED);
+	return own->write_handle ? UINT64_MAX : own->write_not_before_ns;
+}
+
+uint64_t own_drive(struct own *own)
+{
+	uint64_t now_ns = boot_ns(), read_ns = drive_reading(own, now_ns);
+
+	return MIN(read_ns, drive_writing(own, now_ns));
+}

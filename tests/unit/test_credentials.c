@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * keyd/registry/kube/credentials.c, kubeconfig.c, yaml_text.c: what is taken from a kubeconfig and from a pod's service account, what
+ * is refused and with which words, and what happens as files change under us.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "registry/kube/credentials.h"
+#include "registry/kube/kubeconfig.h"
+
+#define CERTIFICATE(mark) "-----BEGIN CERTIFICATE-----\n" mark "\n-----END CERTIFICATE-----\n"
+#define PRIVATE_KEY(mark) "-----BEGIN PRIVATE KEY-----\n" mark "\n-----END PRIVATE KEY-----\n"
+#define CONTEXT		  "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+#define CLUSTER \
+	"clusters: [{name: k, cluster: {server: 'https://192.0.2.1:6443', certificate-authority: ca}}]\n"
+#define USER	  "users: [{name: u, user: {tokenFile: token}}]\n"
+#define MINUTE_NS (60 * NS_PER_S)
+
+static char folder[] = "/tmp/podveil-account-XXXXXX";
+
+static const char *path_of(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void put(const char *name, const char *text)
+{
+	write_file(path_of(name), text);
+}
+
+static int set_up(void **state)
+{
+	put("config", CONTEXT CLUSTER USER);
+	put("ca", CERTIFICATE("first"));
+	put("token", "one\n");
+	put("cert", CERTIFICATE("client"));
+	put("key", PRIVATE_KEY("client"));
+	return 0;
+}
+
+/* -- what was said -- */
+
+static char said_text[4096];
+static int real_stderr;
+
+static void listen_to_log(void)
+{
+	int fd = open(path_of("log"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	fflush(stderr);
+	real_stderr = dup(STDERR_FILENO);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+}
+
+static const char *stop_listening(void)
+{
+	ssize_t len;
+	int fd;
+
+	fflush(stderr);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	fd = open(path_of("log"), O_RDONLY | O_CLOEXEC);
+	len = read(fd, said_text, sizeof(said_text) - 1);
+	close(fd);
+	said_text[len > 0 ? len : 0] = '\0';
+	return said_text;
+}
+
+static unsigned int count_lines(const char *text)
+{
+	unsigned int lines = 0;
+
+	for (; *text; text++)
+		lines += *text == '\n';
+	return lines;
+}
+
+/* -- opening -- */
+
+static struct account *open_config(void)
+{
+	struct account *account = NULL;
+
+	assert_int_equal(account_open(&account, path_of("config")), 0);
+	assert_non_null(account);
+	return account;
+}
+
+static void refused(const char *config, const char *expected)
+{
+	struct account *account = NULL;
+	const char *said;
+	int error;
+
+	put("config", config);
+	listen_to_log();
+	error = account_open(&account, path_of("config"));
+	said = stop_listening();
+	assert_int_equal(error, -EINVAL);
+	assert_null(account);
+	assert_int_equal(count_lines(said), 1);
+	if (!strstr(said, expected) || !strstr(said, folder))
+		fail_msg("'%s' does not name %s and '%s'", said, folder, expected);
+}
+
+static void kubeconfig_gives_server_token_and_authority(void **state)
+{
+	struct account *account = open_config();
+	const struct account_view *view = account_refresh(account, 0, false);
+
+	assert_string_equal(view->server, "https://192.0.2.1:6443");
+	assert_string_equal(view->token, "one");
+	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
+	assert_string_equal(view->namespace, "podveil");
+	assert_null(view->cert_pem);
+	assert_null(view->key_pem);
+	assert_null(view->tls_name);
+	account_close(account);
+}
+
+static void kubeconfig_may_hold_everything_itself(void **state)
+{
+	const struct account_view *view;
+	struct account *account;
+
+	put("config",
+	    "{\"current-context\": \"c\", \"contexts\": [{\"name\": \"other\"}, {\"name\": \"c\", \"context\": "
+	    "{\"cluster\": \"k\", \"user\": \"u\", \"namespace\": \"away\"}}], \"clusters\": [{\"name\": \"k\", "
+	    "\"cluster\": {\"server\": \"https://api.test/k8s//\", \"tls-server-name\": \"real.test\", "
+	    "\"certificate-authority-data\": \"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCmZpcnN0Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K\"}}], "
+	    "\"users\": [{\"name\": \"u\", \"user\": {\"token\": \"inline\", \"exec\": null, \"tokenFile\": null}}]}");
+	account = open_config();
+	view = account_refresh(account, 0, false);
+	assert_string_equal(view->server, "https://api.test/k8s");
+	assert_string_equal(view->tls_name, "real.test");
+	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
+	assert_string_equal(view->token, "inline");
+	assert_string_equal(view->namespace, "away");
+	account_close(account);
+}
+
+static void certificate_and_key_speak_for_us(void **state)
+{
+	const struct account_view *view;
+	struct account *account;
+
+	put("config", CONTEXT CLUSTER
+	    "users: [{name: u, user: {client-certificate: ./cert, client-key: key}}]\n");
+	account = open_config();
+	view = account_refresh(account, 0, false);
+	assert_null(view->token);
+	assert_string_equal(view->cert_pem, CERTIFICATE("client"));
+	assert_string_equal(view->key_pem, PRIVATE_KEY("client"));
+	account_close(account);
+}
+
+static void what_would_run_or_trust_anything_is_refused(void **state)
+{
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {exec: {command: aws}}}]", "'exec'");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: t, auth-provider: {name: gcp}}}]",
+		"'auth-provider'");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {username: a, password: b}}]",
+		"'username'");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: t, as: admin}}]", "'as'");
+	refused(CONTEXT USER
+		"clusters: [{name: k, cluster: {server: 'https://a', insecure-skip-tls-verify: true}}]",
+		"insecure-skip-tls-verify");
+	refused(CONTEXT USER
+		"clusters: [{name: k, cluster: {server: 'https://a', proxy-url: 'http://p'}}]",
+		"proxy-url");
+}
+
+static void servers_that_are_none_are_refused(void **state)
+{
+	static const char *const servers[] = {
+		"http://192.0.2.1:8080", "192.0.2.1:6443",	   "https://",	  "https:///x",
+		"https://:6443",	 "https://user@192.0.2.1", "https://a?b", "https://a#b",
+		"https://a b",		 "https://a\\\\b",	   "HTTPS://a"};
+	char config[512];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(servers); i++) {
+		snprintf(config, sizeof(config),
+			 CONTEXT USER "clusters: [{name: k, cluster: {server: \"%s\"}}]",
+			 servers[i]);
+		refused(config, "expected https://HOST:PORT");
+	}
+	refused(CONTEXT USER "clusters: [{name: k, cluster: {certificate-authority: ca}}]",
+		"'server' is missing");
+	refused(CONTEXT USER
+		"clusters: [{name: k, cluster: {server: 'https://a', tls-server-name: 'a/b'}}]",
+		"'tls-server-name' is 'a/b'");
+}
+
+static void configs_that_are_none_are_named(void **state)
+{
+	char *deep = calloc(1, 300001);
+
+	refused("", "names no context");
+	refused("[", "is no YAML");
+	refused("just text", "names no context");
+	refused("contexts: []", "names no context");
+	refused("current-context: c\ncontexts: {}", "has no context 'c'");
+	refused("current-context: \"\\e[31m\"", "'\\x1b[31m'");
+	refused(CONTEXT USER, "has no cluster 'k'");
+	refused(CONTEXT CLUSTER, "has no user 'u'");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {}}]", "without credentials");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: ''}}]", "without credentials");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {client-key: key}}]", "expected both");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: \"a b\"}}]", "holds no token");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: \"a\\x00b\"}}]",
+		"without credentials");
+	refused(CONTEXT USER
+		"clusters: [{name: k, cluster: {server: 'https://a', certificate-authority-data: '%%'}}]",
+		"no base64");
+	refused(CONTEXT USER
+		"clusters: [{name: k, cluster: {server: 'https://a', certificate-authority-data: 'QUJD'}}]",
+		"holds no certificate");
+	refused("a: &a [*a, *a]\ncurrent-context: *a", "names no context");
+	memset(deep, '[', 300000);
+	refused(deep, "is no YAML");
+	free(deep);
+}
+
+static void files_that_are_none_are_named(void **state)
+{
+	char *large = calloc(1, ACCOUNT_PEM_MAX + 2);
+
+	remove(path_of("token"));
+	refused(CONTEXT CLUSTER USER, "/token: cannot be read: No such file");
+	put("token", "\n");
+	refused(CONTEXT CLUSTER USER, "/token: holds no token");
+	put("token", "a\x01");
+	refused(CONTEXT CLUSTER USER, "/token: holds no token");
+	put("token", "one");
+	put("ca", "-----BEGIN CERTIFICATE-----\nhalf");
+	refused(CONTEXT CLUSTER USER, "/ca: holds no certificate");
+	memset(large, 'x', ACCOUNT_PEM_MAX + 1);
+	put("ca", large);
+	refused(CONTEXT CLUSTER USER, "/ca: is larger than 1048576 bytes");
+	free(large);
+	remove(path_of("ca"));
+	assert_int_equal(mkfifo(path_of("ca"), 0600), 0);
+	refused(CONTEXT CLUSTER USER, "/ca: is no regular file");
+	remove(path_of("ca"));
+	put("ca", CERTIFICATE("first"));
+	put("key", CERTIFICATE("no key"));
+	refused(CONTEXT CLUSTER
+		"users: [{name: u, user: {client-certificate: cert, client-key: key}}]",
+		"/key: holds no private key");
+}
+
+static void config_that_is_not_there_is_named(void **state)
+{
+	struct account *account = NULL;
+
+	listen_to_log();
+	assert_int_equal(account_open(&account, path_of("nothing")), -EINVAL);
+	assert_non_null(strstr(stop_listening(), "/nothing: cannot be read: No such file"));
+}
+
+/* -- changes -- */
+
+static void token_is_read_again_after_a_minute(void **state)
+{
+	struct account *account = open_config();
+	uint64_t now_ns = 5 * MINUTE_NS;
+
+	account_refresh(account, now_ns, false);
+	put("token", "two\n");
+	assert_string_equal(account_refresh(account, now_ns + MINUTE_NS - 1, false)->token, "one");
+	assert_string_equal(account_refresh(account, now_ns + MINUTE_NS, false)->token, "two");
+	account_close(account);
+}
+
+static void refused_token_is_read_again_at_once(void **state)
+{
+	struct account *account = open_config();
+
+	account_refresh(account, 5 * MINUTE_NS, false);
+	put("token", "two\n");
+	assert_string_equal(account_refresh(account, 5 * MINUTE_NS + 1, true)->token, "two");
+	account_close(account);
+}
+
+static void kubeconfig_itself_is_read_again(void **state)
+{
+	struct account *account = open_config();
+	uint64_t generation = account_refresh(account, 5 * MINUTE_NS, false)->generation;
+	const struct account_view *view;
+
+	put("config", CONTEXT CLUSTER "users: [{name: u, user: {token: inline}}]");
+	view = account_refresh(account, 6 * MINUTE_NS, false);
+	assert_string_equal(view->token, "inline");
+	assert_int_equal(view->generation, generation);
+	put("config", CONTEXT USER
+	    "clusters: [{name: k, cluster: {server: 'https://192.0.2.2', certificate-authority: ca}}]");
+	view = account_refresh(account, 7 * MINUTE_NS, false);
+	assert_string_equal(view->server, "https://192.0.2.2");
+	assert_int_not_equal(view->generation, generation);
+	account_close(account);
+}
+
+static void connections_are_another_generation_with_another_authority(void **state)
+{
+	struct account *account = open_config();
+	uint64_t generation = account_refresh(account, 1, true)->generation;
+
+	assert_int_equal(account_refresh(account, 2, true)->generation, generation);
+	put("token", "two\n");
+	assert_int_equal(account_refresh(account, 3, true)->generation, generation);
+	put("ca", CERTIFICATE("second"));
+	assert_int_equal(account_refresh(account, 4, true)->generation, generation + 1);
+	assert_int_equal(account_refresh(account, 5, true)->generation, generation + 1);
+	account_close(account);
+}
+
+static void certificate_and_key_change_together(void **state)
+{
+	const struct account_view *view;
+	struct account *account;
+	uint64_t generation;
+
+	put("config", CONTEXT CLUSTER
+	    "users: [{name: u, user: {client-certificate: cert, client-key: key}}]\n");
+	account = open_config();
+	generation = account_refresh(account, 1, true)->generation;
+	put("cert", CERTIFICATE("second"));
+	remove(path_of("key"));
+	listen_to_log();
+	view = account_refresh(account, 2, true);
+	assert_non_null(strstr(stop_listening(), "/key: cannot be read"));
+	assert_string_equal(view->cert_pem, CERTIFICATE("client"));
+	assert_int_equal(view->generation, generation);
+	put("key", PRIVATE_KEY("second"));
+	view = account_refresh(account, 3, true);
+	assert_string_equal(view->cert_pem, CERTIFICATE("second"));
+	assert_string_equal(view->key_pem, PRIVATE_KEY("second"));
+	assert_int_equal(view->generation, generation + 1);
+	account_close(account);
+}
+
+static void what_cannot_be_read_leaves_the_old_in_use_and_is_said_once(void **state)
+{
+	struct account *account = open_config();
+	const struct account_view *view;
+	uint64_t generation = account_refresh(account, 1, true)->generation;
+
+	put("ca", "-----BEGIN CERTIFICATE-----\nhalf"); /* its writer is not done */
+	put("token", "two");
+	listen_to_log();
+	view = account_refresh(account, 2, true);
+	view = account_refresh(account, 3, true);
+	assert_int_equal(count_lines(stop_listening()), 1);
+	assert_non_null(strstr(said_text, "/ca: holds no certificate"));
+	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
+	assert_string_equal(view->token, "two");
+	assert_int_equal(view->generation, generation);
+	put("ca", CERTIFICATE("first"));
+	listen_to_log();
+	account_refresh(account, 4, true);
+	account_refresh(account, 5, true);
+	assert_int_equal(count_lines(stop_listening()), 1);
+	assert_non_null(strstr(said_text, "can be read again"));
+	account_close(account);
+}
+
+static void kubeconfig_that_went_bad_leaves_the_old_in_use(void **state)
+{
+	struct account *account = open_config();
+	const struct account_view *view;
+
+	put("config", CONTEXT);
+	put("token", "two");
+	listen_to_log();
+	view = account_refresh(account, 2, true);
+	assert_non_null(strstr(stop_listening(), "has no cluster 'k'"));
+	assert_string_equal(view->server, "https://192.0.2.1:6443");
+	assert_string_equal(view->token, "one");
+	account_close(account);
+}
+
+/* -- in a pod -- */
+
+static void assert_service_account(const char *host, const char *port, const char *server)
+{
+	const struct account_view *view;
+	struct account *account;
+
+	setenv("KUBERNETES_SERVICE_HOST", host, 1);
+	setenv("KUBERNETES_SERVICE_PORT", port, 1);
+	if (account_open(&account, NULL))
+		_exit(3);
+	view = account_refresh(account, 1, false);
+	if (strcmp(view->server, server) || strcmp(view->token, "pod") ||
+	    strcmp(view->namespace, "veil") || strcmp(view->ca_pem, CERTIFICATE("pod")))
+		_exit(4);
+	account_close(account);
+}
+
+/* In a child with a /run of its own, as kubelet would fill it. */
+static void be_a_pod(void)
+{
+	struct account *account;
+
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", "/run", "tmpfs", 0, NULL) || system("mkdir -p " ACCOUNT_FOLDER))
+		_exit(2);
+	write_file(ACCOUNT_FOLDER "/token", "pod");
+	write_file(ACCOUNT_FOLDER "/namespace", "veil");
+	write_file(ACCOUNT_FOLDER "/ca.crt", CERTIFICATE("pod"));
+	assert_service_account("10.96.0.1", "443", "https://10.96.0.1:443");
+	assert_service_account("fd00:96::1", "443", "https://[fd00:96::1]:443");
+	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1/x@y", 1);
+	if (!account_open(&account, NULL))
+		_exit(5);
+	remove(ACCOUNT_FOLDER "/token");
+	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
+	_exit(account_open(&account, NULL) ? 0 : 6);
+}
+
+static void pod_speaks_with_its_service_account(void **state)
+{
+	int status = -1;
+	pid_t pid;
+
+	if (geteuid())
+		skip();
+	pid = fork();
+	if (!pid) {
+		listen_to_log(); /* it complains at the end, as it should */
+		be_a_pod();
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void outside_of_a_pod_a_kubeconfig_is_asked_for(void **state)
+{
+	struct account *account;
+
+	unsetenv("KUBERNETES_SERVICE_HOST");
+	listen_to_log();
+	assert_int_equal(account_open(&account, NULL), -EINVAL);
+	assert_non_null(strstr(stop_listening(), "--kubeconfig"));
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(kubeconfig_gives_server_token_and_authority),
+		TEST(kubeconfig_may_hold_everything_itself),
+		TEST(certificate_and_key_speak_for_us),
+		TEST(what_would_run_or_trust_anything_is_refused),
+		TEST(servers_that_are_none_are_refused),
+		TEST(configs_that_are_none_are_named),
+		TEST(files_that_are_none_are_named),
+		TEST(config_that_is_not_there_is_named),
+		TEST(token_is_read_again_after_a_minute),
+		TEST(refused_token_is_read_again_at_once),
+		TEST(kubeconfig_itself_is_read_again),
+		TEST(connections_are_another_generation_with_another_authority),
+		TEST(certificate_and_key_change_together),
+		TEST(what_cannot_be_read_leaves_the_old_in_use_and_is_said_once),
+		TEST(kubeconfig_that_went_bad_leaves_the_old_in_use),
+		TEST(pod_speaks_with_its_service_account),
+		TEST(outside_of_a_pod_a_kubeconfig_is_asked_for),
+	};
+	char command[64];
+	int failed;
+
+	if (!mkdtemp(folder))
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	return system(command) ? 1 : failed;
+}
