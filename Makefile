@@ -18,7 +18,7 @@ KEYD_CORE    := $(addprefix cluster/,annotation node reason prefix bypass bypass
                 $(addprefix registry/kube/,object node_object endpoint_slice config_map request reflect)
 KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members \
                 $(addprefix agent/,agent reconcile facts hooks keys peers peer_request questions connection ratchet pod_cidrs event commands \
-                control report report_status report_peers report_keys bypass_table) \
+                control report report_status report_peers report_keys bypasses) \
                 $(addprefix host/,link link_monitor rtnetlink tunnel_device) $(addprefix datapath/,datapath watch) \
                 $(addprefix guard/,boot_guard guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
                 $(addprefix registry/kube/,yaml_text kubeconfig credentials transfer http kube reflector other_nodes own_node \

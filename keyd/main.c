@@ -26,7 +26,7 @@ static bool find_ranges(struct settings *settings)
 
 	if (settings->range_count)
 		return true;
-	if (!range_discover(settings->kubeconfig, text, &why) ||
+	if (!kubeadm_range_discover(settings->kubeconfig, text, &why) ||
 	    !settings_take_ranges(settings, text, &why)) {
 		log_error(
 			"the cluster's pod range is not known, and %s does not tell it (%s): give it with "

@@ -13,13 +13,13 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-#include "host/clock.h"
 #include "connection.h"
-#include "keys.h"
-#include "host/link.h"
 #include "event.h"
-#include "pod_cidrs.h"
+#include "host/clock.h"
+#include "host/link.h"
+#include "keys.h"
 #include "peers.h"
+#include "pod_cidrs.h"
 #include "ratchet.h"
 #include "reconcile.h"
 #include "report.h"
@@ -94,7 +94,7 @@ static void take_member(struct agent *agent, struct registry_change *change)
 	if (!member) {
 		log_error("not enough memory for node %s", change->name);
 		free(change->node);
-	} else if (change->event == REGISTRY_BAD) {
+	} else if (change->kind == REGISTRY_BAD) {
 		members_refuse(member, &change->refusal);
 	} else {
 		members_see(member, change->node);
@@ -126,7 +126,7 @@ static void take_own(struct agent *agent, const struct node *node)
 		rotate_record_seen(&agent->rotate, &node->annotation, agent_rotate_now());
 	if (is_new)
 		connection_take_keys(agent);
-	own_pods_learn(agent, node);
+	pod_cidrs_learn(agent, node);
 }
 
 static void take_request(struct agent *agent)
@@ -154,7 +154,7 @@ static void take_change(struct agent *agent, struct registry_change *change)
 {
 	bool is_own = !strcmp(change->name, agent->settings->node);
 
-	switch (change->event) {
+	switch (change->kind) {
 	case REGISTRY_SEEN:
 	case REGISTRY_BAD:
 		if (is_own)
@@ -188,10 +188,10 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		take_mode(agent, change);
 		break;
 	case REGISTRY_SERVERS:
-		bypassing_take_servers(&agent->bypassing, change);
+		bypasses_take_servers(&agent->bypasses, change);
 		break;
 	case REGISTRY_PROVED:
-		bypassing_take_proof(&agent->bypassing, change);
+		bypasses_take_proof(&agent->bypasses, change);
 		break;
 	}
 }
@@ -215,7 +215,7 @@ enum {
 	FD_SIGNAL,
 	FD_MONITOR,
 	FD_WATCH,
-	FD_GUARDING,
+	FD_GUARD_TABLE,
 	FD_REGISTRY,
 	FD_TUNNEL,
 	FD_SECRET,
@@ -228,7 +228,7 @@ static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_C
 	fds[FD_SIGNAL] = (struct pollfd){.fd = agent->signal_fd, .events = POLLIN};
 	fds[FD_MONITOR] = (struct pollfd){.fd = agent->monitor_fd, .events = POLLIN};
 	fds[FD_WATCH] = (struct pollfd){.fd = agent->watch.fd, .events = POLLIN};
-	fds[FD_GUARDING] = (struct pollfd){.fd = agent->guarding.fd, .events = POLLIN};
+	fds[FD_GUARD_TABLE] = (struct pollfd){.fd = agent->guard_table.fd, .events = POLLIN};
 	fds[FD_REGISTRY] = (struct pollfd){.fd = agent->registry->fd, .events = POLLIN};
 	fds[FD_TUNNEL] = (struct pollfd){.fd = agent->tunnel.fd, .events = POLLIN};
 	fds[FD_SECRET] = (struct pollfd){.fd = agent->secret.fd, .events = POLLIN};
@@ -277,7 +277,7 @@ static void take_events(struct agent *agent, const struct pollfd fds[static FD_C
 {
 	if (fds[FD_MONITOR].revents)
 		agent_take_links(agent, link_monitor_drain(agent->monitor_fd));
-	if (fds[FD_GUARDING].revents && guarding_drain(&agent->guarding))
+	if (fds[FD_GUARD_TABLE].revents && guard_table_drain(&agent->guard_table))
 		want_pass(agent, LINKS_NS);
 	if (fds[FD_WATCH].revents && link_monitor_drain(agent->watch.fd))
 		agent->watch.due_ns = MIN(agent->watch.due_ns, boot_ns() + LINKS_NS);
@@ -299,9 +299,9 @@ static void take_events(struct agent *agent, const struct pollfd fds[static FD_C
 static void look_around(struct agent *agent, uint64_t now_ns)
 {
 	if (watch_check(&agent->watch, agent->datapath.loader, now_ns) ||
-	    guarding_drain(&agent->guarding))
+	    guard_table_drain(&agent->guard_table))
 		want_pass(agent, LINKS_NS);
-	notice_look(agent);
+	event_look(agent);
 	if (ratchet_is_waiting(agent) && peers_refresh_status(agent))
 		ratchet_advance(agent);
 }
@@ -321,7 +321,7 @@ static void take_time(struct agent *agent)
 		agent->due_ns = 0;
 		reconcile(agent);
 	} else if (now_ns >= next_wakeup(agent)) {
-		identity_advance(agent);
+		keys_advance(agent);
 	}
 }
 
@@ -440,9 +440,9 @@ static void inherit(struct agent *agent)
 {
 	const struct datapath_config *config = &agent->datapath.config;
 
-	bypassing_begin(agent);
+	bypasses_begin(agent);
 	if (agent->registry->is_server)
-		own_pods_inherit(agent);
+		pod_cidrs_inherit(agent);
 	agent->is_mode_inherited =
 		agent->registry->is_server && config->abi_version == MAP_ABI_VERSION;
 	if (!agent->is_mode_inherited)
@@ -460,7 +460,7 @@ static bool start(struct agent *agent)
 	const struct settings *settings = agent->settings;
 
 	if (!take_signals(agent) || !secret_file_open(&agent->secret, settings->cluster_secret) ||
-	    !take_lock(agent) || open_registry(agent) || !own_pods_begin(agent))
+	    !take_lock(agent) || open_registry(agent) || !pod_cidrs_begin(agent))
 		return false;
 	begin_identity(agent);
 	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs))
@@ -481,7 +481,7 @@ static void stop(struct agent *agent)
 	control_close(&agent->control);
 	tunnel_client_close(&agent->tunnel);
 	watch_close(&agent->watch);
-	guarding_close(&agent->guarding);
+	guard_table_close(&agent->guard_table);
 	datapath_close(&agent->datapath);
 	members_clear(&agent->members);
 	link_view_clear(&agent->view);
@@ -506,7 +506,7 @@ int agent_run(const struct settings *settings)
 			       .lock_fd = -1};
 	control_init(&agent.control);
 	watch_init(&agent.watch);
-	guarding_init(&agent.guarding);
+	guard_table_init(&agent.guard_table);
 	secret_file_init(&agent.secret);
 	tunnel_client_init(&agent.tunnel, settings->tunnel);
 	status = start(&agent) ? loop(&agent) : 1;

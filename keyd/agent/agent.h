@@ -7,23 +7,23 @@
  */
 #pragma once
 
-#include "bypass_table.h"
+#include "bypasses.h"
+#include "cluster/members.h"
+#include "cluster/reason.h"
+#include "cluster/rotate.h"
 #include "control.h"
 #include "datapath/datapath.h"
+#include "datapath/watch.h"
 #include "guard/guard_table.h"
 #include "host/link_monitor.h"
-#include "cluster/members.h"
 #include "host/pods.h"
-#include "cluster/reason.h"
+#include "host/underlay.h"
 #include "registry/registry.h"
-#include "cluster/rotate.h"
 #include "registry/secret_file.h"
 #include "settings.h"
 #include "tunnel_client.h"
-#include "host/underlay.h"
-#include "datapath/watch.h"
 
-#define NOTICE_LEAKS 4 /* reasons that count a leak */
+#define EVENT_LEAKS 4 /* reasons that count a leak */
 
 struct agent {
 	const struct settings *settings;
@@ -32,7 +32,7 @@ struct agent {
 	struct tunnel_client tunnel;
 	struct control control;
 	struct watch watch;
-	struct guarding guarding;
+	struct guard_table guard_table;
 	struct secret_file secret;
 	int monitor_fd, signal_fd, lock_fd;
 	/* state */
@@ -55,7 +55,7 @@ struct agent {
 	enum datapath_mode wanted_mode;
 	bool has_cluster_mode; /* the registry says which one */
 	bool is_mode_inherited; /* from an earlier agent, until the registry has said whether it has one */
-	struct bypassing bypassing;
+	struct bypasses bypasses;
 	bool is_listed;	     /* the registry has told every record that can be read once */
 	bool are_all_listed; /* and every record could be read: a node that was not named is gone */
 	uint32_t stray_count;		       /* entries of the registry that name no node ... */
@@ -74,7 +74,7 @@ struct agent {
 	bool is_asked;	       /* the registry's request to rotate is not settled yet */
 	bool was_overdue;      /* the last pass found the overlap over and previous still there */
 	bool has_leaks;	       /* what was counted so far is in ... */
-	uint64_t leaks[NOTICE_LEAKS];
+	uint64_t leaks[EVENT_LEAKS];
 	struct reasons reasons, warnings;		/* of this pass */
 	struct reasons reasons_before, warnings_before; /* of the last one */
 	enum reason_verdict verdict;			/* of the last one */

@@ -11,7 +11,7 @@
 
 /* -- rotate-key, rotate-all -- */
 
-json_t *order_rotate_key(struct agent *agent, const json_t *request)
+json_t *command_rotate_key(struct agent *agent, const json_t *request)
 {
 	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
 	const json_t *revoke = json_object_get(request, "revoke");
@@ -55,7 +55,7 @@ static bool is_asked(const struct cluster_member *member)
 }
 
 /* This node last: with the others' requests its own rotation begins at the same time as theirs. */
-json_t *order_rotate_all(struct agent *agent, const json_t *request)
+json_t *command_rotate_all(struct agent *agent, const json_t *request)
 {
 	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
 	json_t *asked, *failed;
@@ -94,7 +94,7 @@ static json_t *list_unreached(const struct agent *agent)
 }
 
 /* Whom the tunnel has reached by now is noted first: nobody is named, or goes in clear again, who was. */
-json_t *order_mode(struct agent *agent, const json_t *request)
+json_t *command_mode(struct agent *agent, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "mode"));
 	bool is_permissive = name && !strcmp(name, "permissive");

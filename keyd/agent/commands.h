@@ -8,6 +8,6 @@
 
 #include "agent.h"
 
-json_t *order_rotate_key(struct agent *agent, const json_t *request);
-json_t *order_rotate_all(struct agent *agent, const json_t *request);
-json_t *order_mode(struct agent *agent, const json_t *request);
+json_t *command_rotate_key(struct agent *agent, const json_t *request);
+json_t *command_rotate_all(struct agent *agent, const json_t *request);
+json_t *command_mode(struct agent *agent, const json_t *request);

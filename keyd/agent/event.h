@@ -7,7 +7,7 @@
 #include "agent.h"
 
 PRINTF(3, 4)
-void notice_tell(const struct agent *agent, enum registry_notice notice, const char *format, ...);
+void event_tell(const struct agent *agent, enum registry_event event, const char *format, ...);
 
 /* Clear packets and repaired hooks since the last call; what there was before the first one is not news. */
-void notice_look(struct agent *agent);
+void event_look(struct agent *agent);

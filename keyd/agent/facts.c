@@ -27,8 +27,8 @@ static struct underlay_settings underlay_settings(const struct agent *agent)
 	};
 }
 
-void self_judge(const struct agent *agent, struct underlay *ret_underlay,
-		struct underlay_view *view)
+void facts_judge(const struct agent *agent, struct underlay *ret_underlay,
+		 struct underlay_view *view)
 {
 	struct underlay_settings settings = underlay_settings(agent);
 
@@ -65,7 +65,7 @@ static void judge(struct agent *agent)
 		operations->renew(agent->registry);
 }
 
-void self_read(struct agent *agent)
+void facts_read(struct agent *agent)
 {
 	struct underlay_view view = {0};
 	int error = link_read(&view);
@@ -77,11 +77,11 @@ void self_read(struct agent *agent)
 	}
 	link_view_clear(&agent->view);
 	agent->view = view;
-	own_pods_follow(agent);
+	pod_cidrs_follow(agent);
 	judge(agent);
 }
 
-void self_describe(struct agent *agent)
+void facts_describe(struct agent *agent)
 {
 	const struct secrets *secrets = secret_file_secrets(&agent->secret);
 	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
@@ -114,7 +114,7 @@ void self_describe(struct agent *agent)
 		secret_list_ids(&self->secrets, secrets);
 }
 
-void self_blame_devices(struct agent *agent)
+void facts_report_devices(struct agent *agent)
 {
 	const struct settings *settings = agent->settings;
 

@@ -7,13 +7,13 @@
 
 #include <errno.h>
 
+#include "facts.h"
 #include "host/clock.h"
 #include "host/link.h"
-#include "log.h"
 #include "host/overlay.h"
 #include "host/pods.h"
-#include "facts.h"
 #include "host/tunnel_device.h"
+#include "log.h"
 
 /* -- the device -- */
 
@@ -71,7 +71,7 @@ static void prepare_device(struct agent *agent)
 	agent->changes += changed;
 }
 
-void attachment_settle_device(struct agent *agent)
+void hooks_settle_device(struct agent *agent)
 {
 	struct datapath_config config = {
 		.abi_version = MAP_ABI_VERSION,
@@ -105,7 +105,7 @@ void attachment_settle_device(struct agent *agent)
 
 #define DEVICES_MAX (DATAPATH_UPLINKS_MAX + UNDERLAY_DEVICES_MAX + 2)
 
-uint32_t attachment_settle_hooks(struct agent *agent)
+uint32_t hooks_settle(struct agent *agent)
 {
 	static unsigned int ifindexes[UNDERLAY_DEVICES_MAX]; /* large, and only used here */
 	const struct underlay *underlay = &agent->underlay;
@@ -121,7 +121,7 @@ uint32_t attachment_settle_hooks(struct agent *agent)
 
 /* -- the guard -- */
 
-static void add_device(struct guarding_wish *wish, unsigned int *devices, unsigned int ifindex)
+static void add_device(struct guard_table_wish *wish, unsigned int *devices, unsigned int ifindex)
 {
 	if (!datapath_is_among(devices, wish->device_count, ifindex) &&
 	    wish->device_count < DEVICES_MAX)
@@ -129,7 +129,7 @@ static void add_device(struct guarding_wish *wish, unsigned int *devices, unsign
 }
 
 /* One whose to_wire somebody took away stays: wire_guard is still there. */
-static void list_guarded(const struct agent *agent, struct guarding_wish *wish,
+static void list_guarded(const struct agent *agent, struct guard_table_wish *wish,
 			 unsigned int *devices)
 {
 	const struct underlay *underlay = &agent->underlay;
@@ -137,7 +137,7 @@ static void list_guarded(const struct agent *agent, struct guarding_wish *wish,
 	wish->device_count = loader_list_attached(agent->datapath.loader, LOADER_TO_WIRE, devices,
 						  DATAPATH_UPLINKS_MAX);
 	for (uint32_t i = 0; i < underlay->uplink_count; i++)
-		if (guarding_has_device(&agent->guarding, underlay->uplinks[i]->ifindex))
+		if (guard_table_has_device(&agent->guard_table, underlay->uplinks[i]->ifindex))
 			add_device(wish, devices, underlay->uplinks[i]->ifindex);
 	for (uint32_t i = 0; i < agent->view.device_count; i++) {
 		const struct underlay_device *device = &agent->view.devices[i];
@@ -156,15 +156,15 @@ static bool may_have_unknown_pods(const struct agent *agent)
 	       (settings->pods_source != PODS_NODE || !agent->self.pod_count);
 }
 
-void attachment_settle_guard(struct agent *agent)
+void hooks_settle_guard(struct agent *agent)
 {
 	static unsigned int devices[DEVICES_MAX]; /* large, and only used here */
-	struct guarding_wish wish = {.devices = devices,
-				     .tunnel_port = agent->settings->port,
-				     .may_have_unknown_pods = may_have_unknown_pods(agent)};
+	struct guard_table_wish wish = {.devices = devices,
+					.tunnel_port = agent->settings->port,
+					.may_have_unknown_pods = may_have_unknown_pods(agent)};
 
 	list_guarded(agent, &wish, devices);
-	guarding_settle(&agent->guarding, &agent->datapath, &wish, boot_ns());
+	guard_table_settle(&agent->guard_table, &agent->datapath, &wish, boot_ns());
 }
 
 /* -- in the middle of a pass -- */
@@ -187,7 +187,7 @@ static void hook_new_devices(struct agent *agent, const struct underlay *underla
 	}
 }
 
-void attachment_catch_up(struct agent *agent)
+void hooks_attach_new(struct agent *agent)
 {
 	static struct underlay underlay; /* large, and only used here */
 	struct underlay_view view = {0};
@@ -196,20 +196,20 @@ void attachment_catch_up(struct agent *agent)
 	agent_take_links(agent, news);
 	if (news != LINK_NEW_DEVICE || link_read(&view))
 		return;
-	self_judge(agent, &underlay, &view);
+	facts_judge(agent, &underlay, &view);
 	hook_new_devices(agent, &underlay);
-	attachment_settle_guard(agent);
+	hooks_settle_guard(agent);
 	link_view_clear(&view);
 }
 
 /* -- mending -- */
 
-void attachment_mend_hooks(struct agent *agent)
+void hooks_repair(struct agent *agent)
 {
 	watch_check(&agent->watch, agent->datapath.loader, boot_ns());
 }
 
-void attachment_blame_hooks(struct agent *agent)
+void hooks_report(struct agent *agent)
 {
 	const struct watch *watch = &agent->watch;
 	char text[REFUSAL_LEN], subject[NODE_NAME_LEN];
@@ -223,7 +223,7 @@ void attachment_blame_hooks(struct agent *agent)
 			 item->device);
 		agent_add_reason(agent, REASON_HOOK, subject, "%s", text);
 	}
-	if (hook_is_contested(&agent->guarding.repairs, boot_ns()))
+	if (repairs_are_contested(&agent->guard_table.repairs, boot_ns()))
 		agent_add_reason(agent, REASON_GUARD, "",
 				 "somebody changes the table inet " GUARD_TABLE
 				 " again and again: find out who");

@@ -7,19 +7,19 @@
 #include "agent.h"
 
 /* The tunnel's device, its program, and the maps' config that names it. */
-void attachment_settle_device(struct agent *agent);
+void hooks_settle_device(struct agent *agent);
 
 /* Returns on how many of the devices that lead to other nodes to_wire is not. */
-uint32_t attachment_settle_hooks(struct agent *agent);
+uint32_t hooks_settle(struct agent *agent);
 
 /* The guard's table as the maps and the hooks are: before a device has its hooks for the first time, and after. */
-void attachment_settle_guard(struct agent *agent);
+void hooks_settle_guard(struct agent *agent);
 
 /* In the middle of a pass: hooks for devices that came since it began. What else changed waits for the next one. */
-void attachment_catch_up(struct agent *agent);
+void hooks_attach_new(struct agent *agent);
 
 /* What somebody took away is put back and counted before it could pass for never attached. */
-void attachment_mend_hooks(struct agent *agent);
+void hooks_repair(struct agent *agent);
 
 /* Hooks that others keep touching. */
-void attachment_blame_hooks(struct agent *agent);
+void hooks_report(struct agent *agent);

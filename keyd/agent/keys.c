@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "host/clock.h"
 #include "crash_point.h"
-#include "log.h"
 #include "event.h"
-#include "pod_cidrs.h"
+#include "host/clock.h"
+#include "log.h"
 #include "peers.h"
+#include "pod_cidrs.h"
 
 /* A leaky bucket, should another agent keep rewriting our record: five at once, then one a second. */
 #define PUBLISH_SPACING_NS (1 * NS_PER_S)
@@ -83,7 +83,7 @@ static void publish(struct agent *agent)
 	int written;
 
 	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0 ||
-	    !own_pods_are_known(agent) || !tunnel_client_is_connected(&agent->tunnel))
+	    !pod_cidrs_are_known(agent) || !tunnel_client_is_connected(&agent->tunnel))
 		return;
 	if (own->epoch == agent->published_epoch &&
 	    boot_ns() + PUBLISH_BURST_NS < agent->publish_ns) {
@@ -104,7 +104,7 @@ static void publish(struct agent *agent)
 
 /* -- what the peers have proved -- */
 
-bool identity_judge_peer(const struct member *member, struct rotate_peer *ret_peer)
+bool keys_judge_peer(const struct member *member, struct rotate_peer *ret_peer)
 {
 	const struct control_peer_status *status = &member->status;
 
@@ -131,7 +131,7 @@ static void count_peers(struct agent *agent)
 	    !peers_refresh_status(agent))
 		return;
 	for (uint32_t i = 0; i < agent->members.count; i++)
-		if (identity_judge_peer(member_of(agent->members.items[i]), &peer))
+		if (keys_judge_peer(member_of(agent->members.items[i]), &peer))
 			rotate_census_add(&census, &peer);
 	rotate_peers_counted(&agent->rotate, &census);
 }
@@ -147,7 +147,7 @@ static uint32_t name_stragglers(const struct agent *agent, char *text, size_t si
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		const struct member *member = member_of(agent->members.items[i]);
 
-		if (!identity_judge_peer(member, &peer) || !rotate_waits_for(&agent->rotate, &peer))
+		if (!keys_judge_peer(member, &peer) || !rotate_waits_for(&agent->rotate, &peer))
 			continue;
 		count++;
 		if (used + strlen(member->core.name) + 32 > size)
@@ -192,10 +192,10 @@ static void report_promotion(const struct agent *agent)
 		"rotation: %u nodes that talk have not proved this node's next key in time, and go on with "
 		"the previous one: %s",
 		count, names);
-	notice_tell(agent, NOTICE_STRAGGLER,
-		    "these nodes have not proved the next key of %s in time, and go on with the "
-		    "previous one: %s",
-		    agent->settings->node, names);
+	event_tell(agent, EVENT_STRAGGLER,
+		   "these nodes have not proved the next key of %s in time, and go on with the "
+		   "previous one: %s",
+		   agent->settings->node, names);
 }
 
 static void report_step(const struct rotate_action *action)
@@ -254,7 +254,7 @@ static bool take_step(struct agent *agent)
 	return true;
 }
 
-void identity_arm(struct agent *agent)
+void keys_arm(struct agent *agent)
 {
 	agent->rotate.has_census = false; /* the peers may be others by now */
 	for (unsigned int i = 0; i < STEPS_MAX && take_step(agent); i++)
@@ -279,7 +279,7 @@ static void warn_of_stragglers(struct agent *agent)
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		const struct member *member = member_of(agent->members.items[i]);
 
-		if (identity_judge_peer(member, &peer) && rotate_waits_for(&agent->rotate, &peer))
+		if (keys_judge_peer(member, &peer) && rotate_waits_for(&agent->rotate, &peer))
 			agent_add_warning(
 				agent, WARNING_STRAGGLER, member->core.name,
 				"rotation: the overlap is over, and the previous key is still needed by %s: see "
@@ -288,7 +288,7 @@ static void warn_of_stragglers(struct agent *agent)
 	}
 }
 
-void identity_warn(struct agent *agent)
+void keys_warn(struct agent *agent)
 {
 	char names[REFUSAL_LEN / 2];
 
@@ -296,12 +296,12 @@ void identity_warn(struct agent *agent)
 	if (!agent->was_overdue || !name_stragglers(agent, names, sizeof(names)))
 		return;
 	warn_of_stragglers(agent);
-	notice_tell(agent, NOTICE_STRAGGLER,
-		    "the overlap is over, and the previous key of %s is still needed by %s",
-		    agent->settings->node, names);
+	event_tell(agent, EVENT_STRAGGLER,
+		   "the overlap is over, and the previous key of %s is still needed by %s",
+		   agent->settings->node, names);
 }
 
-void identity_advance(struct agent *agent)
+void keys_advance(struct agent *agent)
 {
 	uint64_t changes = agent->changes;
 	enum rotate_state state;

@@ -7,12 +7,12 @@
 
 #include <errno.h>
 
-#include "log.h"
-#include "event.h"
-#include "pod_cidrs.h"
-#include "peer_request.h"
 #include "cluster/presence.h"
+#include "event.h"
 #include "facts.h"
+#include "log.h"
+#include "peer_request.h"
+#include "pod_cidrs.h"
 
 /* -- what the tunnel says of them -- */
 
@@ -192,7 +192,7 @@ void peers_tell(struct agent *agent)
 {
 	if (!agent->self.secrets.count)
 		return;
-	self_describe(agent);
+	facts_describe(agent);
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		struct member *member = member_of(agent->members.items[i]);
 
@@ -257,7 +257,7 @@ int peers_settle_prefixes(struct agent *agent)
 	if (held && wanted)
 		error = datapath_set_prefixes(&agent->datapath, wanted, count, held,
 					      list_held(agent, held),
-					      agent->are_all_listed && own_pods_are_known(agent));
+					      agent->are_all_listed && pod_cidrs_are_known(agent));
 	if (error)
 		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
 	return error;
@@ -317,8 +317,8 @@ static void report_refusal(struct agent *agent, struct member *member)
 		return;
 	}
 	log_warning("node %s: %s", member->core.name, text);
-	notice_tell(agent, NOTICE_REFUSED, "the record of node %s is refused: %s",
-		    member->core.name, text);
+	event_tell(agent, EVENT_REFUSED, "the record of node %s is refused: %s", member->core.name,
+		   text);
 }
 
 /* Of a node that cannot run the agent nothing is expected. */

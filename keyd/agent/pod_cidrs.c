@@ -16,7 +16,7 @@ static void take_node_pods(struct agent *agent)
 	memcpy(agent->self.pods, agent->node_pods, sizeof(agent->node_pods));
 }
 
-bool own_pods_begin(struct agent *agent)
+bool pod_cidrs_begin(struct agent *agent)
 {
 	const struct settings *settings = agent->settings;
 	const struct node *found = agent->registry->found;
@@ -55,7 +55,7 @@ static bool are_from_registry(const struct agent *agent)
 	return agent->registry->is_server && !agent->settings->pod_count && !agent->are_pods_local;
 }
 
-void own_pods_inherit(struct agent *agent)
+void pod_cidrs_inherit(struct agent *agent)
 {
 	const struct datapath *datapath = &agent->datapath;
 	uint32_t count = 0;
@@ -74,7 +74,7 @@ void own_pods_inherit(struct agent *agent)
 	agent->node_pod_count = count;
 }
 
-void own_pods_learn(struct agent *agent, const struct node *node)
+void pod_cidrs_learn(struct agent *agent, const struct node *node)
 {
 	if (!agent->was_own_seen)
 		agent->own_seen_ns = boot_ns();
@@ -89,7 +89,7 @@ void own_pods_learn(struct agent *agent, const struct node *node)
 	memcpy(agent->node_pods, node->pod_cidrs, sizeof(agent->node_pods));
 }
 
-bool own_pods_are_known(const struct agent *agent)
+bool pod_cidrs_are_known(const struct agent *agent)
 {
 	return !are_from_registry(agent) || agent->node_pod_count;
 }
@@ -98,7 +98,7 @@ static void blame_registry(struct agent *agent)
 {
 	if (agent->bad_pods.text[0] && are_from_registry(agent))
 		agent_add_reason(agent, REASON_PODS, "", "%s", agent->bad_pods.text);
-	else if (agent->was_own_seen && !own_pods_are_known(agent))
+	else if (agent->was_own_seen && !pod_cidrs_are_known(agent))
 		agent_add_reason(
 			agent, REASON_PODS, "",
 			"this node has no podCIDRs yet, so nothing is published: if it never gets any, "
@@ -108,7 +108,7 @@ static void blame_registry(struct agent *agent)
 /* No podCIDRs for a while, or such as cannot be any: the CNI does not go by them. */
 static bool has_waited_in_vain(const struct agent *agent)
 {
-	if (!agent->was_own_seen || own_pods_are_known(agent))
+	if (!agent->was_own_seen || pod_cidrs_are_known(agent))
 		return false;
 	return agent->bad_pods.text[0] || boot_ns() - agent->own_seen_ns >= LATE_NS;
 }
@@ -132,7 +132,7 @@ static void move_to_local(struct agent *agent)
 	struct cidr cidr;
 
 	if (agent->are_pods_local || settings->pods_source != PODS_AUTO || settings->pod_count ||
-	    !own_pods_are_known(agent) ||
+	    !pod_cidrs_are_known(agent) ||
 	    !pods_contradict(&agent->local_pods, &agent->view, agent->node_pods,
 			     agent->node_pod_count, &cidr))
 		return;
@@ -164,7 +164,7 @@ static void find_holes(struct agent *agent)
 		text);
 }
 
-void own_pods_follow(struct agent *agent)
+void pod_cidrs_follow(struct agent *agent)
 {
 	struct cluster_self *self = &agent->self;
 
@@ -174,7 +174,7 @@ void own_pods_follow(struct agent *agent)
 	move_to_local(agent);
 	blame_registry(agent);
 	/* What the kernel shows is at least no other node's, while nobody has said what is ours. */
-	if (agent->are_pods_local || !own_pods_are_known(agent)) {
+	if (agent->are_pods_local || !pod_cidrs_are_known(agent)) {
 		self->pod_count = agent->local_pods.count;
 		memcpy(self->pods, agent->local_pods.cidrs, sizeof(self->pods));
 		if (agent->local_pods.is_cut)

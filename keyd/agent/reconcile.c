@@ -11,16 +11,16 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "hooks.h"
-#include "guard/boot_guard.h"
 #include "connection.h"
+#include "facts.h"
+#include "guard/boot_guard.h"
+#include "hooks.h"
 #include "keys.h"
 #include "log.h"
-#include "pod_cidrs.h"
 #include "peers.h"
+#include "pod_cidrs.h"
 #include "questions.h"
 #include "ratchet.h"
-#include "facts.h"
 
 static void blame_secret(struct agent *agent)
 {
@@ -30,7 +30,7 @@ static void blame_secret(struct agent *agent)
 
 static int settle_bypasses(struct agent *agent)
 {
-	int error = bypassing_settle(agent);
+	int error = bypasses_settle(agent);
 
 	if (error)
 		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
@@ -60,9 +60,9 @@ static bool settle_hooks(struct agent *agent)
 {
 	bool is_tight;
 
-	attachment_mend_hooks(agent);
-	is_tight = !attachment_settle_hooks(agent);
-	attachment_settle_guard(agent);
+	hooks_repair(agent);
+	is_tight = !hooks_settle(agent);
+	hooks_settle_guard(agent);
 	return is_tight;
 }
 
@@ -80,8 +80,8 @@ int reconcile_shut(struct agent *agent)
 	int error;
 
 	reasons_clear(&agent->reasons);
-	self_read(agent);
-	self_describe(agent);
+	facts_read(agent);
+	facts_describe(agent);
 	error = members_resolve(&agent->members, &agent->self);
 	if (error) {
 		log_error("not enough memory");
@@ -90,13 +90,13 @@ int reconcile_shut(struct agent *agent)
 	error = settle_bypasses(agent);
 	if (error)
 		return error;
-	attachment_settle_device(agent);
+	hooks_settle_device(agent);
 	error = peers_settle_prefixes(agent);
 	if (error)
 		return error;
-	attachment_settle_guard(agent);
-	failed = attachment_settle_hooks(agent);
-	attachment_settle_guard(agent);
+	hooks_settle_guard(agent);
+	failed = hooks_settle(agent);
+	hooks_settle_guard(agent);
 	/* Not one device took it: the reason is in the log, and no promise could be kept. */
 	return failed && failed == agent->underlay.uplink_count ? -EIO : 0;
 }
@@ -115,7 +115,7 @@ static void log_new(const struct reasons *reasons, const struct reasons *before,
 
 static bool is_whole(const struct agent *agent)
 {
-	return agent->is_listed && agent->registry->uid[0] && own_pods_are_known(agent) &&
+	return agent->is_listed && agent->registry->uid[0] && pod_cidrs_are_known(agent) &&
 	       tunnel_client_is_connected(&agent->tunnel);
 }
 
@@ -200,14 +200,14 @@ void reconcile(struct agent *agent)
 	reasons_clear(&agent->warnings);
 	secret_file_refresh(&agent->secret);
 	blame_secret(agent);
-	self_read(agent);
-	self_blame_devices(agent);
+	facts_read(agent);
+	facts_report_devices(agent);
 	is_tight = settle_hooks(agent);
 	connection_reach(agent);
 	connection_follow_device(agent);
-	identity_arm(agent);
-	attachment_catch_up(agent);
-	self_describe(agent);
+	keys_arm(agent);
+	hooks_attach_new(agent);
+	facts_describe(agent);
 	peers_identify(agent);
 	peers_refresh_status(agent);
 	peers_note_proofs(agent);
@@ -218,24 +218,24 @@ void reconcile(struct agent *agent)
 		return;
 	}
 	is_tight &= !settle_bypasses(agent);
-	attachment_catch_up(agent);
-	attachment_settle_device(agent);
-	attachment_blame_hooks(agent);
+	hooks_attach_new(agent);
+	hooks_settle_device(agent);
+	hooks_report(agent);
 	is_tight &= !peers_settle_endpoints(agent, false);
 	peers_settle(agent);
 	ratchet_advance(agent);
-	attachment_catch_up(agent);
+	hooks_attach_new(agent);
 	is_tight &= !peers_settle_prefixes(agent);
 	is_tight &=
 		!settle_bypasses(agent); /* an address that the maps gave up may be a server's */
 	is_tight &= !peers_settle_endpoints(agent, agent->are_all_listed);
-	attachment_settle_guard(agent);
+	hooks_settle_guard(agent);
 	questions_ask(agent);
 	if (agent->are_all_listed)
 		peers_remove_gone(agent);
-	identity_advance(agent);
-	identity_warn(agent);
-	attachment_catch_up(agent);
+	keys_advance(agent);
+	keys_warn(agent);
+	hooks_attach_new(agent);
 	peers_report_refusals(agent);
 	relieve_boot_guard(agent, is_tight);
 	blame_mode(agent);

@@ -57,9 +57,9 @@ json_t *report_refusal(const char *text)
 static const struct verb {
 	const char *name;
 	json_t *(*answer)(struct agent *agent, const json_t *request);
-} verbs[] = {{"status", report_status},		{"peers", report_peers},
-	     {"key-status", report_key_status}, {"rotate-key", order_rotate_key},
-	     {"rotate-all", order_rotate_all},	{"mode", order_mode}};
+} verbs[] = {{"status", report_status},		 {"peers", report_peers},
+	     {"key-status", report_key_status},	 {"rotate-key", command_rotate_key},
+	     {"rotate-all", command_rotate_all}, {"mode", command_mode}};
 
 static json_t *answer_to(struct agent *agent, const json_t *request)
 {

@@ -83,7 +83,7 @@ static void add_proofs(json_t *answer, const struct agent *agent)
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		const struct member *member = member_of(agent->members.items[i]);
 
-		if (!identity_judge_peer(member, &peer) || !rotate_is_live(&peer))
+		if (!keys_judge_peer(member, &peer) || !rotate_is_live(&peer))
 			continue;
 		live++;
 		if (!rotate_waits_for(&agent->rotate, &peer))

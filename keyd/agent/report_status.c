@@ -20,7 +20,7 @@ static const char *source_name(enum bypass_source source)
 
 static json_t *bypass_list(const struct agent *agent)
 {
-	const struct bypass_table *table = &agent->bypassing.table;
+	const struct bypass_table *table = &agent->bypasses.table;
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < table->count; i++) {
@@ -32,7 +32,7 @@ static json_t *bypass_list(const struct agent *agent)
 						bypass_format(text, &item->key), "protocols",
 						item->source == BYPASS_BY_FLAG ? "tcp,udp" : "tcp",
 						"source", source_name(item->source), "state",
-						bypassing_format_state(state, agent, item)));
+						bypasses_format_state(state, agent, item)));
 	}
 	return list;
 }
@@ -173,14 +173,14 @@ static void warn_of_none(const struct agent *agent, struct reasons *list)
 		agent->secret.path, count, agent->members.count);
 }
 
-static void warn_of_guard(const struct guarding *guarding, struct reasons *list)
+static void warn_of_guard(const struct guard_table *guard_table, struct reasons *list)
 {
-	if (guarding->error)
+	if (guard_table->error)
 		reasons_add(
 			list, WARNING_NO_GUARD, "",
 			"no guard by nf_tables (%s): until a new device has its hooks, pod packets may leave by "
 			"it in clear",
-			strerror(-guarding->error));
+			strerror(-guard_table->error));
 }
 
 /* What was wanted so, and still is less than podveil could do. */
@@ -192,7 +192,7 @@ static void list_wanted(const struct agent *agent, struct reasons *list)
 		reasons_add(list, WARNING_SECRET, "file", "%s", agent->secret.warning.text);
 	if (agent->registry->warning.text[0])
 		reasons_add(list, WARNING_REGISTRY, "", "%s", agent->registry->warning.text);
-	warn_of_guard(&agent->guarding, list);
+	warn_of_guard(&agent->guard_table, list);
 }
 
 static void add_texts(const struct reasons *reasons, json_t *texts, json_t *kinds)
@@ -299,8 +299,8 @@ json_t *report_status(struct agent *agent, const json_t *request)
 	add_sums(answer, agent);
 	json_object_set_new(answer, "hooks", hook_list(&agent->watch));
 	json_object_set_new(answer, "guard",
-			    json_pack("{s:b, s:I}", "stands", agent->guarding.stands, "repairs",
-				      (json_int_t)agent->guarding.repairs.count));
+			    json_pack("{s:b, s:I}", "stands", agent->guard_table.stands, "repairs",
+				      (json_int_t)agent->guard_table.repairs.count));
 	json_object_set_new(answer, "drops", drop_list(agent));
 	return answer;
 }

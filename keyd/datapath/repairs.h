@@ -12,15 +12,15 @@
 #define HOOK_REPAIRS_WITHIN_NS (60 * NS_PER_S)
 #define HOOK_PACE_NS	       (1 * NS_PER_S)
 
-struct hook_repairs {
+struct repairs {
 	uint64_t count;
 	uint64_t at_ns[HOOK_REPAIRS_MAX]; /* the last ones, as a ring; 0: none */
 };
 
-void hook_note_repair(struct hook_repairs *repairs, uint64_t now_ns);
+void repairs_note(struct repairs *repairs, uint64_t now_ns);
 
 /* Five repairs within the last minute: somebody works against us. */
-bool hook_is_contested(const struct hook_repairs *repairs, uint64_t now_ns);
+bool repairs_are_contested(const struct repairs *repairs, uint64_t now_ns);
 
 /* May it be repaired now, or is it too soon after the last time? */
-bool hook_may_repair(const struct hook_repairs *repairs, uint64_t now_ns);
+bool repairs_may_go_on(const struct repairs *repairs, uint64_t now_ns);

@@ -122,7 +122,7 @@ static bool repair(struct watched *item, struct loader *loader, uint32_t other, 
 	if (error)
 		return mark_stuck(item, "put back", error);
 	log_repair(item, other);
-	hook_note_repair(&item->repairs, now_ns);
+	repairs_note(&item->repairs, now_ns);
 	item->damage = item->finding;
 	item->finding = LOADER_IN_PLACE;
 	item->is_stuck = false;
@@ -140,7 +140,7 @@ static bool check(struct watched *item, struct loader *loader, uint64_t now_ns)
 	if (error)
 		return mark_stuck(item, "looked at", error);
 	if (item->finding != LOADER_IN_PLACE)
-		return hook_may_repair(&item->repairs, now_ns) &&
+		return repairs_may_go_on(&item->repairs, now_ns) &&
 		       repair(item, loader, other, now_ns);
 	item->is_stuck = false;
 	return was_stuck;
@@ -176,7 +176,7 @@ const char *watch_complaint(const struct watched *item, uint64_t now_ns, char *r
 	if (item->is_stuck)
 		snprintf(ret_text, size, "%s on %s cannot be put back: see the log", program,
 			 item->device);
-	else if (!hook_is_contested(&item->repairs, now_ns))
+	else if (!repairs_are_contested(&item->repairs, now_ns))
 		return NULL;
 	else if (item->damage == LOADER_NOT_FIRST)
 		snprintf(ret_text, size,

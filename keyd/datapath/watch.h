@@ -19,7 +19,7 @@ struct watched {
 	enum loader_finding finding; /* at the last look, after the repair */
 	enum loader_finding damage;  /* what was repaired last */
 	bool is_stuck;		     /* it could not be put back */
-	struct hook_repairs repairs;
+	struct repairs repairs;
 	uint64_t told; /* of the repairs, to those who look after the cluster */
 };
 

@@ -11,46 +11,48 @@
 
 #include "log.h"
 
-void guarding_init(struct guarding *guarding)
+void guard_table_init(struct guard_table *guard_table)
 {
-	*guarding = (struct guarding){.socket.fd = -1, .fd = -1};
+	*guard_table = (struct guard_table){.socket.fd = -1, .fd = -1};
 }
 
-static void forget_sets(struct guarding *guarding)
+static void forget_sets(struct guard_table *guard_table)
 {
 	for (unsigned int set = 0; set < GUARD_SETS; set++) {
-		free(guarding->sets[set].elements);
-		guarding->sets[set] = (struct guarding_set){0};
+		free(guard_table->sets[set].elements);
+		guard_table->sets[set] = (struct guard_table_set){0};
 	}
 }
 
-void guarding_close(struct guarding *guarding)
+void guard_table_close(struct guard_table *guard_table)
 {
-	fd_close(&guarding->socket.fd);
-	fd_close(&guarding->fd);
-	forget_sets(guarding);
-	guarding_init(guarding);
+	fd_close(&guard_table->socket.fd);
+	fd_close(&guard_table->fd);
+	forget_sets(guard_table);
+	guard_table_init(guard_table);
 }
 
-bool guarding_drain(struct guarding *guarding)
+bool guard_table_drain(struct guard_table *guard_table)
 {
-	enum nft_news news = nft_monitor_drain(guarding->fd, GUARD_TABLE, guarding->socket.port);
+	enum nft_news news =
+		nft_monitor_drain(guard_table->fd, GUARD_TABLE, guard_table->socket.port);
 
-	guarding->was_touched |= news != NFT_SILENT;
-	return guarding->was_touched;
+	guard_table->was_touched |= news != NFT_SILENT;
+	return guard_table->was_touched;
 }
 
 /* Right after a transaction of ours: what overflowed was ours, and to write it all again would overflow again. */
-static void drain_own(struct guarding *guarding)
+static void drain_own(struct guard_table *guard_table)
 {
-	enum nft_news news = nft_monitor_drain(guarding->fd, GUARD_TABLE, guarding->socket.port);
+	enum nft_news news =
+		nft_monitor_drain(guard_table->fd, GUARD_TABLE, guard_table->socket.port);
 
-	guarding->was_touched |= news == NFT_TOUCHED;
+	guard_table->was_touched |= news == NFT_TOUCHED;
 }
 
-bool guarding_has_device(const struct guarding *guarding, unsigned int ifindex)
+bool guard_table_has_device(const struct guard_table *guard_table, unsigned int ifindex)
 {
-	const struct guarding_set *devices = &guarding->sets[GUARD_DEVICES];
+	const struct guard_table_set *devices = &guard_table->sets[GUARD_DEVICES];
 
 	for (uint32_t i = 0; i < devices->count; i++)
 		if (!memcmp(devices->elements[i].key, &ifindex, sizeof(ifindex)))
@@ -70,7 +72,7 @@ static uint32_t list_reached(const struct datapath *datapath, uint32_t *ret_ids)
 	return count;
 }
 
-static int list_set(struct guarding_set *ret_set, const struct guard_facts *facts,
+static int list_set(struct guard_table_set *ret_set, const struct guard_facts *facts,
 		    enum guard_set set, struct guard_element *room)
 {
 	uint32_t count = guard_list(facts, set, room);
@@ -79,13 +81,13 @@ static int list_set(struct guarding_set *ret_set, const struct guard_facts *fact
 	if (!elements)
 		return -ENOMEM;
 	memcpy(elements, room, count * sizeof(*elements));
-	*ret_set = (struct guarding_set){elements, count};
+	*ret_set = (struct guard_table_set){elements, count};
 	return 0;
 }
 
 /* What is listed so far is the caller's to free, also after a failure. */
-static int list_sets(struct guarding_set ret_sets[static GUARD_SETS],
-		     const struct datapath *datapath, const struct guarding_wish *wish)
+static int list_sets(struct guard_table_set ret_sets[static GUARD_SETS],
+		     const struct datapath *datapath, const struct guard_table_wish *wish)
 {
 	CLEANUP_FREE uint32_t *reached = calloc((size_t)datapath->peer_count + 1, sizeof(*reached));
 	CLEANUP_FREE struct guard_element *room = NULL;
@@ -112,7 +114,7 @@ static int list_sets(struct guarding_set ret_sets[static GUARD_SETS],
 
 enum extent { CHANGES, WHOLE, ANEW };
 
-static bool is_same(const struct guarding_set *a, const struct guarding_set *b)
+static bool is_same(const struct guard_table_set *a, const struct guard_table_set *b)
 {
 	return a->count == b->count &&
 	       !memcmp(a->elements, b->elements, a->count * sizeof(*a->elements));
@@ -133,7 +135,7 @@ static void write_deletion(struct nft_batch *batch)
 	}
 }
 
-static size_t room_for(const struct guarding_set sets[static GUARD_SETS])
+static size_t room_for(const struct guard_table_set sets[static GUARD_SETS])
 {
 	size_t room = GUARD_RULES_LEN;
 
@@ -142,9 +144,9 @@ static size_t room_for(const struct guarding_set sets[static GUARD_SETS])
 	return room;
 }
 
-static int commit(const struct guarding *guarding,
-		  const struct guarding_set wanted[static GUARD_SETS],
-		  const struct guarding_wish *wish, enum extent extent)
+static int commit(const struct guard_table *guard_table,
+		  const struct guard_table_set wanted[static GUARD_SETS],
+		  const struct guard_table_wish *wish, enum extent extent)
 {
 	size_t size = room_for(wanted);
 	CLEANUP_FREE uint8_t *bytes = malloc(size);
@@ -158,103 +160,103 @@ static int commit(const struct guarding *guarding,
 	if (extent != CHANGES)
 		guard_write_table(&batch, wish->tunnel_port, wish->may_have_unknown_pods);
 	for (unsigned int set = 0; set < GUARD_SETS; set++)
-		if (extent != CHANGES || !is_same(&guarding->sets[set], &wanted[set]))
+		if (extent != CHANGES || !is_same(&guard_table->sets[set], &wanted[set]))
 			guard_write_set(&batch, (enum guard_set)set, wanted[set].elements,
 					wanted[set].count);
 	if (!batch.last) /* nothing but its beginning */
 		return 0;
-	return nft_end(&batch) ? nft_socket_commit(&guarding->socket, &batch) : -EMSGSIZE;
+	return nft_end(&batch) ? nft_socket_commit(&guard_table->socket, &batch) : -EMSGSIZE;
 }
 
-static int write_wanted(const struct guarding *guarding,
-			const struct guarding_set wanted[static GUARD_SETS],
-			const struct guarding_wish *wish)
+static int write_wanted(const struct guard_table *guard_table,
+			const struct guard_table_set wanted[static GUARD_SETS],
+			const struct guard_table_wish *wish)
 {
-	int error = commit(guarding, wanted, wish, guarding->stands ? CHANGES : WHOLE);
+	int error = commit(guard_table, wanted, wish, guard_table->stands ? CHANGES : WHOLE);
 
-	return error ? commit(guarding, wanted, wish, ANEW) : 0;
+	return error ? commit(guard_table, wanted, wish, ANEW) : 0;
 }
 
-static int rewrite(struct guarding *guarding, const struct datapath *datapath,
-		   const struct guarding_wish *wish)
+static int rewrite(struct guard_table *guard_table, const struct datapath *datapath,
+		   const struct guard_table_wish *wish)
 {
-	struct guarding_set wanted[GUARD_SETS] = {0};
+	struct guard_table_set wanted[GUARD_SETS] = {0};
 	int error = list_sets(wanted, datapath, wish);
 
 	if (!error)
-		error = write_wanted(guarding, wanted, wish);
+		error = write_wanted(guard_table, wanted, wish);
 	if (error) {
 		for (unsigned int set = 0; set < GUARD_SETS; set++)
 			free(wanted[set].elements);
 		return error;
 	}
-	forget_sets(guarding);
-	memcpy(guarding->sets, wanted, sizeof(wanted));
-	guarding->datapath_changes = datapath->changes;
-	guarding->may_have_unknown_pods = wish->may_have_unknown_pods;
+	forget_sets(guard_table);
+	memcpy(guard_table->sets, wanted, sizeof(wanted));
+	guard_table->datapath_changes = datapath->changes;
+	guard_table->may_have_unknown_pods = wish->may_have_unknown_pods;
 	return 0;
 }
 
 /* -- as it should be -- */
 
-static int open_sockets(struct guarding *guarding)
+static int open_sockets(struct guard_table *guard_table)
 {
 	int error = 0;
 
-	if (guarding->socket.fd < 0)
-		error = nft_socket_open(&guarding->socket);
-	if (!error && guarding->fd < 0)
-		error = nft_monitor_open(&guarding->fd);
+	if (guard_table->socket.fd < 0)
+		error = nft_socket_open(&guard_table->socket);
+	if (!error && guard_table->fd < 0)
+		error = nft_monitor_open(&guard_table->fd);
 	return error;
 }
 
 /* Is what we know of the kernel still so? Says what is not. Who touches it again and again finds it mended once a second. */
-static void doubt(struct guarding *guarding, uint64_t now_ns)
+static void doubt(struct guard_table *guard_table, uint64_t now_ns)
 {
-	bool is_gone = nft_socket_find(&guarding->socket, GUARD_TABLE) == -ENOENT;
+	bool is_gone = nft_socket_find(&guard_table->socket, GUARD_TABLE) == -ENOENT;
 
-	guarding->was_touched = guarding->stands && (guarding->was_touched || is_gone);
-	if (!guarding->was_touched || !hook_may_repair(&guarding->repairs, now_ns))
+	guard_table->was_touched = guard_table->stands && (guard_table->was_touched || is_gone);
+	if (!guard_table->was_touched || !repairs_may_go_on(&guard_table->repairs, now_ns))
 		return;
 	log_warning("the table inet " GUARD_TABLE " was %s by somebody: put back",
 		    is_gone ? "deleted" : "touched");
-	hook_note_repair(&guarding->repairs, now_ns);
-	guarding->stands = guarding->was_touched = false;
+	repairs_note(&guard_table->repairs, now_ns);
+	guard_table->stands = guard_table->was_touched = false;
 }
 
-static bool has_devices(const struct guarding *guarding, const struct guarding_wish *wish)
+static bool has_devices(const struct guard_table *guard_table, const struct guard_table_wish *wish)
 {
 	for (uint32_t i = 0; i < wish->device_count; i++)
-		if (!guarding_has_device(guarding, wish->devices[i]))
+		if (!guard_table_has_device(guard_table, wish->devices[i]))
 			return false;
-	return guarding->sets[GUARD_DEVICES].count == wish->device_count;
+	return guard_table->sets[GUARD_DEVICES].count == wish->device_count;
 }
 
-static bool is_settled(const struct guarding *guarding, const struct datapath *datapath,
-		       const struct guarding_wish *wish)
+static bool is_settled(const struct guard_table *guard_table, const struct datapath *datapath,
+		       const struct guard_table_wish *wish)
 {
-	return guarding->stands && guarding->datapath_changes == datapath->changes &&
-	       guarding->may_have_unknown_pods == wish->may_have_unknown_pods &&
-	       has_devices(guarding, wish);
+	return guard_table->stands && guard_table->datapath_changes == datapath->changes &&
+	       guard_table->may_have_unknown_pods == wish->may_have_unknown_pods &&
+	       has_devices(guard_table, wish);
 }
 
-void guarding_settle(struct guarding *guarding, const struct datapath *datapath,
-		     const struct guarding_wish *wish, uint64_t now_ns)
+void guard_table_settle(struct guard_table *guard_table, const struct datapath *datapath,
+			const struct guard_table_wish *wish, uint64_t now_ns)
 {
-	int error = open_sockets(guarding), before = guarding->error;
+	int error = open_sockets(guard_table), before = guard_table->error;
 
 	if (!error) {
-		guarding_drain(guarding);
-		doubt(guarding, now_ns);
-		if (guarding->may_have_unknown_pods != wish->may_have_unknown_pods)
-			guarding->stands = false; /* another rule */
-		if (is_settled(guarding, datapath, wish))
+		guard_table_drain(guard_table);
+		doubt(guard_table, now_ns);
+		if (guard_table->may_have_unknown_pods != wish->may_have_unknown_pods)
+			guard_table->stands = false; /* another rule */
+		if (is_settled(guard_table, datapath, wish))
 			return;
-		error = rewrite(guarding, datapath, wish);
-		drain_own(guarding);
+		error = rewrite(guard_table, datapath, wish);
+		drain_own(guard_table);
 	}
-	guarding->stands = !error;
-	guarding->error = error;
+	guard_table->stands = !error;
+	guard_table->error = error;
 	if (error && error != before)
 		log_warning(
 			"the table inet " GUARD_TABLE

@@ -7,41 +7,41 @@
 #pragma once
 
 #include "datapath/datapath.h"
-#include "guard.h"
 #include "datapath/repairs.h"
+#include "guard.h"
 #include "nft_socket.h"
 
-struct guarding_set {
+struct guard_table_set {
 	struct guard_element *elements;
 	uint32_t count;
 };
 
-struct guarding_wish {
+struct guard_table_wish {
 	const unsigned int *devices; /* the guard lets pass by these whatever wants to leave */
 	uint32_t device_count;
 	uint16_t tunnel_port;
 	bool may_have_unknown_pods;
 };
 
-struct guarding {
+struct guard_table {
 	struct nft_socket socket;
 	int fd; /* readable when somebody changed something in nf_tables */
-	struct guarding_set sets[GUARD_SETS]; /* as they are in the kernel, while it stands */
+	struct guard_table_set sets[GUARD_SETS]; /* as they are in the kernel, while it stands */
 	bool stands, was_touched;
 	bool may_have_unknown_pods;
 	uint64_t datapath_changes; /* of the maps that it was made from */
-	struct hook_repairs repairs;
+	struct repairs repairs;
 	int error; /* why it does not stand, as -errno; 0 while it does */
 };
 
-void guarding_init(struct guarding *guarding);
-void guarding_close(struct guarding *guarding);
+void guard_table_init(struct guard_table *guard_table);
+void guard_table_close(struct guard_table *guard_table);
 
 /* Takes note of what others did; true where the table needs a look. */
-bool guarding_drain(struct guarding *guarding);
+bool guard_table_drain(struct guard_table *guard_table);
 
 /* The table as it should be; says in the log what was repaired, and once why it cannot be made. */
-void guarding_settle(struct guarding *guarding, const struct datapath *datapath,
-		     const struct guarding_wish *wish, uint64_t now_ns);
+void guard_table_settle(struct guard_table *guard_table, const struct datapath *datapath,
+			const struct guard_table_wish *wish, uint64_t now_ns);
 
-bool guarding_has_device(const struct guarding *guarding, unsigned int ifindex);
+bool guard_table_has_device(const struct guard_table *guard_table, unsigned int ifindex);

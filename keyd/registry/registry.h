@@ -8,7 +8,7 @@
 #include "cluster/bypass.h"
 #include "cluster/node.h"
 
-enum registry_event {
+enum registry_change_kind {
 	REGISTRY_SEEN, /* `name` has this record now; also said of records that did not change */
 	REGISTRY_BAD,  /* `name` has a record that cannot be read, for `refusal` */
 	REGISTRY_GONE, /* `name` left */
@@ -24,15 +24,15 @@ enum registry_event {
 #define REGISTRY_SERVERS_MAX 32
 
 /* What people who look after the cluster are told through the registry, beside the log. */
-enum registry_notice {
-	NOTICE_STRAGGLER, /* a node has not followed a rotation */
-	NOTICE_REFUSED,	  /* another node's record is refused */
-	NOTICE_LEAK,	  /* clear pod traffic was seen where it must not be */
-	NOTICE_HOOK,	  /* somebody took a hook away, or put a program before it */
+enum registry_event {
+	EVENT_STRAGGLER, /* a node has not followed a rotation */
+	EVENT_REFUSED,	 /* another node's record is refused */
+	EVENT_LEAK,	 /* clear pod traffic was seen where it must not be */
+	EVENT_HOOK,	 /* somebody took a hook away, or put a program before it */
 };
 
 struct registry_change {
-	enum registry_event event;
+	enum registry_change_kind kind;
 	char name[NODE_NAME_LEN];
 	struct node *node; /* SEEN and OWN; the receiver's, from node_copy */
 	struct refusal refusal;
@@ -69,7 +69,7 @@ struct registry_operations {
 	 * is so. NULL: nobody waits for it. */
 	void (*welcome_pods)(struct registry *registry);
 	/* NULL: nobody listens. Said once per occurrence; the registry sees to it that repetitions are no flood. */
-	void (*notify)(struct registry *registry, enum registry_notice notice, const char *text);
+	void (*notify)(struct registry *registry, enum registry_event event, const char *text);
 	/* Exactly these are asked to prove that they are the registry's servers, until they have, or the next call. NULL:
 	 * there are none. */
 	void (*probe)(struct registry *registry, const struct bypass_key *servers, uint32_t count);

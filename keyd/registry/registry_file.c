@@ -187,14 +187,14 @@ static int look_at(struct registry_file *file, const char *name, struct registry
 
 	copy_text(ret_change->name, sizeof(ret_change->name), name);
 	if (error == -ENOENT) {
-		ret_change->event = REGISTRY_GONE;
+		ret_change->kind = REGISTRY_GONE;
 		return is_own || forget(file, name);
 	}
 	if (error && error != -EBADMSG)
 		return error;
 	if (!is_own)
 		know(file, name);
-	ret_change->event = error ? REGISTRY_BAD : is_own ? REGISTRY_OWN : REGISTRY_SEEN;
+	ret_change->kind = error ? REGISTRY_BAD : is_own ? REGISTRY_OWN : REGISTRY_SEEN;
 	return 1;
 }
 
@@ -241,7 +241,7 @@ static int look_at_strays(struct registry_file *file, struct registry_change *re
 	if (count == file->stray_count)
 		return 0;
 	file->stray_count = count;
-	ret_change->event = REGISTRY_STRAYS;
+	ret_change->kind = REGISTRY_STRAYS;
 	ret_change->stray_count = count;
 	return 1;
 }
@@ -282,7 +282,7 @@ static int look_at_request(struct registry_file *file, struct registry_change *r
 	if (!find_request(file, &stamp) || stamp_is_equal(&stamp, &file->stamp))
 		return 0;
 	file->stamp = stamp;
-	ret_change->event = REGISTRY_REQUESTED;
+	ret_change->kind = REGISTRY_REQUESTED;
 	copy_text(ret_change->name, sizeof(ret_change->name), file->node_name);
 	return 1;
 }
@@ -447,7 +447,7 @@ static int file_next(struct registry *registry, struct registry_change *ret_chan
 			return 1;
 		if (file->is_listing) {
 			file->is_listing = false;
-			ret_change->event = REGISTRY_LISTED;
+			ret_change->kind = REGISTRY_LISTED;
 			ret_change->are_all = true;
 			return 1;
 		}

@@ -22,7 +22,7 @@
 static struct apiserver server;
 
 struct talk {
-	struct account *account;
+	struct credentials *account;
 	struct http *http;
 };
 
@@ -84,14 +84,14 @@ static inline void use_certificate(const char *name)
 
 static inline void talk_open(struct talk *talk)
 {
-	assert_int_equal(account_open(&talk->account, apiserver_path(&server, "config")), 0);
+	assert_int_equal(credentials_open(&talk->account, apiserver_path(&server, "config")), 0);
 	assert_int_equal(http_open(&talk->http, talk->account), 0);
 }
 
 static inline void talk_close(struct talk *talk)
 {
 	http_close(talk->http);
-	account_close(talk->account);
+	credentials_close(talk->account);
 }
 
 static inline int64_t now_ms(void)

@@ -104,24 +104,24 @@ static unsigned int count_lines(const char *text)
 
 /* -- opening -- */
 
-static struct account *open_config(void)
+static struct credentials *open_config(void)
 {
-	struct account *account = NULL;
+	struct credentials *account = NULL;
 
-	assert_int_equal(account_open(&account, path_of("config")), 0);
+	assert_int_equal(credentials_open(&account, path_of("config")), 0);
 	assert_non_null(account);
 	return account;
 }
 
 static void refused(const char *config, const char *expected)
 {
-	struct account *account = NULL;
+	struct credentials *account = NULL;
 	const char *said;
 	int error;
 
 	put("config", config);
 	listen_to_log();
-	error = account_open(&account, path_of("config"));
+	error = credentials_open(&account, path_of("config"));
 	said = stop_listening();
 	assert_int_equal(error, -EINVAL);
 	assert_null(account);
@@ -132,8 +132,8 @@ static void refused(const char *config, const char *expected)
 
 static void kubeconfig_gives_server_token_and_authority(void **state)
 {
-	struct account *account = open_config();
-	const struct account_view *view = account_refresh(account, 0, false);
+	struct credentials *account = open_config();
+	const struct credentials_view *view = credentials_refresh(account, 0, false);
 
 	assert_string_equal(view->server, "https://192.0.2.1:6443");
 	assert_string_equal(view->token, "one");
@@ -142,13 +142,13 @@ static void kubeconfig_gives_server_token_and_authority(void **state)
 	assert_null(view->cert_pem);
 	assert_null(view->key_pem);
 	assert_null(view->tls_name);
-	account_close(account);
+	credentials_close(account);
 }
 
 static void kubeconfig_may_hold_everything_itself(void **state)
 {
-	const struct account_view *view;
-	struct account *account;
+	const struct credentials_view *view;
+	struct credentials *account;
 
 	put("config",
 	    "{\"current-context\": \"c\", \"contexts\": [{\"name\": \"other\"}, {\"name\": \"c\", \"context\": "
@@ -157,28 +157,28 @@ static void kubeconfig_may_hold_everything_itself(void **state)
 	    "\"certificate-authority-data\": \"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCmZpcnN0Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K\"}}], "
 	    "\"users\": [{\"name\": \"u\", \"user\": {\"token\": \"inline\", \"exec\": null, \"tokenFile\": null}}]}");
 	account = open_config();
-	view = account_refresh(account, 0, false);
+	view = credentials_refresh(account, 0, false);
 	assert_string_equal(view->server, "https://api.test/k8s");
 	assert_string_equal(view->tls_name, "real.test");
 	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
 	assert_string_equal(view->token, "inline");
 	assert_string_equal(view->namespace, "away");
-	account_close(account);
+	credentials_close(account);
 }
 
 static void certificate_and_key_speak_for_us(void **state)
 {
-	const struct account_view *view;
-	struct account *account;
+	const struct credentials_view *view;
+	struct credentials *account;
 
 	put("config", CONTEXT CLUSTER
 	    "users: [{name: u, user: {client-certificate: ./cert, client-key: key}}]\n");
 	account = open_config();
-	view = account_refresh(account, 0, false);
+	view = credentials_refresh(account, 0, false);
 	assert_null(view->token);
 	assert_string_equal(view->cert_pem, CERTIFICATE("client"));
 	assert_string_equal(view->key_pem, PRIVATE_KEY("client"));
-	account_close(account);
+	credentials_close(account);
 }
 
 static void what_would_run_or_trust_anything_is_refused(void **state)
@@ -278,10 +278,10 @@ static void files_that_are_none_are_named(void **state)
 
 static void config_that_is_not_there_is_named(void **state)
 {
-	struct account *account = NULL;
+	struct credentials *account = NULL;
 
 	listen_to_log();
-	assert_int_equal(account_open(&account, path_of("nothing")), -EINVAL);
+	assert_int_equal(credentials_open(&account, path_of("nothing")), -EINVAL);
 	assert_non_null(strstr(stop_listening(), "/nothing: cannot be read: No such file"));
 }
 
@@ -289,94 +289,95 @@ static void config_that_is_not_there_is_named(void **state)
 
 static void token_is_read_again_after_a_minute(void **state)
 {
-	struct account *account = open_config();
+	struct credentials *account = open_config();
 	uint64_t now_ns = 5 * MINUTE_NS;
 
-	account_refresh(account, now_ns, false);
+	credentials_refresh(account, now_ns, false);
 	put("token", "two\n");
-	assert_string_equal(account_refresh(account, now_ns + MINUTE_NS - 1, false)->token, "one");
-	assert_string_equal(account_refresh(account, now_ns + MINUTE_NS, false)->token, "two");
-	account_close(account);
+	assert_string_equal(credentials_refresh(account, now_ns + MINUTE_NS - 1, false)->token,
+			    "one");
+	assert_string_equal(credentials_refresh(account, now_ns + MINUTE_NS, false)->token, "two");
+	credentials_close(account);
 }
 
 static void refused_token_is_read_again_at_once(void **state)
 {
-	struct account *account = open_config();
+	struct credentials *account = open_config();
 
-	account_refresh(account, 5 * MINUTE_NS, false);
+	credentials_refresh(account, 5 * MINUTE_NS, false);
 	put("token", "two\n");
-	assert_string_equal(account_refresh(account, 5 * MINUTE_NS + 1, true)->token, "two");
-	account_close(account);
+	assert_string_equal(credentials_refresh(account, 5 * MINUTE_NS + 1, true)->token, "two");
+	credentials_close(account);
 }
 
 static void kubeconfig_itself_is_read_again(void **state)
 {
-	struct account *account = open_config();
-	uint64_t generation = account_refresh(account, 5 * MINUTE_NS, false)->generation;
-	const struct account_view *view;
+	struct credentials *account = open_config();
+	uint64_t generation = credentials_refresh(account, 5 * MINUTE_NS, false)->generation;
+	const struct credentials_view *view;
 
 	put("config", CONTEXT CLUSTER "users: [{name: u, user: {token: inline}}]");
-	view = account_refresh(account, 6 * MINUTE_NS, false);
+	view = credentials_refresh(account, 6 * MINUTE_NS, false);
 	assert_string_equal(view->token, "inline");
 	assert_int_equal(view->generation, generation);
 	put("config", CONTEXT USER
 	    "clusters: [{name: k, cluster: {server: 'https://192.0.2.2', certificate-authority: ca}}]");
-	view = account_refresh(account, 7 * MINUTE_NS, false);
+	view = credentials_refresh(account, 7 * MINUTE_NS, false);
 	assert_string_equal(view->server, "https://192.0.2.2");
 	assert_int_not_equal(view->generation, generation);
-	account_close(account);
+	credentials_close(account);
 }
 
 static void connections_are_another_generation_with_another_authority(void **state)
 {
-	struct account *account = open_config();
-	uint64_t generation = account_refresh(account, 1, true)->generation;
+	struct credentials *account = open_config();
+	uint64_t generation = credentials_refresh(account, 1, true)->generation;
 
-	assert_int_equal(account_refresh(account, 2, true)->generation, generation);
+	assert_int_equal(credentials_refresh(account, 2, true)->generation, generation);
 	put("token", "two\n");
-	assert_int_equal(account_refresh(account, 3, true)->generation, generation);
+	assert_int_equal(credentials_refresh(account, 3, true)->generation, generation);
 	put("ca", CERTIFICATE("second"));
-	assert_int_equal(account_refresh(account, 4, true)->generation, generation + 1);
-	assert_int_equal(account_refresh(account, 5, true)->generation, generation + 1);
-	account_close(account);
+	assert_int_equal(credentials_refresh(account, 4, true)->generation, generation + 1);
+	assert_int_equal(credentials_refresh(account, 5, true)->generation, generation + 1);
+	credentials_close(account);
 }
 
 static void certificate_and_key_change_together(void **state)
 {
-	const struct account_view *view;
-	struct account *account;
+	const struct credentials_view *view;
+	struct credentials *account;
 	uint64_t generation;
 
 	put("config", CONTEXT CLUSTER
 	    "users: [{name: u, user: {client-certificate: cert, client-key: key}}]\n");
 	account = open_config();
-	generation = account_refresh(account, 1, true)->generation;
+	generation = credentials_refresh(account, 1, true)->generation;
 	put("cert", CERTIFICATE("second"));
 	remove(path_of("key"));
 	listen_to_log();
-	view = account_refresh(account, 2, true);
+	view = credentials_refresh(account, 2, true);
 	assert_non_null(strstr(stop_listening(), "/key: cannot be read"));
 	assert_string_equal(view->cert_pem, CERTIFICATE("client"));
 	assert_int_equal(view->generation, generation);
 	put("key", PRIVATE_KEY("second"));
-	view = account_refresh(account, 3, true);
+	view = credentials_refresh(account, 3, true);
 	assert_string_equal(view->cert_pem, CERTIFICATE("second"));
 	assert_string_equal(view->key_pem, PRIVATE_KEY("second"));
 	assert_int_equal(view->generation, generation + 1);
-	account_close(account);
+	credentials_close(account);
 }
 
 static void what_cannot_be_read_leaves_the_old_in_use_and_is_said_once(void **state)
 {
-	struct account *account = open_config();
-	const struct account_view *view;
-	uint64_t generation = account_refresh(account, 1, true)->generation;
+	struct credentials *account = open_config();
+	const struct credentials_view *view;
+	uint64_t generation = credentials_refresh(account, 1, true)->generation;
 
 	put("ca", "-----BEGIN CERTIFICATE-----\nhalf"); /* its writer is not done */
 	put("token", "two");
 	listen_to_log();
-	view = account_refresh(account, 2, true);
-	view = account_refresh(account, 3, true);
+	view = credentials_refresh(account, 2, true);
+	view = credentials_refresh(account, 3, true);
 	assert_int_equal(count_lines(stop_listening()), 1);
 	assert_non_null(strstr(said_text, "/ca: holds no certificate"));
 	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
@@ -384,50 +385,50 @@ static void what_cannot_be_read_leaves_the_old_in_use_and_is_said_once(void **st
 	assert_int_equal(view->generation, generation);
 	put("ca", CERTIFICATE("first"));
 	listen_to_log();
-	account_refresh(account, 4, true);
-	account_refresh(account, 5, true);
+	credentials_refresh(account, 4, true);
+	credentials_refresh(account, 5, true);
 	assert_int_equal(count_lines(stop_listening()), 1);
 	assert_non_null(strstr(said_text, "can be read again"));
-	account_close(account);
+	credentials_close(account);
 }
 
 static void kubeconfig_that_went_bad_leaves_the_old_in_use(void **state)
 {
-	struct account *account = open_config();
-	const struct account_view *view;
+	struct credentials *account = open_config();
+	const struct credentials_view *view;
 
 	put("config", CONTEXT);
 	put("token", "two");
 	listen_to_log();
-	view = account_refresh(account, 2, true);
+	view = credentials_refresh(account, 2, true);
 	assert_non_null(strstr(stop_listening(), "has no cluster 'k'"));
 	assert_string_equal(view->server, "https://192.0.2.1:6443");
 	assert_string_equal(view->token, "one");
-	account_close(account);
+	credentials_close(account);
 }
 
 /* -- in a pod -- */
 
 static void assert_service_account(const char *host, const char *port, const char *server)
 {
-	const struct account_view *view;
-	struct account *account;
+	const struct credentials_view *view;
+	struct credentials *account;
 
 	setenv("KUBERNETES_SERVICE_HOST", host, 1);
 	setenv("KUBERNETES_SERVICE_PORT", port, 1);
-	if (account_open(&account, NULL))
+	if (credentials_open(&account, NULL))
 		_exit(3);
-	view = account_refresh(account, 1, false);
+	view = credentials_refresh(account, 1, false);
 	if (strcmp(view->server, server) || strcmp(view->token, "pod") ||
 	    strcmp(view->namespace, "veil") || strcmp(view->ca_pem, CERTIFICATE("pod")))
 		_exit(4);
-	account_close(account);
+	credentials_close(account);
 }
 
 /* In a child with a /run of its own, as kubelet would fill it. */
 static void be_a_pod(void)
 {
-	struct account *account;
+	struct credentials *account;
 
 	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("none", "/run", "tmpfs", 0, NULL) || system("mkdir -p " ACCOUNT_FOLDER))
@@ -438,11 +439,11 @@ static void be_a_pod(void)
 	assert_service_account("10.96.0.1", "443", "https://10.96.0.1:443");
 	assert_service_account("fd00:96::1", "443", "https://[fd00:96::1]:443");
 	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1/x@y", 1);
-	if (!account_open(&account, NULL))
+	if (!credentials_open(&account, NULL))
 		_exit(5);
 	remove(ACCOUNT_FOLDER "/token");
 	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
-	_exit(account_open(&account, NULL) ? 0 : 6);
+	_exit(credentials_open(&account, NULL) ? 0 : 6);
 }
 
 static void pod_speaks_with_its_service_account(void **state)
@@ -463,11 +464,11 @@ static void pod_speaks_with_its_service_account(void **state)
 
 static void outside_of_a_pod_a_kubeconfig_is_asked_for(void **state)
 {
-	struct account *account;
+	struct credentials *account;
 
 	unsetenv("KUBERNETES_SERVICE_HOST");
 	listen_to_log();
-	assert_int_equal(account_open(&account, NULL), -EINVAL);
+	assert_int_equal(credentials_open(&account, NULL), -EINVAL);
 	assert_non_null(strstr(stop_listening(), "--kubeconfig"));
 }
 

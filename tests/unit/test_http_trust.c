@@ -158,7 +158,7 @@ static void connections_made_under_another_authority_are_not_used(void **state)
 	assert_true(watch(&stream, 5) > 0);
 	drive_until(heard->talk, &stream.pieces, 1);
 	copy_file("other-ca.crt", "authority");
-	account_refresh(heard->talk->account, 0, true);
+	credentials_refresh(heard->talk->account, 0, true);
 	assert_unverified(heard, "certificate");
 	assert_int_equal(stream.ends, 1);
 	assert_int_equal(stream.result.error, -ECONNABORTED);
@@ -173,9 +173,9 @@ static void connection_stays_where_nothing_changed(void **state)
 	struct heard *heard = *state;
 
 	get(heard, "/api/v1/nodes", 1 << 20, 5);
-	account_refresh(heard->talk->account, 0, true);
+	credentials_refresh(heard->talk->account, 0, true);
 	write_token("another");
-	account_refresh(heard->talk->account, 0, true);
+	credentials_refresh(heard->talk->account, 0, true);
 	get(heard, "/api/v1/nodes", 1 << 20, 5);
 	assert_int_equal(apiserver_asked(&server, 0, "connection"),
 			 apiserver_asked(&server, 1, "connection"));

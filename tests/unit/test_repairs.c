@@ -11,44 +11,44 @@
 
 static void hook_that_was_never_repaired_may_be(void **state)
 {
-	struct hook_repairs repairs = {0};
+	struct repairs repairs = {0};
 
-	assert_true(hook_may_repair(&repairs, 1));
-	assert_false(hook_is_contested(&repairs, 1));
+	assert_true(repairs_may_go_on(&repairs, 1));
+	assert_false(repairs_are_contested(&repairs, 1));
 }
 
 static void hook_is_contested_by_five_repairs_within_a_minute(void **state)
 {
-	struct hook_repairs repairs = {0};
+	struct repairs repairs = {0};
 
 	for (unsigned int i = 0; i < 4; i++)
-		hook_note_repair(&repairs, (100 + 10 * i) * NS_PER_S);
-	assert_false(hook_is_contested(&repairs, 130 * NS_PER_S));
-	hook_note_repair(&repairs, 140 * NS_PER_S);
-	assert_true(hook_is_contested(&repairs, 140 * NS_PER_S));
-	assert_true(hook_is_contested(&repairs, 160 * NS_PER_S - 1));
-	assert_false(hook_is_contested(&repairs, 160 * NS_PER_S));
+		repairs_note(&repairs, (100 + 10 * i) * NS_PER_S);
+	assert_false(repairs_are_contested(&repairs, 130 * NS_PER_S));
+	repairs_note(&repairs, 140 * NS_PER_S);
+	assert_true(repairs_are_contested(&repairs, 140 * NS_PER_S));
+	assert_true(repairs_are_contested(&repairs, 160 * NS_PER_S - 1));
+	assert_false(repairs_are_contested(&repairs, 160 * NS_PER_S));
 }
 
 static void hook_repaired_now_and_then_is_never_contested(void **state)
 {
-	struct hook_repairs repairs = {0};
+	struct repairs repairs = {0};
 
 	for (uint64_t now_s = 100; now_s < 2000; now_s += 16) {
-		hook_note_repair(&repairs, now_s * NS_PER_S);
-		assert_false(hook_is_contested(&repairs, now_s * NS_PER_S));
+		repairs_note(&repairs, now_s * NS_PER_S);
+		assert_false(repairs_are_contested(&repairs, now_s * NS_PER_S));
 	}
 }
 
 static void contested_hook_is_repaired_once_a_second_and_goes_on(void **state)
 {
-	struct hook_repairs repairs = {0};
+	struct repairs repairs = {0};
 	uint64_t repaired = 0;
 
 	for (uint64_t now_ns = 100 * NS_PER_S; now_ns < 200 * NS_PER_S; now_ns += 50 * NS_PER_MS) {
-		if (!hook_may_repair(&repairs, now_ns))
+		if (!repairs_may_go_on(&repairs, now_ns))
 			continue;
-		hook_note_repair(&repairs, now_ns);
+		repairs_note(&repairs, now_ns);
 		repaired++;
 	}
 	assert_in_range(repaired, 100, 106);

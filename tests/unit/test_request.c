@@ -42,16 +42,16 @@ static void patch_of_the_taint_takes_no_other(void **state)
 		"{\"op\":\"remove\",\"path\":\"/spec/taints/3\"}]");
 }
 
-static void notice_is_an_event_at_the_node(void **state)
+static void event_is_about_the_node(void **state)
 {
-	const struct request_notice notice = {.node = "n1",
-					      .uid = "u-1",
-					      .reason = "RecordRefused",
-					      .text = "node n2: no",
-					      .unix_s = 1795348800};
+	const struct request_event event = {.node = "n1",
+					    .uid = "u-1",
+					    .reason = "RecordRefused",
+					    .text = "node n2: no",
+					    .unix_s = 1795348800};
 
 	assert_json(
-		request_encode_notice(text, sizeof(text), &notice),
+		request_encode_event(text, sizeof(text), &event),
 		"{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"type\":\"Warning\",\"reason\":\"RecordRefused\","
 		"\"message\":\"node n2: no\",\"count\":1,\"metadata\":{\"generateName\":\"podveil-\",\"namespace\":\"default\"},"
 		"\"involvedObject\":{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"name\":\"n1\",\"uid\":\"u-1\"},"
@@ -72,7 +72,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(patch_of_an_annotation_names_uid_and_version),
 		cmocka_unit_test(patch_of_the_taint_takes_no_other),
-		cmocka_unit_test(notice_is_an_event_at_the_node),
+		cmocka_unit_test(event_is_about_the_node),
 		cmocka_unit_test(escape_leaves_nothing_that_means_something_in_a_url),
 	};
 

@@ -10,9 +10,9 @@
 
 #define SLICE_NAME "kubernetes"
 
-static void tell(struct servers *servers)
+static void tell(struct api_endpoints *servers)
 {
-	struct registry_change change = {.event = REGISTRY_SERVERS,
+	struct registry_change change = {.kind = REGISTRY_SERVERS,
 					 .are_all = servers->count,
 					 .has_own_server = servers->has_own,
 					 .own_server = servers->own,
@@ -25,7 +25,7 @@ static void tell(struct servers *servers)
 /* -- the slices -- */
 
 /* Any slice can carry the service's label. Only the one of this name is written by the API server itself. */
-static void name_stranger(struct servers *servers, const char *name)
+static void name_stranger(struct api_endpoints *servers, const char *name)
 {
 	for (uint32_t i = 0; i < servers->stranger_count; i++)
 		if (!strcmp(servers->strangers[i], name))
@@ -42,7 +42,7 @@ static void name_stranger(struct servers *servers, const char *name)
 }
 
 /* A server that is about to start lists no address yet, which takes none away. */
-static void take_slice(struct servers *servers, const json_t *object)
+static void take_slice(struct api_endpoints *servers, const json_t *object)
 {
 	struct bypass_key keys[REGISTRY_SERVERS_MAX] = {0};
 	struct refusal why = {0};
@@ -109,7 +109,7 @@ static bool parse_url(struct bypass_key *ret_key, const char *url)
 	return !bypass_special_name(ret_key);
 }
 
-void servers_init(struct servers *servers, struct kube *kube, const char *url)
+void api_endpoints_init(struct api_endpoints *servers, struct kube *kube, const char *url)
 {
 	const struct reflector_source source = {
 		.what = "EndpointSlices of default/kubernetes",
@@ -121,19 +121,19 @@ void servers_init(struct servers *servers, struct kube *kube, const char *url)
 		.context = servers,
 	};
 
-	*servers = (struct servers){.kube = kube};
+	*servers = (struct api_endpoints){.kube = kube};
 	servers->has_own = parse_url(&servers->own, url);
 	reflector_init(&servers->reflector, kube, &source);
 	if (servers->has_own)
 		tell(servers);
 }
 
-uint64_t servers_drive(struct servers *servers)
+uint64_t api_endpoints_drive(struct api_endpoints *servers)
 {
 	return reflector_drive(&servers->reflector);
 }
 
-void servers_clear(struct servers *servers)
+void api_endpoints_clear(struct api_endpoints *servers)
 {
 	reflector_clear(&servers->reflector);
 }

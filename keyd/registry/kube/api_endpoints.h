@@ -9,7 +9,7 @@
 
 #define SERVERS_STRANGERS_MAX 8
 
-struct servers {
+struct api_endpoints {
 	struct kube *kube;
 	struct reflector reflector;
 	bool has_own;
@@ -21,6 +21,6 @@ struct servers {
 };
 
 /* `url` of the API server. */
-void servers_init(struct servers *servers, struct kube *kube, const char *url);
-uint64_t servers_drive(struct servers *servers);
-void servers_clear(struct servers *servers);
+void api_endpoints_init(struct api_endpoints *servers, struct kube *kube, const char *url);
+uint64_t api_endpoints_drive(struct api_endpoints *servers);
+void api_endpoints_clear(struct api_endpoints *servers);

@@ -10,9 +10,9 @@
 #include <fcntl.h>
 #include <sodium.h>
 
-#include "registry/whole_file.h"
 #include "kubeconfig.h"
 #include "log.h"
+#include "registry/whole_file.h"
 
 #define READ_EVERY_NS (60 * NS_PER_S)
 #define NAMESPACE_MAX 64
@@ -20,11 +20,11 @@
 
 enum part { SERVER, TLS_NAME, NAMESPACE_NAME, CA, TOKEN, CERT, KEY, PARTS };
 
-struct account {
+struct credentials {
 	char *kubeconfig; /* its path; NULL: the service account of the pod */
 	char *folder;	  /* that the kubeconfig lies in */
 	char *parts[PARTS];
-	struct account_view view; /* of parts */
+	struct credentials_view view; /* of parts */
 	uint64_t read_ns;
 	struct refusal said; /* the last complaint, so that it is not said every minute */
 };
@@ -114,7 +114,7 @@ static bool read_part(enum part part, const struct place *place, const char *ori
 
 /* -- where everything is -- */
 
-static bool read_kubeconfig(const struct account *account, struct kubeconfig *config,
+static bool read_kubeconfig(const struct credentials *account, struct kubeconfig *config,
 			    struct refusal *refusal)
 {
 	char *text = read_file(account->kubeconfig, KUBECONFIG_MAX, refusal);
@@ -167,7 +167,7 @@ static bool find_service_account(struct kubeconfig *config, struct refusal *refu
 	return refuse(refusal, "KUBERNETES_SERVICE_HOST and _PORT are no address and port");
 }
 
-static bool find_places(const struct account *account, struct kubeconfig *config,
+static bool find_places(const struct credentials *account, struct kubeconfig *config,
 			struct refusal *refusal)
 {
 	return account->kubeconfig ? read_kubeconfig(account, config, refusal)
@@ -182,7 +182,7 @@ static bool is_same(const char *a, const char *b)
 }
 
 /* True where it is another one than before. */
-static bool take_over(struct account *account, enum part part, char **fresh)
+static bool take_over(struct credentials *account, enum part part, char **fresh)
 {
 	bool is_other = !is_same(account->parts[part], *fresh);
 
@@ -191,11 +191,11 @@ static bool take_over(struct account *account, enum part part, char **fresh)
 	return is_other;
 }
 
-static void show(struct account *account, bool needs_new_connections)
+static void show(struct credentials *account, bool needs_new_connections)
 {
 	char **parts = account->parts;
 
-	account->view = (struct account_view){
+	account->view = (struct credentials_view){
 		.server = parts[SERVER],
 		.token = parts[TOKEN],
 		.ca_pem = parts[CA],
@@ -208,7 +208,8 @@ static void show(struct account *account, bool needs_new_connections)
 }
 
 /* False: something of it could not be read, *refusal names the last such thing; the rest is taken over. */
-static bool read_parts(struct account *account, struct kubeconfig *config, struct refusal *refusal)
+static bool read_parts(struct credentials *account, struct kubeconfig *config,
+		       struct refusal *refusal)
 {
 	const char *origin = account->kubeconfig ? account->kubeconfig : ACCOUNT_FOLDER;
 	char *ca = NULL, *token = NULL, *cert = NULL, *key = NULL;
@@ -234,7 +235,7 @@ static bool read_parts(struct account *account, struct kubeconfig *config, struc
 	return has_ca && has_token && has_pair;
 }
 
-static bool read_again(struct account *account, struct refusal *refusal)
+static bool read_again(struct credentials *account, struct refusal *refusal)
 {
 	struct kubeconfig config;
 	bool is_whole;
@@ -247,8 +248,8 @@ static bool read_again(struct account *account, struct refusal *refusal)
 	return is_whole;
 }
 
-const struct account_view *account_refresh(struct account *account, uint64_t now_ns,
-					   bool is_refused)
+const struct credentials_view *credentials_refresh(struct credentials *account, uint64_t now_ns,
+						   bool is_refused)
 {
 	struct refusal refusal;
 
@@ -275,9 +276,9 @@ static char *folder_of(const char *path)
 	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-int account_open(struct account **ret_account, const char *kubeconfig)
+int credentials_open(struct credentials **ret_account, const char *kubeconfig)
 {
-	struct account *account = calloc(1, sizeof(*account));
+	struct credentials *account = calloc(1, sizeof(*account));
 	struct refusal refusal = {0};
 
 	if (account && kubeconfig) {
@@ -286,7 +287,7 @@ int account_open(struct account **ret_account, const char *kubeconfig)
 	}
 	if (!account || (kubeconfig && (!account->kubeconfig || !account->folder))) {
 		log_error("registry kubernetes: %s", strerror(ENOMEM));
-		account_close(account);
+		credentials_close(account);
 		return -ENOMEM;
 	}
 	if (read_again(account, &refusal)) {
@@ -294,11 +295,11 @@ int account_open(struct account **ret_account, const char *kubeconfig)
 		return 0;
 	}
 	log_error("registry kubernetes: %s", refusal.text);
-	account_close(account);
+	credentials_close(account);
 	return -EINVAL;
 }
 
-void account_close(struct account *account)
+void credentials_close(struct credentials *account)
 {
 	if (!account)
 		return;

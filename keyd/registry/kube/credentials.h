@@ -17,10 +17,10 @@
 #define ACCOUNT_TOKEN_MAX  65536
 #define ACCOUNT_PEM_MAX	   (1024 * 1024)
 
-struct account; /* opaque: paths, and what was read from them last */
+struct credentials; /* opaque: paths, and what was read from them last */
 
-/* What one request needs; the account's memory, valid until the next account_refresh or account_close. */
-struct account_view {
+/* What one request needs; the account's memory, valid until the next credentials_refresh or credentials_close. */
+struct credentials_view {
 	const char *server;		/* "https://10.96.0.1:443", no slash at the end */
 	const char *token;		/* NULL: a client certificate speaks for us */
 	const char *ca_pem;		/* NULL: the machine's authorities */
@@ -33,11 +33,11 @@ struct account_view {
 /* kubeconfig NULL: the service account of the pod. Logs one line on failure, which names the file and what was
  * expected: exec plugins, auth providers, http:// and insecure-skip-tls-verify are refused. Relative paths are relative
  * to the kubeconfig's folder. */
-MUST_CHECK int account_open(struct account **ret_account, const char *kubeconfig);
+MUST_CHECK int credentials_open(struct credentials **ret_account, const char *kubeconfig);
 
 /* Reads the files again where the last reading is a minute old, or is_refused (the server said 401). What cannot be
  * read leaves what was there in use, said once. `now_ns` is CLOCK_BOOTTIME. */
-const struct account_view *account_refresh(struct account *account, uint64_t now_ns,
-					   bool is_refused);
+const struct credentials_view *credentials_refresh(struct credentials *account, uint64_t now_ns,
+						   bool is_refused);
 
-void account_close(struct account *account);
+void credentials_close(struct credentials *account);

@@ -11,59 +11,58 @@
 #define BODY_LEN   4096
 #define ANSWER_MAX 65536
 
-void notices_init(struct notices *notices, struct kube *kube)
+void events_init(struct events *events, struct kube *kube)
 {
-	*notices = (struct notices){.kube = kube};
+	*events = (struct events){.kube = kube};
 }
 
-void notices_clear(struct notices *notices)
+void events_clear(struct events *events)
 {
-	if (notices->handle)
-		http_cancel(notices->kube->http, notices->handle);
-	*notices = (struct notices){0};
+	if (events->handle)
+		http_cancel(events->kube->http, events->handle);
+	*events = (struct events){0};
 }
 
-static bool is_over(const struct notices_said *said, uint64_t now_ns)
+static bool is_over(const struct events_said *said, uint64_t now_ns)
 {
 	return !said->at_ns || now_ns - said->at_ns >= NOTICES_SPAN_NS;
 }
 
-void notices_add(struct notices *notices, enum registry_notice notice, const char *text)
+void events_add(struct events *events, enum registry_event event, const char *text)
 {
 	uint64_t now_ns = boot_ns();
-	struct notices_said *place = NULL;
+	struct events_said *place = NULL;
 
 	for (unsigned int i = 0; i < NOTICES_MAX; i++) {
-		struct notices_said *said = &notices->items[i];
+		struct events_said *said = &events->items[i];
 
 		if (is_over(said, now_ns))
 			place = said;
-		else if (said->notice == notice &&
-			 !strncmp(said->text, text, sizeof(said->text) - 1))
+		else if (said->event == event && !strncmp(said->text, text, sizeof(said->text) - 1))
 			return; /* what was kept of it is the same */
 	}
 	if (!place)
 		return;
-	*place = (struct notices_said){.at_ns = now_ns, .notice = notice, .is_waiting = true};
+	*place = (struct events_said){.at_ns = now_ns, .event = event, .is_waiting = true};
 	copy_text(place->text, sizeof(place->text), text);
 }
 
 /* -- posting -- */
 
-static struct notices_said *find_posted(struct notices *notices)
+static struct events_said *find_posted(struct events *events)
 {
 	for (unsigned int i = 0; i < NOTICES_MAX; i++)
-		if (notices->items[i].is_waiting && notices->items[i].at_ns == notices->posted_ns)
-			return &notices->items[i];
+		if (events->items[i].is_waiting && events->items[i].at_ns == events->posted_ns)
+			return &events->items[i];
 	return NULL; /* its place was needed meanwhile */
 }
 
-static struct notices_said *find_waiting(struct notices *notices, uint64_t now_ns)
+static struct events_said *find_waiting(struct events *events, uint64_t now_ns)
 {
-	struct notices_said *oldest = NULL;
+	struct events_said *oldest = NULL;
 
 	for (unsigned int i = 0; i < NOTICES_MAX; i++) {
-		struct notices_said *said = &notices->items[i];
+		struct events_said *said = &events->items[i];
 
 		if (said->is_waiting && !is_over(said, now_ns) &&
 		    (!oldest || said->at_ns < oldest->at_ns))
@@ -73,59 +72,59 @@ static struct notices_said *find_waiting(struct notices *notices, uint64_t now_n
 }
 
 /* Who may not write Events is told once in the log; whatever else the server has against one, the next may be better. */
-static void note_refusal(struct notices *notices, const struct http_result *result)
+static void note_refusal(struct events *events, const struct http_result *result)
 {
 	struct refusal why;
 
-	if (notices->is_forbidden)
+	if (events->is_forbidden)
 		return;
-	notices->is_forbidden = true;
+	events->is_forbidden = true;
 	kube_describe(&why, result);
 	log_warning("an Event cannot be written: %s", why.text);
 }
 
 static void post_ended(void *context, const struct http_result *result)
 {
-	struct notices *notices = context;
-	bool is_good = kube_take_result(notices->kube, result);
-	struct notices_said *said = find_posted(notices);
+	struct events *events = context;
+	bool is_good = kube_take_result(events->kube, result);
+	struct events_said *said = find_posted(events);
 
-	notices->handle = 0;
+	events->handle = 0;
 	if (!is_good && (result->error || result->status == 429 || result->status >= 500)) {
-		notices->not_before_ns = kube_back_off_ns(notices->failures++, result);
+		events->not_before_ns = kube_back_off_ns(events->failures++, result);
 		return;
 	}
-	notices->failures = 0;
+	events->failures = 0;
 	if (!is_good)
-		note_refusal(notices, result);
+		note_refusal(events, result);
 	if (said)
 		said->is_waiting = false;
 }
 
-static const char *reason_of(enum registry_notice notice)
+static const char *reason_of(enum registry_event event)
 {
-	switch (notice) {
-	case NOTICE_STRAGGLER:
+	switch (event) {
+	case EVENT_STRAGGLER:
 		return "RotationStraggler";
-	case NOTICE_REFUSED:
+	case EVENT_REFUSED:
 		return "RecordRefused";
-	case NOTICE_LEAK:
+	case EVENT_LEAK:
 		return "PlaintextSeen";
-	case NOTICE_HOOK:
+	case EVENT_HOOK:
 		return "HookRemoved";
 	}
 	return "Podveil";
 }
 
-static void post(struct notices *notices, const struct notices_said *said, const char *uid)
+static void post(struct events *events, const struct events_said *said, const char *uid)
 {
-	const struct request_notice notice = {.node = notices->kube->node_name,
-					      .uid = uid,
-					      .reason = reason_of(said->notice),
-					      .text = said->text,
-					      .unix_s = (int64_t)(wall_ms() / 1000)};
+	const struct request_event event = {.node = events->kube->node_name,
+					    .uid = uid,
+					    .reason = reason_of(said->event),
+					    .text = said->text,
+					    .unix_s = (int64_t)(wall_ms() / 1000)};
 	char body[BODY_LEN];
-	ssize_t len = request_encode_notice(body, sizeof(body), &notice);
+	ssize_t len = request_encode_event(body, sizeof(body), &event);
 	struct http_request request = {.method = HTTP_POST,
 				       .path = "/api/v1/namespaces/default/events",
 				       .content_type = "application/json",
@@ -134,24 +133,24 @@ static void post(struct notices *notices, const struct notices_said *said, const
 				       .body_max = ANSWER_MAX,
 				       .timeout_s = KUBE_ANSWER_S,
 				       .on_end = post_ended,
-				       .context = notices};
-	int handle = len < 0 ? (int)len : http_start(notices->kube->http, &request);
+				       .context = events};
+	int handle = len < 0 ? (int)len : http_start(events->kube->http, &request);
 
-	notices->posted_ns = said->at_ns;
+	events->posted_ns = said->at_ns;
 	if (handle > 0)
-		notices->handle = handle;
+		events->handle = handle;
 	else
-		notices->not_before_ns = kube_back_off_ns(notices->failures++, NULL);
+		events->not_before_ns = kube_back_off_ns(events->failures++, NULL);
 }
 
-uint64_t notices_drive(struct notices *notices, const char *uid)
+uint64_t events_drive(struct events *events, const char *uid)
 {
 	uint64_t now_ns = boot_ns();
-	const struct notices_said *said = find_waiting(notices, now_ns);
+	const struct events_said *said = find_waiting(events, now_ns);
 
-	if (!said || notices->handle || !*uid)
+	if (!said || events->handle || !*uid)
 		return UINT64_MAX;
-	if (now_ns >= notices->not_before_ns)
-		post(notices, said, uid);
-	return notices->handle ? UINT64_MAX : notices->not_before_ns;
+	if (now_ns >= events->not_before_ns)
+		post(events, said, uid);
+	return events->handle ? UINT64_MAX : events->not_before_ns;
 }

@@ -11,16 +11,16 @@
 #define NOTICES_SPAN_NS	 (600 * NS_PER_S)
 #define NOTICES_TEXT_LEN 512
 
-struct notices_said {
+struct events_said {
 	uint64_t at_ns; /* 0: free */
-	enum registry_notice notice;
+	enum registry_event event;
 	char text[NOTICES_TEXT_LEN];
 	bool is_waiting;
 };
 
-struct notices {
+struct events {
 	struct kube *kube;
-	struct notices_said items[NOTICES_MAX];
+	struct events_said items[NOTICES_MAX];
 	int handle;
 	uint64_t posted_ns; /* when that one was said */
 	uint64_t not_before_ns;
@@ -28,11 +28,11 @@ struct notices {
 	bool is_forbidden; /* said once */
 };
 
-void notices_init(struct notices *notices, struct kube *kube);
-void notices_clear(struct notices *notices);
+void events_init(struct events *events, struct kube *kube);
+void events_clear(struct events *events);
 
 /* The same text once in ten minutes, and no more than twenty texts. */
-void notices_add(struct notices *notices, enum registry_notice notice, const char *text);
+void events_add(struct events *events, enum registry_event event, const char *text);
 
 /* `uid` of our own Node. Returns when to call again, in boot_ns. */
-uint64_t notices_drive(struct notices *notices, const char *uid);
+uint64_t events_drive(struct events *events, const char *uid);

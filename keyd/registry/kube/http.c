@@ -19,7 +19,7 @@
 #define IDLE_CONNECTIONS 4L
 
 struct http {
-	struct account *account;
+	struct credentials *account;
 	uint64_t generation; /* of the account, that the connections were made under */
 	bool is_refused;     /* the server has said 401 since the account was read */
 	bool is_stale; /* the connections are of another generation, or of an address that is gone */
@@ -282,10 +282,10 @@ static unsigned int count_transfers(const struct http *http)
 	return count;
 }
 
-static const struct account_view *look_at_account(struct http *http)
+static const struct credentials_view *look_at_account(struct http *http)
 {
-	const struct account_view *view =
-		account_refresh(http->account, boot_ns(), http->is_refused);
+	const struct credentials_view *view =
+		credentials_refresh(http->account, boot_ns(), http->is_refused);
 
 	http->is_refused = false;
 	if (view->generation != http->generation)
@@ -341,7 +341,7 @@ struct http_counts http_counts(const struct http *http)
 }
 
 /* SSLKEYLOGFILE would make libcurl write the sessions' keys to a file. */
-int http_open(struct http **ret_http, struct account *account)
+int http_open(struct http **ret_http, struct credentials *account)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 	struct http *http = calloc(1, sizeof(*http));
@@ -353,7 +353,7 @@ int http_open(struct http **ret_http, struct account *account)
 		return -ENOMEM;
 	}
 	http->account = account;
-	http->generation = account_refresh(account, boot_ns(), false)->generation;
+	http->generation = credentials_refresh(account, boot_ns(), false)->generation;
 	http->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	http->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	event.data.fd = http->timer_fd;

@@ -60,8 +60,8 @@ struct http_counts {
 };
 
 MUST_CHECK int http_open(struct http **ret_http,
-			 struct account *account); /* the account stays the caller's */
-void http_close(struct http *http);		   /* running requests end without a word */
+			 struct credentials *account); /* the account stays the caller's */
+void http_close(struct http *http);		       /* running requests end without a word */
 
 /* Readable: call http_drive. It is one epoll descriptor, timers included. */
 int http_fd(const struct http *http);

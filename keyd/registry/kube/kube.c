@@ -29,9 +29,9 @@ void kube_tell(struct kube *kube, const struct registry_change *change)
 	kube->changes[kube->change_count++] = *change;
 }
 
-void kube_tell_node(struct kube *kube, enum registry_event event, const struct node *node)
+void kube_tell_node(struct kube *kube, enum registry_change_kind kind, const struct node *node)
 {
-	struct registry_change change = {.event = event, .node = node_copy(node)};
+	struct registry_change change = {.kind = kind, .node = node_copy(node)};
 
 	copy_text(change.name, sizeof(change.name), node->name);
 	if (change.node)

@@ -8,9 +8,9 @@
 #include <sodium.h>
 
 #include "host/clock.h"
-#include "registry/registry.h"
 #include "http.h"
 #include "reflect.h"
+#include "registry/registry.h"
 
 #define KUBE_ANSWER_S 30 /* for an answer that is one object */
 
@@ -33,7 +33,7 @@ static inline struct reflect_now kube_now(void)
 /* Takes change->node. */
 void kube_tell(struct kube *kube, const struct registry_change *change);
 /* A copy of the node, which stays the caller's, under its own name. */
-void kube_tell_node(struct kube *kube, enum registry_event event, const struct node *node);
+void kube_tell_node(struct kube *kube, enum registry_change_kind kind, const struct node *node);
 /* False: there is nothing to tell. */
 bool kube_next_change(struct kube *kube, struct registry_change *ret_change);
 bool kube_has_changes(const struct kube *kube);

@@ -110,14 +110,14 @@ static void ask_until_answered(struct http *http, struct range_question *questio
 	} while (boot_ns() < until_ns);
 }
 
-bool range_discover(const char *kubeconfig, char ret_text[static RANGE_TEXT_LEN],
-		    struct refusal *refusal)
+bool kubeadm_range_discover(const char *kubeconfig, char ret_text[static RANGE_TEXT_LEN],
+			    struct refusal *refusal)
 {
 	static struct range_question question; /* large, and only used here */
-	struct account *account = NULL;
+	struct credentials *account = NULL;
 	struct http *http = NULL;
 
-	if (account_open(&account, kubeconfig) || http_open(&http, account)) {
+	if (credentials_open(&account, kubeconfig) || http_open(&http, account)) {
 		refusal_write(&question.why, "the API server cannot be asked");
 	} else {
 		ask_until_answered(http, &question);
@@ -125,7 +125,7 @@ bool range_discover(const char *kubeconfig, char ret_text[static RANGE_TEXT_LEN]
 	if (http)
 		http_close(http);
 	if (account)
-		account_close(account);
+		credentials_close(account);
 	if (question.is_answered)
 		copy_text(ret_text, RANGE_TEXT_LEN, question.text);
 	else

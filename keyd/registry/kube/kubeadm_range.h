@@ -10,5 +10,5 @@
 
 /* Asks the API server, for half a minute at most. *ret_text is "10.244.0.0/16,fd00:10:244::/48", as it was noted there.
  * False: *refusal says why it cannot be had. */
-MUST_CHECK bool range_discover(const char *kubeconfig, char ret_text[static RANGE_TEXT_LEN],
-			       struct refusal *refusal);
+MUST_CHECK bool kubeadm_range_discover(const char *kubeconfig, char ret_text[static RANGE_TEXT_LEN],
+				       struct refusal *refusal);

@@ -11,17 +11,17 @@
 #include <sys/timerfd.h>
 
 #include "admission.h"
+#include "api_endpoints.h"
+#include "events.h"
 #include "log.h"
 #include "mode.h"
 #include "other_nodes.h"
-#include "events.h"
 #include "own_node.h"
 #include "probes.h"
-#include "api_endpoints.h"
 
 struct registry_kubernetes {
 	struct registry registry; /* first: the two are converted into each other */
-	struct account *account;
+	struct credentials *account;
 	struct kube kube;
 	int timer_fd;
 	bool requires_admission;
@@ -29,12 +29,12 @@ struct registry_kubernetes {
 	bool has_seen_own; /* in the list that is being read */
 	enum admission_verdict told_verdict;
 	struct reflector reflector; /* of the Nodes */
-	struct nodes nodes;
-	struct own own;
-	struct servers servers;
+	struct other_nodes nodes;
+	struct own_node own;
+	struct api_endpoints servers;
 	struct probes probes;
 	struct mode mode;
-	struct notices notices;
+	struct events events;
 	struct admission admission;
 };
 
@@ -52,21 +52,21 @@ static bool take_item(void *context, const json_t *object, struct refusal *refus
 	const char *name = json_string_value(json_object_get(metadata, "name"));
 
 	if (!name || strcmp(name, kubernetes->kube.node_name))
-		return nodes_take_item(&kubernetes->nodes, object, refusal);
+		return other_nodes_take_item(&kubernetes->nodes, object, refusal);
 	kubernetes->has_seen_own = true;
-	own_take_item(&kubernetes->own, object);
+	own_node_take_item(&kubernetes->own, object);
 	return true;
 }
 
 static void take_whole(void *context, enum reflect_verdict verdict)
 {
 	struct registry_kubernetes *kubernetes = context;
-	const struct registry_change listed = {.event = REGISTRY_LISTED,
+	const struct registry_change listed = {.kind = REGISTRY_LISTED,
 					       .are_all = verdict == REFLECT_WHOLE};
 
-	nodes_take_whole(&kubernetes->nodes, verdict);
+	other_nodes_take_whole(&kubernetes->nodes, verdict);
 	if (verdict == REFLECT_WHOLE && !kubernetes->has_seen_own)
-		own_take_absence(&kubernetes->own);
+		own_node_take_absence(&kubernetes->own);
 	if (verdict != REFLECT_PAST)
 		kube_tell(&kubernetes->kube, &listed);
 	kubernetes->has_seen_own = false;
@@ -77,14 +77,14 @@ static void begin_list(void *context)
 {
 	struct registry_kubernetes *kubernetes = context;
 
-	nodes_begin_list(&kubernetes->nodes);
+	other_nodes_begin_list(&kubernetes->nodes);
 }
 
 static void take_lost(void *context, const struct refusal *why)
 {
 	struct registry_kubernetes *kubernetes = context;
 
-	nodes_take_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
+	other_nodes_take_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
 }
 
 /* Our own Node comes whole with the list. */
@@ -96,7 +96,7 @@ static bool take_bad_event(void *context, const struct object_event *event)
 	if (object_find_name(event->object, name) == OBJECT_NAMED &&
 	    !strcmp(name, kubernetes->kube.node_name))
 		return false;
-	return nodes_take_bad_event(&kubernetes->nodes, event);
+	return other_nodes_take_bad_event(&kubernetes->nodes, event);
 }
 
 static void take_event(void *context, const struct object_event *event)
@@ -104,9 +104,9 @@ static void take_event(void *context, const struct object_event *event)
 	struct registry_kubernetes *kubernetes = context;
 
 	if (strcmp(event->meta.name, kubernetes->kube.node_name))
-		nodes_take_event(&kubernetes->nodes, event);
+		other_nodes_take_event(&kubernetes->nodes, event);
 	else
-		own_take_event(&kubernetes->own, event);
+		own_node_take_event(&kubernetes->own, event);
 }
 
 /* -- what the agent sees of it -- */
@@ -124,7 +124,7 @@ static void refresh(struct registry_kubernetes *kubernetes)
 
 	registry->away.text[0] = '\0';
 	take_complaint(&registry->away, reflector_complaint(&kubernetes->reflector));
-	take_complaint(&registry->away, own_complaint(&kubernetes->own));
+	take_complaint(&registry->away, own_node_complaint(&kubernetes->own));
 	if (!kubernetes->reflector.was_reached)
 		take_complaint(&registry->away, "the API server has not answered yet");
 	registry->warning = kubernetes->admission.gap;
@@ -147,7 +147,7 @@ static void take_return(struct registry_kubernetes *kubernetes)
 	bool is_away = kubernetes->reflector.troubles;
 
 	if (kubernetes->was_away && !is_away)
-		own_look_again(&kubernetes->own);
+		own_node_look_again(&kubernetes->own);
 	kubernetes->was_away = is_away;
 }
 
@@ -157,16 +157,16 @@ static void take_verdict(struct registry_kubernetes *kubernetes)
 	if (kubernetes->told_verdict == kubernetes->admission.verdict)
 		return;
 	kubernetes->told_verdict = kubernetes->admission.verdict;
-	own_tell(&kubernetes->own);
+	own_node_tell(&kubernetes->own);
 }
 
 /* -- the loop -- */
 
 static uint64_t drive_admission(struct registry_kubernetes *kubernetes)
 {
-	if (!own_is_known(&kubernetes->own) || !kubernetes->reflector.reflect.is_known)
+	if (!own_node_is_known(&kubernetes->own) || !kubernetes->reflector.reflect.is_known)
 		return UINT64_MAX;
-	return admission_drive(&kubernetes->admission, nodes_any_name(&kubernetes->nodes));
+	return admission_drive(&kubernetes->admission, other_nodes_any_name(&kubernetes->nodes));
 }
 
 static uint64_t drive(struct registry_kubernetes *kubernetes)
@@ -177,12 +177,12 @@ static uint64_t drive(struct registry_kubernetes *kubernetes)
 	take_verdict(kubernetes);
 	take_return(kubernetes);
 	due_ns = reflector_drive(&kubernetes->reflector);
-	due_ns = MIN(due_ns, servers_drive(&kubernetes->servers));
+	due_ns = MIN(due_ns, api_endpoints_drive(&kubernetes->servers));
 	due_ns = MIN(due_ns, probes_drive(&kubernetes->probes));
 	due_ns = MIN(due_ns, mode_drive(&kubernetes->mode));
-	due_ns = MIN(due_ns, own_drive(&kubernetes->own));
-	due_ns = MIN(due_ns, nodes_drive(&kubernetes->nodes));
-	due_ns = MIN(due_ns, notices_drive(&kubernetes->notices, kubernetes->own.meta.uid));
+	due_ns = MIN(due_ns, own_node_drive(&kubernetes->own));
+	due_ns = MIN(due_ns, other_nodes_drive(&kubernetes->nodes));
+	due_ns = MIN(due_ns, events_drive(&kubernetes->events, kubernetes->own.meta.uid));
 	return MIN(due_ns, drive_admission(kubernetes));
 }
 
@@ -214,7 +214,7 @@ static int kubernetes_next(struct registry *registry, struct registry_change *re
 	refresh(kubernetes);
 	if (!kube_next_change(&kubernetes->kube, ret_change))
 		return 0;
-	if (ret_change->event == REGISTRY_OWN) {
+	if (ret_change->kind == REGISTRY_OWN) {
 		copy_text(registry->uid, sizeof(registry->uid), ret_change->node->uid);
 		registry->created_s = ret_change->node->created_s;
 	}
@@ -230,7 +230,7 @@ static int kubernetes_publish(struct registry *registry, const struct node *own)
 
 	if (is_barred(kubernetes))
 		return kubernetes->admission.verdict == ADMISSION_OPEN ? -EPERM : -EINPROGRESS;
-	written = own_publish(&kubernetes->own, &own->annotation);
+	written = own_node_publish(&kubernetes->own, &own->annotation);
 	wake(kubernetes);
 	return written;
 }
@@ -239,7 +239,7 @@ static bool kubernetes_request(struct registry *registry, const char *node_name,
 			       struct refusal *refusal)
 {
 	struct registry_kubernetes *kubernetes = kubernetes_of(registry);
-	struct registry_change change = {.event = REGISTRY_REQUESTED};
+	struct registry_change change = {.kind = REGISTRY_REQUESTED};
 
 	if (strcmp(node_name, kubernetes->kube.node_name))
 		return refuse(refusal, "this node's token may not write other Nodes: run kubectl "
@@ -252,19 +252,19 @@ static bool kubernetes_request(struct registry *registry, const char *node_name,
 
 static void kubernetes_settle_request(struct registry *registry)
 {
-	own_settle_request(&kubernetes_of(registry)->own);
+	own_node_settle_request(&kubernetes_of(registry)->own);
 	wake(kubernetes_of(registry));
 }
 
 static void kubernetes_welcome_pods(struct registry *registry)
 {
-	own_welcome_pods(&kubernetes_of(registry)->own);
+	own_node_welcome_pods(&kubernetes_of(registry)->own);
 }
 
-static void kubernetes_notify(struct registry *registry, enum registry_notice notice,
+static void kubernetes_notify(struct registry *registry, enum registry_event event,
 			      const char *text)
 {
-	notices_add(&kubernetes_of(registry)->notices, notice, text);
+	events_add(&kubernetes_of(registry)->events, event, text);
 	wake(kubernetes_of(registry));
 }
 
@@ -288,17 +288,17 @@ static void kubernetes_close(struct registry *registry)
 
 	if (kubernetes->kube.http) {
 		reflector_clear(&kubernetes->reflector);
-		nodes_clear(&kubernetes->nodes);
-		own_clear(&kubernetes->own);
-		servers_clear(&kubernetes->servers);
+		other_nodes_clear(&kubernetes->nodes);
+		own_node_clear(&kubernetes->own);
+		api_endpoints_clear(&kubernetes->servers);
 		probes_clear(&kubernetes->probes);
 		mode_clear(&kubernetes->mode);
-		notices_clear(&kubernetes->notices);
+		events_clear(&kubernetes->events);
 		admission_clear(&kubernetes->admission);
 		http_close(kubernetes->kube.http);
 	}
 	if (kubernetes->account)
-		account_close(kubernetes->account);
+		credentials_close(kubernetes->account);
 	kube_clear_changes(&kubernetes->kube);
 	fd_close(&kubernetes->timer_fd);
 	fd_close(&registry->fd);
@@ -327,7 +327,8 @@ static int open_fds(struct registry_kubernetes *kubernetes)
 
 static void init_parts(struct registry_kubernetes *kubernetes)
 {
-	const struct account_view *view = account_refresh(kubernetes->account, boot_ns(), false);
+	const struct credentials_view *view =
+		credentials_refresh(kubernetes->account, boot_ns(), false);
 	const struct reflector_source source = {
 		.what = "Nodes",
 		.path = "/api/v1/nodes",
@@ -344,18 +345,18 @@ static void init_parts(struct registry_kubernetes *kubernetes)
 
 	copy_text(kube->namespace, sizeof(kube->namespace), view->namespace);
 	reflector_init(&kubernetes->reflector, kube, &source);
-	nodes_init(&kubernetes->nodes, kube);
-	own_init(&kubernetes->own, kube);
-	servers_init(&kubernetes->servers, kube, view->server);
+	other_nodes_init(&kubernetes->nodes, kube);
+	own_node_init(&kubernetes->own, kube);
+	api_endpoints_init(&kubernetes->servers, kube, view->server);
 	probes_init(&kubernetes->probes, kube);
 	mode_init(&kubernetes->mode, kube);
-	notices_init(&kubernetes->notices, kube);
+	events_init(&kubernetes->events, kube);
 	admission_init(&kubernetes->admission, kube);
 }
 
 static int open_parts(struct registry_kubernetes *kubernetes, const char *kubeconfig)
 {
-	int error = account_open(&kubernetes->account, kubeconfig);
+	int error = credentials_open(&kubernetes->account, kubeconfig);
 
 	if (error)
 		return error;

@@ -11,7 +11,7 @@
 static void tell(struct mode *mode, bool has_mode, enum datapath_mode value)
 {
 	struct registry_change change = {
-		.event = REGISTRY_MODE, .has_mode = has_mode, .mode = value};
+		.kind = REGISTRY_MODE, .has_mode = has_mode, .mode = value};
 
 	kube_tell(mode->kube, &change);
 }

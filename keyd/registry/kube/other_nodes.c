@@ -17,20 +17,20 @@
 
 /* -- the table -- */
 
-void nodes_init(struct nodes *nodes, struct kube *kube)
+void other_nodes_init(struct other_nodes *nodes, struct kube *kube)
 {
-	*nodes = (struct nodes){.kube = kube};
+	*nodes = (struct other_nodes){.kube = kube};
 	for (unsigned int i = 0; i < NODES_READS_MAX; i++)
 		nodes->reads[i].nodes = nodes;
 }
 
-static void node_free(struct nodes_node *node)
+static void node_free(struct other_nodes_node *node)
 {
 	free(node->facts.pod_cidrs);
 	free(node);
 }
 
-void nodes_clear(struct nodes *nodes)
+void other_nodes_clear(struct other_nodes *nodes)
 {
 	for (unsigned int i = 0; i < NODES_READS_MAX; i++)
 		if (nodes->reads[i].handle)
@@ -38,11 +38,11 @@ void nodes_clear(struct nodes *nodes)
 	for (uint32_t i = 0; i < nodes->count; i++)
 		node_free(nodes->items[i]);
 	free(nodes->items);
-	*nodes = (struct nodes){0};
+	*nodes = (struct other_nodes){0};
 }
 
 /* Where it is, or would be. */
-static uint32_t place_of(const struct nodes *nodes, const char *name)
+static uint32_t place_of(const struct other_nodes *nodes, const char *name)
 {
 	uint32_t low = 0, high = nodes->count;
 
@@ -57,7 +57,7 @@ static uint32_t place_of(const struct nodes *nodes, const char *name)
 	return low;
 }
 
-static struct nodes_node *find(const struct nodes *nodes, const char *name)
+static struct other_nodes_node *find(const struct other_nodes *nodes, const char *name)
 {
 	uint32_t place = place_of(nodes, name);
 
@@ -66,7 +66,7 @@ static struct nodes_node *find(const struct nodes *nodes, const char *name)
 	return nodes->items[place];
 }
 
-static bool grow(struct nodes *nodes)
+static bool grow(struct other_nodes *nodes)
 {
 	uint32_t capacity = MAX(64U, 2 * nodes->capacity);
 	void *grown;
@@ -82,9 +82,9 @@ static bool grow(struct nodes *nodes)
 }
 
 /* NULL: no memory, which is said. */
-static struct nodes_node *find_or_add(struct nodes *nodes, const char *name)
+static struct other_nodes_node *find_or_add(struct other_nodes *nodes, const char *name)
 {
-	struct nodes_node *node = find(nodes, name);
+	struct other_nodes_node *node = find(nodes, name);
 	uint32_t place;
 
 	if (node)
@@ -104,7 +104,7 @@ static struct nodes_node *find_or_add(struct nodes *nodes, const char *name)
 	return node;
 }
 
-static void forget(struct nodes *nodes, uint32_t place)
+static void forget(struct other_nodes *nodes, uint32_t place)
 {
 	node_free(nodes->items[place]);
 	nodes->count--;
@@ -112,14 +112,14 @@ static void forget(struct nodes *nodes, uint32_t place)
 		(nodes->count - place) * sizeof(*nodes->items));
 }
 
-const char *nodes_any_name(const struct nodes *nodes)
+const char *other_nodes_any_name(const struct other_nodes *nodes)
 {
 	return nodes->count ? nodes->items[randombytes_uniform(nodes->count)]->name : NULL;
 }
 
 /* -- facts: what the metadata do not show -- */
 
-static bool save_facts(struct nodes_node *known, const struct node *node)
+static bool save_facts(struct other_nodes_node *known, const struct node *node)
 {
 	size_t cidrs_len = node->pod_cidr_count * sizeof(*node->pod_cidrs);
 	size_t addresses_len = node->address_count * sizeof(*node->addresses);
@@ -128,7 +128,7 @@ static bool save_facts(struct nodes_node *known, const struct node *node)
 	if (!room)
 		return false;
 	free(known->facts.pod_cidrs);
-	known->facts = (struct nodes_facts){
+	known->facts = (struct other_nodes_facts){
 		.created_s = node->created_s,
 		.pod_cidr_count = node->pod_cidr_count,
 		.address_count = node->address_count,
@@ -140,7 +140,7 @@ static bool save_facts(struct nodes_node *known, const struct node *node)
 	return true;
 }
 
-static void add_facts(struct node *node, const struct nodes_facts *facts)
+static void add_facts(struct node *node, const struct other_nodes_facts *facts)
 {
 	node->created_s = facts->created_s;
 	node->pod_cidr_count = facts->pod_cidr_count;
@@ -195,7 +195,7 @@ static bool is_complete(const struct node *node)
 
 /* -- telling -- */
 
-static void note_record(struct nodes_node *known, const struct node *node,
+static void note_record(struct other_nodes_node *known, const struct node *node,
 			const struct node_asks *asks)
 {
 	memcpy(known->digest, asks->digest, sizeof(known->digest));
@@ -206,18 +206,19 @@ static void note_record(struct nodes_node *known, const struct node *node,
 	known->is_complete = is_complete(node);
 }
 
-static void tell_bad(struct nodes *nodes, struct nodes_node *known, const struct refusal *refusal)
+static void tell_bad(struct other_nodes *nodes, struct other_nodes_node *known,
+		     const struct refusal *refusal)
 {
-	struct registry_change change = {.event = REGISTRY_BAD, .refusal = *refusal};
+	struct registry_change change = {.kind = REGISTRY_BAD, .refusal = *refusal};
 
 	copy_text(change.name, sizeof(change.name), known->name);
 	known->was_told = true;
 	kube_tell(nodes->kube, &change);
 }
 
-static void tell_gone(struct nodes *nodes, uint32_t place)
+static void tell_gone(struct other_nodes *nodes, uint32_t place)
 {
-	struct registry_change change = {.event = REGISTRY_GONE};
+	struct registry_change change = {.kind = REGISTRY_GONE};
 	bool was_told = nodes->items[place]->was_told;
 
 	copy_text(change.name, sizeof(change.name), nodes->items[place]->name);
@@ -228,13 +229,13 @@ static void tell_gone(struct nodes *nodes, uint32_t place)
 
 /* -- Nodes that name no node -- */
 
-static void note_stray(struct nodes_strays *strays, const struct refusal *why)
+static void note_stray(struct other_nodes_strays *strays, const struct refusal *why)
 {
 	strays->count++;
 	strays->text = *why;
 }
 
-static void note_misnamed(struct nodes_strays *strays, const json_t *object)
+static void note_misnamed(struct other_nodes_strays *strays, const json_t *object)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
 	struct refusal why;
@@ -245,9 +246,9 @@ static void note_misnamed(struct nodes_strays *strays, const json_t *object)
 	note_stray(strays, &why);
 }
 
-static void tell_strays(struct nodes *nodes)
+static void tell_strays(struct other_nodes *nodes)
 {
-	struct registry_change change = {.event = REGISTRY_STRAYS,
+	struct registry_change change = {.kind = REGISTRY_STRAYS,
 					 .stray_count = nodes->strays.count,
 					 .refusal = nodes->strays.text};
 
@@ -256,10 +257,10 @@ static void tell_strays(struct nodes *nodes)
 
 /* -- whole Nodes: items of a list, answers to a reading -- */
 
-static bool is_told_already(const struct nodes_node *known, const struct node *node,
+static bool is_told_already(const struct other_nodes_node *known, const struct node *node,
 			    const struct node_asks *asks)
 {
-	const struct nodes_facts *facts = &known->facts;
+	const struct other_nodes_facts *facts = &known->facts;
 
 	return known->was_told && !strcmp(known->uid, node->uid) &&
 	       !memcmp(known->digest, asks->digest, sizeof(known->digest)) &&
@@ -273,8 +274,8 @@ static bool is_told_already(const struct nodes_node *known, const struct node *n
 }
 
 /* 0 or -ENOMEM. What was told already is not told again. */
-static int take_whole_node(struct nodes *nodes, struct nodes_node *known, const json_t *object,
-			   const struct object_meta *meta)
+static int take_whole_node(struct other_nodes *nodes, struct other_nodes_node *known,
+			   const json_t *object, const struct object_meta *meta)
 {
 	static struct node node; /* large, and only used here */
 	struct node_asks asks;
@@ -303,14 +304,16 @@ static int take_whole_node(struct nodes *nodes, struct nodes_node *known, const 
 }
 
 /* Only its name can be used. The digest goes, so that its next good record is news. */
-static void tell_unusable(struct nodes *nodes, struct nodes_node *known, const struct refusal *why)
+static void tell_unusable(struct other_nodes *nodes, struct other_nodes_node *known,
+			  const struct refusal *why)
 {
 	memset(known->digest, 0, sizeof(known->digest));
 	tell_bad(nodes, known, why);
 }
 
 /* 0 or -ENOMEM. */
-static int take_named(struct nodes *nodes, struct nodes_node *known, const json_t *object)
+static int take_named(struct other_nodes *nodes, struct other_nodes_node *known,
+		      const json_t *object)
 {
 	struct object_meta meta;
 	struct refusal why = {0};
@@ -323,9 +326,9 @@ static int take_named(struct nodes *nodes, struct nodes_node *known, const json_
 	return 0;
 }
 
-bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *refusal)
+bool other_nodes_take_item(struct other_nodes *nodes, const json_t *object, struct refusal *refusal)
 {
-	struct nodes_node *known;
+	struct other_nodes_node *known;
 	char name[NODE_NAME_LEN];
 
 	switch (object_find_name(object, name)) {
@@ -344,19 +347,19 @@ bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *
 	return true;
 }
 
-void nodes_begin_list(struct nodes *nodes)
+void other_nodes_begin_list(struct other_nodes *nodes)
 {
 	nodes->listed_strays.count = 0;
 }
 
-void nodes_take_lost(struct nodes *nodes, bool is_in_list, const struct refusal *why)
+void other_nodes_take_lost(struct other_nodes *nodes, bool is_in_list, const struct refusal *why)
 {
 	note_stray(is_in_list ? &nodes->listed_strays : &nodes->strays, why);
 	if (!is_in_list)
 		tell_strays(nodes);
 }
 
-void nodes_take_whole(struct nodes *nodes, enum reflect_verdict verdict)
+void other_nodes_take_whole(struct other_nodes *nodes, enum reflect_verdict verdict)
 {
 	nodes->strays = nodes->listed_strays;
 	tell_strays(nodes);
@@ -370,13 +373,13 @@ void nodes_take_whole(struct nodes *nodes, enum reflect_verdict verdict)
 
 /* -- metadata: events of the watch -- */
 
-static void want_reading(struct nodes_node *known, uint64_t due_ns)
+static void want_reading(struct other_nodes_node *known, uint64_t due_ns)
 {
 	if (!known->read_ns || due_ns < known->read_ns)
 		known->read_ns = MAX(due_ns, (uint64_t)1);
 }
 
-static void want_completion(struct nodes_node *known)
+static void want_completion(struct other_nodes_node *known)
 {
 	uint64_t wait_ns = INCOMPLETE_NS
 			   << MIN(MAX(known->incomplete_reads, 1U) - 1, (uint32_t)INCOMPLETE_MAX);
@@ -385,8 +388,8 @@ static void want_completion(struct nodes_node *known)
 }
 
 /* True: the new record is in the metadata, and is told. */
-static bool take_record(struct nodes *nodes, struct nodes_node *known, const json_t *object,
-			const struct node_asks *asks)
+static bool take_record(struct other_nodes *nodes, struct other_nodes_node *known,
+			const json_t *object, const struct node_asks *asks)
 {
 	static struct node node; /* large, and only used here */
 	uint8_t places[NODE_DIGEST_LEN];
@@ -406,7 +409,7 @@ static bool take_record(struct nodes *nodes, struct nodes_node *known, const jso
 	return true;
 }
 
-static void take_change(struct nodes *nodes, struct nodes_node *known,
+static void take_change(struct other_nodes *nodes, struct other_nodes_node *known,
 			const struct object_event *event)
 {
 	bool is_same = known->was_told && !strcmp(known->uid, event->meta.uid);
@@ -423,9 +426,9 @@ static void take_change(struct nodes *nodes, struct nodes_node *known,
 		want_reading(known, MAX(boot_ns(), known->was_read_ns + SPACING_NS));
 }
 
-void nodes_take_event(struct nodes *nodes, const struct object_event *event)
+void other_nodes_take_event(struct other_nodes *nodes, const struct object_event *event)
 {
-	struct nodes_node *known;
+	struct other_nodes_node *known;
 
 	if (event->type == OBJECT_DELETED) {
 		known = find(nodes, event->meta.name);
@@ -440,9 +443,9 @@ void nodes_take_event(struct nodes *nodes, const struct object_event *event)
 }
 
 /* The next list counts them again. */
-static void take_misnamed(struct nodes *nodes, const struct object_event *event)
+static void take_misnamed(struct other_nodes *nodes, const struct object_event *event)
 {
-	struct nodes_strays *strays = &nodes->strays;
+	struct other_nodes_strays *strays = &nodes->strays;
 
 	if (event->type == OBJECT_ADDED || (event->type == OBJECT_MODIFIED && !strays->count))
 		note_misnamed(strays, event->object);
@@ -451,9 +454,9 @@ static void take_misnamed(struct nodes *nodes, const struct object_event *event)
 	tell_strays(nodes);
 }
 
-bool nodes_take_bad_event(struct nodes *nodes, const struct object_event *event)
+bool other_nodes_take_bad_event(struct other_nodes *nodes, const struct object_event *event)
 {
-	struct nodes_node *known;
+	struct other_nodes_node *known;
 	char name[NODE_NAME_LEN];
 
 	switch (object_find_name(event->object, name)) {
@@ -481,13 +484,13 @@ bool nodes_take_bad_event(struct nodes *nodes, const struct object_event *event)
 
 /* -- reading -- */
 
-static void read_later(struct nodes_node *known, const struct http_result *result)
+static void read_later(struct other_nodes_node *known, const struct http_result *result)
 {
 	known->read_ns = kube_back_off_ns(known->failures++, result);
 }
 
 /* A server that lags behind may answer with less than a watch has told already. */
-static void take_answer(struct nodes *nodes, struct nodes_node *known,
+static void take_answer(struct other_nodes *nodes, struct other_nodes_node *known,
 			const struct http_result *result)
 {
 	struct refusal refusal = {0};
@@ -507,9 +510,9 @@ static void take_answer(struct nodes *nodes, struct nodes_node *known,
 
 static void read_ended(void *context, const struct http_result *result)
 {
-	struct nodes_read *reading = context;
-	struct nodes *nodes = reading->nodes;
-	struct nodes_node *known = find(nodes, reading->name);
+	struct other_nodes_read *reading = context;
+	struct other_nodes *nodes = reading->nodes;
+	struct other_nodes_node *known = find(nodes, reading->name);
 	bool is_good = kube_take_result(nodes->kube, result);
 
 	reading->handle = 0;
@@ -522,7 +525,7 @@ static void read_ended(void *context, const struct http_result *result)
 		read_later(known, result);
 }
 
-static bool start_reading(struct nodes_read *reading, struct nodes_node *known)
+static bool start_reading(struct other_nodes_read *reading, struct other_nodes_node *known)
 {
 	char path[KUBE_PATH_LEN];
 	struct http_request request = {.path = kube_node_path(path, known->name, ""),
@@ -543,7 +546,7 @@ static bool start_reading(struct nodes_read *reading, struct nodes_node *known)
 	return true;
 }
 
-static struct nodes_read *find_free(struct nodes *nodes)
+static struct other_nodes_read *find_free(struct other_nodes *nodes)
 {
 	for (unsigned int i = 0; i < NODES_READS_MAX; i++)
 		if (!nodes->reads[i].handle)
@@ -552,13 +555,13 @@ static struct nodes_read *find_free(struct nodes *nodes)
 }
 
 /* The end of a reading calls for the next look. */
-uint64_t nodes_drive(struct nodes *nodes)
+uint64_t other_nodes_drive(struct other_nodes *nodes)
 {
 	uint64_t now_ns = boot_ns(), due_ns = UINT64_MAX;
 
 	for (uint32_t i = 0; i < nodes->count; i++) {
-		struct nodes_node *known = nodes->items[i];
-		struct nodes_read *reading;
+		struct other_nodes_node *known = nodes->items[i];
+		struct other_nodes_read *reading;
 
 		if (!known->read_ns || known->is_being_read)
 			continue;

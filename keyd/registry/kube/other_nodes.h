@@ -10,14 +10,14 @@
 
 #define NODES_READS_MAX 8 /* at once */
 
-struct nodes_facts {
+struct other_nodes_facts {
 	int64_t created_s;
 	uint32_t pod_cidr_count, address_count;
 	struct cidr *pod_cidrs; /* one allocation, with the addresses behind them */
 	struct address *addresses;
 };
 
-struct nodes_node {
+struct other_nodes_node {
 	char uid[NODE_UID_LEN];
 	char version[OBJECT_VERSION_LEN]; /* newest one heard of */
 	uint8_t digest[NODE_DIGEST_LEN], places[NODE_DIGEST_LEN];
@@ -28,45 +28,46 @@ struct nodes_node {
 	uint64_t read_ns; /* to be read then; 0: no need */
 	uint64_t was_read_ns;
 	uint32_t failures, incomplete_reads; /* in a row */
-	struct nodes_facts facts;
+	struct other_nodes_facts facts;
 	char name[];
 };
 
 /* Nodes without a name that a node can have. */
-struct nodes_strays {
+struct other_nodes_strays {
 	uint32_t count;
 	struct refusal text; /* about one of them */
 };
 
-struct nodes_read {
-	struct nodes *nodes;
+struct other_nodes_read {
+	struct other_nodes *nodes;
 	int handle; /* 0: free */
 	char name[NODE_NAME_LEN];
 };
 
-struct nodes {
+struct other_nodes {
 	struct kube *kube;
-	struct nodes_node **items; /* by name */
+	struct other_nodes_node **items; /* by name */
 	uint32_t count, capacity;
-	struct nodes_strays strays, listed_strays; /* known; in the list that is being read */
-	struct nodes_read reads[NODES_READS_MAX];
+	struct other_nodes_strays strays, listed_strays; /* known; in the list that is being read */
+	struct other_nodes_read reads[NODES_READS_MAX];
 };
 
-void nodes_init(struct nodes *nodes, struct kube *kube);
-void nodes_clear(struct nodes *nodes);
+void other_nodes_init(struct other_nodes *nodes, struct kube *kube);
+void other_nodes_clear(struct other_nodes *nodes);
 
 /* reflector_source's functions. */
-void nodes_begin_list(struct nodes *nodes);
-bool nodes_take_item(struct nodes *nodes, const json_t *object, struct refusal *refusal);
+void other_nodes_begin_list(struct other_nodes *nodes);
+bool other_nodes_take_item(struct other_nodes *nodes, const json_t *object,
+			   struct refusal *refusal);
 /* After the last one: who was not among them is gone. */
-void nodes_take_whole(struct nodes *nodes, enum reflect_verdict verdict);
+void other_nodes_take_whole(struct other_nodes *nodes, enum reflect_verdict verdict);
 /* Of a watch of metadata. */
-void nodes_take_event(struct nodes *nodes, const struct object_event *event);
-bool nodes_take_bad_event(struct nodes *nodes, const struct object_event *event);
-void nodes_take_lost(struct nodes *nodes, bool is_in_list, const struct refusal *why);
+void other_nodes_take_event(struct other_nodes *nodes, const struct object_event *event);
+bool other_nodes_take_bad_event(struct other_nodes *nodes, const struct object_event *event);
+void other_nodes_take_lost(struct other_nodes *nodes, bool is_in_list, const struct refusal *why);
 
 /* Reads what is to be read. Returns when to call again, in boot_ns. */
-uint64_t nodes_drive(struct nodes *nodes);
+uint64_t other_nodes_drive(struct other_nodes *nodes);
 
 /* Any of them; NULL: there is none. */
-const char *nodes_any_name(const struct nodes *nodes);
+const char *other_nodes_any_name(const struct other_nodes *nodes);

@@ -18,12 +18,12 @@
 #define INCOMPLETE_MAX	7
 #define CONFLICTS_MAX	3 /* in a row, before they are failures */
 
-void own_init(struct own *own, struct kube *kube)
+void own_node_init(struct own_node *own, struct kube *kube)
 {
-	*own = (struct own){.kube = kube, .taint = -1};
+	*own = (struct own_node){.kube = kube, .taint = -1};
 }
 
-void own_clear(struct own *own)
+void own_node_clear(struct own_node *own)
 {
 	if (own->read_handle)
 		http_cancel(own->kube->http, own->read_handle);
@@ -31,13 +31,13 @@ void own_clear(struct own *own)
 		http_cancel(own->kube->http, own->write_handle);
 	free(own->node);
 	free(own->text);
-	*own = (struct own){.taint = -1};
+	*own = (struct own_node){.taint = -1};
 }
 
 /* -- telling -- */
 
 /* Again, too: whoever waits for a write looks what has become of it. */
-void own_tell(struct own *own)
+void own_node_tell(struct own_node *own)
 {
 	own->is_waited_for = false;
 	if (own->node)
@@ -54,16 +54,16 @@ static void note_trouble(struct refusal *trouble, const char *what, const struct
 	*trouble = text;
 }
 
-const char *own_complaint(const struct own *own)
+const char *own_node_complaint(const struct own_node *own)
 {
 	if (own->read_trouble.text[0])
 		return own->read_trouble.text;
 	return own->write_trouble.text[0] ? own->write_trouble.text : NULL;
 }
 
-static void tell_request(struct own *own)
+static void tell_request(struct own_node *own)
 {
-	struct registry_change change = {.event = REGISTRY_REQUESTED};
+	struct registry_change change = {.kind = REGISTRY_REQUESTED};
 	const struct node_asks *asks = &own->asks;
 
 	if (asks->is_too_long && !own->was_too_long)
@@ -82,7 +82,7 @@ static void tell_request(struct own *own)
 /* -- what the API server says -- */
 
 /* A Node under our name that is another one: nothing of the old one's holds. */
-static void meet(struct own *own, const struct object_meta *meta)
+static void meet(struct own_node *own, const struct object_meta *meta)
 {
 	if (own->meta.uid[0])
 		log_warning("this node's Node object was made anew (uid %s): everything begins "
@@ -95,7 +95,7 @@ static void meet(struct own *own, const struct object_meta *meta)
 	own->taint = -1;
 }
 
-static void take_meta(struct own *own, const struct object_meta *meta, const json_t *object)
+static void take_meta(struct own_node *own, const struct object_meta *meta, const json_t *object)
 {
 	if (strcmp(own->meta.uid, meta->uid))
 		meet(own, meta);
@@ -104,12 +104,12 @@ static void take_meta(struct own *own, const struct object_meta *meta, const jso
 	node_object_decode_asks(object, &own->asks);
 }
 
-static bool is_incomplete(const struct own *own)
+static bool is_incomplete(const struct own_node *own)
 {
 	return !own->node || !own->node->pod_cidr_count;
 }
 
-static bool take_whole(struct own *own, const json_t *object, const struct object_meta *meta,
+static bool take_whole(struct own_node *own, const json_t *object, const struct object_meta *meta,
 		       struct refusal *refusal)
 {
 	static struct node node; /* large, and only used here */
@@ -131,12 +131,12 @@ static bool take_whole(struct own *own, const json_t *object, const struct objec
 	own->wants_reading = false;
 	own->read_failures = 0;
 	own->read_trouble.text[0] = '\0';
-	own_tell(own);
+	own_node_tell(own);
 	tell_request(own);
 	return true;
 }
 
-static bool take_object(struct own *own, const json_t *object, struct refusal *refusal)
+static bool take_object(struct own_node *own, const json_t *object, struct refusal *refusal)
 {
 	struct object_meta meta;
 
@@ -145,7 +145,7 @@ static bool take_object(struct own *own, const json_t *object, struct refusal *r
 	return take_whole(own, object, &meta, refusal);
 }
 
-void own_take_item(struct own *own, const json_t *object)
+void own_node_take_item(struct own_node *own, const json_t *object)
 {
 	struct refusal why = {0};
 
@@ -153,7 +153,7 @@ void own_take_item(struct own *own, const json_t *object)
 		note_trouble(&own->read_trouble, "read", &why);
 }
 
-void own_take_absence(struct own *own)
+void own_node_take_absence(struct own_node *own)
 {
 	const struct refusal why = {"the API server has none of this name"};
 
@@ -161,13 +161,13 @@ void own_take_absence(struct own *own)
 	note_trouble(&own->read_trouble, "found", &why);
 }
 
-void own_take_event(struct own *own, const struct object_event *event)
+void own_node_take_event(struct own_node *own, const struct object_event *event)
 {
 	bool is_same = !strcmp(event->meta.uid, own->meta.uid);
 
 	if (event->type == OBJECT_DELETED) {
 		if (is_same)
-			own_take_absence(own);
+			own_node_take_absence(own);
 		return;
 	}
 	/* The answer to a write may have been faster than the watch. */
@@ -179,9 +179,9 @@ void own_take_event(struct own *own, const struct object_event *event)
 	tell_request(own);
 }
 
-void own_look_again(struct own *own)
+void own_node_look_again(struct own_node *own)
 {
-	if (!own_is_known(own))
+	if (!own_node_is_known(own))
 		return;
 	own->version[0] = '\0';
 	own->wants_reading = true;
@@ -189,7 +189,7 @@ void own_look_again(struct own *own)
 
 /* -- reading -- */
 
-static uint64_t read_due_ns(const struct own *own)
+static uint64_t read_due_ns(const struct own_node *own)
 {
 	uint64_t due_ns = own->was_read_ns + READ_SPACING_NS;
 
@@ -204,16 +204,17 @@ static uint64_t read_due_ns(const struct own *own)
 	return MAX(due_ns, own->read_not_before_ns);
 }
 
-static void read_later(struct own *own, const struct http_result *result, const struct refusal *why)
+static void read_later(struct own_node *own, const struct http_result *result,
+		       const struct refusal *why)
 {
 	own->wants_reading = true;
 	own->read_not_before_ns = kube_back_off_ns(own->read_failures++, result);
 	note_trouble(&own->read_trouble, "read", why);
-	own_tell(own);
+	own_node_tell(own);
 }
 
 /* Our Node as it is now. */
-static void take_answer(struct own *own, const struct http_result *result)
+static void take_answer(struct own_node *own, const struct http_result *result)
 {
 	struct refusal why = {0};
 	json_auto_t *object = object_load(result->body, result->body_len, &why);
@@ -224,21 +225,21 @@ static void take_answer(struct own *own, const struct http_result *result)
 
 static void read_ended(void *context, const struct http_result *result)
 {
-	struct own *own = context;
+	struct own_node *own = context;
 	struct refusal why = {0};
 
 	own->read_handle = 0;
 	if (!kube_take_result(own->kube, result)) {
 		kube_describe(&why, result);
 		if (!result->error && result->status == 404)
-			own_take_absence(own);
+			own_node_take_absence(own);
 		read_later(own, result, &why);
 		return;
 	}
 	take_answer(own, result);
 }
 
-static void start_reading(struct own *own)
+static void start_reading(struct own_node *own)
 {
 	char path[KUBE_PATH_LEN];
 	struct http_request request = {.path = kube_node_path(path, own->kube->node_name, ""),
@@ -256,12 +257,12 @@ static void start_reading(struct own *own)
 
 /* -- writing -- */
 
-static bool is_record_there(const struct own *own)
+static bool is_record_there(const struct own_node *own)
 {
 	return !memcmp(own->text_digest, own->asks.digest, sizeof(own->text_digest));
 }
 
-static bool is_served_there(const struct own *own)
+static bool is_served_there(const struct own_node *own)
 {
 	return !own->served[0] || !strcmp(own->served, own->asks.served);
 }
@@ -272,7 +273,7 @@ static bool is_conflict(const struct http_result *result)
 	return !result->error && (result->status == 409 || result->status == 422);
 }
 
-static void write_failed(struct own *own, const struct http_result *result)
+static void write_failed(struct own_node *own, const struct http_result *result)
 {
 	struct refusal why;
 
@@ -284,12 +285,12 @@ static void write_failed(struct own *own, const struct http_result *result)
 	kube_describe(&why, result);
 	note_trouble(&own->write_trouble, "written", &why);
 	own->write_not_before_ns = kube_back_off_ns(own->write_failures - 1, result);
-	own_tell(own);
+	own_node_tell(own);
 }
 
 static void write_ended(void *context, const struct http_result *result)
 {
-	struct own *own = context;
+	struct own_node *own = context;
 	enum own_write writing = own->writing;
 
 	own->write_handle = 0;
@@ -304,7 +305,7 @@ static void write_ended(void *context, const struct http_result *result)
 	take_answer(own, result);
 }
 
-static ssize_t encode(const struct own *own, enum own_write write, char *text, size_t size)
+static ssize_t encode(const struct own_node *own, enum own_write write, char *text, size_t size)
 {
 	switch (write) {
 	case OWN_NOTHING:
@@ -321,7 +322,7 @@ static ssize_t encode(const struct own *own, enum own_write write, char *text, s
 	return -EINVAL;
 }
 
-static void start_write(struct own *own, enum own_write write)
+static void start_write(struct own_node *own, enum own_write write)
 {
 	CLEANUP_FREE char *text = malloc(REQUEST_BODY_MAX);
 	ssize_t len = text ? encode(own, write, text, REQUEST_BODY_MAX) : -ENOMEM;
@@ -348,15 +349,15 @@ static void start_write(struct own *own, enum own_write write)
 }
 
 /* It is known as it is now, nothing else is under way, and the server is not to be left alone. */
-static bool may_write(const struct own *own)
+static bool may_write(const struct own_node *own)
 {
-	return own_is_known(own) && own->version[0] && !own->read_handle && !own->write_handle &&
-	       boot_ns() >= own->write_not_before_ns;
+	return own_node_is_known(own) && own->version[0] && !own->read_handle &&
+	       !own->write_handle && boot_ns() >= own->write_not_before_ns;
 }
 
 /* -- what the agent wants -- */
 
-static int set_text(struct own *own, const struct annotation *annotation)
+static int set_text(struct own_node *own, const struct annotation *annotation)
 {
 	CLEANUP_FREE char *text = malloc(ANNOTATION_TEXT_MAX);
 	ssize_t len = text ? annotation_encode(text, ANNOTATION_TEXT_MAX, annotation) : -ENOMEM;
@@ -374,7 +375,7 @@ static int set_text(struct own *own, const struct annotation *annotation)
 	return 0;
 }
 
-static bool take_was_written(struct own *own)
+static bool take_was_written(struct own_node *own)
 {
 	bool was_written = own->was_written;
 
@@ -382,11 +383,11 @@ static bool take_was_written(struct own *own)
 	return was_written;
 }
 
-int own_publish(struct own *own, const struct annotation *annotation)
+int own_node_publish(struct own_node *own, const struct annotation *annotation)
 {
 	int error;
 
-	if (!own_is_known(own))
+	if (!own_node_is_known(own))
 		return -ENOENT;
 	error = set_text(own, annotation);
 	if (error)
@@ -397,11 +398,11 @@ int own_publish(struct own *own, const struct annotation *annotation)
 	if (may_write(own))
 		start_write(own, OWN_RECORD);
 	else
-		own_drive(own);
+		own_node_drive(own);
 	return boot_ns() >= own->write_not_before_ns ? -EINPROGRESS : -EAGAIN;
 }
 
-void own_welcome_pods(struct own *own)
+void own_node_welcome_pods(struct own_node *own)
 {
 	bool is_published = own->text && is_record_there(own);
 
@@ -409,16 +410,16 @@ void own_welcome_pods(struct own *own)
 		start_write(own, OWN_TAINT);
 }
 
-void own_settle_request(struct own *own)
+void own_node_settle_request(struct own_node *own)
 {
 	if (own->told[0])
 		copy_text(own->served, sizeof(own->served), own->told);
-	own_drive(own);
+	own_node_drive(own);
 }
 
 /* -- the whole -- */
 
-static uint64_t drive_reading(struct own *own, uint64_t now_ns)
+static uint64_t drive_reading(struct own_node *own, uint64_t now_ns)
 {
 	uint64_t due_ns = read_due_ns(own);
 
@@ -431,7 +432,7 @@ static uint64_t drive_reading(struct own *own, uint64_t now_ns)
 }
 
 /* Whoever had to wait is told, and asks again for what is right by then. */
-static uint64_t drive_writing(struct own *own, uint64_t now_ns)
+static uint64_t drive_writing(struct own_node *own, uint64_t now_ns)
 {
 	if (!own->is_waited_for && is_served_there(own))
 		return UINT64_MAX;
@@ -440,14 +441,14 @@ static uint64_t drive_writing(struct own *own, uint64_t now_ns)
 	if (!may_write(own))
 		return UINT64_MAX; /* what is under way ends with a word to the agent */
 	if (own->is_waited_for)
-		own_tell(own);
+		own_node_tell(own);
 	if (is_served_there(own))
 		return UINT64_MAX;
 	start_write(own, OWN_SERVED);
 	return own->write_handle ? UINT64_MAX : own->write_not_before_ns;
 }
 
-uint64_t own_drive(struct own *own)
+uint64_t own_node_drive(struct own_node *own)
 {
 	uint64_t now_ns = boot_ns(), read_ns = drive_reading(own, now_ns);
 

@@ -9,7 +9,7 @@
 
 enum own_write { OWN_NOTHING, OWN_RECORD, OWN_SERVED, OWN_TAINT };
 
-struct own {
+struct own_node {
 	struct kube *kube;
 	/* as the API server said last */
 	struct object_meta meta; /* uid empty: it has not said anything yet */
@@ -30,7 +30,7 @@ struct own {
 	enum own_write writing; /* what is under way */
 	char *text;		/* the record that was asked for last; NULL: none */
 	uint8_t text_digest[NODE_DIGEST_LEN];
-	bool was_written;   /* and own_publish has not said so yet */
+	bool was_written;   /* and own_node_publish has not said so yet */
 	bool is_waited_for; /* the agent is to be told when it may try again */
 	char told[NODE_REQUEST_MAX + 1], served[NODE_REQUEST_MAX + 1];
 	bool was_too_long;
@@ -39,32 +39,32 @@ struct own {
 	struct refusal write_trouble;
 };
 
-void own_init(struct own *own, struct kube *kube);
-void own_clear(struct own *own);
+void own_node_init(struct own_node *own, struct kube *kube);
+void own_node_clear(struct own_node *own);
 
-static inline bool own_is_known(const struct own *own)
+static inline bool own_node_is_known(const struct own_node *own)
 {
 	return own->meta.uid[0] && !own->is_gone;
 }
 
 /* An item of a list. */
-void own_take_item(struct own *own, const json_t *object);
+void own_node_take_item(struct own_node *own, const json_t *object);
 /* Of a watch of metadata. */
-void own_take_event(struct own *own, const struct object_event *event);
+void own_node_take_event(struct own_node *own, const struct object_event *event);
 /* The list was whole, and we are not in it. */
-void own_take_absence(struct own *own);
+void own_node_take_absence(struct own_node *own);
 
 /* As registry_operations has them. What cannot be begun at once is not begun later without being asked again: by then it
  * may be wrong. */
-MUST_CHECK int own_publish(struct own *own, const struct annotation *annotation);
-void own_welcome_pods(struct own *own);
-void own_settle_request(struct own *own);
+MUST_CHECK int own_node_publish(struct own_node *own, const struct annotation *annotation);
+void own_node_welcome_pods(struct own_node *own);
+void own_node_settle_request(struct own_node *own);
 
 /* The server was away: who knows what it says by now. */
-void own_look_again(struct own *own);
+void own_node_look_again(struct own_node *own);
 
-uint64_t own_drive(struct own *own);
+uint64_t own_node_drive(struct own_node *own);
 /* The agent is to look again. */
-void own_tell(struct own *own);
+void own_node_tell(struct own_node *own);
 /* Why it cannot be read or written; NULL: it can. */
-const char *own_complaint(const struct own *own);
+const char *own_node_complaint(const struct own_node *own);

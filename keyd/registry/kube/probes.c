@@ -39,7 +39,7 @@ static void take_failure(struct probe *probe, const struct http_result *result)
 static void on_end(void *context, const struct http_result *result)
 {
 	struct probe *probe = context;
-	struct registry_change change = {.event = REGISTRY_PROVED, .server_count = 1};
+	struct registry_change change = {.kind = REGISTRY_PROVED, .server_count = 1};
 
 	probe->handle = 0;
 	if (!result->status) {

@@ -48,11 +48,11 @@ ssize_t request_encode_taint_patch(char *ret_text, size_t size, const char *uid,
 }
 
 /* In `default`, where kubectl describe looks for the events of objects that are in no namespace. */
-ssize_t request_encode_notice(char *ret_text, size_t size, const struct request_notice *notice)
+ssize_t request_encode_event(char *ret_text, size_t size, const struct request_event *event)
 {
 	char when[NODE_TIME_LEN];
 
-	node_format_time(when, notice->unix_s);
+	node_format_time(when, event->unix_s);
 	return dump(
 		ret_text, size,
 		json_pack(
@@ -60,10 +60,10 @@ ssize_t request_encode_notice(char *ret_text, size_t size, const struct request_
 			"s:i, s:{s:s, s:s}}",
 			"apiVersion", "v1", "kind", "Event", "metadata", "generateName", "podveil-",
 			"namespace", "default", "involvedObject", "apiVersion", "v1", "kind",
-			"Node", "name", notice->node, "uid", notice->uid, "type", "Warning",
-			"reason", notice->reason, "message", notice->text, "firstTimestamp", when,
+			"Node", "name", event->node, "uid", event->uid, "type", "Warning", "reason",
+			event->reason, "message", event->text, "firstTimestamp", when,
 			"lastTimestamp", when, "count", 1, "source", "component", "podveil", "host",
-			notice->node));
+			event->node));
 }
 
 bool request_escape(char *ret_text, size_t size, const char *text)

@@ -17,12 +17,12 @@ MUST_CHECK ssize_t request_encode_annotation_patch(char *ret_text, size_t size,
 MUST_CHECK ssize_t request_encode_taint_patch(char *ret_text, size_t size, const char *uid,
 					      int taint);
 
-struct request_notice {
+struct request_event {
 	const char *node, *uid, *reason, *text;
 	int64_t unix_s;
 };
-MUST_CHECK ssize_t request_encode_notice(char *ret_text, size_t size,
-					 const struct request_notice *notice);
+MUST_CHECK ssize_t request_encode_event(char *ret_text, size_t size,
+					const struct request_event *event);
 
 /* Everything but letters, digits, '-', '.', '_' and '~' as %XX. False: it does not fit. */
 MUST_CHECK bool request_escape(char *ret_text, size_t size, const char *text);

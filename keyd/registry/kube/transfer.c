@@ -125,7 +125,7 @@ static bool add_header(struct transfer *transfer, const char *begin, const char 
 }
 
 static bool set_headers(struct transfer *transfer, const struct http_request *request,
-			const struct account_view *view)
+			const struct credentials_view *view)
 {
 	return (request->is_anonymous ||
 		add_header(transfer, "Authorization: Bearer ", view->token)) &&
@@ -165,7 +165,7 @@ static bool connect_to(struct transfer *transfer, const char *way)
 
 /* A name that the certificate must carry instead of the host's takes the host's place. */
 static bool set_server(struct transfer *transfer, const struct http_request *request,
-		       const struct account_view *view, CURLU *url)
+		       const struct credentials_view *view, CURLU *url)
 {
 	CLEANUP_FREE char *account_way = NULL;
 	const char *way = request->connect_to;
@@ -180,7 +180,7 @@ static bool set_server(struct transfer *transfer, const struct http_request *req
 }
 
 static bool set_url(struct transfer *transfer, const struct http_request *request,
-		    const struct account_view *view)
+		    const struct credentials_view *view)
 {
 	CLEANUP_FREE char *text = NULL;
 	CURLU *url = curl_url();
@@ -207,7 +207,8 @@ static bool set_blob(CURL *easy, CURLoption option, const char *pem)
 
 /* Where the account brings authorities, those of the machine are not asked: CAPATH has a default of its own. Sessions are
  * not resumed, because a resumed one is not verified anew. */
-static bool set_tls(CURL *easy, const struct http_request *request, const struct account_view *view)
+static bool set_tls(CURL *easy, const struct http_request *request,
+		    const struct credentials_view *view)
 {
 	const char *cert_pem = request->is_anonymous ? NULL : view->cert_pem;
 	const char *key_pem = request->is_anonymous ? NULL : view->key_pem;
@@ -305,7 +306,7 @@ static bool set_callbacks(struct transfer *transfer)
 }
 
 static bool prepare(struct transfer *transfer, const struct http_request *request,
-		    const struct account_view *view)
+		    const struct credentials_view *view)
 {
 	CURL *easy = transfer->easy = curl_easy_init();
 
@@ -314,8 +315,8 @@ static bool prepare(struct transfer *transfer, const struct http_request *reques
 	       set_limits(easy, request) && set_method(easy, request) && set_callbacks(transfer);
 }
 
-struct transfer *transfer_new(const struct http_request *request, const struct account_view *view,
-			      struct http_counts *counts)
+struct transfer *transfer_new(const struct http_request *request,
+			      const struct credentials_view *view, struct http_counts *counts)
 {
 	struct transfer *transfer = calloc(1, sizeof(*transfer));
 

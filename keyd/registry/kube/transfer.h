@@ -35,7 +35,7 @@ struct transfer {
 
 /* NULL: no memory. `counts` outlives the transfer. */
 MUST_CHECK struct transfer *transfer_new(const struct http_request *request,
-					 const struct account_view *view,
+					 const struct credentials_view *view,
 					 struct http_counts *counts);
 void transfer_free(struct transfer *transfer); /* which no multi handle has any more */
 

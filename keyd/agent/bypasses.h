@@ -10,7 +10,7 @@
 
 struct agent;
 
-struct bypassing {
+struct bypasses {
 	struct bypass_table table;
 	/* What the registry says. */
 	bool is_list_known, has_own_server;
@@ -20,16 +20,16 @@ struct bypassing {
 };
 
 /* Takes over an earlier agent's bypasses. Once, before anything is settled. */
-void bypassing_begin(struct agent *agent);
+void bypasses_begin(struct agent *agent);
 
 /* The registry's word: REGISTRY_SERVERS, REGISTRY_PROVED. */
-void bypassing_take_servers(struct bypassing *bypassing, const struct registry_change *change);
-void bypassing_take_proof(struct bypassing *bypassing, const struct registry_change *change);
+void bypasses_take_servers(struct bypasses *bypasses, const struct registry_change *change);
+void bypasses_take_proof(struct bypasses *bypasses, const struct registry_change *change);
 
 /* As the members are judged at this moment. 0, or -errno after a logged line. */
-MUST_CHECK int bypassing_settle(struct agent *agent);
+MUST_CHECK int bypasses_settle(struct agent *agent);
 
 /* "in force", "kept", "not reached yet", "claimed by node n2". */
 #define BYPASSING_STATE_LEN (NODE_NAME_LEN + 32)
-const char *bypassing_format_state(char text[static BYPASSING_STATE_LEN], const struct agent *agent,
-				   const struct bypass_item *item);
+const char *bypasses_format_state(char text[static BYPASSING_STATE_LEN], const struct agent *agent,
+				  const struct bypass_item *item);

@@ -3,7 +3,7 @@
  * The map is written first, so that a claimed address is closed in the pass in which the claim came, and a probe starts
  * only after the map lets it through.
  */
-#include "bypass_table.h"
+#include "bypasses.h"
 
 #include <errno.h>
 
@@ -13,28 +13,28 @@
 
 /* -- facts -- */
 
-void bypassing_begin(struct agent *agent)
+void bypasses_begin(struct agent *agent)
 {
 	const struct datapath *datapath = &agent->datapath;
 
 	if (agent->registry->is_server)
-		bypass_inherit(&agent->bypassing.table, datapath->bypasses, datapath->bypass_count);
+		bypass_inherit(&agent->bypasses.table, datapath->bypasses, datapath->bypass_count);
 	else
-		agent->bypassing.is_list_known = true;
+		agent->bypasses.is_list_known = true;
 }
 
-void bypassing_take_servers(struct bypassing *bypassing, const struct registry_change *change)
+void bypasses_take_servers(struct bypasses *bypasses, const struct registry_change *change)
 {
-	bypassing->is_list_known |= change->are_all;
-	bypassing->has_own_server = change->has_own_server;
-	bypassing->own_server = change->own_server;
-	bypassing->listed_count = change->server_count;
-	memcpy(bypassing->listed, change->servers, sizeof(bypassing->listed));
+	bypasses->is_list_known |= change->are_all;
+	bypasses->has_own_server = change->has_own_server;
+	bypasses->own_server = change->own_server;
+	bypasses->listed_count = change->server_count;
+	memcpy(bypasses->listed, change->servers, sizeof(bypasses->listed));
 }
 
-void bypassing_take_proof(struct bypassing *bypassing, const struct registry_change *change)
+void bypasses_take_proof(struct bypasses *bypasses, const struct registry_change *change)
 {
-	bypass_note_proof(&bypassing->table, &change->servers[0]);
+	bypass_note_proof(&bypasses->table, &change->servers[0]);
 }
 
 /* -- words -- */
@@ -46,8 +46,8 @@ static const char *claimant_name(const struct agent *agent, uint32_t id)
 	return member ? member->core.name : datapath_node_name(&agent->datapath, id);
 }
 
-const char *bypassing_format_state(char text[static BYPASSING_STATE_LEN], const struct agent *agent,
-				   const struct bypass_item *item)
+const char *bypasses_format_state(char text[static BYPASSING_STATE_LEN], const struct agent *agent,
+				  const struct bypass_item *item)
 {
 	switch (item->state) {
 	case BYPASS_IN_FORCE:
@@ -77,7 +77,7 @@ static void log_item(const struct agent *agent, const struct bypass_item *item,
 	    (!was || was->state != BYPASS_CLAIMED || was->claimant != item->claimant))
 		log_warning(
 			"the registry lists a server at %s, which is refused: its address is a pod's, %s",
-			text, bypassing_format_state(state, agent, item));
+			text, bypasses_format_state(state, agent, item));
 	else if (bypass_is_in_force(item) && !was_open)
 		log_info(
 			"a server of the registry is reached at %s: TCP to and from it stays outside the tunnel",
@@ -86,7 +86,7 @@ static void log_item(const struct agent *agent, const struct bypass_item *item,
 
 static void log_changes(const struct agent *agent, const struct bypass_table *before)
 {
-	const struct bypass_table *now = &agent->bypassing.table;
+	const struct bypass_table *now = &agent->bypasses.table;
 	char text[BYPASS_TEXT_LEN];
 
 	for (uint32_t i = 0; i < now->count; i++)
@@ -105,22 +105,22 @@ static void log_changes(const struct agent *agent, const struct bypass_table *be
 
 static void select_bypasses(struct agent *agent, const struct bypass_table *before)
 {
-	struct bypassing *bypassing = &agent->bypassing;
+	struct bypasses *bypasses = &agent->bypasses;
 	const struct bypass_facts facts = {
 		.flags = agent->settings->bypasses,
 		.flag_count = agent->settings->bypass_count,
-		.account = bypassing->has_own_server ? &bypassing->own_server : NULL,
-		.listed = bypassing->listed,
-		.listed_count = bypassing->listed_count,
-		.is_list_known = bypassing->is_list_known,
-		.are_members_known = agent->is_listed && own_pods_are_known(agent),
+		.account = bypasses->has_own_server ? &bypasses->own_server : NULL,
+		.listed = bypasses->listed,
+		.listed_count = bypasses->listed_count,
+		.is_list_known = bypasses->is_list_known,
+		.are_members_known = agent->is_listed && pod_cidrs_are_known(agent),
 		.judged = agent->members.entries,
 		.judged_count = agent->members.entry_count,
 		.mapped = agent->datapath.entries,
 		.mapped_count = agent->datapath.entry_count,
 	};
 
-	bypass_select(&bypassing->table, before, &facts);
+	bypass_select(&bypasses->table, before, &facts);
 }
 
 static void ask_for_proofs(const struct agent *agent)
@@ -130,19 +130,19 @@ static void ask_for_proofs(const struct agent *agent)
 
 	if (operations->probe)
 		operations->probe(agent->registry, servers,
-				  bypass_list_unproved(&agent->bypassing.table, servers));
+				  bypass_list_unproved(&agent->bypasses.table, servers));
 }
 
-int bypassing_settle(struct agent *agent)
+int bypasses_settle(struct agent *agent)
 {
 	static struct bypass_table before;		      /* large, and only used here */
 	static struct bypass_entry entries[BYPASS_ITEMS_MAX]; /* this too */
 	int error;
 
-	before = agent->bypassing.table;
+	before = agent->bypasses.table;
 	select_bypasses(agent, &before);
 	error = datapath_set_bypasses(&agent->datapath, entries,
-				      bypass_list_entries(&agent->bypassing.table, entries));
+				      bypass_list_entries(&agent->bypasses.table, entries));
 	ask_for_proofs(agent);
 	log_changes(agent, &before);
 	return error;
