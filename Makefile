@@ -245,7 +245,7 @@ $(BUILD)/tests/overflow: tests/sanitize/overflow.c
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -o $@ $<
 
-# A fuzz target is linked to libFuzzer, or to what gives it its corpus and nothing else.
+# A fuzz target is linked to libFuzzer, or to a program that runs it on its corpus and nothing else.
 define link_fuzzer
 	@mkdir -p $(@D)
 	$(call say,CC)

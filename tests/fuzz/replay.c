@@ -1,56 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Gives a fuzz target every file of its corpus, tests/fuzz/corpus/<target>, once and in order, without libFuzzer: any
- * compiler and any build will do. Prints TAP; a target that finds something ends the program.
+ * Runs a fuzz target on every input of its corpus, tests/fuzz/corpus/<target>, once and in order, without libFuzzer: any
+ * compiler and any build will do. corpus.sh describes the file. Prints TAP; a target that finds something ends the program.
  */
-#include <dirent.h>
-
 #include "cursor.h"
 
-#define FILE_MAX 65536
-
-static uint8_t bytes[FILE_MAX];
-
-static bool replay(const char *folder, const char *name)
+static int decode_digit(char digit)
 {
-	char path[512];
-	size_t len;
-	FILE *file;
+	const char *digits = "0123456789abcdef", *at = digit ? strchr(digits, digit) : NULL;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	len = fread(bytes, 1, sizeof(bytes), file);
-	fclose(file);
-	return len < sizeof(bytes) && !LLVMFuzzerTestOneInput(bytes, len);
+	return at ? (int)(at - digits) : -1;
 }
 
-static int is_input(const struct dirent *entry)
+/* Decodes in place, up to the end of the line. */
+static bool decode(char *text, size_t *ret_len)
 {
-	return entry->d_name[0] != '.';
+	char *to = text;
+
+	for (const char *at = text; *at && *at != '\n'; at++) {
+		int high, low;
+
+		if (*at != '\\') {
+			*to++ = *at;
+			continue;
+		}
+		if (*++at != 'x')
+			return false;
+		high = decode_digit(*++at);
+		low = high < 0 ? -1 : decode_digit(*++at);
+		if (low < 0)
+			return false;
+		*to++ = (char)(high << 4 | low);
+	}
+	*ret_len = (size_t)(to - text);
+	return true;
+}
+
+static bool replay(char *line)
+{
+	char *input = strchr(line, ' ');
+	size_t len;
+
+	return input && decode(++input, &len) && !LLVMFuzzerTestOneInput((uint8_t *)input, len);
 }
 
 int main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/'), *target = slash ? slash + 1 : argv[0];
-	struct dirent **inputs;
 	FILE *verdict = stdout; /* a target may silence what it tests */
-	char folder[256];
-	int count, done = 0;
+	int count = 0, done = 0;
+	size_t size = 0;
+	char *line = NULL;
+	FILE *corpus;
+	char path[256];
 
 	(void)argc;
-	snprintf(folder, sizeof(folder), "tests/fuzz/corpus/%s", target);
-	count = scandir(folder, &inputs, is_input, alphasort);
+	snprintf(path, sizeof(path), "tests/fuzz/corpus/%s", target);
 	fprintf(verdict, "1..1\n");
 	fflush(verdict);
-	for (int i = 0; i < count; i++) {
-		done += replay(folder, inputs[i]->d_name);
-		free(inputs[i]);
-	}
-	if (count >= 0)
-		free(inputs);
-	fprintf(verdict, "%s 1 - %s: nothing in its corpus breaks a rule (%d of %d files)\n",
+	corpus = fopen(path, "re");
+	for (; corpus && getline(&line, &size, corpus) >= 0; count++)
+		done += replay(line);
+	free(line);
+	if (corpus)
+		fclose(corpus);
+	fprintf(verdict, "%s 1 - %s: nothing in its corpus breaks a rule (%d of %d inputs)\n",
 		count > 0 && done == count ? "ok" : "not ok", target, done, count);
 	return count <= 0 || done != count;
 }

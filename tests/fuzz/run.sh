@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the fuzz targets named as arguments for FUZZ_SECONDS each, two at a time, beginning with their corpora in the tree,
-# of which a copy grows in $BUILD/corpus and is gone over again the next time. Shows for each what was executed and how
-# much of the code it reached; what it found is kept in $BUILD/found. The last line counts passed, failed and skipped.
+# Runs the fuzz targets named as arguments for FUZZ_SECONDS each, two at a time. A target starts with its corpus in the
+# tree, unpacked into $BUILD/seeds; inputs that reach more code are added to $BUILD/corpus, which the next run reads too.
+# Prints for each target the executions and how much of the code they reached; an input that breaks a rule is kept in
+# $BUILD/found. The last line counts passed, failed and skipped.
 #
-# With FUZZ_SEED a target goes the same way each time, as far as it gets: what judges a change must not hang on the day's
-# luck. Without it, each run looks somewhere else.
+# With FUZZ_SEED a target takes the same path each time, as far as it gets, so that the verdict on a change does not depend
+# on chance. Without it, each run looks somewhere else.
 
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -24,8 +25,10 @@ figures() { # LOG
 }
 
 fuzz_one() { # TARGET
-	local target=$1 log=$BUILD/$1.log dictionary=tests/fuzz/$1.dict options=() fixed=() seeds=("tests/fuzz/corpus/$1"/*)
+	local target=$1 log=$BUILD/$1.log dictionary=tests/fuzz/$1.dict options=() fixed=() seeds=$BUILD/seeds/$1
 	local grown=$BUILD/corpus${FUZZ_SEED:+.$FUZZ_SEED}/$target
+	rm -rf "$seeds"
+	tests/fuzz/corpus.sh unpack "$target" "$seeds" && seeds=("$seeds"/*) || return 1
 	[ -z "${FUZZ_SEED:-}" ] || { rm -rf "$grown" && options=(-seed="$FUZZ_SEED") fixed=(setarch -R); }
 	mkdir -p "$grown" "$BUILD/found"
 	[ -f "$dictionary" ] && options+=(-dict="$dictionary")
