@@ -236,10 +236,10 @@ KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,credentials http http_trust)
 $(KUBE_TESTERS): $(KUBE_TESTED)
 $(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
 
-$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
+$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/tests/test.o $(BUILD)/core.a $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(BUILD)/tests/test.o $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
 
 $(BUILD)/tests/overflow: tests/sanitize/overflow.c
 	$(call say,CC)
@@ -265,10 +265,10 @@ $(BUILD)/tests/model_replay: tests/model/replay.c $(BUILD)/keyd_core.a
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -Ikeyd -o $@ $< $(BUILD)/keyd_core.a -lsodium -ljansson
 
-$(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
+$(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(BUILD)/tests/test.o $(LOADER_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(BUILD)/tests/test.o $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
 
 $(BUILD)/tools/garbage $(BUILD)/tools/flood: TOOL_LIBS := -lb2
 $(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel

@@ -10,7 +10,7 @@ BUILD=${BUILD:-build}
 . tests/verdict.sh
 
 has_tests() { # $1 = source of a unit test
-	grep -q '^static void [a-z0-9_]*(void \*\*state)' "$1" 2>/dev/null && grep -q 'cmocka_run_group_tests' "$1"
+	grep -qE '^([A-Z_]+_)?TEST\([a-z0-9_]+[,)]' "$1" 2>/dev/null
 }
 
 asks_engine() { # $1 = source of a unit test, $2 = engine
@@ -35,12 +35,12 @@ echo "1..$(($(wc -l <"$work/objects") + 4))"
 # First the detector: a test that is there, one that is missing, one without a single test, an engine that is not named.
 mkdir "$work/unit"
 cat >"$work/unit/test_there.c" <<'SOURCE'
-static void thing_is_so(void **state)
-int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
+#include "test.h"
+TEST(thing_is_so)
 SOURCE
 cp "$work/unit/test_there.c" "$work/unit/test_aead.c"
 echo 'static const char *const engine_names[] = {"sodium"};' >>"$work/unit/test_aead.c"
-tail -n 1 "$work/unit/test_there.c" >"$work/unit/test_empty.c"
+head -n 1 "$work/unit/test_there.c" >"$work/unit/test_empty.c"
 is_tested keyd/there "$work/unit" && is_tested tunnel/aead/sodium "$work/unit"
 verdict $? "detector finds a test that is there"
 ! is_tested keyd/missing "$work/unit"

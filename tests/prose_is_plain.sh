@@ -27,8 +27,8 @@ long_units() { awk -F '\t' -v len=$UNIT_LEN 'length($2) > len'; }
 # FILE:LINE, a tab, and a sentence for each name of a test.
 test_names() {
 	git ls-files 'tests/*.sh' | awk '{name = $0; sub(/.*\//, "", name); sub(/\.sh$/, "", name); gsub(/_/, " ", name); print $0 ":0\t" name}'
-	grep -noE '^(static void [a-z0-9_]+\(void \*\*state\)|TEST\([a-z0-9_]+\))' tests/unit/*.c tests/bpf/*.c |
-		sed -E 's/^([^:]*:[0-9]+):(static void |TEST\()([a-z0-9_]+).*/\1\t\3/' | tr _ ' ' | sed 's/^tests unit /tests\/unit\//'
+	grep -noE '^([A-Z_]+_)?TEST\([a-z0-9_]+' tests/unit/*.c tests/bpf/*.c |
+		awk -F : '{sub(/^.*\(/, "", $3); gsub(/_/, " ", $3); print $1 ":" $2 "\t" $3}'
 	grep -noE '\bcheck "[^"]*"' tests/netns/*.sh tests/netns/*.bash tests/kube/*.sh tests/vm/*.sh tests/vm/*.bash |
 		sed -E 's/^([^:]*:[0-9]+):check "/\1\t/; s/"$//'
 }

@@ -5,13 +5,6 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -20,6 +13,7 @@
 #include "bpf_abi.h"
 #include "frame.h"
 #include "podveil.skel.h"
+#include "test.h"
 
 #define TUNNEL_IFINDEX	 4711
 #define TUNNEL_MTU	 1440
@@ -127,6 +121,7 @@ static inline bool datapath_is_possible(void)
 	close(fd);
 	return true;
 }
+TESTS_NEED(datapath_is_possible);
 
 static inline struct prefix_key key_of_cidr(const char *text)
 {

@@ -33,13 +33,13 @@ static void attach_guards_and_detach_unguards(bool force_clsact)
 	loader_close(loader);
 }
 
-static void tcx_guards_from_attach_to_detach(void **state)
+VETH_TEST(tcx_guards_from_attach_to_detach)
 {
 	require_tcx();
 	attach_guards_and_detach_unguards(false);
 }
 
-static void clsact_guards_from_attach_to_detach(void **state)
+VETH_TEST(clsact_guards_from_attach_to_detach)
 {
 	attach_guards_and_detach_unguards(true);
 }
@@ -65,13 +65,13 @@ static void hooks_and_maps_outlive_the_agent(bool force_clsact)
 	loader_close(loader);
 }
 
-static void tcx_hooks_and_maps_outlive_the_agent(void **state)
+VETH_TEST(tcx_hooks_and_maps_outlive_the_agent)
 {
 	require_tcx();
 	hooks_and_maps_outlive_the_agent(false);
 }
 
-static void clsact_hooks_and_maps_outlive_the_agent(void **state)
+VETH_TEST(clsact_hooks_and_maps_outlive_the_agent)
 {
 	hooks_and_maps_outlive_the_agent(true);
 }
@@ -102,18 +102,18 @@ static void replace_under_flood(bool is_first_clsact, bool is_second_clsact)
 	loader_close(agents[1]);
 }
 
-static void tcx_is_replaced_without_a_packet_missing_it(void **state)
+VETH_TEST(tcx_is_replaced_without_a_packet_missing_it)
 {
 	require_tcx();
 	replace_under_flood(false, false);
 }
 
-static void clsact_is_replaced_without_a_packet_missing_it(void **state)
+VETH_TEST(clsact_is_replaced_without_a_packet_missing_it)
 {
 	replace_under_flood(true, true);
 }
 
-static void change_of_mechanism_lets_no_packet_through(void **state)
+VETH_TEST(change_of_mechanism_lets_no_packet_through)
 {
 	require_tcx();
 	replace_under_flood(false, true);
@@ -123,7 +123,7 @@ static void change_of_mechanism_lets_no_packet_through(void **state)
 
 /* -- beside others -- */
 
-static void tcx_attaches_in_front_of_others(void **state)
+VETH_TEST(tcx_attaches_in_front_of_others)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign"), link = -1;
 	struct loader *loader;
@@ -150,7 +150,7 @@ static void assert_attach_refused(struct loader *loader, enum loader_program pro
 	assert_one_line_with(text, part);
 }
 
-static void attach_refuses_what_it_cannot_read(void **state)
+VETH_TEST(attach_refuses_what_it_cannot_read)
 {
 	struct loader *loader = open_loader(false);
 
@@ -160,7 +160,7 @@ static void attach_refuses_what_it_cannot_read(void **state)
 	loader_close(loader);
 }
 
-static void attach_leaves_a_foreign_filter_in_its_place(void **state)
+VETH_TEST(attach_leaves_a_foreign_filter_in_its_place)
 {
 	struct loader *loader = open_loader(true);
 	CLEANUP_CLOSE int program = load_passer("foreign");
@@ -194,18 +194,18 @@ static void attach_works_on_a_device_made_again_under_its_number(bool force_clsa
 	loader_close(loader);
 }
 
-static void tcx_returns_to_a_device_made_again_under_its_number(void **state)
+VETH_TEST(tcx_returns_to_a_device_made_again_under_its_number)
 {
 	require_tcx();
 	attach_works_on_a_device_made_again_under_its_number(false);
 }
 
-static void clsact_returns_to_a_device_made_again_under_its_number(void **state)
+VETH_TEST(clsact_returns_to_a_device_made_again_under_its_number)
 {
 	attach_works_on_a_device_made_again_under_its_number(true);
 }
 
-static void open_sweeps_pins_of_devices_that_are_gone(void **state)
+VETH_TEST(open_sweeps_pins_of_devices_that_are_gone)
 {
 	struct loader *loader;
 	char name[64];
@@ -221,25 +221,4 @@ static void open_sweeps_pins_of_devices_that_are_gone(void **state)
 	assert_false(is_pinned("links", name));
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(tcx_guards_from_attach_to_detach),
-		TEST(clsact_guards_from_attach_to_detach),
-		TEST(tcx_hooks_and_maps_outlive_the_agent),
-		TEST(clsact_hooks_and_maps_outlive_the_agent),
-		TEST(tcx_is_replaced_without_a_packet_missing_it),
-		TEST(clsact_is_replaced_without_a_packet_missing_it),
-		TEST(change_of_mechanism_lets_no_packet_through),
-		TEST(tcx_attaches_in_front_of_others),
-		TEST(tcx_returns_to_a_device_made_again_under_its_number),
-		TEST(clsact_returns_to_a_device_made_again_under_its_number),
-		TEST(open_sweeps_pins_of_devices_that_are_gone),
-		TEST(attach_refuses_what_it_cannot_read),
-		TEST(attach_leaves_a_foreign_filter_in_its_place),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_namespace, NULL);
-}
+TEST_GROUP(setup_namespace, NULL);

@@ -14,7 +14,7 @@ static struct expectation enters(uint32_t peer)
 
 /* -- where a decrypted packet may go -- */
 
-static void from_tunnel_passes_only_local_pods_and_own_addresses(void **state)
+TEST(from_tunnel_passes_only_local_pods_and_own_addresses)
 {
 	static const struct place *const places[] = {
 		&world,	      &unclaimed,     &local_pod,  &moved_pod, &self,
@@ -36,7 +36,7 @@ static void from_tunnel_passes_only_local_pods_and_own_addresses(void **state)
 	}
 }
 
-static void from_tunnel_reaches_no_special_address(void **state)
+TEST(from_tunnel_reaches_no_special_address)
 {
 	static const char *const ip4[] = {
 		"127.0.0.1", "127.8.9.10",	"0.0.0.0",   "255.255.255.255", "169.254.1.1",
@@ -57,7 +57,7 @@ static void from_tunnel_reaches_no_special_address(void **state)
 	}
 }
 
-static void from_tunnel_takes_mapped_ip6_addresses_for_no_ip4_address(void **state)
+TEST(from_tunnel_takes_mapped_ip6_addresses_for_no_ip4_address)
 {
 	struct frame frame;
 
@@ -67,7 +67,7 @@ static void from_tunnel_takes_mapped_ip6_addresses_for_no_ip4_address(void **sta
 	judge("mapped source counts for nobody", FROM_TUNNEL, &frame, NULL, enters(PEER_NONE));
 }
 
-static void from_tunnel_counts_by_the_sources_peer(void **state)
+TEST(from_tunnel_counts_by_the_sources_peer)
 {
 	const struct {
 		const struct place *source;
@@ -122,7 +122,7 @@ static void put_first_fragment(struct frame *frame)
 	frame_put_fragment(frame, 0, true);
 }
 
-static void from_tunnel_drops_datagrams_for_the_tunnels_own_port(void **state)
+TEST(from_tunnel_drops_datagrams_for_the_tunnels_own_port)
 {
 	static before_udp_fn *const shapes[] = {put_nothing, put_options, put_first_fragment};
 	const struct {
@@ -152,7 +152,7 @@ static void from_tunnel_drops_datagrams_for_the_tunnels_own_port(void **state)
 	}
 }
 
-static void from_tunnel_takes_only_udp_for_the_tunnels_port(void **state)
+TEST(from_tunnel_takes_only_udp_for_the_tunnels_port)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -172,7 +172,7 @@ static void from_tunnel_takes_only_udp_for_the_tunnels_port(void **state)
 	}
 }
 
-static void from_tunnel_drops_what_hides_its_port(void **state)
+TEST(from_tunnel_drops_what_hides_its_port)
 {
 	struct frame frame;
 
@@ -186,7 +186,7 @@ static void from_tunnel_drops_what_hides_its_port(void **state)
 	}
 }
 
-static void from_tunnel_looks_behind_eight_headers_and_drops_what_has_more(void **state)
+TEST(from_tunnel_looks_behind_eight_headers_and_drops_what_has_more)
 {
 	struct frame frame;
 
@@ -210,7 +210,7 @@ static void from_tunnel_looks_behind_eight_headers_and_drops_what_has_more(void 
 
 /* -- headers cut short -- */
 
-static void from_tunnel_drops_ip_headers_cut_at_every_length(void **state)
+TEST(from_tunnel_drops_ip_headers_cut_at_every_length)
 {
 	datapath_unload();
 	datapath_load(true, ETH_HLEN + sizeof(struct ipv6hdr));
@@ -220,7 +220,7 @@ static void from_tunnel_drops_ip_headers_cut_at_every_length(void **state)
 	datapath_load(true, ETH_HLEN);
 }
 
-static void from_tunnel_drops_what_is_not_ip(void **state)
+TEST(from_tunnel_drops_what_is_not_ip)
 {
 	static const uint16_t types[] = {ETH_P_ARP, ETH_P_8021Q, ETH_P_MPLS_UC, 0x88b5};
 
@@ -243,7 +243,7 @@ static void from_tunnel_drops_what_is_not_ip(void **state)
 /* -- counters -- */
 
 /* What is written to a TUN comes with gso_size alone. */
-static void from_tunnel_counts_a_super_packet_as_its_segments(void **state)
+TEST(from_tunnel_counts_a_super_packet_as_its_segments)
 {
 	static const struct {
 		uint32_t payload, packets;
@@ -272,23 +272,4 @@ static void from_tunnel_counts_a_super_packet_as_its_segments(void **state)
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(from_tunnel_passes_only_local_pods_and_own_addresses),
-		cmocka_unit_test(from_tunnel_reaches_no_special_address),
-		cmocka_unit_test(from_tunnel_takes_mapped_ip6_addresses_for_no_ip4_address),
-		cmocka_unit_test(from_tunnel_counts_by_the_sources_peer),
-		cmocka_unit_test(from_tunnel_drops_datagrams_for_the_tunnels_own_port),
-		cmocka_unit_test(from_tunnel_takes_only_udp_for_the_tunnels_port),
-		cmocka_unit_test(from_tunnel_drops_what_hides_its_port),
-		cmocka_unit_test(from_tunnel_looks_behind_eight_headers_and_drops_what_has_more),
-		cmocka_unit_test(from_tunnel_drops_ip_headers_cut_at_every_length),
-		cmocka_unit_test(from_tunnel_drops_what_is_not_ip),
-		cmocka_unit_test(from_tunnel_counts_a_super_packet_as_its_segments),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

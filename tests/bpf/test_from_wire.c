@@ -71,19 +71,19 @@ static void judge_entries(bool is_permissive)
 	}
 }
 
-static void from_wire_drops_clear_packets_that_only_the_tunnel_may_bring(void **state)
+TEST(from_wire_drops_clear_packets_that_only_the_tunnel_may_bring)
 {
 	judge_entries(false);
 }
 
-static void from_wire_counts_and_passes_them_in_permissive_mode(void **state)
+TEST(from_wire_counts_and_passes_them_in_permissive_mode)
 {
 	set_mode(MODE_PERMISSIVE);
 	judge_entries(true);
 	set_mode(MODE_STRICT);
 }
 
-static void from_wire_drops_classes_of_later_versions(void **state)
+TEST(from_wire_drops_classes_of_later_versions)
 {
 	struct frame frame;
 
@@ -92,7 +92,7 @@ static void from_wire_drops_classes_of_later_versions(void **state)
 }
 
 /* With the tunnel's port as the one exception, what is in them changes nothing. */
-static void from_wire_judges_every_shape_of_ip(void **state)
+TEST(from_wire_judges_every_shape_of_ip)
 {
 	static const uint8_t protocols[] = {IPPROTO_SCTP, IPPROTO_ICMP,	  IPPROTO_ESP,
 					    253,	  IPPROTO_ICMPV6, IPPROTO_TCP};
@@ -115,7 +115,7 @@ static void from_wire_judges_every_shape_of_ip(void **state)
 	}
 }
 
-static void from_wire_looks_behind_vlan_tags(void **state)
+TEST(from_wire_looks_behind_vlan_tags)
 {
 	for (unsigned int tags = 1; tags <= 3; tags++) {
 		struct frame frame;
@@ -132,7 +132,7 @@ static void from_wire_looks_behind_vlan_tags(void **state)
 	}
 }
 
-static void from_wire_counts_a_super_packet_as_its_segments(void **state)
+TEST(from_wire_counts_a_super_packet_as_its_segments)
 {
 	struct __sk_buff context = {.gso_size = 500, .gso_segs = 2};
 	struct expectation expected = drops(DROP_CLEAR_IN);
@@ -153,7 +153,7 @@ static void from_wire_counts_a_super_packet_as_its_segments(void **state)
 
 /* -- exceptions -- */
 
-static void from_wire_passes_what_is_not_ip_and_what_no_stack_can_read(void **state)
+TEST(from_wire_passes_what_is_not_ip_and_what_no_stack_can_read)
 {
 	struct frame frame;
 
@@ -169,7 +169,7 @@ static void from_wire_passes_what_is_not_ip_and_what_no_stack_can_read(void **st
 	judge("header too short", FROM_WIRE, &frame, NULL, passes());
 }
 
-static void from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it(void **state)
+TEST(from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it)
 {
 	for (uint8_t type = 132; type <= 138; type++)
 		for (unsigned int limit = 254; limit <= 255; limit++) {
@@ -185,7 +185,7 @@ static void from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it(void 
 		}
 }
 
-static void from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod(void **state)
+TEST(from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		const char *there = place_text(&node, is_ip6), *here = place_text(&self, is_ip6);
@@ -209,7 +209,7 @@ static void from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod(void **st
 	}
 }
 
-static void from_wire_passes_multicast_and_broadcast_because_they_are_outside(void **state)
+TEST(from_wire_passes_multicast_and_broadcast_because_they_are_outside)
 {
 	static const struct {
 		const char *source, *destination;
@@ -250,7 +250,7 @@ static void judge_ports(const struct place *from, const struct place *to, bool i
 	judge("TCP", FROM_WIRE, &frame, NULL, expected);
 }
 
-static void from_wire_passes_bypassed_addresses_and_ports_both_ways(void **state)
+TEST(from_wire_passes_bypassed_addresses_and_ports_both_ways)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		set_bypass(place_text(&node, is_ip6), 6443);
@@ -265,7 +265,7 @@ static void from_wire_passes_bypassed_addresses_and_ports_both_ways(void **state
 	datapath_load(true, ETH_HLEN);
 }
 
-static void from_wire_passes_answers_of_an_api_server_over_tcp_alone(void **state)
+TEST(from_wire_passes_answers_of_an_api_server_over_tcp_alone)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -282,7 +282,7 @@ static void from_wire_passes_answers_of_an_api_server_over_tcp_alone(void **stat
 	datapath_load(true, ETH_HLEN);
 }
 
-static void from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone(void **state)
+TEST(from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -305,7 +305,7 @@ static void from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_al
 	datapath_load(true, ETH_HLEN);
 }
 
-static void from_wire_takes_mapped_ip6_addresses_for_no_ip4_address(void **state)
+TEST(from_wire_takes_mapped_ip6_addresses_for_no_ip4_address)
 {
 	struct frame frame;
 
@@ -329,7 +329,7 @@ static void judge_overlay(const struct overlay_kind *kind, const struct place *s
 	judge(kind->name, FROM_WIRE_L3, &outer, NULL, expected);
 }
 
-static void from_wire_drops_clear_pod_packets_inside_every_overlay(void **state)
+TEST(from_wire_drops_clear_pod_packets_inside_every_overlay)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(overlay_kinds) * 4; i++) {
 		const struct overlay_kind *kind = &overlay_kinds[i / 4];
@@ -345,7 +345,7 @@ static void from_wire_drops_clear_pod_packets_inside_every_overlay(void **state)
 	}
 }
 
-static void from_wire_passes_overlays_in_permissive_mode_and_counts_nothing_twice(void **state)
+TEST(from_wire_passes_overlays_in_permissive_mode_and_counts_nothing_twice)
 {
 	set_mode(MODE_PERMISSIVE);
 	for (unsigned int i = 0; i < ARRAY_SIZE(overlay_kinds) * 4; i++)
@@ -382,7 +382,7 @@ static void judge_datagram(const struct place *to, uint32_t type, size_t len,
 	}
 }
 
-static void from_wire_passes_every_wireguard_message(void **state)
+TEST(from_wire_passes_every_wireguard_message)
 {
 	judge_datagram(&self, 0x01000000, 148, passes());
 	judge_datagram(&self, 0x02000000, 92, passes());
@@ -391,7 +391,7 @@ static void from_wire_passes_every_wireguard_message(void **state)
 		judge_datagram(&self, 0x04000000, len, passes());
 }
 
-static void from_wire_sheds_what_cannot_be_wireguard(void **state)
+TEST(from_wire_sheds_what_cannot_be_wireguard)
 {
 	static const size_t lengths[] = {148, 92, 64, 32};
 
@@ -409,7 +409,7 @@ static void from_wire_sheds_what_cannot_be_wireguard(void **state)
 	}
 }
 
-static void from_wire_leaves_other_ports_and_addresses_alone(void **state)
+TEST(from_wire_leaves_other_ports_and_addresses_alone)
 {
 	struct frame frame;
 
@@ -424,7 +424,7 @@ static void from_wire_leaves_other_ports_and_addresses_alone(void **state)
 }
 
 /* A later fragment shows no port; a first one has the whole datagram's length in its UDP header. */
-static void from_wire_judges_fragmented_datagrams_by_their_first_fragment(void **state)
+TEST(from_wire_judges_fragmented_datagrams_by_their_first_fragment)
 {
 	for (unsigned int i = 0; i < 8; i++) {
 		bool is_ip6 = i & 1, is_later = i & 2, is_garbage = i & 4;
@@ -444,7 +444,7 @@ static void from_wire_judges_fragmented_datagrams_by_their_first_fragment(void *
 	}
 }
 
-static void from_wire_judges_super_packets_by_their_segments(void **state)
+TEST(from_wire_judges_super_packets_by_their_segments)
 {
 	static const struct {
 		uint32_t type, segment;
@@ -465,7 +465,7 @@ static void from_wire_judges_super_packets_by_their_segments(void **state)
 }
 
 /* A peer whose endpoint lies in the cluster range, because a NAT is there: its session authenticates it. */
-static void from_wire_passes_the_tunnels_datagrams_from_everywhere(void **state)
+TEST(from_wire_passes_the_tunnels_datagrams_from_everywhere)
 {
 	static const struct place *const from[] = {&world, &node, &unclaimed, &peer_pod, &future};
 
@@ -481,36 +481,4 @@ static void from_wire_passes_the_tunnels_datagrams_from_everywhere(void **state)
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(from_wire_drops_clear_packets_that_only_the_tunnel_may_bring),
-		cmocka_unit_test(from_wire_counts_and_passes_them_in_permissive_mode),
-		cmocka_unit_test(from_wire_drops_classes_of_later_versions),
-		cmocka_unit_test(from_wire_judges_every_shape_of_ip),
-		cmocka_unit_test(from_wire_looks_behind_vlan_tags),
-		cmocka_unit_test(from_wire_counts_a_super_packet_as_its_segments),
-		cmocka_unit_test(from_wire_passes_what_is_not_ip_and_what_no_stack_can_read),
-		cmocka_unit_test(from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it),
-		cmocka_unit_test(from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod),
-		cmocka_unit_test(from_wire_passes_multicast_and_broadcast_because_they_are_outside),
-		cmocka_unit_test(from_wire_passes_bypassed_addresses_and_ports_both_ways),
-		cmocka_unit_test(from_wire_passes_answers_of_an_api_server_over_tcp_alone),
-		cmocka_unit_test(
-			from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone),
-		cmocka_unit_test(from_wire_takes_mapped_ip6_addresses_for_no_ip4_address),
-		cmocka_unit_test(from_wire_drops_clear_pod_packets_inside_every_overlay),
-		cmocka_unit_test(
-			from_wire_passes_overlays_in_permissive_mode_and_counts_nothing_twice),
-		cmocka_unit_test(from_wire_passes_every_wireguard_message),
-		cmocka_unit_test(from_wire_sheds_what_cannot_be_wireguard),
-		cmocka_unit_test(from_wire_leaves_other_ports_and_addresses_alone),
-		cmocka_unit_test(from_wire_judges_fragmented_datagrams_by_their_first_fragment),
-		cmocka_unit_test(from_wire_judges_super_packets_by_their_segments),
-		cmocka_unit_test(from_wire_passes_the_tunnels_datagrams_from_everywhere),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

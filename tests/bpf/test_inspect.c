@@ -38,18 +38,18 @@ static void every_program_is_found_missing_and_put_back(bool force_clsact)
 	loader_close(loader);
 }
 
-static void tcx_every_program_is_found_missing_and_put_back(void **state)
+VETH_TEST(tcx_every_program_is_found_missing_and_put_back)
 {
 	require_tcx();
 	every_program_is_found_missing_and_put_back(false);
 }
 
-static void clsact_every_program_is_found_missing_and_put_back(void **state)
+VETH_TEST(clsact_every_program_is_found_missing_and_put_back)
 {
 	every_program_is_found_missing_and_put_back(true);
 }
 
-static void inspect_names_a_device_that_is_gone(void **state)
+VETH_TEST(inspect_names_a_device_that_is_gone)
 {
 	struct loader *loader = open_loader(false);
 	enum loader_finding finding;
@@ -61,7 +61,7 @@ static void inspect_names_a_device_that_is_gone(void **state)
 	loader_close(loader);
 }
 
-static void link_that_somebody_detached_is_replaced(void **state)
+VETH_TEST(link_that_somebody_detached_is_replaced)
 {
 	struct loader *loader;
 
@@ -83,7 +83,7 @@ static void link_that_somebody_detached_is_replaced(void **state)
 }
 
 /* The foreign program hides everything from those after it, as long as it is first. */
-static void program_put_before_ours_is_found_and_overtaken(void **state)
+VETH_TEST(program_put_before_ours_is_found_and_overtaken)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign"), link = -1;
 	struct loader *loader;
@@ -105,7 +105,7 @@ static void program_put_before_ours_is_found_and_overtaken(void **state)
 }
 
 /* The foreign program passes everything on, so that each packet must still meet to_wire: once, and twice never. */
-static void overtaking_lets_no_packet_through_and_counts_none_twice(void **state)
+VETH_TEST(overtaking_lets_no_packet_through_and_counts_none_twice)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign"), far = open_wire("far0");
 	struct loader *loader;
@@ -132,7 +132,7 @@ static void overtaking_lets_no_packet_through_and_counts_none_twice(void **state
 	loader_close(loader);
 }
 
-static void link_whose_pin_is_gone_is_pinned_again(void **state)
+VETH_TEST(link_whose_pin_is_gone_is_pinned_again)
 {
 	CLEANUP_CLOSE int held = -1;
 	struct loader *loader;
@@ -157,7 +157,7 @@ static void link_whose_pin_is_gone_is_pinned_again(void **state)
 }
 
 /* By name it is ours: what an agent of another version left, whose pin was lost. */
-static void stale_copies_are_taken_over_or_removed(void **state)
+VETH_TEST(stale_copies_are_taken_over_or_removed)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire"), older = load_passer("to_wire");
 	CLEANUP_CLOSE int before = -1, behind = -1, again = -1;
@@ -183,7 +183,7 @@ static void stale_copies_are_taken_over_or_removed(void **state)
 }
 
 /* After overtaking and after any number of restarts: whose program is there changes nothing. */
-static void overtaking_works_again_and_again_and_after_a_restart(void **state)
+VETH_TEST(overtaking_works_again_and_again_and_after_a_restart)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign");
 	struct loader *loader;
@@ -210,7 +210,7 @@ static void overtaking_works_again_and_again_and_after_a_restart(void **state)
 
 /* -- filters -- */
 
-static void filters_are_found_missing_however_they_went(void **state)
+VETH_TEST(filters_are_found_missing_however_they_went)
 {
 	struct loader *loader = open_loader(true);
 
@@ -241,7 +241,7 @@ static void assert_repair_refused(struct loader *loader, enum loader_program pro
 }
 
 /* Of the same priority the youngest filter is asked first: ours has to become the youngest again. */
-static void filter_put_before_ours_is_found_and_overtaken(void **state)
+VETH_TEST(filter_put_before_ours_is_found_and_overtaken)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign");
 	struct loader *loader = open_loader(true);
@@ -266,7 +266,7 @@ static void filter_put_before_ours_is_found_and_overtaken(void **state)
 }
 
 /* Whoever dies while overtaking leaves two of them. */
-static void second_filter_of_ours_is_found_and_removed(void **state)
+VETH_TEST(second_filter_of_ours_is_found_and_removed)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire");
 	struct loader *loader = open_loader(true);
@@ -281,7 +281,7 @@ static void second_filter_of_ours_is_found_and_removed(void **state)
 }
 
 /* One with a smaller priority can be overtaken by none: it is named, and nothing of it is touched. */
-static void filter_with_a_smaller_priority_is_found_and_named(void **state)
+VETH_TEST(filter_with_a_smaller_priority_is_found_and_named)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign");
 	struct loader *loader = open_loader(true);
@@ -299,7 +299,7 @@ static void filter_with_a_smaller_priority_is_found_and_named(void **state)
 	loader_close(loader);
 }
 
-static void filters_of_other_kinds_before_ours_are_found_too(void **state)
+VETH_TEST(filters_of_other_kinds_before_ours_are_found_too)
 {
 	struct loader *loader = open_loader(true);
 
@@ -315,7 +315,7 @@ static void filters_of_other_kinds_before_ours_are_found_too(void **state)
 	loader_close(loader);
 }
 
-static void filter_in_the_place_of_ours_is_found_missing(void **state)
+VETH_TEST(filter_in_the_place_of_ours_is_found_missing)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign");
 	struct loader *loader = open_loader(true);
@@ -328,7 +328,7 @@ static void filter_in_the_place_of_ours_is_found_missing(void **state)
 
 /* -- pins of maps -- */
 
-static void map_pins_that_are_gone_come_back_with_the_same_maps(void **state)
+VETH_TEST(map_pins_that_are_gone_come_back_with_the_same_maps)
 {
 	struct loader *loader = open_loader(false), *next;
 	struct prefix_key key = key_of_cidr("10.244.2.0/24");
@@ -351,7 +351,7 @@ static void map_pins_that_are_gone_come_back_with_the_same_maps(void **state)
 	loader_close(loader);
 }
 
-static void map_pin_of_somebody_else_in_the_place_of_ours_goes(void **state)
+VETH_TEST(map_pin_of_somebody_else_in_the_place_of_ours_goes)
 {
 	struct loader *loader = open_loader(false);
 	CLEANUP_CLOSE int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 4, 1, NULL);
@@ -367,29 +367,4 @@ static void map_pin_of_somebody_else_in_the_place_of_ours_goes(void **state)
 	loader_close(open_loader(false));
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(tcx_every_program_is_found_missing_and_put_back),
-		TEST(clsact_every_program_is_found_missing_and_put_back),
-		TEST(inspect_names_a_device_that_is_gone),
-		TEST(link_that_somebody_detached_is_replaced),
-		TEST(program_put_before_ours_is_found_and_overtaken),
-		TEST(overtaking_lets_no_packet_through_and_counts_none_twice),
-		TEST(link_whose_pin_is_gone_is_pinned_again),
-		TEST(stale_copies_are_taken_over_or_removed),
-		TEST(overtaking_works_again_and_again_and_after_a_restart),
-		TEST(filters_are_found_missing_however_they_went),
-		TEST(filter_put_before_ours_is_found_and_overtaken),
-		TEST(second_filter_of_ours_is_found_and_removed),
-		TEST(filter_with_a_smaller_priority_is_found_and_named),
-		TEST(filters_of_other_kinds_before_ours_are_found_too),
-		TEST(filter_in_the_place_of_ours_is_found_missing),
-		TEST(map_pins_that_are_gone_come_back_with_the_same_maps),
-		TEST(map_pin_of_somebody_else_in_the_place_of_ours_goes),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_namespace, NULL);
-}
+TEST_GROUP(setup_namespace, NULL);

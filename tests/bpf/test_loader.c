@@ -25,7 +25,7 @@ static void assert_open_refused(const char *folder, int expected, const char *pa
 	assert_one_line_with(text, part);
 }
 
-static void open_refuses_a_pinned_map_of_another_shape(void **state)
+VETH_TEST(open_refuses_a_pinned_map_of_another_shape)
 {
 	CLEANUP_CLOSE int map = -1;
 	char path[256];
@@ -39,7 +39,7 @@ static void open_refuses_a_pinned_map_of_another_shape(void **state)
 	assert_open_refused(bpffs, -EPROTO, path);
 }
 
-static void open_refuses_maps_of_another_version(void **state)
+VETH_TEST(open_refuses_maps_of_another_version)
 {
 	struct datapath_config config = {.abi_version = MAP_ABI_VERSION + 1};
 	struct loader *loader = open_loader(false);
@@ -51,7 +51,7 @@ static void open_refuses_maps_of_another_version(void **state)
 	assert_open_refused(bpffs, -EPROTO, "podveil cleanup");
 }
 
-static void open_refuses_a_folder_that_is_on_no_bpffs(void **state)
+VETH_TEST(open_refuses_a_folder_that_is_on_no_bpffs)
 {
 	char folder[64], expected[128];
 
@@ -62,7 +62,7 @@ static void open_refuses_a_folder_that_is_on_no_bpffs(void **state)
 	assert_open_refused("relative", -EMEDIUMTYPE, "'relative/maps' is on no BPF file system");
 }
 
-static void open_says_what_an_unprivileged_user_lacks(void **state)
+VETH_TEST(open_says_what_an_unprivileged_user_lacks)
 {
 	pid_t child = fork();
 	int status;
@@ -100,7 +100,7 @@ static void drop_foreign_pin(void)
 	assert_int_equal(unlink(path), 0);
 }
 
-static void cleanup_removes_ours_and_nothing_else(void **state)
+VETH_TEST(cleanup_removes_ours_and_nothing_else)
 {
 	CLEANUP_CLOSE int program = load_passer("to_wire_foreign"), link = -1;
 	struct loader *loader, *other;
@@ -139,7 +139,7 @@ static void cleanup_removes_ours_and_nothing_else(void **state)
 	loader_close(other);
 }
 
-static void cleanup_without_anything_is_no_error(void **state)
+VETH_TEST(cleanup_without_anything_is_no_error)
 {
 	unsigned int removed = 1;
 
@@ -172,31 +172,15 @@ static void cleanup_removes_all_programs_also_without_a_pin(bool force_clsact)
 	loader_close(loader);
 }
 
-static void tcx_cleanup_removes_all_programs_also_without_a_pin(void **state)
+VETH_TEST(tcx_cleanup_removes_all_programs_also_without_a_pin)
 {
 	require_tcx();
 	cleanup_removes_all_programs_also_without_a_pin(false);
 }
 
-static void clsact_cleanup_removes_all_programs(void **state)
+VETH_TEST(clsact_cleanup_removes_all_programs)
 {
 	cleanup_removes_all_programs_also_without_a_pin(true);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(cleanup_removes_ours_and_nothing_else),
-		TEST(cleanup_without_anything_is_no_error),
-		TEST(tcx_cleanup_removes_all_programs_also_without_a_pin),
-		TEST(clsact_cleanup_removes_all_programs),
-		TEST(open_refuses_a_pinned_map_of_another_shape),
-		TEST(open_refuses_maps_of_another_version),
-		TEST(open_refuses_a_folder_that_is_on_no_bpffs),
-		TEST(open_says_what_an_unprivileged_user_lacks),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_namespace, NULL);
-}
+TEST_GROUP(setup_namespace, NULL);

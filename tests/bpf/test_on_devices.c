@@ -9,7 +9,7 @@
 
 /* -- the second look: wire_guard beside to_wire, from_wire on the way in -- */
 
-static void wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone(void **state)
+VETH_TEST(wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone)
 {
 	struct loader *loader;
 
@@ -27,7 +27,7 @@ static void wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone(void **sta
 }
 
 /* Both are filters here: each can go alone. */
-static void clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone(void **state)
+VETH_TEST(clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone)
 {
 	struct loader *loader = open_loader(true);
 
@@ -44,7 +44,7 @@ static void clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone(void 
 	loader_close(loader);
 }
 
-static void guard_changes_its_priority_with_the_mechanism(void **state)
+VETH_TEST(guard_changes_its_priority_with_the_mechanism)
 {
 	struct loader *tcx, *clsact;
 
@@ -100,13 +100,13 @@ static void from_wire_stops_spoofed_pods_before_the_stack(bool force_clsact)
 	loader_close(loader);
 }
 
-static void tcx_from_wire_stops_spoofed_pods_before_the_stack(void **state)
+VETH_TEST(tcx_from_wire_stops_spoofed_pods_before_the_stack)
 {
 	require_tcx();
 	from_wire_stops_spoofed_pods_before_the_stack(false);
 }
 
-static void clsact_from_wire_stops_spoofed_pods_before_the_stack(void **state)
+VETH_TEST(clsact_from_wire_stops_spoofed_pods_before_the_stack)
 {
 	from_wire_stops_spoofed_pods_before_the_stack(true);
 }
@@ -167,19 +167,19 @@ static void redirect_takes_packets_off_the_wire(bool force_clsact)
 	close_path(&path);
 }
 
-static void tcx_redirects_bare_ip_into_the_tunnel_and_off_the_wire(void **state)
+VETH_TEST(tcx_redirects_bare_ip_into_the_tunnel_and_off_the_wire)
 {
 	require_tcx();
 	redirect_takes_packets_off_the_wire(false);
 }
 
-static void clsact_redirects_bare_ip_into_the_tunnel_and_off_the_wire(void **state)
+VETH_TEST(clsact_redirects_bare_ip_into_the_tunnel_and_off_the_wire)
 {
 	redirect_takes_packets_off_the_wire(true);
 }
 
 /* The same through the node's own routing: here the kernel, not we, has made the frame. */
-static void routed_packets_are_redirected(void **state)
+VETH_TEST(routed_packets_are_redirected)
 {
 	CLEANUP_CLOSE int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htobe16(5000)};
@@ -201,7 +201,7 @@ static void routed_packets_are_redirected(void **state)
 	close_path(&path);
 }
 
-static void vlan_tags_never_reach_the_tunnel(void **state)
+VETH_TEST(vlan_tags_never_reach_the_tunnel)
 {
 	CLEANUP_CLOSE int program = load_tagger(), link = -1;
 	struct frame plain, tagged;
@@ -230,7 +230,7 @@ static void vlan_tags_never_reach_the_tunnel(void **state)
 	close_path(&path);
 }
 
-static void vlan_tag_that_the_kernel_does_not_see_is_dropped(void **state)
+VETH_TEST(vlan_tag_that_the_kernel_does_not_see_is_dropped)
 {
 	struct frame tagged;
 	struct path path;
@@ -248,7 +248,7 @@ static void vlan_tag_that_the_kernel_does_not_see_is_dropped(void **state)
 	close_path(&path);
 }
 
-static void frames_cut_in_the_ip_header_never_reach_the_wire(void **state)
+VETH_TEST(frames_cut_in_the_ip_header_never_reach_the_wire)
 {
 	struct frame frame;
 	struct path path;
@@ -270,7 +270,7 @@ static void frames_cut_in_the_ip_header_never_reach_the_wire(void **state)
 }
 
 /* A tunnel device stands for ipip, gre and the like: all hand over bare IP. */
-static void devices_without_ethernet_are_guarded_too(void **state)
+VETH_TEST(devices_without_ethernet_are_guarded_too)
 {
 	struct frame pod, other;
 	struct path path;
@@ -333,7 +333,7 @@ static bool has_received(int fd)
 	return recv(fd, bytes, sizeof(bytes), 0) == 32;
 }
 
-static void decrypted_packets_reach_this_node_and_nothing_else(void **state)
+VETH_TEST(decrypted_packets_reach_this_node_and_nothing_else)
 {
 	CLEANUP_CLOSE int receiver = open_receiver(5000), own_port = open_receiver(TUNNEL_PORT);
 	struct path path;
@@ -363,7 +363,7 @@ static void decrypted_packets_reach_this_node_and_nothing_else(void **state)
 	close_path(&path);
 }
 
-static void decrypted_super_packets_count_their_segments(void **state)
+VETH_TEST(decrypted_super_packets_count_their_segments)
 {
 	struct virtio_net_hdr header = {
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -395,26 +395,4 @@ static void decrypted_super_packets_count_their_segments(void **state)
 	loader_close(loader);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone),
-		TEST(clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone),
-		TEST(guard_changes_its_priority_with_the_mechanism),
-		TEST(tcx_from_wire_stops_spoofed_pods_before_the_stack),
-		TEST(clsact_from_wire_stops_spoofed_pods_before_the_stack),
-		TEST(tcx_redirects_bare_ip_into_the_tunnel_and_off_the_wire),
-		TEST(clsact_redirects_bare_ip_into_the_tunnel_and_off_the_wire),
-		TEST(routed_packets_are_redirected),
-		TEST(vlan_tags_never_reach_the_tunnel),
-		TEST(vlan_tag_that_the_kernel_does_not_see_is_dropped),
-		TEST(frames_cut_in_the_ip_header_never_reach_the_wire),
-		TEST(devices_without_ethernet_are_guarded_too),
-		TEST(decrypted_packets_reach_this_node_and_nothing_else),
-		TEST(decrypted_super_packets_count_their_segments),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_namespace, NULL);
-}
+TEST_GROUP(setup_namespace, NULL);

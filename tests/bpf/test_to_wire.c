@@ -57,17 +57,17 @@ static void judge_routes(struct bpf_program *program)
 	}
 }
 
-static void to_wire_chooses_by_destination_and_longest_prefix(void **state)
+TEST(to_wire_chooses_by_destination_and_longest_prefix)
 {
 	judge_routes(TO_WIRE);
 }
 
-static void to_wire_chooses_the_same_on_devices_without_ethernet(void **state)
+TEST(to_wire_chooses_the_same_on_devices_without_ethernet)
 {
 	judge_routes(TO_WIRE_L3);
 }
 
-static void to_wire_takes_mapped_ip6_addresses_for_no_ip4_address(void **state)
+TEST(to_wire_takes_mapped_ip6_addresses_for_no_ip4_address)
 {
 	struct frame frame;
 
@@ -77,7 +77,7 @@ static void to_wire_takes_mapped_ip6_addresses_for_no_ip4_address(void **state)
 	judge("mapped source", TO_WIRE, &frame, NULL, passes());
 }
 
-static void to_wire_drops_when_there_is_no_tunnel(void **state)
+TEST(to_wire_drops_when_there_is_no_tunnel)
 {
 	struct frame frame;
 
@@ -95,7 +95,7 @@ static void to_wire_drops_when_there_is_no_tunnel(void **state)
 }
 
 /* keyd writes the maps before there is anything in them; an agent that never got that far must not leak either. */
-static void to_wire_drops_pod_packets_when_only_the_cluster_is_known(void **state)
+TEST(to_wire_drops_pod_packets_when_only_the_cluster_is_known)
 {
 	struct frame frame;
 
@@ -112,7 +112,7 @@ static void to_wire_drops_pod_packets_when_only_the_cluster_is_known(void **stat
 }
 
 /* The tunnel's datagrams may have any own address as their source: its port tells. */
-static void to_wire_never_leads_the_tunnels_datagrams_back_into_it(void **state)
+TEST(to_wire_never_leads_the_tunnels_datagrams_back_into_it)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++)
 		for (int is_udp = 0; is_udp < 2; is_udp++) {
@@ -132,7 +132,7 @@ static void to_wire_never_leads_the_tunnels_datagrams_back_into_it(void **state)
 
 /* -- permissive mode -- */
 
-static void to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_it(void **state)
+TEST(to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_it)
 {
 	const struct route_case cases[] = {
 		{&world, passes(), passes()},
@@ -168,7 +168,7 @@ static void to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_
 	set_mode(MODE_STRICT);
 }
 
-static void to_wire_takes_an_unknown_mode_for_strict(void **state)
+TEST(to_wire_takes_an_unknown_mode_for_strict)
 {
 	struct frame frame;
 
@@ -180,7 +180,7 @@ static void to_wire_takes_an_unknown_mode_for_strict(void **state)
 	set_mode(MODE_STRICT);
 }
 
-static void to_wire_counts_clear_super_packets_as_their_segments(void **state)
+TEST(to_wire_counts_clear_super_packets_as_their_segments)
 {
 	struct __sk_buff context = {.gso_size = 400, .gso_segs = 3};
 	struct expectation expected = clear_out(PEER_UNUSABLE);
@@ -198,7 +198,7 @@ static void to_wire_counts_clear_super_packets_as_their_segments(void **state)
 
 /* -- counters -- */
 
-static void to_wire_counts_a_super_packet_as_its_segments(void **state)
+TEST(to_wire_counts_a_super_packet_as_its_segments)
 {
 	static const struct {
 		uint32_t gso_size, gso_segs, payload, packets;
@@ -226,7 +226,7 @@ static void to_wire_counts_a_super_packet_as_its_segments(void **state)
 	}
 }
 
-static void to_wire_works_for_a_peer_without_counters(void **state)
+TEST(to_wire_works_for_a_peer_without_counters)
 {
 	int peer_traffic = bpf_map__fd(datapath->maps.peer_traffic);
 	uint32_t id = PEER_USABLE;
@@ -238,24 +238,4 @@ static void to_wire_works_for_a_peer_without_counters(void **state)
 	add_peer_traffic(peer_traffic, id);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(to_wire_chooses_by_destination_and_longest_prefix),
-		cmocka_unit_test(to_wire_chooses_the_same_on_devices_without_ethernet),
-		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_ip4_address),
-		cmocka_unit_test(to_wire_drops_when_there_is_no_tunnel),
-		cmocka_unit_test(to_wire_drops_pod_packets_when_only_the_cluster_is_known),
-		cmocka_unit_test(to_wire_never_leads_the_tunnels_datagrams_back_into_it),
-		cmocka_unit_test(
-			to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_it),
-		cmocka_unit_test(to_wire_takes_an_unknown_mode_for_strict),
-		cmocka_unit_test(to_wire_counts_clear_super_packets_as_their_segments),
-		cmocka_unit_test(to_wire_counts_a_super_packet_as_its_segments),
-		cmocka_unit_test(to_wire_works_for_a_peer_without_counters),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

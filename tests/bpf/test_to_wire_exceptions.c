@@ -44,7 +44,7 @@ static void judge_bypass(const struct place *server, const struct place *pod, bo
 	judge("from the server", TO_WIRE, &frame, NULL, passes());
 }
 
-static void to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways(void **state)
+TEST(to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		set_bypass(place_text(&node, is_ip6), API_PORT);
@@ -58,7 +58,7 @@ static void to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways(void *
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_finds_bypassed_ports_behind_options_and_extensions(void **state)
+TEST(to_wire_finds_bypassed_ports_behind_options_and_extensions)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -78,7 +78,7 @@ static void to_wire_finds_bypassed_ports_behind_options_and_extensions(void **st
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_bypasses_nothing_without_ports_of_tcp_or_udp(void **state)
+TEST(to_wire_bypasses_nothing_without_ports_of_tcp_or_udp)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -103,7 +103,7 @@ static void to_wire_bypasses_nothing_without_ports_of_tcp_or_udp(void **state)
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_looks_for_bypasses_only_when_there_are_any(void **state)
+TEST(to_wire_looks_for_bypasses_only_when_there_are_any)
 {
 	struct frame frame;
 
@@ -115,7 +115,7 @@ static void to_wire_looks_for_bypasses_only_when_there_are_any(void **state)
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address(void **state)
+TEST(to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address)
 {
 	struct frame frame;
 
@@ -126,7 +126,7 @@ static void to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address(void 
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_leaves_tcp_of_an_api_server_outside_and_no_udp(void **state)
+TEST(to_wire_leaves_tcp_of_an_api_server_outside_and_no_udp)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		const char *pod = place_text(&local_pod, is_ip6),
@@ -148,7 +148,7 @@ static void to_wire_leaves_tcp_of_an_api_server_outside_and_no_udp(void **state)
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_finds_the_protocol_behind_extensions(void **state)
+TEST(to_wire_finds_the_protocol_behind_extensions)
 {
 	struct frame frame;
 
@@ -182,7 +182,7 @@ static void judge_probe(const struct place *from, bool is_ip6, uint32_t mark, bo
 	judge("to what may be an API server", TO_WIRE, &frame, &context, expected);
 }
 
-static void to_wire_passes_a_probe_of_keyd_and_nothing_else_with_it(void **state)
+TEST(to_wire_passes_a_probe_of_keyd_and_nothing_else_with_it)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct expectation dropped = drops(DROP_NO_PEER);
@@ -258,7 +258,7 @@ static void judge_endpoint(const struct place *at, bool is_ip6, struct expectati
 	judge_later_fragment(at, is_ip6, judged);
 }
 
-static void to_wire_passes_the_tunnels_datagrams_to_an_endpoint_and_nothing_else(void **state)
+TEST(to_wire_passes_the_tunnels_datagrams_to_an_endpoint_and_nothing_else)
 {
 	const struct {
 		const struct place *at;
@@ -281,7 +281,7 @@ static void to_wire_passes_the_tunnels_datagrams_to_an_endpoint_and_nothing_else
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_opens_nothing_for_a_value_of_a_later_version(void **state)
+TEST(to_wire_opens_nothing_for_a_value_of_a_later_version)
 {
 	struct frame frame;
 
@@ -295,7 +295,7 @@ static void to_wire_opens_nothing_for_a_value_of_a_later_version(void **state)
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel(void **state)
+TEST(to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		set_endpoint(place_text(&unusable_pod, is_ip6), PEER_PORT);
@@ -312,7 +312,7 @@ static void to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tun
 
 /* -- what is none of our business -- */
 
-static void to_wire_passes_what_is_not_ip(void **state)
+TEST(to_wire_passes_what_is_not_ip)
 {
 	static const uint16_t types[] = {
 		ETH_P_ARP,     ETH_P_RARP, 0x88cc /* LLDP */, ETH_P_MPLS_UC,
@@ -333,7 +333,7 @@ static void to_wire_passes_what_is_not_ip(void **state)
 	}
 }
 
-static void to_wire_passes_arp_for_pods(void **state)
+TEST(to_wire_passes_arp_for_pods)
 {
 	struct frame frame;
 	uint8_t *arp;
@@ -359,7 +359,7 @@ static void judge_icmp6(const char *name, const struct place *destination, uint8
 	judge(name, TO_WIRE, &frame, NULL, expected);
 }
 
-static void to_wire_passes_neighbour_discovery(void **state)
+TEST(to_wire_passes_neighbour_discovery)
 {
 	static const struct place all_nodes = {"all nodes", "", "ff02::1"},
 				  link = {"link", "", "fe80::2"};
@@ -373,7 +373,7 @@ static void to_wire_passes_neighbour_discovery(void **state)
 	}
 }
 
-static void to_wire_passes_no_data_dressed_as_neighbour_discovery(void **state)
+TEST(to_wire_passes_no_data_dressed_as_neighbour_discovery)
 {
 	struct frame frame;
 
@@ -429,7 +429,7 @@ static void judge_icmp_about(const struct place *to, uint8_t type, const struct 
 	judge(about->name, TO_WIRE, &frame, NULL, expected);
 }
 
-static void to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod(void **state)
+TEST(to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod)
 {
 	static const struct place *const pods[] = {&local_pod, &peer_pod, &bridge, &unclaimed,
 						   &contested};
@@ -455,7 +455,7 @@ static void to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod(void **st
 	}
 }
 
-static void to_wire_passes_what_only_looks_like_an_error_about_a_pod(void **state)
+TEST(to_wire_passes_what_only_looks_like_an_error_about_a_pod)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -475,31 +475,4 @@ static void to_wire_passes_what_only_looks_like_an_error_about_a_pod(void **stat
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(to_wire_leaves_bypassed_addresses_and_ports_outside_both_ways),
-		cmocka_unit_test(to_wire_finds_bypassed_ports_behind_options_and_extensions),
-		cmocka_unit_test(to_wire_bypasses_nothing_without_ports_of_tcp_or_udp),
-		cmocka_unit_test(to_wire_leaves_tcp_of_an_api_server_outside_and_no_udp),
-		cmocka_unit_test(to_wire_finds_the_protocol_behind_extensions),
-		cmocka_unit_test(to_wire_passes_a_probe_of_keyd_and_nothing_else_with_it),
-		cmocka_unit_test(to_wire_opens_nothing_for_a_value_of_a_later_version),
-		cmocka_unit_test(to_wire_looks_for_bypasses_only_when_there_are_any),
-		cmocka_unit_test(to_wire_takes_mapped_ip6_addresses_for_no_bypassed_ip4_address),
-		cmocka_unit_test(
-			to_wire_passes_the_tunnels_datagrams_to_an_endpoint_and_nothing_else),
-		cmocka_unit_test(
-			to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel),
-		cmocka_unit_test(to_wire_passes_what_is_not_ip),
-		cmocka_unit_test(to_wire_passes_arp_for_pods),
-		cmocka_unit_test(to_wire_passes_neighbour_discovery),
-		cmocka_unit_test(to_wire_passes_no_data_dressed_as_neighbour_discovery),
-		cmocka_unit_test(to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod),
-		cmocka_unit_test(to_wire_passes_what_only_looks_like_an_error_about_a_pod),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

@@ -147,7 +147,7 @@ static void shape_no_next_header(struct frame *frame)
 	frame_put_payload(frame, IPPROTO_NONE, 8);
 }
 
-static void to_wire_needs_only_the_addresses(void **state)
+TEST(to_wire_needs_only_the_addresses)
 {
 	static const struct {
 		const char *name;
@@ -196,7 +196,7 @@ static void make_tagged(struct frame *frame, const uint16_t *tags, unsigned int 
 	frame_end(frame);
 }
 
-static void to_wire_takes_vlan_tags_off_tunnelled_packets_alone(void **state)
+TEST(to_wire_takes_vlan_tags_off_tunnelled_packets_alone)
 {
 	static const uint16_t tags[][2] = {{ETH_P_8021Q, 0},
 					   {ETH_P_8021AD, 0},
@@ -223,7 +223,7 @@ static void to_wire_takes_vlan_tags_off_tunnelled_packets_alone(void **state)
 	}
 }
 
-static void to_wire_drops_what_hides_below_three_tags(void **state)
+TEST(to_wire_drops_what_hides_below_three_tags)
 {
 	static const uint16_t tags[] = {ETH_P_8021AD, ETH_P_8021Q, ETH_P_8021Q};
 	struct frame frame;
@@ -238,7 +238,7 @@ static void to_wire_drops_what_hides_below_three_tags(void **state)
 /* -- headers cut short -- */
 
 /* The kernel runs no test with an IP frame whose header is cut, unless a tag hides it. */
-static void to_wire_drops_ethernet_frames_cut_at_every_length(void **state)
+TEST(to_wire_drops_ethernet_frames_cut_at_every_length)
 {
 	static const uint16_t tags[] = {ETH_P_8021Q};
 	struct frame frame, cut;
@@ -257,7 +257,7 @@ static void to_wire_drops_ethernet_frames_cut_at_every_length(void **state)
 }
 
 /* Enough is put before IP to make the kernel run the test. */
-static void to_wire_drops_bare_ip_headers_cut_at_every_length(void **state)
+TEST(to_wire_drops_bare_ip_headers_cut_at_every_length)
 {
 	datapath_unload();
 	datapath_load(true, ETH_HLEN + sizeof(struct ipv6hdr));
@@ -267,7 +267,7 @@ static void to_wire_drops_bare_ip_headers_cut_at_every_length(void **state)
 	datapath_load(true, ETH_HLEN);
 }
 
-static void to_wire_drops_ip_headers_that_contradict_themselves(void **state)
+TEST(to_wire_drops_ip_headers_that_contradict_themselves)
 {
 	struct frame frame;
 
@@ -291,7 +291,7 @@ static void to_wire_drops_ip_headers_that_contradict_themselves(void **state)
 }
 
 /* The MSS value ends at byte 26: a header that is cut before it is left as it is. */
-static void to_wire_tunnels_transport_headers_cut_at_every_length(void **state)
+TEST(to_wire_tunnels_transport_headers_cut_at_every_length)
 {
 	static const uint8_t options[] = {1, 1, 2, 4, 0xff, 0xff, 1, 0};
 
@@ -307,19 +307,4 @@ static void to_wire_tunnels_transport_headers_cut_at_every_length(void **state)
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(to_wire_needs_only_the_addresses),
-		cmocka_unit_test(to_wire_takes_vlan_tags_off_tunnelled_packets_alone),
-		cmocka_unit_test(to_wire_drops_what_hides_below_three_tags),
-		cmocka_unit_test(to_wire_drops_ethernet_frames_cut_at_every_length),
-		cmocka_unit_test(to_wire_drops_bare_ip_headers_cut_at_every_length),
-		cmocka_unit_test(to_wire_drops_ip_headers_that_contradict_themselves),
-		cmocka_unit_test(to_wire_tunnels_transport_headers_cut_at_every_length),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

@@ -7,7 +7,7 @@
 
 #define TO_WIRE (datapath->progs.to_wire)
 
-static void to_wire_clamps_behind_a_vlan_tag(void **state)
+TEST(to_wire_clamps_behind_a_vlan_tag)
 {
 	static const uint8_t before[] = {2, 4, 0x05, 0xb4}, after[] = {2, 4, 0x05, 0x78};
 	struct expectation expected = tunnelled(PEER_USABLE);
@@ -108,7 +108,7 @@ static void judge_mss(const struct mss_case *mss, bool is_ip6, shape_fn *before_
 	judge(mss->name, TO_WIRE, &in, NULL, expected);
 }
 
-static void to_wire_lowers_mss_of_syn_and_keeps_the_checksum_right(void **state)
+TEST(to_wire_lowers_mss_of_syn_and_keeps_the_checksum_right)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(mss_cases); i++) {
 		judge_mss(&mss_cases[i], false, NULL);
@@ -134,7 +134,7 @@ static void put_first_fragment(struct frame *frame)
 	frame_put_fragment(frame, 0, true);
 }
 
-static void to_wire_lowers_mss_behind_options_extensions_and_in_first_fragments(void **state)
+TEST(to_wire_lowers_mss_behind_options_extensions_and_in_first_fragments)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(mss_cases); i++) {
 		judge_mss(&mss_cases[i], false, put_ip4_options);
@@ -144,7 +144,7 @@ static void to_wire_lowers_mss_behind_options_extensions_and_in_first_fragments(
 	}
 }
 
-static void to_wire_never_raises_an_mss(void **state)
+TEST(to_wire_never_raises_an_mss)
 {
 	static const uint16_t limits[] = {MSS_IP4, MSS_IP6};
 
@@ -158,7 +158,7 @@ static void to_wire_never_raises_an_mss(void **state)
 		}
 }
 
-static void to_wire_lowers_every_mss_option(void **state)
+TEST(to_wire_lowers_every_mss_option)
 {
 	struct mss_case twice = {"two", TCP_SYN, {2, 4, 0xff, 0xff, 2, 4, 0x05, 0xb4}, 8, 0},
 			lowered = twice;
@@ -178,7 +178,7 @@ static void put_later_fragment(struct frame *frame)
 	frame_put_fragment(frame, 20, false);
 }
 
-static void to_wire_changes_nothing_that_only_looks_like_a_syn(void **state)
+TEST(to_wire_changes_nothing_that_only_looks_like_a_syn)
 {
 	struct mss_case looks = mss_cases[0];
 	struct frame frame;
@@ -197,7 +197,7 @@ static void to_wire_changes_nothing_that_only_looks_like_a_syn(void **state)
 	judge("to the world", TO_WIRE, &frame, NULL, passes());
 }
 
-static void to_wire_leaves_mss_alone_when_told_so_or_without_an_mtu(void **state)
+TEST(to_wire_leaves_mss_alone_when_told_so_or_without_an_mtu)
 {
 	struct datapath_config config = config_of(TUNNEL_IFINDEX);
 	struct mss_case unchanged = mss_cases[0];
@@ -216,20 +216,4 @@ static void to_wire_leaves_mss_alone_when_told_so_or_without_an_mtu(void **state
 	datapath_load(true, ETH_HLEN);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(to_wire_clamps_behind_a_vlan_tag),
-		cmocka_unit_test(to_wire_lowers_mss_of_syn_and_keeps_the_checksum_right),
-		cmocka_unit_test(
-			to_wire_lowers_mss_behind_options_extensions_and_in_first_fragments),
-		cmocka_unit_test(to_wire_never_raises_an_mss),
-		cmocka_unit_test(to_wire_lowers_every_mss_option),
-		cmocka_unit_test(to_wire_changes_nothing_that_only_looks_like_a_syn),
-		cmocka_unit_test(to_wire_leaves_mss_alone_when_told_so_or_without_an_mtu),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

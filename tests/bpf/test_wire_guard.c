@@ -46,7 +46,7 @@ static void compare_with_to_wire(void)
 	assert_in_range(drops_seen, 1, count * 2 - 1);
 }
 
-static void wire_guard_drops_what_to_wire_would_not_have_passed(void **state)
+TEST(wire_guard_drops_what_to_wire_would_not_have_passed)
 {
 	struct frame frame;
 
@@ -62,7 +62,7 @@ static void wire_guard_drops_what_to_wire_would_not_have_passed(void **state)
 }
 
 /* And counts nothing of what it passes: to_wire has. */
-static void wire_guard_passes_in_permissive_mode_what_to_wire_passes(void **state)
+TEST(wire_guard_passes_in_permissive_mode_what_to_wire_passes)
 {
 	struct frame frame;
 
@@ -75,7 +75,7 @@ static void wire_guard_passes_in_permissive_mode_what_to_wire_passes(void **stat
 	set_mode(MODE_STRICT);
 }
 
-static void wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_lies(void **state)
+TEST(wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_lies)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		const char *endpoint = place_text(&peer_pod, is_ip6);
@@ -96,7 +96,7 @@ static void wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_l
 	datapath_load(true, ETH_HLEN);
 }
 
-static void wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags(void **state)
+TEST(wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags)
 {
 	for (unsigned int tags = 0; tags <= 3; tags++) {
 		struct frame frame;
@@ -114,7 +114,7 @@ static void wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags(
 	}
 }
 
-static void wire_guard_drops_what_it_cannot_read(void **state)
+TEST(wire_guard_drops_what_it_cannot_read)
 {
 	struct frame frame;
 
@@ -127,7 +127,7 @@ static void wire_guard_drops_what_it_cannot_read(void **state)
 	judge("wrong version", WIRE_GUARD_L3, &frame, NULL, drops(DROP_TRUNCATED));
 }
 
-static void wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports(void **state)
+TEST(wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports)
 {
 	struct frame frame;
 
@@ -156,7 +156,7 @@ static void make_tcp(struct frame *frame, const char *source, const char *destin
 	frame_end(frame);
 }
 
-static void wire_guard_passes_what_an_api_server_and_a_probe_of_it_need(void **state)
+TEST(wire_guard_passes_what_an_api_server_and_a_probe_of_it_need)
 {
 	struct __sk_buff marked = {.mark = PROBE_MARK};
 	struct frame frame;
@@ -182,7 +182,7 @@ static void wire_guard_passes_what_an_api_server_and_a_probe_of_it_need(void **s
 	datapath_load(true, ETH_HLEN);
 }
 
-static void wire_guard_counts_a_super_packet_as_its_segments(void **state)
+TEST(wire_guard_counts_a_super_packet_as_its_segments)
 {
 	struct __sk_buff context = {.gso_size = 20, .gso_segs = 4};
 	struct expectation expected = drops(DROP_CLEAR_OUT);
@@ -229,7 +229,7 @@ static void judge_overlay_like_to_wire(const struct overlay_kind *kind, bool is_
 	}
 }
 
-static void wire_guard_drops_clear_pod_packets_inside_every_overlay(void **state)
+TEST(wire_guard_drops_clear_pod_packets_inside_every_overlay)
 {
 	struct frame inner, outer;
 
@@ -239,7 +239,7 @@ static void wire_guard_drops_clear_pod_packets_inside_every_overlay(void **state
 	for_each_overlay(judge_overlay_like_to_wire);
 }
 
-static void wire_guard_drops_overlays_to_the_world_too(void **state)
+TEST(wire_guard_drops_overlays_to_the_world_too)
 {
 	struct frame inner, outer;
 
@@ -248,7 +248,7 @@ static void wire_guard_drops_overlays_to_the_world_too(void **state)
 	judge("VXLAN", WIRE_GUARD, &outer, NULL, drops(DROP_CLEAR_OVERLAY_OUT));
 }
 
-static void wire_guard_judges_overlays_in_permissive_mode_by_the_ratchet(void **state)
+TEST(wire_guard_judges_overlays_in_permissive_mode_by_the_ratchet)
 {
 	set_mode(MODE_PERMISSIVE);
 	for_each_overlay(judge_overlay_like_to_wire);
@@ -268,7 +268,7 @@ static void judge_tagged_inner(const struct overlay_kind *kind, bool is_outer_ip
 	judge_wrapped(kind, &inner, is_outer_ip6, drops(DROP_CLEAR_OVERLAY_OUT));
 }
 
-static void wire_guard_looks_behind_vlan_tags_inside_overlays(void **state)
+TEST(wire_guard_looks_behind_vlan_tags_inside_overlays)
 {
 	for_each_overlay(judge_tagged_inner);
 }
@@ -296,7 +296,7 @@ static void judge_discovery_inside(const struct overlay_kind *kind, bool is_oute
 	judge_wrapped(kind, &inner, is_outer_ip6, passes());
 }
 
-static void wire_guard_passes_arp_and_neighbour_discovery_inside_overlays(void **state)
+TEST(wire_guard_passes_arp_and_neighbour_discovery_inside_overlays)
 {
 	for_each_overlay(judge_arp_inside);
 	for_each_overlay(judge_discovery_inside);
@@ -311,7 +311,7 @@ static void judge_bypassed_inside(const struct overlay_kind *kind, bool is_outer
 	judge_wrapped(kind, &inner, is_outer_ip6, passes());
 }
 
-static void wire_guard_passes_bypassed_ports_inside_overlays(void **state)
+TEST(wire_guard_passes_bypassed_ports_inside_overlays)
 {
 	set_bypass(peer_pod.ip4, 5000);
 	set_bypass(peer_pod.ip6, 5000);
@@ -335,12 +335,12 @@ static void judge_cut_inside(const struct overlay_kind *kind, bool is_outer_ip6,
 		judge(kind->name, WIRE_GUARD, &outer, NULL, passes());
 }
 
-static void wire_guard_passes_overlays_cut_at_every_length(void **state)
+TEST(wire_guard_passes_overlays_cut_at_every_length)
 {
 	for_each_overlay(judge_cut_inside);
 }
 
-static void wire_guard_passes_what_only_looks_like_an_overlay(void **state)
+TEST(wire_guard_passes_what_only_looks_like_an_overlay)
 {
 	struct frame inner, outer;
 
@@ -369,7 +369,7 @@ static void wire_guard_passes_what_only_looks_like_an_overlay(void **state)
 	judge("GRE of another version", WIRE_GUARD, &outer, NULL, passes());
 }
 
-static void wire_guard_looks_into_overlays_behind_options_and_extensions(void **state)
+TEST(wire_guard_looks_into_overlays_behind_options_and_extensions)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame inner, outer;
@@ -387,31 +387,4 @@ static void wire_guard_looks_into_overlays_behind_options_and_extensions(void **
 	}
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wire_guard_drops_what_to_wire_would_not_have_passed),
-		cmocka_unit_test(wire_guard_passes_in_permissive_mode_what_to_wire_passes),
-		cmocka_unit_test(
-			wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_lies),
-		cmocka_unit_test(
-			wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags),
-		cmocka_unit_test(wire_guard_drops_what_it_cannot_read),
-		cmocka_unit_test(wire_guard_passes_arp_neighbour_discovery_and_bypassed_ports),
-		cmocka_unit_test(wire_guard_passes_what_an_api_server_and_a_probe_of_it_need),
-		cmocka_unit_test(wire_guard_counts_a_super_packet_as_its_segments),
-		cmocka_unit_test(wire_guard_drops_clear_pod_packets_inside_every_overlay),
-		cmocka_unit_test(wire_guard_drops_overlays_to_the_world_too),
-		cmocka_unit_test(wire_guard_judges_overlays_in_permissive_mode_by_the_ratchet),
-		cmocka_unit_test(wire_guard_looks_behind_vlan_tags_inside_overlays),
-		cmocka_unit_test(wire_guard_passes_arp_and_neighbour_discovery_inside_overlays),
-		cmocka_unit_test(wire_guard_passes_bypassed_ports_inside_overlays),
-		cmocka_unit_test(wire_guard_passes_overlays_cut_at_every_length),
-		cmocka_unit_test(wire_guard_passes_what_only_looks_like_an_overlay),
-		cmocka_unit_test(wire_guard_looks_into_overlays_behind_options_and_extensions),
-	};
-
-	if (!datapath_is_possible())
-		return 0;
-	return cmocka_run_group_tests(tests, setup_datapath, teardown_datapath);
-}
+TEST_GROUP(setup_datapath, teardown_datapath);

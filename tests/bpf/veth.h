@@ -190,7 +190,7 @@ static inline int setup_namespace(void **state)
 	return teardown_all(state);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_veth, teardown_all)
+#define VETH_TEST(name) TEST(name, setup_veth, teardown_all)
 
 /* -- is it guarded? -- */
 

@@ -30,10 +30,10 @@ ids_are_complete() {
 	[ -z "$missing$surplus" ]
 }
 
-# A test of C by its function, which the group names again; of a script by the words of its check, or by the script itself.
+# A test of C by its definition; of a script by the words of its check, or by the script itself.
 has_test() { # FILE NAME
 	case $1 in
-	*.c) [ "$(grep -c "^static void $2(void \*\*state)" "$1")" -eq 1 ] && [ "$(grep -c "\b$2\b" "$1")" -ge 2 ] ;;
+	*.c) [ "$(grep -cE "^([A-Z_]+_)?TEST\($2[,)]" "$1")" -eq 1 ] ;;
 	*) [ -x "$1" ] && { [ "$2" = - ] || grep -qF -- "$2" "$1"; } ;;
 	esac 2>/dev/null
 }

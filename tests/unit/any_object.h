@@ -4,9 +4,8 @@
  */
 #pragma once
 
-#include <cmocka.h>
-
 #include "registry/kube/object.h"
+#include "test.h"
 
 #define META \
 	"\"name\":\"n2\",\"uid\":\"u-2\",\"resourceVersion\":\"7\",\"creationTimestamp\":\"2026-11-22T12:00:00Z\""

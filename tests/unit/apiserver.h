@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "test.h"
 #include "util.h"
 
 #define APISERVER_WAIT_MS 20000

@@ -5,17 +5,12 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <sys/mman.h>
 
 #include "crypto.h"
 #include "manage.h"
+#include "test.h"
 
 static struct tunnel tunnel;
 static struct outbox *outbox;
@@ -129,6 +124,8 @@ static int tunnel_end(void **state)
 	munmap(outbox, sizeof(*outbox));
 	return 0;
 }
+
+#define TUNNEL_TEST(name) TEST(name, tunnel_begin, tunnel_end)
 
 /* A key of which nothing is known but that it is no other. */
 static struct public_key key_number(uint8_t number)

@@ -185,8 +185,6 @@ static inline void add_route(const char *destination, const char *gateway)
 }
 
 /* A test for each family. */
-#define TEST(name)                                             \
-	cmocka_unit_test_setup(name, begin_ipv4),              \
-	{                                                      \
-#name "_in_ipv6", name, begin_ipv6, NULL, NULL \
-	}
+#define CLAIM_TEST(name)                                         \
+	DEFINE_TEST(name, {#name, name, begin_ipv4, NULL, NULL}, \
+		    {#name "_in_ipv6", name, begin_ipv6, NULL, NULL})

@@ -5,14 +5,8 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "address.h"
+#include "test.h"
 
 static uint8_t family = AF_INET;
 

@@ -5,15 +5,10 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "cookie.h"
 #include "crypto.h"
 #include "noise.h"
+#include "test.h"
 #include "vectors/handshake.h"
 
 #define NOW_NS	1000000000000ULL

@@ -5,17 +5,11 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <time.h>
 
 #include "registry/kube/http.h"
+#include "test.h"
 
 #include "apiserver.h"
 
@@ -229,4 +223,4 @@ static inline int tear_down(void **state)
 	return 0;
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define HTTP_TEST(name) TEST(name, set_up, tear_down)

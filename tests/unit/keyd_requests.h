@@ -128,5 +128,3 @@ static inline void assert_refused(int error)
 	assert_int_equal(set_peer(), error);
 	assert_unchanged(&before);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, tunnel_begin, tunnel_end)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "guard/nft_batch.h"
+#include "test.h"
 
 #define NFT_TEXT_MAX 65536
 

@@ -7,13 +7,8 @@
 
 #include <linux/virtio_net.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants those above it */
-#include <cmocka.h>
 
+#include "test.h"
 #include "util.h"
 
 #define PACKET_MAX 65600

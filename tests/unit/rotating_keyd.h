@@ -6,14 +6,8 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/rotate.h"
+#include "test.h"
 
 #define NOW_MS	  1795348800000ULL
 #define SECOND	  1000LL

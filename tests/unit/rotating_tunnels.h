@@ -159,5 +159,5 @@ static inline unsigned int lose_keepalives(struct world *w, struct datagram *dat
 	return 0;
 }
 
-#define TALKING(test) cmocka_unit_test_setup_teardown(test, begin_talking, world_end)
-#define SILENT(test)  cmocka_unit_test_setup_teardown(test, begin_silent, world_end)
+#define ROTATION_TALKING_TEST(name) TEST(name, begin_talking, world_end)
+#define ROTATION_SILENT_TEST(name)  TEST(name, begin_silent, world_end)

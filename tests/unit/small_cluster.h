@@ -6,6 +6,7 @@
 #pragma once
 
 #include "either_family.h"
+#include "with_sodium.h"
 
 #include "cluster/cluster.h"
 

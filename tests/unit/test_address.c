@@ -3,14 +3,8 @@
  * Addresses, prefixes and endpoints: their text forms, and the questions of containment that decide where a packet
  * may go; and the small words of util.h that they are made of.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "address.h"
+#include "test.h"
 
 static struct address address(const char *text)
 {
@@ -30,7 +24,7 @@ static struct cidr cidr(const char *text)
 
 /* -- addresses -- */
 
-static void address_of_either_family_is_read_and_written(void **state)
+TEST(address_of_either_family_is_read_and_written)
 {
 	static const char *const texts[] = {"0.0.0.0", "10.244.1.2", "255.255.255.255",
 					    "::",      "fd00::1",    "2001:db8:1:2:3:4:5:6"};
@@ -45,7 +39,7 @@ static void address_of_either_family_is_read_and_written(void **state)
 	}
 }
 
-static void text_that_is_no_address_is_refused(void **state)
+TEST(text_that_is_no_address_is_refused)
 {
 	static const char *const bad[] = {"",
 					  "10.244.1",
@@ -70,7 +64,7 @@ static void text_that_is_no_address_is_refused(void **state)
 	}
 }
 
-static void addresses_of_different_families_are_never_equal(void **state)
+TEST(addresses_of_different_families_are_never_equal)
 {
 	struct address ipv4 = address("0.0.0.0"), ipv6 = address("::");
 
@@ -82,7 +76,7 @@ static void addresses_of_different_families_are_never_equal(void **state)
 
 /* -- prefixes -- */
 
-static void prefix_is_read_with_its_host_bits_cleared(void **state)
+TEST(prefix_is_read_with_its_host_bits_cleared)
 {
 	static const struct {
 		const char *given, *held;
@@ -109,7 +103,7 @@ static void prefix_is_read_with_its_host_bits_cleared(void **state)
 	}
 }
 
-static void longest_texts_fit(void **state)
+TEST(longest_texts_fit)
 {
 	static const char longest[] = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
 	struct cidr parsed = cidr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128");
@@ -123,7 +117,7 @@ static void longest_texts_fit(void **state)
 	assert_string_equal(endpoint_format(endpoint_text, &endpoint), wanted);
 }
 
-static void text_that_is_no_prefix_is_refused(void **state)
+TEST(text_that_is_no_prefix_is_refused)
 {
 	static const char *const bad[] = {
 		"",
@@ -156,7 +150,7 @@ static void text_that_is_no_prefix_is_refused(void **state)
 	}
 }
 
-static void prefix_contains_its_addresses_and_no_others(void **state)
+TEST(prefix_contains_its_addresses_and_no_others)
 {
 	static const struct {
 		const char *cidr, *address;
@@ -190,7 +184,7 @@ static void prefix_contains_its_addresses_and_no_others(void **state)
 	}
 }
 
-static void containment_and_overlap_of_prefixes(void **state)
+TEST(containment_and_overlap_of_prefixes)
 {
 	struct cidr wide = cidr("10.244.0.0/16"), narrow = cidr("10.244.7.0/24"),
 		    other = cidr("10.245.0.0/16");
@@ -206,7 +200,7 @@ static void containment_and_overlap_of_prefixes(void **state)
 	assert_false(cidr_overlaps(&all, &all6));
 }
 
-static void prefixes_are_equal_only_with_length_and_family(void **state)
+TEST(prefixes_are_equal_only_with_length_and_family)
 {
 	struct cidr a = cidr("10.0.0.0/8"), b = cidr("10.0.0.0/16"), c = cidr("0a00::/8"),
 		    d = cidr("10.1.2.3/8");
@@ -217,7 +211,7 @@ static void prefixes_are_equal_only_with_length_and_family(void **state)
 	assert_true(cidr_is_equal(&a, &d));
 }
 
-static void address_alone_is_the_longest_prefix(void **state)
+TEST(address_alone_is_the_longest_prefix)
 {
 	struct address ipv4 = address("10.244.1.2"), ipv6 = address("fd00::1");
 
@@ -228,7 +222,7 @@ static void address_alone_is_the_longest_prefix(void **state)
 
 /* -- endpoints -- */
 
-static void endpoint_keeps_address_and_port(void **state)
+TEST(endpoint_keeps_address_and_port)
 {
 	static const struct {
 		const char *address, *text;
@@ -252,7 +246,7 @@ static void endpoint_keeps_address_and_port(void **state)
 	}
 }
 
-static void endpoints_differ_by_address_port_and_scope(void **state)
+TEST(endpoints_differ_by_address_port_and_scope)
 {
 	struct address one = address("fe80::1"), two = address("fe80::2"),
 		       ipv4 = address("192.0.2.1");
@@ -270,7 +264,7 @@ static void endpoints_differ_by_address_port_and_scope(void **state)
 
 /* -- util.h -- */
 
-static void numbers_stand_in_the_byte_order_of_the_wire(void **state)
+TEST(numbers_stand_in_the_byte_order_of_the_wire)
 {
 	uint8_t bytes[9] = {0};
 
@@ -291,7 +285,7 @@ static void numbers_stand_in_the_byte_order_of_the_wire(void **state)
 	assert_int_equal(get_le64(bytes + 1), 0x0102030405060708);
 }
 
-static void text_that_does_not_fit_is_cut_and_said_so(void **state)
+TEST(text_that_does_not_fit_is_cut_and_said_so)
 {
 	char copy[4] = "xyz";
 
@@ -304,7 +298,7 @@ static void text_that_does_not_fit_is_cut_and_said_so(void **state)
 	assert_string_equal(copy, "");
 }
 
-static void what_is_taken_is_owned_once(void **state)
+TEST(what_is_taken_is_owned_once)
 {
 	void *memory = copy_text, *taken = TAKE_PTR(memory);
 	int fd = 5, taken_fd = TAKE_FD(fd);
@@ -317,27 +311,4 @@ static void what_is_taken_is_owned_once(void **state)
 	assert_int_equal(ROUND_UP(1, 16), 16);
 	assert_int_equal(ROUND_UP(16, 16), 16);
 	assert_int_equal(ROUND_UP(0, 16), 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(address_of_either_family_is_read_and_written),
-		cmocka_unit_test(text_that_is_no_address_is_refused),
-		cmocka_unit_test(addresses_of_different_families_are_never_equal),
-		cmocka_unit_test(prefix_is_read_with_its_host_bits_cleared),
-		cmocka_unit_test(longest_texts_fit),
-		cmocka_unit_test(text_that_is_no_prefix_is_refused),
-		cmocka_unit_test(prefix_contains_its_addresses_and_no_others),
-		cmocka_unit_test(containment_and_overlap_of_prefixes),
-		cmocka_unit_test(prefixes_are_equal_only_with_length_and_family),
-		cmocka_unit_test(address_alone_is_the_longest_prefix),
-		cmocka_unit_test(endpoint_keeps_address_and_port),
-		cmocka_unit_test(endpoints_differ_by_address_port_and_scope),
-		cmocka_unit_test(numbers_stand_in_the_byte_order_of_the_wire),
-		cmocka_unit_test(text_that_does_not_fit_is_cut_and_said_so),
-		cmocka_unit_test(what_is_taken_is_owned_once),
-	};
-
-	return cmocka_run_group_tests_name("address", tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ static void flood_b(unsigned int count, uint8_t mac1_flaw)
 
 /* -- what is load -- */
 
-static void burst_of_512_is_no_load_and_one_more_is(void **state)
+SILENT_TEST(burst_of_512_is_no_load_and_one_more_is)
 {
 	flood_b(512, 0);
 	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE), 512);
@@ -61,7 +61,7 @@ static void flood_for_a_second(unsigned int each_ms)
 	}
 }
 
-static void thousand_a_second_are_no_load_and_two_thousand_are(void **state)
+SILENT_TEST(thousand_a_second_are_no_load_and_two_thousand_are)
 {
 	flood_for_a_second(1);
 	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE), 1000);
@@ -72,7 +72,7 @@ static void thousand_a_second_are_no_load_and_two_thousand_are(void **state)
 
 /* -- what a message costs under load -- */
 
-static void wrong_mac1_under_load_asks_for_no_secret(void **state)
+SILENT_TEST(wrong_mac1_under_load_asks_for_no_secret)
 {
 	force_load();
 	flood_b(100, 1);
@@ -82,7 +82,7 @@ static void wrong_mac1_under_load_asks_for_no_secret(void **state)
 				   sizeof(struct cookie_checker)));
 }
 
-static void thousand_cookies_cost_few_calls_for_randomness(void **state)
+SILENT_TEST(thousand_cookies_cost_few_calls_for_randomness)
 {
 	force_load();
 	flood_b(1000, 0);
@@ -90,7 +90,7 @@ static void thousand_cookies_cost_few_calls_for_randomness(void **state)
 	assert_in_range(calls_for_randomness, 2, 1 + 1000 / 30);
 }
 
-static void secret_of_cookies_is_new_every_two_minutes(void **state)
+SILENT_TEST(secret_of_cookies_is_new_every_two_minutes)
 {
 	const struct cookie_checker *checker = &state_of_b()->secrets.cookie_checker;
 	struct cookie_checker first;
@@ -132,7 +132,7 @@ static unsigned int take_nonces(uint8_t (*ret_nonces)[XNONCE_LEN])
 	return count;
 }
 
-static void no_nonce_of_a_cookie_is_used_twice(void **state)
+SILENT_TEST(no_nonce_of_a_cookie_is_used_twice)
 {
 	static uint8_t taken[1000][XNONCE_LEN];
 
@@ -142,18 +142,4 @@ static void no_nonce_of_a_cookie_is_used_twice(void **state)
 	qsort(taken, ARRAY_SIZE(taken), sizeof(*taken), compare_nonces);
 	for (size_t i = 1; i < ARRAY_SIZE(taken); i++)
 		assert_memory_not_equal(taken[i - 1], taken[i], XNONCE_LEN);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SILENT_TEST(burst_of_512_is_no_load_and_one_more_is),
-		SILENT_TEST(thousand_a_second_are_no_load_and_two_thousand_are),
-		SILENT_TEST(wrong_mac1_under_load_asks_for_no_secret),
-		SILENT_TEST(thousand_cookies_cost_few_calls_for_randomness),
-		SILENT_TEST(secret_of_cookies_is_new_every_two_minutes),
-		SILENT_TEST(no_nonce_of_a_cookie_is_used_twice),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

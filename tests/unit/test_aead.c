@@ -2,16 +2,11 @@
 /*
  * Every engine this machine has, against crypto_seal and crypto_open and against RFC 8439.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "aead/aead.h"
 #include "crypto.h"
 #include "vectors/chacha20poly1305.h"
 #include "vectors/hex.h"
+#include "with_sodium.h"
 
 #define LEN_MAX 2000
 #define BATCH	64
@@ -166,57 +161,40 @@ static const struct aead_engine *engine_or_null(size_t i)
 	for (size_t n = 0; n < ARRAY_SIZE(engine_names); n++) \
 		for (const struct aead_engine *engine = engine_or_null(n); engine; engine = NULL)
 
-static void aead_agrees_with_crypto_for_every_length(void **state)
+TEST(aead_agrees_with_crypto_for_every_length, fill_buffers)
 {
 	FOR_EACH_ENGINE(engine)
 	each_length(engine, false);
 }
 
-static void aead_agrees_with_crypto_in_place(void **state)
+TEST(aead_agrees_with_crypto_in_place, fill_buffers)
 {
 	FOR_EACH_ENGINE(engine)
 	each_length(engine, true);
 }
 
-static void aead_takes_batches_of_every_size(void **state)
+TEST(aead_takes_batches_of_every_size, fill_buffers)
 {
 	FOR_EACH_ENGINE(engine)
 	each_batch_size(engine);
 }
 
-static void aead_flags_each_forgery_of_a_batch_and_opens_the_rest(void **state)
+TEST(aead_flags_each_forgery_of_a_batch_and_opens_the_rest, fill_buffers)
 {
 	FOR_EACH_ENGINE(engine)
 	flags_forgeries(engine);
 }
 
-static void aead_agrees_with_rfc_8439_a_5(void **state)
+TEST(aead_agrees_with_rfc_8439_a_5, fill_buffers)
 {
 	FOR_EACH_ENGINE(engine)
 	agrees_with_rfc_8439(engine);
 }
 
-static void aead_finds_engines_by_name_and_one_for_auto(void **state)
+TEST(aead_finds_engines_by_name_and_one_for_auto)
 {
 	assert_ptr_equal(aead_find("sodium"), &aead_sodium);
 	assert_non_null(aead_find("auto"));
 	assert_null(aead_find("none"));
 	assert_null(aead_find(""));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(aead_agrees_with_crypto_for_every_length, fill_buffers),
-		cmocka_unit_test_setup(aead_agrees_with_crypto_in_place, fill_buffers),
-		cmocka_unit_test_setup(aead_takes_batches_of_every_size, fill_buffers),
-		cmocka_unit_test_setup(aead_flags_each_forgery_of_a_batch_and_opens_the_rest,
-				       fill_buffers),
-		cmocka_unit_test_setup(aead_agrees_with_rfc_8439_a_5, fill_buffers),
-		cmocka_unit_test(aead_finds_engines_by_name_and_one_for_auto),
-	};
-
-	if (sodium_init() < 0)
-		return 1;
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

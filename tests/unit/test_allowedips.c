@@ -3,15 +3,10 @@
  * Cryptokey routing against a table of known answers, against a plain list that does the same slowly, and at the
  * limits of its pool. The ideas of the static and the random part are those of the kernel's own self-test.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "allowedips.h"
+#include "test.h"
 
 enum { A, B, C, D, E, F, PEERS = 64 };
 
@@ -143,7 +138,7 @@ static void fill_with_overlaps(void)
 		give(given[i].prefix, given[i].peer);
 }
 
-static void longest_prefix_wins_in_both_families(void **state)
+TEST(longest_prefix_wins_in_both_families, begin)
 {
 	static const struct {
 		const char *address;
@@ -196,7 +191,7 @@ static void longest_prefix_wins_in_both_families(void **state)
 			fail_msg("%s went to peer %u", wanted[i].address, find(wanted[i].address));
 }
 
-static void address_without_prefix_has_no_peer(void **state)
+TEST(address_without_prefix_has_no_peer, begin)
 {
 	(void)state;
 	assert_int_equal(find("10.0.0.1"), NO_PEER);
@@ -206,7 +201,7 @@ static void address_without_prefix_has_no_peer(void **state)
 	assert_int_equal(find("a00::1"), NO_PEER);   /* the same first bits, the other family */
 }
 
-static void prefix_given_again_moves_to_its_new_peer(void **state)
+TEST(prefix_given_again_moves_to_its_new_peer, begin)
 {
 	(void)state;
 	give("10.0.0.0/24", A);
@@ -220,7 +215,7 @@ static void prefix_given_again_moves_to_its_new_peer(void **state)
 	assert_sound();
 }
 
-static void removed_prefix_uncovers_the_shorter_one(void **state)
+TEST(removed_prefix_uncovers_the_shorter_one, begin)
 {
 	(void)state;
 	fill_with_overlaps();
@@ -240,7 +235,7 @@ static void removed_prefix_uncovers_the_shorter_one(void **state)
 	assert_sound();
 }
 
-static void fork_cannot_be_removed_as_if_it_were_a_prefix(void **state)
+TEST(fork_cannot_be_removed_as_if_it_were_a_prefix, begin)
 {
 	(void)state;
 	give("10.0.0.0/25", A);
@@ -253,7 +248,7 @@ static void fork_cannot_be_removed_as_if_it_were_a_prefix(void **state)
 	assert_sound();
 }
 
-static void removed_peer_leaves_nothing_behind(void **state)
+TEST(removed_peer_leaves_nothing_behind, begin)
 {
 	(void)state;
 	fill_with_overlaps();
@@ -268,7 +263,7 @@ static void removed_peer_leaves_nothing_behind(void **state)
 	assert_empty();
 }
 
-static void peer_lists_its_prefixes_in_the_order_given(void **state)
+TEST(peer_lists_its_prefixes_in_the_order_given, begin)
 {
 	static const char *const given[] = {"10.0.0.0/8",   "fd00::/64", "0.0.0.0/0",
 					    "192.0.2.1/32", "::/0",	 "fd00::1/128"};
@@ -289,7 +284,7 @@ static void peer_lists_its_prefixes_in_the_order_given(void **state)
 	assert_int_equal(allowedips_next(&table, heads, B, 0, &prefix), 0);
 }
 
-static void replacing_prefixes_never_uncovers_what_stays(void **state)
+TEST(replacing_prefixes_never_uncovers_what_stays, begin)
 {
 	(void)state;
 	give("10.0.0.0/24", A);
@@ -310,7 +305,7 @@ static void replacing_prefixes_never_uncovers_what_stays(void **state)
 	assert_sound();
 }
 
-static void full_table_refuses_and_changes_nothing(void **state)
+TEST(full_table_refuses_and_changes_nothing, begin)
 {
 	struct cidr prefix = cidr("10.0.0.0/32");
 	struct allowedips_node root;
@@ -450,7 +445,7 @@ static void compare_lookups(unsigned int queries)
 	assert_sound();
 }
 
-static void random_prefixes_agree_with_a_plain_list(void **state)
+TEST(random_prefixes_agree_with_a_plain_list, begin)
 {
 	(void)state;
 	for (unsigned int i = 0; i < 2000; i++) {
@@ -471,22 +466,4 @@ static void random_prefixes_agree_with_a_plain_list(void **state)
 	}
 	assert_int_equal(listed, 0);
 	assert_empty();
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(longest_prefix_wins_in_both_families, begin),
-		cmocka_unit_test_setup(address_without_prefix_has_no_peer, begin),
-		cmocka_unit_test_setup(prefix_given_again_moves_to_its_new_peer, begin),
-		cmocka_unit_test_setup(removed_prefix_uncovers_the_shorter_one, begin),
-		cmocka_unit_test_setup(fork_cannot_be_removed_as_if_it_were_a_prefix, begin),
-		cmocka_unit_test_setup(removed_peer_leaves_nothing_behind, begin),
-		cmocka_unit_test_setup(peer_lists_its_prefixes_in_the_order_given, begin),
-		cmocka_unit_test_setup(replacing_prefixes_never_uncovers_what_stays, begin),
-		cmocka_unit_test_setup(full_table_refuses_and_changes_nothing, begin),
-		cmocka_unit_test_setup(random_prefixes_agree_with_a_plain_list, begin),
-	};
-
-	return cmocka_run_group_tests_name("allowedips", tests, NULL, NULL);
 }

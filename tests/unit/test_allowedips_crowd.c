@@ -4,16 +4,11 @@
  * of each per family, beside a list for each prefix length that is searched from the longest on. Prefixes are taken
  * over, taken away one by one, replaced and removed with their peers, to the last one; and as deep a trie as there can be.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "allowedips.h"
+#include "test.h"
 
 #define PEERS	  2000
 #define ROUTES	  400
@@ -312,7 +307,7 @@ static void replace_some(uint32_t peer)
 	assert_true(list_count(peer) <= count);
 }
 
-static void random_prefixes_agree_with_a_list_to_the_last_one(void **state)
+TEST(random_prefixes_agree_with_a_list_to_the_last_one, begin, end)
 {
 	uint32_t order[PEERS];
 
@@ -348,7 +343,7 @@ static void random_prefixes_agree_with_a_list_to_the_last_one(void **state)
 
 /* -- there and back -- */
 
-static void lists_of_all_peers_make_the_same_table_again(void **state)
+TEST(lists_of_all_peers_make_the_same_table_again, begin, end)
 {
 	(void)state;
 	fill();
@@ -436,7 +431,7 @@ static void build_and_take_down(uint8_t family)
 	assert_true(is_empty(family));
 }
 
-static void nest_of_129_prefixes_is_built_and_taken_down_in_any_order(void **state)
+TEST(nest_of_129_prefixes_is_built_and_taken_down_in_any_order, begin, end)
 {
 	(void)state;
 	for (unsigned int round = 0; round < 50; round++) {
@@ -444,16 +439,4 @@ static void nest_of_129_prefixes_is_built_and_taken_down_in_any_order(void **sta
 		build_and_take_down(AF_INET6);
 	}
 	assert_sound();
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-	const struct CMUnitTest tests[] = {
-		TEST(random_prefixes_agree_with_a_list_to_the_last_one),
-		TEST(lists_of_all_peers_make_the_same_table_again),
-		TEST(nest_of_129_prefixes_is_built_and_taken_down_in_any_order),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

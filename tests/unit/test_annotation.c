@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/cluster/annotation.c: the annotation's text, good, bad and hostile. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <jansson.h>
 
 #include "cluster/annotation.h"
+#include "with_sodium.h"
 
 #define KEY_A		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=" /* as in wg(8)'s manual */
 #define KEY_B		"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
@@ -41,7 +36,7 @@ static void assert_refused(const char *text, const char *expected)
 	assert_null(strchr(refusal, '\n'));
 }
 
-static void annotation_whole_record_is_taken(void **state)
+TEST(annotation_whole_record_is_taken)
 {
 	const char *text =
 		"{\"version\":1,\"epoch\":1795348800000,\"uid\":\"abc-1\",\"current\":\"" KEY_A
@@ -69,7 +64,7 @@ static void annotation_whole_record_is_taken(void **state)
 	assert_string_equal(got.secrets.items[1].text, "none");
 }
 
-static void annotation_survives_encoding_and_decoding(void **state)
+TEST(annotation_survives_encoding_and_decoding)
 {
 	struct annotation given = {.epoch = 42,
 				   .uid = "u",
@@ -99,7 +94,7 @@ static void annotation_survives_encoding_and_decoding(void **state)
 	assert_true(cidr_is_equal(&got.pods[0], &pod));
 }
 
-static void annotation_encoding_refuses_too_little_room(void **state)
+TEST(annotation_encoding_refuses_too_little_room)
 {
 	struct annotation given = {.epoch = 1, .uid = "u", .port = 1};
 	char text[16];
@@ -115,7 +110,7 @@ static void *allocate_but_once(size_t size)
 }
 
 /* A record that says less than there is would take a node's pods from it. */
-static void annotation_is_encoded_whole_or_not_at_all(void **state)
+TEST(annotation_is_encoded_whole_or_not_at_all)
 {
 	struct annotation given = {
 		.epoch = 42, .uid = "u", .port = 1, .endpoint_count = 2, .pod_count = 2};
@@ -148,14 +143,14 @@ static void annotation_is_encoded_whole_or_not_at_all(void **state)
 	assert_true(failed > 20 && failing_allocation < ALLOCATIONS_MAX);
 }
 
-static void annotation_unknown_fields_are_left_alone(void **state)
+TEST(annotation_unknown_fields_are_left_alone)
 {
 	const char *text = RECORD(",\"later\":{\"a\":[1,2]},\"pods\":[]");
 
 	assert_null(refusal_of(text, strlen(text)));
 }
 
-static void annotation_refuses_what_is_no_object(void **state)
+TEST(annotation_refuses_what_is_no_object)
 {
 	assert_refused("", "no JSON");
 	assert_refused("{", "no JSON");
@@ -167,7 +162,7 @@ static void annotation_refuses_what_is_no_object(void **state)
 	assert_refused("\xff\xfe", "no JSON");
 }
 
-static void annotation_refuses_json_bombs(void **state)
+TEST(annotation_refuses_json_bombs)
 {
 	static char deep[ANNOTATION_TEXT_MAX];
 
@@ -178,14 +173,14 @@ static void annotation_refuses_json_bombs(void **state)
 	assert_non_null(refusal_of(deep, sizeof(deep)));
 }
 
-static void annotation_refuses_duplicate_fields_and_nuls(void **state)
+TEST(annotation_refuses_duplicate_fields_and_nuls)
 {
 	assert_refused(RECORD(",\"epoch\":8"), "duplicate");
 	assert_refused(RECORD(",\"uid2\":\"a\\u0000b\""), "no JSON");
 	assert_non_null(refusal_of("{\"version\":1,\0\"epoch\":1}", 24));
 }
 
-static void annotation_refuses_what_is_too_long(void **state)
+TEST(annotation_refuses_what_is_too_long)
 {
 	static char text[ANNOTATION_TEXT_MAX + 2];
 
@@ -194,7 +189,7 @@ static void annotation_refuses_what_is_too_long(void **state)
 			    "65537 bytes: expected at most 65536");
 }
 
-static void annotation_refuses_wrong_types(void **state)
+TEST(annotation_refuses_wrong_types)
 {
 	assert_refused("{\"version\":\"1\"}", "'version' is a string: expected an integer");
 	assert_refused("{\"version\":2}", "'version' is 2: expected 1 to 1");
@@ -215,7 +210,7 @@ static void annotation_refuses_wrong_types(void **state)
 	assert_refused(RECORD(",\"next\":null"), "'next' is null");
 }
 
-static void annotation_refuses_uids_that_are_none(void **state)
+TEST(annotation_refuses_uids_that_are_none)
 {
 	static const char *const bad[] = {"", "a b", "a/b", "../x", "%s", "\\u00e4", NULL};
 	char text[256];
@@ -229,7 +224,7 @@ static void annotation_refuses_uids_that_are_none(void **state)
 	assert_refused(text, "expected 1 to 63");
 }
 
-static void annotation_refuses_keys_that_are_none(void **state)
+TEST(annotation_refuses_keys_that_are_none)
 {
 	static const char *const bad[] = {
 		"",
@@ -254,7 +249,7 @@ static void annotation_refuses_keys_that_are_none(void **state)
 }
 
 /* The points of small order of RFC 7748's curve, and the same beyond the prime. */
-static void annotation_refuses_low_order_keys(void **state)
+TEST(annotation_refuses_low_order_keys)
 {
 	static const char *const points[] = {
 		"0000000000000000000000000000000000000000000000000000000000000000",
@@ -278,7 +273,7 @@ static void annotation_refuses_low_order_keys(void **state)
 	}
 }
 
-static void annotation_refuses_one_key_in_two_slots(void **state)
+TEST(annotation_refuses_one_key_in_two_slots)
 {
 	assert_refused(RECORD(",\"next\":\"" KEY_A "\""), "'next' and 'current' are the same key");
 	assert_refused(RECORD(",\"previous\":\"" KEY_A "\""),
@@ -286,7 +281,7 @@ static void annotation_refuses_one_key_in_two_slots(void **state)
 	assert_refused(RECORD(",\"next\":\"" ZERO "\""), "'next' is");
 }
 
-static void annotation_refuses_addresses_and_prefixes_that_are_none(void **state)
+TEST(annotation_refuses_addresses_and_prefixes_that_are_none)
 {
 	assert_refused(RECORD(",\"endpoints\":[\"192.168.50.1:51890\"]"),
 		       "'endpoints' holds '192.168.50.1:51890'");
@@ -298,7 +293,7 @@ static void annotation_refuses_addresses_and_prefixes_that_are_none(void **state
 	assert_refused(RECORD(",\"pods\":[\"\"]"), "expected prefixes");
 }
 
-static void annotation_refuses_ids_of_secrets_that_are_none(void **state)
+TEST(annotation_refuses_ids_of_secrets_that_are_none)
 {
 	assert_refused(RECORD(",\"secrets\":[\"s1\"]"),
 		       "'secrets' holds 's1': expected ids of 16 hexadecimal digits, or none");
@@ -310,7 +305,7 @@ static void annotation_refuses_ids_of_secrets_that_are_none(void **state)
 		       "'secrets' has 9 items: expected at most 8");
 }
 
-static void annotation_refuses_more_than_the_bounds(void **state)
+TEST(annotation_refuses_more_than_the_bounds)
 {
 	static char text[ANNOTATION_TEXT_MAX];
 	size_t used = (size_t)snprintf(
@@ -327,7 +322,7 @@ static void annotation_refuses_more_than_the_bounds(void **state)
 	assert_refused(text, "'pods' has 4033 items");
 }
 
-static void annotation_hostile_text_is_quoted_in_one_short_line(void **state)
+TEST(annotation_hostile_text_is_quoted_in_one_short_line)
 {
 	char text[8192] = "{\"version\":1,\"epoch\":1,\"port\":1,\"uid\":\"\\u001b[31m%n%n\\n";
 	const char *refusal;
@@ -342,7 +337,7 @@ static void annotation_hostile_text_is_quoted_in_one_short_line(void **state)
 		assert_true(*c >= 0x20 && *c < 0x7f);
 }
 
-static void annotation_refusal_leaves_the_result_alone(void **state)
+TEST(annotation_refusal_leaves_the_result_alone)
 {
 	struct annotation annotation = {.epoch = 99};
 	struct refusal refusal;
@@ -352,7 +347,7 @@ static void annotation_refusal_leaves_the_result_alone(void **state)
 }
 
 /* Every prefix of a good record, and every single changed byte, is taken or refused: nothing else happens. */
-static void annotation_survives_every_cut_and_flip(void **state)
+TEST(annotation_survives_every_cut_and_flip)
 {
 	const char *good = RECORD(",\"next\":\"" KEY_B
 				  "\",\"endpoints\":[\"192.168.50.1\"],\"pods\":[\"10.0.0.0/8\"]");
@@ -367,32 +362,4 @@ static void annotation_survives_every_cut_and_flip(void **state)
 			text[at] = (char)(text[at] ^ (1U << bit));
 			refusal_of(text, len);
 		}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(annotation_whole_record_is_taken),
-		cmocka_unit_test(annotation_survives_encoding_and_decoding),
-		cmocka_unit_test(annotation_encoding_refuses_too_little_room),
-		cmocka_unit_test(annotation_is_encoded_whole_or_not_at_all),
-		cmocka_unit_test(annotation_unknown_fields_are_left_alone),
-		cmocka_unit_test(annotation_refuses_what_is_no_object),
-		cmocka_unit_test(annotation_refuses_json_bombs),
-		cmocka_unit_test(annotation_refuses_duplicate_fields_and_nuls),
-		cmocka_unit_test(annotation_refuses_what_is_too_long),
-		cmocka_unit_test(annotation_refuses_wrong_types),
-		cmocka_unit_test(annotation_refuses_uids_that_are_none),
-		cmocka_unit_test(annotation_refuses_keys_that_are_none),
-		cmocka_unit_test(annotation_refuses_low_order_keys),
-		cmocka_unit_test(annotation_refuses_one_key_in_two_slots),
-		cmocka_unit_test(annotation_refuses_ids_of_secrets_that_are_none),
-		cmocka_unit_test(annotation_refuses_addresses_and_prefixes_that_are_none),
-		cmocka_unit_test(annotation_refuses_more_than_the_bounds),
-		cmocka_unit_test(annotation_hostile_text_is_quoted_in_one_short_line),
-		cmocka_unit_test(annotation_refusal_leaves_the_result_alone),
-		cmocka_unit_test(annotation_survives_every_cut_and_flip),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/cluster/bypass.c: addresses with a port, from text to the map's key and back, and the difference of two lists. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/bypass.h"
+#include "test.h"
 
 static struct bypass_key key_of(const char *text)
 {
@@ -17,7 +11,7 @@ static struct bypass_key key_of(const char *text)
 	return key;
 }
 
-static void bypass_key_holds_both_families(void **state)
+TEST(bypass_key_holds_both_families)
 {
 	static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 96, 0, 1};
 	struct bypass_key v4 = key_of("10.96.0.1:443"), v6 = key_of("[fd00:10:96::1]:6443");
@@ -29,7 +23,7 @@ static void bypass_key_holds_both_families(void **state)
 	assert_int_equal(ntohs(v6.port), 6443);
 }
 
-static void bypass_text_comes_back_as_it_was(void **state)
+TEST(bypass_text_comes_back_as_it_was)
 {
 	static const char *const texts[] = {"10.96.0.1:443", "[fd00:10:96::1]:6443",
 					    "255.255.255.254:65535"};
@@ -42,7 +36,7 @@ static void bypass_text_comes_back_as_it_was(void **state)
 	}
 }
 
-static void bypass_that_is_no_address_with_a_port_is_refused(void **state)
+TEST(bypass_that_is_no_address_with_a_port_is_refused)
 {
 	static const char *const texts[] = {
 		"",
@@ -76,7 +70,7 @@ static void bypass_that_is_no_address_with_a_port_is_refused(void **state)
 	}
 }
 
-static void bypass_of_a_special_address_is_named(void **state)
+TEST(bypass_of_a_special_address_is_named)
 {
 	struct bypass_key loopback = key_of("127.0.0.1:80"), multicast = key_of("[ff02::1]:80"),
 			  good = key_of("10.0.0.1:80");
@@ -99,7 +93,7 @@ static void assert_change(const struct bypass_change *change, const struct bypas
 	assert_int_equal(change->entry.value, entry->value);
 }
 
-static void bypass_additions_come_before_removals(void **state)
+TEST(bypass_additions_come_before_removals)
 {
 	struct bypass_entry have[] = {entry_of("10.0.0.1:443", BYPASS_TCP),
 				      entry_of("10.0.0.2:443", BYPASS_TCP)};
@@ -114,7 +108,7 @@ static void bypass_additions_come_before_removals(void **state)
 	assert_change(&changes[2], &have[0], true);
 }
 
-static void bypass_that_opens_less_comes_after_what_opens_more(void **state)
+TEST(bypass_that_opens_less_comes_after_what_opens_more)
 {
 	struct bypass_entry have[] = {entry_of("10.0.0.1:443", BYPASS_TCP_UDP),
 				      entry_of("[fd00::1]:443", BYPASS_PROBE),
@@ -129,7 +123,7 @@ static void bypass_that_opens_less_comes_after_what_opens_more(void **state)
 	assert_change(&changes[1], &wanted[0], false);
 }
 
-static void bypass_value_of_a_later_version_is_replaced_or_removed(void **state)
+TEST(bypass_value_of_a_later_version_is_replaced_or_removed)
 {
 	struct bypass_entry have[] = {entry_of("10.0.0.1:443", (enum bypass_value)77),
 				      entry_of("10.0.0.2:443", (enum bypass_value)77)};
@@ -141,7 +135,7 @@ static void bypass_value_of_a_later_version_is_replaced_or_removed(void **state)
 	assert_change(&changes[1], &have[1], true);
 }
 
-static void bypass_equal_lists_need_no_change(void **state)
+TEST(bypass_equal_lists_need_no_change)
 {
 	struct bypass_entry entries[] = {entry_of("10.0.0.1:443", BYPASS_TCP),
 					 entry_of("[fd00::1]:443", BYPASS_TCP_UDP)};
@@ -149,20 +143,4 @@ static void bypass_equal_lists_need_no_change(void **state)
 
 	assert_int_equal(bypass_diff(entries, 2, entries, 2, changes), 0);
 	assert_int_equal(bypass_diff(entries, 0, entries, 0, changes), 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bypass_key_holds_both_families),
-		cmocka_unit_test(bypass_text_comes_back_as_it_was),
-		cmocka_unit_test(bypass_that_is_no_address_with_a_port_is_refused),
-		cmocka_unit_test(bypass_of_a_special_address_is_named),
-		cmocka_unit_test(bypass_additions_come_before_removals),
-		cmocka_unit_test(bypass_that_opens_less_comes_after_what_opens_more),
-		cmocka_unit_test(bypass_value_of_a_later_version_is_replaced_or_removed),
-		cmocka_unit_test(bypass_equal_lists_need_no_change),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,14 +3,8 @@
  * keyd/cluster/bypass_rules.c: every line of the rule, in both families: what each source opens, which address is a pod's, and
  * which bypasses stay while a new server has not been reached.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/bypass_rules.h"
+#include "test.h"
 
 #define ENTRIES_MAX 32
 
@@ -134,7 +128,7 @@ static const struct bypass_item *item_of(enum place place)
 
 /* -- 1: the administrator's word -- */
 
-static void flag_opens_both_protocols_wherever_it_leads(void **state)
+TEST(flag_opens_both_protocols_wherever_it_leads)
 {
 	static const enum place all[] = {OUTSIDE, RANGE, PEER, SELF_AMONG_PODS};
 
@@ -151,7 +145,7 @@ static void flag_opens_both_protocols_wherever_it_leads(void **state)
 	}
 }
 
-static void account_opens_tcp_wherever_it_leads(void **state)
+TEST(account_opens_tcp_wherever_it_leads)
 {
 	static const enum place all[] = {OUTSIDE, RANGE, PEER, LOCAL};
 
@@ -166,7 +160,7 @@ static void account_opens_tcp_wherever_it_leads(void **state)
 	}
 }
 
-static void flag_is_stronger_than_account_and_list(void **state)
+TEST(flag_is_stronger_than_account_and_list)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -182,7 +176,7 @@ static void flag_is_stronger_than_account_and_list(void **state)
 
 /* -- 2 and 3: the registry's word -- */
 
-static void listed_server_opens_nothing_but_a_probe_until_it_is_proved(void **state)
+TEST(listed_server_opens_nothing_but_a_probe_until_it_is_proved)
 {
 	static const enum place all[] = {OUTSIDE, RANGE, NODE, SELF};
 
@@ -205,7 +199,7 @@ static void listed_server_opens_nothing_but_a_probe_until_it_is_proved(void **st
 	}
 }
 
-static void pods_address_is_never_opened_nor_asked(void **state)
+TEST(pods_address_is_never_opened_nor_asked)
 {
 	static const struct {
 		enum place place;
@@ -227,7 +221,7 @@ static void pods_address_is_never_opened_nor_asked(void **state)
 	}
 }
 
-static void bypass_falls_as_soon_as_a_member_claims_its_address(void **state)
+TEST(bypass_falls_as_soon_as_a_member_claims_its_address)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -244,7 +238,7 @@ static void bypass_falls_as_soon_as_a_member_claims_its_address(void **state)
 	}
 }
 
-static void proof_of_before_a_claim_is_void(void **state)
+TEST(proof_of_before_a_claim_is_void)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -267,7 +261,7 @@ static void proof_of_before_a_claim_is_void(void **state)
 	}
 }
 
-static void claim_that_only_the_maps_still_hold_counts(void **state)
+TEST(claim_that_only_the_maps_still_hold_counts)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -280,7 +274,7 @@ static void claim_that_only_the_maps_still_hold_counts(void **state)
 	}
 }
 
-static void nothing_is_asked_before_all_members_are_known(void **state)
+TEST(nothing_is_asked_before_all_members_are_known)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -307,7 +301,7 @@ static void nothing_is_asked_before_all_members_are_known(void **state)
 	}
 }
 
-static void each_key_is_judged_by_itself(void **state)
+TEST(each_key_is_judged_by_itself)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -327,7 +321,7 @@ static void each_key_is_judged_by_itself(void **state)
 
 /* -- 4: what stays -- */
 
-static void last_proved_set_stays_until_the_new_servers_are_reached(void **state)
+TEST(last_proved_set_stays_until_the_new_servers_are_reached)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -350,7 +344,7 @@ static void last_proved_set_stays_until_the_new_servers_are_reached(void **state
 	}
 }
 
-static void refused_list_takes_nothing_away(void **state)
+TEST(refused_list_takes_nothing_away)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -370,7 +364,7 @@ static void refused_list_takes_nothing_away(void **state)
 	}
 }
 
-static void kept_bypass_falls_when_a_member_claims_it(void **state)
+TEST(kept_bypass_falls_when_a_member_claims_it)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -387,7 +381,7 @@ static void kept_bypass_falls_when_a_member_claims_it(void **state)
 	}
 }
 
-static void what_is_configured_needs_no_proof_for_the_rest_to_go(void **state)
+TEST(what_is_configured_needs_no_proof_for_the_rest_to_go)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -405,7 +399,7 @@ static void what_is_configured_needs_no_proof_for_the_rest_to_go(void **state)
 
 /* -- after a restart -- */
 
-static void earlier_agents_bypasses_are_the_last_proved_set(void **state)
+TEST(earlier_agents_bypasses_are_the_last_proved_set)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -426,7 +420,7 @@ static void earlier_agents_bypasses_are_the_last_proved_set(void **state)
 	}
 }
 
-static void earlier_agents_bypass_is_proved_again_when_it_is_listed(void **state)
+TEST(earlier_agents_bypass_is_proved_again_when_it_is_listed)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -448,7 +442,7 @@ static void earlier_agents_bypass_is_proved_again_when_it_is_listed(void **state
 	}
 }
 
-static void earlier_agents_bypass_of_a_pods_address_falls_at_once(void **state)
+TEST(earlier_agents_bypass_of_a_pods_address_falls_at_once)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -466,7 +460,7 @@ static void earlier_agents_bypass_of_a_pods_address_falls_at_once(void **state)
 
 /* -- too many -- */
 
-static void table_that_is_full_keeps_what_comes_first(void **state)
+TEST(table_that_is_full_keeps_what_comes_first)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -484,30 +478,4 @@ static void table_that_is_full_keeps_what_comes_first(void **state)
 		assert_int_equal(value_of(RANGE), BYPASS_TCP_UDP);
 		assert_int_equal(value_of(NODE), BYPASS_PROBE);
 	}
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(flag_opens_both_protocols_wherever_it_leads),
-		cmocka_unit_test(account_opens_tcp_wherever_it_leads),
-		cmocka_unit_test(flag_is_stronger_than_account_and_list),
-		cmocka_unit_test(listed_server_opens_nothing_but_a_probe_until_it_is_proved),
-		cmocka_unit_test(pods_address_is_never_opened_nor_asked),
-		cmocka_unit_test(bypass_falls_as_soon_as_a_member_claims_its_address),
-		cmocka_unit_test(proof_of_before_a_claim_is_void),
-		cmocka_unit_test(claim_that_only_the_maps_still_hold_counts),
-		cmocka_unit_test(nothing_is_asked_before_all_members_are_known),
-		cmocka_unit_test(each_key_is_judged_by_itself),
-		cmocka_unit_test(last_proved_set_stays_until_the_new_servers_are_reached),
-		cmocka_unit_test(refused_list_takes_nothing_away),
-		cmocka_unit_test(kept_bypass_falls_when_a_member_claims_it),
-		cmocka_unit_test(what_is_configured_needs_no_proof_for_the_rest_to_go),
-		cmocka_unit_test(earlier_agents_bypasses_are_the_last_proved_set),
-		cmocka_unit_test(earlier_agents_bypass_is_proved_again_when_it_is_listed),
-		cmocka_unit_test(earlier_agents_bypass_of_a_pods_address_falls_at_once),
-		cmocka_unit_test(table_that_is_full_keeps_what_comes_first),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static uint16_t finished(uint64_t sum)
 	return get_be16(field);
 }
 
-static void checksum_of_the_rfc_example_is_right(void **state)
+TEST(checksum_of_the_rfc_example_is_right)
 {
 	static const uint8_t example[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
 
@@ -27,7 +27,7 @@ static void checksum_of_the_rfc_example_is_right(void **state)
 	assert_int_equal(finished(checksum_sum(example, sizeof(example))), 0xddf2);
 }
 
-static void sum_is_right_for_every_short_length_and_alignment(void **state)
+TEST(sum_is_right_for_every_short_length_and_alignment)
 {
 	(void)state;
 	fill();
@@ -37,7 +37,7 @@ static void sum_is_right_for_every_short_length_and_alignment(void **state)
 					 naive_sum(0, data + at, len));
 }
 
-static void sum_is_right_up_to_the_largest_packet(void **state)
+TEST(sum_is_right_up_to_the_largest_packet)
 {
 	(void)state;
 	fill();
@@ -46,7 +46,7 @@ static void sum_is_right_up_to_the_largest_packet(void **state)
 				 naive_sum(0, data + len % 7, len));
 }
 
-static void sum_of_all_ones_loses_no_carry(void **state)
+TEST(sum_of_all_ones_loses_no_carry)
 {
 	(void)state;
 	memset(data, 0xff, sizeof(data));
@@ -54,7 +54,7 @@ static void sum_of_all_ones_loses_no_carry(void **state)
 		assert_int_equal(finished(checksum_sum(data, len)), naive_sum(0, data, len));
 }
 
-static void copy_sums_and_copies_exactly_its_length(void **state)
+TEST(copy_sums_and_copies_exactly_its_length)
 {
 	(void)state;
 	fill();
@@ -68,7 +68,7 @@ static void copy_sums_and_copies_exactly_its_length(void **state)
 	}
 }
 
-static void sums_of_even_pieces_add_up(void **state)
+TEST(sums_of_even_pieces_add_up)
 {
 	(void)state;
 	fill();
@@ -78,7 +78,7 @@ static void sums_of_even_pieces_add_up(void **state)
 			naive_sum(0, data, 1401));
 }
 
-static void pseudo_header_is_that_of_both_families(void **state)
+TEST(pseudo_header_is_that_of_both_families)
 {
 	uint8_t packet[PACKET_MAX];
 
@@ -91,7 +91,7 @@ static void pseudo_header_is_that_of_both_families(void **state)
 	}
 }
 
-static void transport_checksum_is_never_written_as_zero(void **state)
+TEST(transport_checksum_is_never_written_as_zero)
 {
 	uint8_t field[2];
 
@@ -104,7 +104,7 @@ static void transport_checksum_is_never_written_as_zero(void **state)
 	assert_int_equal(get_be16(field), 0xedcb);
 }
 
-static void wrong_bit_anywhere_makes_the_checksum_invalid(void **state)
+TEST(wrong_bit_anywhere_makes_the_checksum_invalid)
 {
 	uint8_t packet[PACKET_MAX];
 	size_t len = build(packet, &(struct shape){.version = 4, .payload_len = 77});
@@ -117,21 +117,4 @@ static void wrong_bit_anywhere_makes_the_checksum_invalid(void **state)
 					       checksum_sum(packet + 20, len - 20)));
 		packet[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(checksum_of_the_rfc_example_is_right),
-		cmocka_unit_test(sum_is_right_for_every_short_length_and_alignment),
-		cmocka_unit_test(sum_is_right_up_to_the_largest_packet),
-		cmocka_unit_test(sum_of_all_ones_loses_no_carry),
-		cmocka_unit_test(copy_sums_and_copies_exactly_its_length),
-		cmocka_unit_test(sums_of_even_pieces_add_up),
-		cmocka_unit_test(pseudo_header_is_that_of_both_families),
-		cmocka_unit_test(transport_checksum_is_never_written_as_zero),
-		cmocka_unit_test(wrong_bit_anywhere_makes_the_checksum_invalid),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

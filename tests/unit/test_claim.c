@@ -8,7 +8,7 @@
 
 /* -- who contains whom -- */
 
-static void claim_is_placed_inside_the_narrowest_that_contains_it(void **state)
+CLAIM_TEST(claim_is_placed_inside_the_narrowest_that_contains_it)
 {
 	uint32_t narrow = add(CLAIM_POD, 1, "10.1.1.0/24"), wide = add(CLAIM_POD, 2, "10.0.0.0/9"),
 		 middle = add(CLAIM_POD, 3, "10.1.0.0/16"),
@@ -22,7 +22,7 @@ static void claim_is_placed_inside_the_narrowest_that_contains_it(void **state)
 	assert_int_equal(places[items[apart].place].parent, CLAIM_NONE);
 }
 
-static void claims_of_the_same_prefix_share_a_place(void **state)
+CLAIM_TEST(claims_of_the_same_prefix_share_a_place)
 {
 	uint32_t endpoint = add(CLAIM_ENDPOINT, 1, "10.0.0.1"),
 		 pod = add(CLAIM_POD, 1, "10.0.0.1/32"), beside = add(CLAIM_ADDRESS, 1, "10.0.0.2");
@@ -33,7 +33,7 @@ static void claims_of_the_same_prefix_share_a_place(void **state)
 	assert_int_equal(claims.place_count, 3);
 }
 
-static void claim_families_never_touch(void **state)
+TEST(claim_families_never_touch, begin_ipv4)
 {
 	uint32_t v6, v4;
 
@@ -51,7 +51,7 @@ static void claim_families_never_touch(void **state)
 
 /* -- this node's own -- */
 
-static void claim_of_this_node_is_beyond_dispute(void **state)
+CLAIM_TEST(claim_of_this_node_is_beyond_dispute)
 {
 	uint32_t pods = add_with(CLAIM_POD, "10.1.0.0/16", 1, published(1)),
 		 part = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
@@ -69,7 +69,7 @@ static void claim_of_this_node_is_beyond_dispute(void **state)
 	assert_refused_because_of(same, own_address);
 }
 
-static void claim_around_this_nodes_own_stands_everywhere_else(void **state)
+CLAIM_TEST(claim_around_this_nodes_own_stands_everywhere_else)
 {
 	uint32_t around_pods = add(CLAIM_POD, 1, "10.1.0.0/16"),
 		 around_address = add(CLAIM_POD, 1, "10.2.0.0/16"),
@@ -83,7 +83,7 @@ static void claim_around_this_nodes_own_stands_everywhere_else(void **state)
 
 /* -- the cluster range -- */
 
-static void claim_to_pods_outside_every_range_is_refused_without_opponent(void **state)
+CLAIM_TEST(claim_to_pods_outside_every_range_is_refused_without_opponent)
 {
 	static const char *const outside[] = {"11.0.0.0/16", "0.0.0.0/0", "8.0.0.0/6", "0.0.0.0/1"};
 
@@ -94,7 +94,7 @@ static void claim_to_pods_outside_every_range_is_refused_without_opponent(void *
 		assert_refused_because_of(1 + i, CLAIM_NONE);
 }
 
-static void claim_to_a_whole_range_is_inside_it(void **state)
+CLAIM_TEST(claim_to_a_whole_range_is_inside_it)
 {
 	uint32_t whole = add(CLAIM_POD, 1, "10.0.0.0/8");
 
@@ -102,7 +102,7 @@ static void claim_to_a_whole_range_is_inside_it(void **state)
 	assert_stands_except(whole, CLAIM_NONE);
 }
 
-static void claim_around_a_narrower_range_is_accepted_inside_a_wider_one(void **state)
+CLAIM_TEST(claim_around_a_narrower_range_is_accepted_inside_a_wider_one)
 {
 	uint32_t pods;
 
@@ -112,7 +112,7 @@ static void claim_around_a_narrower_range_is_accepted_inside_a_wider_one(void **
 	assert_accepted(pods);
 }
 
-static void claim_to_addresses_and_endpoints_needs_no_range(void **state)
+CLAIM_TEST(claim_to_addresses_and_endpoints_needs_no_range)
 {
 	uint32_t address = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
 		 endpoint = add(CLAIM_ENDPOINT, 1, "192.168.50.1");
@@ -124,35 +124,35 @@ static void claim_to_addresses_and_endpoints_needs_no_range(void **state)
 
 /* -- the order: published podCIDRs, then proofs, then age -- */
 
-static void claim_of_a_published_pod_cidr_beats_a_proof(void **state)
+CLAIM_TEST(claim_of_a_published_pod_cidr_beats_a_proof)
 {
 	assert_beats(CLAIM_POD, published(2), CLAIM_ADDRESS, proved(1, EARLY));
 }
 
-static void claim_of_a_published_pod_cidr_beats_older_pods_and_addresses(void **state)
+CLAIM_TEST(claim_of_a_published_pod_cidr_beats_older_pods_and_addresses)
 {
 	assert_beats(CLAIM_POD, published(2), CLAIM_POD, aged(1));
 	assert_beats(CLAIM_POD, published(2), CLAIM_ADDRESS, aged(1));
 }
 
-static void claim_of_two_published_pod_cidrs_is_the_older_nodes(void **state)
+CLAIM_TEST(claim_of_two_published_pod_cidrs_is_the_older_nodes)
 {
 	assert_beats(CLAIM_POD, published(1), CLAIM_POD, published(2));
 }
 
-static void claim_with_a_proof_beats_an_older_one_without(void **state)
+CLAIM_TEST(claim_with_a_proof_beats_an_older_one_without)
 {
 	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS, aged(1));
 	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_POD, aged(1));
 }
 
-static void claim_with_the_earlier_proof_beats_the_older_node(void **state)
+CLAIM_TEST(claim_with_the_earlier_proof_beats_the_older_node)
 {
 	assert_beats(CLAIM_ADDRESS, proved(2, EARLY), CLAIM_ADDRESS, proved(1, LATE));
 }
 
 /* Who answers last does not matter, only who answered first. */
-static void claim_with_a_later_proof_displaces_nobody_however_often_it_is_made(void **state)
+CLAIM_TEST(claim_with_a_later_proof_displaces_nobody_however_often_it_is_made)
 {
 	struct claim_evidence again = proved(1, LATE);
 
@@ -160,7 +160,7 @@ static void claim_with_a_later_proof_displaces_nobody_however_often_it_is_made(v
 	assert_beats(CLAIM_ADDRESS, proved(2, EARLY), CLAIM_ADDRESS, again);
 }
 
-static void claim_without_other_evidence_is_the_older_nodes(void **state)
+CLAIM_TEST(claim_without_other_evidence_is_the_older_nodes)
 {
 	assert_beats(CLAIM_POD, aged(1), CLAIM_POD, aged(2));
 	assert_beats(CLAIM_POD, aged(1), CLAIM_ADDRESS, aged(2));
@@ -170,7 +170,7 @@ static void claim_without_other_evidence_is_the_older_nodes(void **state)
 
 /* -- behind them: silent nodes, addresses that were left, nodes without a record -- */
 
-static void claim_of_a_silent_node_yields_to_one_of_a_live_node(void **state)
+CLAIM_TEST(claim_of_a_silent_node_yields_to_one_of_a_live_node)
 {
 	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_ADDRESS, silent(proved(1, EARLY)));
 	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_ADDRESS, silent(aged(1)));
@@ -178,7 +178,7 @@ static void claim_of_a_silent_node_yields_to_one_of_a_live_node(void **state)
 	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_POD, silent(published(1)));
 }
 
-static void claim_of_a_silent_node_stands_where_no_live_node_makes_one(void **state)
+CLAIM_TEST(claim_of_a_silent_node_stands_where_no_live_node_makes_one)
 {
 	uint32_t address = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, silent(aged(1))),
 		 pods = add_with(CLAIM_POD, "10.1.3.0/24", 1, silent(published(1)));
@@ -188,29 +188,28 @@ static void claim_of_a_silent_node_stands_where_no_live_node_makes_one(void **st
 	assert_stands_except(pods, CLAIM_NONE);
 }
 
-static void claims_of_silent_nodes_are_judged_in_the_same_order(void **state)
+CLAIM_TEST(claims_of_silent_nodes_are_judged_in_the_same_order)
 {
 	assert_beats(CLAIM_POD, silent(published(2)), CLAIM_ADDRESS, silent(proved(1, EARLY)));
 	assert_beats(CLAIM_ADDRESS, silent(proved(2, LATE)), CLAIM_ADDRESS, silent(aged(1)));
 	assert_beats(CLAIM_ADDRESS, silent(aged(1)), CLAIM_ADDRESS, silent(aged(2)));
 }
 
-static void claim_to_an_address_that_its_node_left_yields_to_the_one_that_answers(void **state)
+CLAIM_TEST(claim_to_an_address_that_its_node_left_yields_to_the_one_that_answers)
 {
 	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS,
 		     left(proved(1, EARLY), LATE - 1));
 	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS, left(aged(1), LATE - 1));
 }
 
-static void claim_to_an_address_that_its_node_left_stands_while_nobody_answers_there(void **state)
+CLAIM_TEST(claim_to_an_address_that_its_node_left_stands_while_nobody_answers_there)
 {
 	assert_beats(CLAIM_ADDRESS, left(proved(1, EARLY), LATE), CLAIM_ADDRESS, aged(2));
 	assert_beats(CLAIM_ADDRESS, left(aged(1), LATE), CLAIM_ADDRESS, aged(2));
 }
 
 /* The proof that counts is one of the ten seconds before, or a later one. */
-static void
-claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago(void **state)
+CLAIM_TEST(claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago)
 {
 	uint64_t limit = LATE + CLAIM_ANSWER_NS;
 
@@ -219,7 +218,7 @@ claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago(vo
 	assert_beats(CLAIM_ADDRESS, left(proved(1, EARLY), limit), CLAIM_ADDRESS, proved(2, LATE));
 }
 
-static void claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof(void **state)
+CLAIM_TEST(claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof)
 {
 	struct claim_evidence one = left(proved(1, LATE), LATE + 1),
 			      other = left(proved(2, LATE + 1), LATE + 2);
@@ -228,7 +227,7 @@ static void claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof
 }
 
 /* Of the node itself, that is: its last answer was before the questions that have none. */
-static void address_that_is_left_is_told_from_the_answers_of_two_other_nodes(void **state)
+CLAIM_TEST(address_that_is_left_is_told_from_the_answers_of_two_other_nodes)
 {
 	uint32_t gone = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, left(proved(1, LATE), LATE + 1)),
 		 first = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE + 3)),
@@ -240,7 +239,7 @@ static void address_that_is_left_is_told_from_the_answers_of_two_other_nodes(voi
 	assert_refused_because_of(gone, second);
 }
 
-static void node_that_left_an_address_keeps_its_others_and_its_pods(void **state)
+CLAIM_TEST(node_that_left_an_address_keeps_its_others_and_its_pods)
 {
 	uint32_t gone = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, left(proved(1, EARLY), LATE - 1)),
 		 kept = add(CLAIM_ADDRESS, 1, "10.1.2.8"), pods = add(CLAIM_POD, 1, "10.1.3.0/24"),
@@ -254,7 +253,7 @@ static void node_that_left_an_address_keeps_its_others_and_its_pods(void **state
 	assert_accepted(pods);
 }
 
-static void claim_of_a_node_without_a_record_never_wins(void **state)
+CLAIM_TEST(claim_of_a_node_without_a_record_never_wins)
 {
 	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_ADDRESS, without_record(1));
 	assert_beats(CLAIM_POD, aged(2), CLAIM_ADDRESS, without_record(1));
@@ -263,7 +262,7 @@ static void claim_of_a_node_without_a_record_never_wins(void **state)
 	assert_beats(CLAIM_ADDRESS, left(aged(2), EARLY), CLAIM_ADDRESS, without_record(1));
 }
 
-static void claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one(void **state)
+CLAIM_TEST(claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one)
 {
 	uint32_t address = add_with(CLAIM_ADDRESS, "192.168.50.1", 1, without_record(1)),
 		 pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, without_record(1));
@@ -273,14 +272,14 @@ static void claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one(
 	assert_stands_except(pods, CLAIM_NONE);
 }
 
-static void claims_of_nodes_without_a_record_are_the_older_nodes(void **state)
+CLAIM_TEST(claims_of_nodes_without_a_record_are_the_older_nodes)
 {
 	assert_beats(CLAIM_POD, without_record(1), CLAIM_POD, without_record(2));
 }
 
 /* -- a dispute concerns the overlap alone -- */
 
-static void claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger(void **state)
+CLAIM_TEST(claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger)
 {
 	uint32_t wide = add(CLAIM_POD, 2, "10.1.0.0/16"), narrow = add(CLAIM_POD, 1, "10.1.1.0/24"),
 		 beside = add(CLAIM_POD, 3, "10.1.2.0/24");
@@ -291,7 +290,7 @@ static void claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger(
 	assert_refused_because_of(beside, wide);
 }
 
-static void claim_that_is_narrower_and_weaker_falls_inside_a_wider_one(void **state)
+CLAIM_TEST(claim_that_is_narrower_and_weaker_falls_inside_a_wider_one)
 {
 	uint32_t wide = add(CLAIM_POD, 1, "10.1.0.0/16"), pods = add(CLAIM_POD, 2, "10.1.1.0/24"),
 		 address = add(CLAIM_ADDRESS, 2, "10.1.2.7");
@@ -302,7 +301,7 @@ static void claim_that_is_narrower_and_weaker_falls_inside_a_wider_one(void **st
 	assert_refused_because_of(address, wide);
 }
 
-static void claim_that_is_refused_stands_against_nobody(void **state)
+CLAIM_TEST(claim_that_is_refused_stands_against_nobody)
 {
 	uint32_t first = add(CLAIM_POD, 1, "10.1.2.0/24"),
 		 refused = add(CLAIM_POD, 2, "10.1.2.0/24"),
@@ -314,7 +313,7 @@ static void claim_that_is_refused_stands_against_nobody(void **state)
 	assert_stands_except(first, CLAIM_NONE);
 }
 
-static void claim_around_what_two_other_nodes_have_names_one_of_them(void **state)
+CLAIM_TEST(claim_around_what_two_other_nodes_have_names_one_of_them)
 {
 	uint32_t wide = add(CLAIM_POD, 3, "10.1.0.0/16"), own = add(CLAIM_POD, 3, "10.1.3.0/24"),
 		 first = add(CLAIM_POD, 1, "10.1.1.0/24"),
@@ -326,7 +325,7 @@ static void claim_around_what_two_other_nodes_have_names_one_of_them(void **stat
 	assert_stands_except(own, CLAIM_NONE);
 }
 
-static void claim_inside_another_pod_prefix_of_its_owner_is_no_dispute(void **state)
+CLAIM_TEST(claim_inside_another_pod_prefix_of_its_owner_is_no_dispute)
 {
 	uint32_t narrow = add(CLAIM_POD, 1, "10.1.1.0/24"), wide = add(CLAIM_POD, 1, "10.1.0.0/16"),
 		 same = add(CLAIM_POD, 1, "10.1.0.0/16"),
@@ -339,7 +338,7 @@ static void claim_inside_another_pod_prefix_of_its_owner_is_no_dispute(void **st
 	assert_stands_except(address, CLAIM_NONE);
 }
 
-static void claim_to_an_address_that_its_owner_lists_twice_is_no_dispute(void **state)
+CLAIM_TEST(claim_to_an_address_that_its_owner_lists_twice_is_no_dispute)
 {
 	uint32_t first = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
 		 again = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
@@ -354,7 +353,7 @@ static void claim_to_an_address_that_its_owner_lists_twice_is_no_dispute(void **
 
 /* -- a proved address is evidence of the network -- */
 
-static void proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_one(void **state)
+CLAIM_TEST(proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_one)
 {
 	uint32_t pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
 		 address = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE)),
@@ -368,7 +367,7 @@ static void proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_
 	assert_accepted(inside_older);
 }
 
-static void unproved_address_stands_in_younger_pods_and_falls_in_published_ones(void **state)
+CLAIM_TEST(unproved_address_stands_in_younger_pods_and_falls_in_published_ones)
 {
 	uint32_t younger = add(CLAIM_POD, 2, "10.1.2.0/24"),
 		 stands = add(CLAIM_ADDRESS, 1, "10.1.2.7"),
@@ -381,7 +380,7 @@ static void unproved_address_stands_in_younger_pods_and_falls_in_published_ones(
 	assert_refused_because_of(falls, pods);
 }
 
-static void proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence(void **state)
+CLAIM_TEST(proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence)
 {
 	uint32_t pods = add(CLAIM_POD, 3, "10.1.2.0/24"),
 		 quiet = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, silent(proved(1, EARLY))),
@@ -396,7 +395,7 @@ static void proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence(void 
 
 /* -- endpoints -- */
 
-static void endpoint_takes_nothing_from_anybody(void **state)
+CLAIM_TEST(endpoint_takes_nothing_from_anybody)
 {
 	uint32_t endpoint = add_with(CLAIM_ENDPOINT, "192.168.50.1", 1, proved(1, EARLY)),
 		 address = add(CLAIM_ADDRESS, 2, "192.168.50.1"),
@@ -412,7 +411,7 @@ static void endpoint_takes_nothing_from_anybody(void **state)
 	assert_stands_except(pods, CLAIM_NONE);
 }
 
-static void endpoint_falls_in_anothers_pods_and_in_its_own(void **state)
+CLAIM_TEST(endpoint_falls_in_anothers_pods_and_in_its_own)
 {
 	uint32_t anothers = add(CLAIM_POD, 1, "10.1.2.0/24"),
 		 falls = add(CLAIM_ENDPOINT, 2, "10.1.2.7"), own = add(CLAIM_POD, 2, "10.1.3.0/24"),
@@ -425,7 +424,7 @@ static void endpoint_falls_in_anothers_pods_and_in_its_own(void **state)
 	assert_accepted(outside);
 }
 
-static void endpoint_that_was_proved_stands_in_any_wider_pods(void **state)
+CLAIM_TEST(endpoint_that_was_proved_stands_in_any_wider_pods)
 {
 	uint32_t endpoints[3];
 
@@ -440,7 +439,7 @@ static void endpoint_that_was_proved_stands_in_any_wider_pods(void **state)
 		assert_accepted(endpoints[i]);
 }
 
-static void endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length(void **state)
+CLAIM_TEST(endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length)
 {
 	uint32_t pod = add_with(CLAIM_POD, "10.1.2.7/32", 1, published(1)),
 		 endpoint = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, proved(2, EARLY));
@@ -449,7 +448,7 @@ static void endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length(
 	assert_refused_because_of(endpoint, pod);
 }
 
-static void endpoint_of_a_silent_node_has_no_proof(void **state)
+CLAIM_TEST(endpoint_of_a_silent_node_has_no_proof)
 {
 	uint32_t pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
 		 endpoint = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, silent(proved(2, EARLY)));
@@ -458,8 +457,7 @@ static void endpoint_of_a_silent_node_has_no_proof(void **state)
 	assert_refused_because_of(endpoint, pods);
 }
 
-static void
-endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published(void **state)
+CLAIM_TEST(endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published)
 {
 	uint32_t stands, falls, in_own, same, published_pods, own, pod;
 
@@ -478,7 +476,7 @@ endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published(voi
 	assert_refused_because_of(same, pod);
 }
 
-static void endpoint_is_neither_ours_nor_in_our_pods_whatever_speaks_for_it(void **state)
+CLAIM_TEST(endpoint_is_neither_ours_nor_in_our_pods_whatever_speaks_for_it)
 {
 	struct claim_evidence evidence = proved(1, EARLY);
 	uint32_t pods = add_own(CLAIM_OWN_POD, "10.1.2.0/24"),
@@ -506,23 +504,23 @@ static bool gets_beside_our_pods(const char *pod)
 	return is_accepted(index);
 }
 
-static void claim_in_a_hole_of_our_own_prefix_stands(void **state)
+CLAIM_TEST(claim_in_a_hole_of_our_own_prefix_stands)
 {
 	assert_true(gets_beside_our_pods("10.1.1.7/32"));
 }
 
-static void claim_beside_a_hole_of_our_own_prefix_falls(void **state)
+CLAIM_TEST(claim_beside_a_hole_of_our_own_prefix_falls)
 {
 	assert_false(gets_beside_our_pods("10.1.2.7/32"));
 }
 
-static void claim_in_a_hole_but_on_our_own_pod_falls(void **state)
+CLAIM_TEST(claim_in_a_hole_but_on_our_own_pod_falls)
 {
 	add_own(CLAIM_OWN_POD, "10.1.1.7/32");
 	assert_false(gets_beside_our_pods("10.1.1.7/32"));
 }
 
-static void claim_to_an_address_or_endpoint_in_a_hole_falls(void **state)
+CLAIM_TEST(claim_to_an_address_or_endpoint_in_a_hole_falls)
 {
 	uint32_t pods = add_own(CLAIM_OWN_POD, "10.1.0.0/16"), address, endpoint;
 
@@ -532,60 +530,4 @@ static void claim_to_an_address_or_endpoint_in_a_hole_falls(void **state)
 	judge();
 	assert_refused_because_of(address, pods);
 	assert_refused_because_of(endpoint, pods);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(claim_is_placed_inside_the_narrowest_that_contains_it),
-		TEST(claims_of_the_same_prefix_share_a_place),
-		cmocka_unit_test_setup(claim_families_never_touch, begin_ipv4),
-		TEST(claim_of_this_node_is_beyond_dispute),
-		TEST(claim_around_this_nodes_own_stands_everywhere_else),
-		TEST(claim_to_pods_outside_every_range_is_refused_without_opponent),
-		TEST(claim_to_a_whole_range_is_inside_it),
-		TEST(claim_around_a_narrower_range_is_accepted_inside_a_wider_one),
-		TEST(claim_to_addresses_and_endpoints_needs_no_range),
-		TEST(claim_of_a_published_pod_cidr_beats_a_proof),
-		TEST(claim_of_a_published_pod_cidr_beats_older_pods_and_addresses),
-		TEST(claim_of_two_published_pod_cidrs_is_the_older_nodes),
-		TEST(claim_with_a_proof_beats_an_older_one_without),
-		TEST(claim_with_the_earlier_proof_beats_the_older_node),
-		TEST(claim_with_a_later_proof_displaces_nobody_however_often_it_is_made),
-		TEST(claim_without_other_evidence_is_the_older_nodes),
-		TEST(claim_of_a_silent_node_yields_to_one_of_a_live_node),
-		TEST(claim_of_a_silent_node_stands_where_no_live_node_makes_one),
-		TEST(claims_of_silent_nodes_are_judged_in_the_same_order),
-		TEST(claim_to_an_address_that_its_node_left_yields_to_the_one_that_answers),
-		TEST(claim_to_an_address_that_its_node_left_stands_while_nobody_answers_there),
-		TEST(claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago),
-		TEST(claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof),
-		TEST(address_that_is_left_is_told_from_the_answers_of_two_other_nodes),
-		TEST(node_that_left_an_address_keeps_its_others_and_its_pods),
-		TEST(claim_of_a_node_without_a_record_never_wins),
-		TEST(claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one),
-		TEST(claims_of_nodes_without_a_record_are_the_older_nodes),
-		TEST(claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger),
-		TEST(claim_that_is_narrower_and_weaker_falls_inside_a_wider_one),
-		TEST(claim_that_is_refused_stands_against_nobody),
-		TEST(claim_around_what_two_other_nodes_have_names_one_of_them),
-		TEST(claim_inside_another_pod_prefix_of_its_owner_is_no_dispute),
-		TEST(claim_to_an_address_that_its_owner_lists_twice_is_no_dispute),
-		TEST(proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_one),
-		TEST(unproved_address_stands_in_younger_pods_and_falls_in_published_ones),
-		TEST(proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence),
-		TEST(endpoint_takes_nothing_from_anybody),
-		TEST(endpoint_falls_in_anothers_pods_and_in_its_own),
-		TEST(endpoint_that_was_proved_stands_in_any_wider_pods),
-		TEST(endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length),
-		TEST(endpoint_of_a_silent_node_has_no_proof),
-		TEST(endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published),
-		TEST(endpoint_is_neither_ours_nor_in_our_pods_whatever_speaks_for_it),
-		TEST(claim_in_a_hole_of_our_own_prefix_stands),
-		TEST(claim_beside_a_hole_of_our_own_prefix_falls),
-		TEST(claim_in_a_hole_but_on_our_own_pod_falls),
-		TEST(claim_to_an_address_or_endpoint_in_a_hole_falls),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -281,8 +281,7 @@ static bool is_address_at(const struct wish *wish, const struct cidr *prefix)
 static bool has_left(const struct dispute *dispute, const struct wish *wish)
 {
 	for (uint32_t i = 0; i < dispute->count; i++)
-		if (wish->evidence.left_ns &&
-		    is_address_at(&dispute->wishes[i], &wish->prefix) &&
+		if (wish->evidence.left_ns && is_address_at(&dispute->wishes[i], &wish->prefix) &&
 		    dispute->wishes[i].owner != wish->owner &&
 		    dispute->wishes[i].evidence.answered_ns &&
 		    dispute->wishes[i].evidence.answered_ns + CLAIM_ANSWER_NS >
@@ -462,8 +461,8 @@ static uint32_t find_suspect(const struct dispute *dispute, const struct way *wa
 struct led {
 	bool is_to[OWNERS];
 	uint32_t owners, firsts[2]; /* two are told from each other, more are only counted */
-	bool is_open;	  /* one of them leads to no node */
-	uint32_t suspect; /* the wish */
+	bool is_open;		    /* one of them leads to no node */
+	uint32_t suspect;	    /* the wish */
 };
 
 static void follow(const struct dispute *dispute, const struct way *way, struct led *led)
@@ -681,7 +680,7 @@ static void count_verdicts(const struct dispute *dispute, struct figures *figure
 	}
 }
 
-static void claim_verdicts_are_those_of_asking_every_pair_in_any_order_of_adding(void **state)
+TEST(claim_verdicts_are_those_of_asking_every_pair_in_any_order_of_adding, begin)
 {
 	uint32_t owners[OWNERS + 1] = {CLAIM_SELF, 0, 1, 2, 3, 4}, number[CLAIMS_MAX];
 	struct figures figures = {0};
@@ -751,8 +750,7 @@ static void assert_exception_is_named(const struct claim *claim)
 	assert_true(prefix_key_contains(&claim->key, &opponent->key));
 }
 
-static void
-claim_refused_names_what_covers_it_and_an_accepted_one_what_it_stands_around(void **state)
+TEST(claim_refused_names_what_covers_it_and_an_accepted_one_what_it_stands_around, begin)
 {
 	uint32_t owners[OWNERS + 1] = {CLAIM_SELF, 0, 1, 2, 3, 4}, number[CLAIMS_MAX];
 	struct dispute dispute;
@@ -779,7 +777,7 @@ static bool has_prefix(const struct claim *claim)
 	return claim->is_accepted && (claim->kind == CLAIM_POD || claim->kind == CLAIM_ADDRESS);
 }
 
-static void claim_accepted_shares_its_prefix_with_no_other_node(void **state)
+TEST(claim_accepted_shares_its_prefix_with_no_other_node, begin)
 {
 	uint32_t owners[OWNERS + 1] = {CLAIM_SELF, 0, 1, 2, 3, 4}, number[CLAIMS_MAX];
 	struct dispute dispute;
@@ -795,19 +793,4 @@ static void claim_accepted_shares_its_prefix_with_no_other_node(void **state)
 					assert_true(
 						prefix_key_compare(&items[i].key, &items[k].key));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(
-			claim_verdicts_are_those_of_asking_every_pair_in_any_order_of_adding,
-			begin),
-		cmocka_unit_test_setup(
-			claim_refused_names_what_covers_it_and_an_accepted_one_what_it_stands_around,
-			begin),
-		cmocka_unit_test_setup(claim_accepted_shares_its_prefix_with_no_other_node, begin),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ static bool is_contested(uint32_t address)
 	return claims_is_contested(&claims, &items[address]);
 }
 
-static void address_that_one_node_claims_is_not_contested(void **state)
+CLAIM_TEST(address_that_one_node_claims_is_not_contested)
 {
 	uint32_t inside = add(CLAIM_ADDRESS, 1, "10.1.2.7"),
 		 outside = add(CLAIM_ADDRESS, 1, "192.168.50.1");
@@ -26,7 +26,7 @@ static void address_that_one_node_claims_is_not_contested(void **state)
 	assert_false(is_contested(outside));
 }
 
-static void address_that_two_nodes_claim_is_contested_inside_the_range_alone(void **state)
+CLAIM_TEST(address_that_two_nodes_claim_is_contested_inside_the_range_alone)
 {
 	uint32_t inside = add(CLAIM_ADDRESS, 1, "10.1.2.7"),
 		 outside = add(CLAIM_ADDRESS, 1, "192.168.50.1");
@@ -38,7 +38,7 @@ static void address_that_two_nodes_claim_is_contested_inside_the_range_alone(voi
 	assert_false(is_contested(outside));
 }
 
-static void address_among_anothers_pods_is_contested(void **state)
+CLAIM_TEST(address_among_anothers_pods_is_contested)
 {
 	uint32_t address = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE)),
 		 at_pod = add_with(CLAIM_ADDRESS, "10.1.3.7", 2, proved(2, LATE));
@@ -50,7 +50,7 @@ static void address_among_anothers_pods_is_contested(void **state)
 	assert_true(is_contested(at_pod)); /* though the pod was refused */
 }
 
-static void address_among_the_pods_of_its_own_node_is_contested(void **state)
+CLAIM_TEST(address_among_the_pods_of_its_own_node_is_contested)
 {
 	uint32_t address = add(CLAIM_ADDRESS, 1, "10.1.2.1");
 
@@ -59,7 +59,7 @@ static void address_among_the_pods_of_its_own_node_is_contested(void **state)
 	assert_true(is_contested(address));
 }
 
-static void address_among_pods_of_a_node_without_a_record_is_contested(void **state)
+CLAIM_TEST(address_among_pods_of_a_node_without_a_record_is_contested)
 {
 	uint32_t address = add(CLAIM_ADDRESS, 1, "10.1.2.1");
 
@@ -68,7 +68,7 @@ static void address_among_pods_of_a_node_without_a_record_is_contested(void **st
 	assert_true(is_contested(address));
 }
 
-static void address_among_pods_outside_the_range_is_not_contested(void **state)
+CLAIM_TEST(address_among_pods_outside_the_range_is_not_contested)
 {
 	uint32_t address = add(CLAIM_ADDRESS, 1, "192.168.50.1");
 
@@ -77,7 +77,7 @@ static void address_among_pods_outside_the_range_is_not_contested(void **state)
 	assert_false(is_contested(address));
 }
 
-static void claim_inside_the_range_is_told_from_one_outside(void **state)
+CLAIM_TEST(claim_inside_the_range_is_told_from_one_outside)
 {
 	uint32_t inside = add(CLAIM_ENDPOINT, 1, "10.1.2.1"),
 		 outside = add(CLAIM_ENDPOINT, 1, "192.168.50.1");
@@ -107,38 +107,38 @@ static void assert_asked(struct claim_evidence first, bool is_first_asked,
 	}
 }
 
-static void question_is_asked_of_both_claimants_without_a_proof(void **state)
+CLAIM_TEST(question_is_asked_of_both_claimants_without_a_proof)
 {
 	assert_asked(aged(1), true, aged(2), true);
 	assert_asked(silent(aged(1)), true, aged(2), true);
 }
 
-static void question_is_asked_of_the_one_that_has_no_proof(void **state)
+CLAIM_TEST(question_is_asked_of_the_one_that_has_no_proof)
 {
 	assert_asked(proved(1, EARLY), false, aged(2), true);
 	assert_asked(aged(1), true, proved(2, EARLY), false);
 	assert_asked(silent(proved(1, EARLY)), false, aged(2), true);
 }
 
-static void question_is_asked_of_both_where_both_have_a_proof(void **state)
+CLAIM_TEST(question_is_asked_of_both_where_both_have_a_proof)
 {
 	assert_asked(proved(1, EARLY), true, proved(2, LATE), true);
 	assert_asked(left(proved(1, EARLY), LATE - 1), true, proved(2, LATE), true);
 }
 
-static void question_is_not_asked_where_a_node_without_a_record_claims_the_address(void **state)
+CLAIM_TEST(question_is_not_asked_where_a_node_without_a_record_claims_the_address)
 {
 	assert_asked(aged(1), false, without_record(2), false);
 	assert_asked(without_record(1), false, without_record(2), false);
 }
 
-static void question_is_not_asked_where_one_node_claims_the_address(void **state)
+CLAIM_TEST(question_is_not_asked_where_one_node_claims_the_address)
 {
 	assert_asked(aged(1), false, aged(1), false);
 	assert_asked(proved(1, EARLY), false, proved(1, EARLY), false);
 }
 
-static void question_is_not_asked_of_one_proof_that_its_node_lists_twice(void **state)
+CLAIM_TEST(question_is_not_asked_of_one_proof_that_its_node_lists_twice)
 {
 	uint32_t first = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, proved(1, EARLY)),
 		 again = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, proved(1, EARLY)),
@@ -149,7 +149,7 @@ static void question_is_not_asked_of_one_proof_that_its_node_lists_twice(void **
 	assert_false(items[first].is_asked || items[again].is_asked);
 }
 
-static void question_is_never_asked_where_pods_stand_against_the_address(void **state)
+CLAIM_TEST(question_is_never_asked_where_pods_stand_against_the_address)
 {
 	uint32_t first, second;
 
@@ -160,7 +160,7 @@ static void question_is_never_asked_where_pods_stand_against_the_address(void **
 	assert_false(items[first].is_asked || items[second].is_asked);
 }
 
-static void question_is_never_asked_at_an_address_of_this_node(void **state)
+CLAIM_TEST(question_is_never_asked_at_an_address_of_this_node)
 {
 	uint32_t first = add(CLAIM_ADDRESS, 1, "192.168.50.1"),
 		 second = add(CLAIM_ADDRESS, 2, "192.168.50.1");
@@ -172,31 +172,31 @@ static void question_is_never_asked_at_an_address_of_this_node(void **state)
 
 /* -- until the answer -- */
 
-static void incumbent_keeps_a_contested_address_until_every_claimant_was_asked(void **state)
+CLAIM_TEST(incumbent_keeps_a_contested_address_until_every_claimant_was_asked)
 {
 	assert_beats(CLAIM_ADDRESS, incumbent(aged(2)), CLAIM_ADDRESS, aged(1));
 	assert_beats(CLAIM_ADDRESS, incumbent(aged(2)), CLAIM_ADDRESS, left(aged(1), EARLY));
 	assert_beats(CLAIM_ADDRESS, incumbent(left(aged(2), EARLY)), CLAIM_ADDRESS, aged(1));
 }
 
-static void incumbent_yields_to_the_older_node_where_all_were_asked_in_vain(void **state)
+CLAIM_TEST(incumbent_yields_to_the_older_node_where_all_were_asked_in_vain)
 {
 	assert_beats(CLAIM_ADDRESS, left(aged(1), EARLY), CLAIM_ADDRESS,
 		     incumbent(left(aged(2), EARLY)));
 }
 
-static void incumbent_yields_to_a_proof(void **state)
+CLAIM_TEST(incumbent_yields_to_a_proof)
 {
 	assert_beats(CLAIM_ADDRESS, proved(1, LATE), CLAIM_ADDRESS, incumbent(aged(2)));
 	assert_beats(CLAIM_ADDRESS, proved(1, EARLY), CLAIM_ADDRESS, incumbent(proved(2, LATE)));
 }
 
-static void incumbent_yields_to_published_pods(void **state)
+CLAIM_TEST(incumbent_yields_to_published_pods)
 {
 	assert_beats(CLAIM_POD, published(1), CLAIM_ADDRESS, incumbent(aged(2)));
 }
 
-static void incumbent_that_is_silent_or_has_no_record_yields_to_live_nodes(void **state)
+CLAIM_TEST(incumbent_that_is_silent_or_has_no_record_yields_to_live_nodes)
 {
 	assert_beats(CLAIM_ADDRESS, aged(1), CLAIM_ADDRESS, incumbent(silent(aged(2))));
 	assert_beats(CLAIM_ADDRESS, aged(1), CLAIM_ADDRESS, incumbent(without_record(2)));
@@ -214,7 +214,7 @@ static uint32_t lay_pods_over(struct claim_evidence pods, struct claim_evidence 
 	return index;
 }
 
-static void incumbent_keeps_an_address_under_new_pods_until_it_was_asked(void **state)
+CLAIM_TEST(incumbent_keeps_an_address_under_new_pods_until_it_was_asked)
 {
 	uint32_t address = lay_pods_over(aged(1), direct(2));
 
@@ -231,7 +231,7 @@ static void incumbent_keeps_an_address_under_new_pods_until_it_was_asked(void **
 	assert_false(items[address].is_asked);
 }
 
-static void proved_address_among_pods_is_asked_whether_its_node_is_still_there(void **state)
+CLAIM_TEST(proved_address_among_pods_is_asked_whether_its_node_is_still_there)
 {
 	uint32_t address = lay_pods_over(published(1), proved(2, EARLY));
 
@@ -240,7 +240,7 @@ static void proved_address_among_pods_is_asked_whether_its_node_is_still_there(v
 }
 
 /* No question is asked about pods, nor about an address that nothing lies around. */
-static void incumbent_of_what_no_question_decides_is_judged_by_age(void **state)
+CLAIM_TEST(incumbent_of_what_no_question_decides_is_judged_by_age)
 {
 	uint32_t alone;
 
@@ -255,7 +255,7 @@ static void incumbent_of_what_no_question_decides_is_judged_by_age(void **state)
 
 /* -- endpoints -- */
 
-static void endpoint_among_pods_is_asked_until_it_is_proved(void **state)
+CLAIM_TEST(endpoint_among_pods_is_asked_until_it_is_proved)
 {
 	static const struct {
 		const char *endpoint;
@@ -279,36 +279,4 @@ static void endpoint_among_pods_is_asked_until_it_is_proved(void **state)
 		judge();
 		assert_int_equal(items[endpoint].is_asked, cases[i].is_asked);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(address_that_one_node_claims_is_not_contested),
-		TEST(address_that_two_nodes_claim_is_contested_inside_the_range_alone),
-		TEST(address_among_anothers_pods_is_contested),
-		TEST(address_among_the_pods_of_its_own_node_is_contested),
-		TEST(address_among_pods_of_a_node_without_a_record_is_contested),
-		TEST(address_among_pods_outside_the_range_is_not_contested),
-		TEST(claim_inside_the_range_is_told_from_one_outside),
-		TEST(question_is_asked_of_both_claimants_without_a_proof),
-		TEST(question_is_asked_of_the_one_that_has_no_proof),
-		TEST(question_is_asked_of_both_where_both_have_a_proof),
-		TEST(question_is_not_asked_where_a_node_without_a_record_claims_the_address),
-		TEST(question_is_not_asked_where_one_node_claims_the_address),
-		TEST(question_is_not_asked_of_one_proof_that_its_node_lists_twice),
-		TEST(question_is_never_asked_where_pods_stand_against_the_address),
-		TEST(question_is_never_asked_at_an_address_of_this_node),
-		TEST(incumbent_keeps_a_contested_address_until_every_claimant_was_asked),
-		TEST(incumbent_yields_to_the_older_node_where_all_were_asked_in_vain),
-		TEST(incumbent_yields_to_a_proof),
-		TEST(incumbent_yields_to_published_pods),
-		TEST(incumbent_that_is_silent_or_has_no_record_yields_to_live_nodes),
-		TEST(incumbent_keeps_an_address_under_new_pods_until_it_was_asked),
-		TEST(proved_address_among_pods_is_asked_whether_its_node_is_still_there),
-		TEST(incumbent_of_what_no_question_decides_is_judged_by_age),
-		TEST(endpoint_among_pods_is_asked_until_it_is_proved),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,14 +31,14 @@ static bool node_1_gets(const char *pods)
 	return is_accepted(node_1_asks_for(pods));
 }
 
-static void claim_stands_where_the_route_leads_to_the_claimant(void **state)
+CLAIM_TEST(claim_stands_where_the_route_leads_to_the_claimant)
 {
 	add_route("10.1.1.0/24", "192.168.50.1");
 	add_route("10.1.0.0/16", "192.168.50.2"); /* a narrower one counts */
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_falls_where_the_route_leads_to_another_node(void **state)
+CLAIM_TEST(claim_falls_where_the_route_leads_to_another_node)
 {
 	uint32_t index;
 
@@ -49,40 +49,40 @@ static void claim_falls_where_the_route_leads_to_another_node(void **state)
 	assert_int_equal(items[items[index].opponent].owner, 2);
 }
 
-static void claim_of_a_part_of_a_route_to_another_node_falls(void **state)
+CLAIM_TEST(claim_of_a_part_of_a_route_to_another_node_falls)
 {
 	add_route("10.1.0.0/16", "192.168.50.2");
 	assert_false(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_is_not_judged_by_routes_that_say_nothing(void **state)
+CLAIM_TEST(claim_is_not_judged_by_routes_that_say_nothing)
 {
 	add_route("10.1.0.0/16", "192.168.50.2");
 	add_route("10.1.1.0/24", NULL); /* an overlay's device, the node's own subnet */
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_is_not_judged_by_a_gateway_that_is_no_node(void **state)
+CLAIM_TEST(claim_is_not_judged_by_a_gateway_that_is_no_node)
 {
 	add_route("10.1.1.0/24", "192.168.50.254");
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant(void **state)
+CLAIM_TEST(claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.1.0/24", "192.168.50.1");
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_falls_where_equal_routes_lead_to_two_other_nodes(void **state)
+CLAIM_TEST(claim_falls_where_equal_routes_lead_to_two_other_nodes)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.1.0/24", "192.168.50.3");
 	assert_false(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_is_not_judged_by_equal_routes_to_more_than_two_nodes(void **state)
+CLAIM_TEST(claim_is_not_judged_by_equal_routes_to_more_than_two_nodes)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.1.0/24", "192.168.50.3");
@@ -90,21 +90,21 @@ static void claim_is_not_judged_by_equal_routes_to_more_than_two_nodes(void **st
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-static void claim_around_a_route_to_another_node_falls(void **state)
+CLAIM_TEST(claim_around_a_route_to_another_node_falls)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.2.0/24", "192.168.50.3");
 	assert_false(node_1_gets("10.1.0.0/16"));
 }
 
-static void claim_with_its_own_route_stands_around_a_route_to_another_node(void **state)
+CLAIM_TEST(claim_with_its_own_route_stands_around_a_route_to_another_node)
 {
 	add_route("10.1.0.0/16", "192.168.50.1");
 	add_route("10.1.1.7/32", "192.168.50.2");
 	assert_true(node_1_gets("10.1.0.0/16"));
 }
 
-static void claim_of_a_published_pod_cidr_is_not_judged_by_routes(void **state)
+CLAIM_TEST(claim_of_a_published_pod_cidr_is_not_judged_by_routes)
 {
 	uint32_t pods;
 
@@ -138,7 +138,7 @@ static bool gets_past_gateway(enum claim_kind kind, struct claim_evidence eviden
 	return is_accepted(ask_past_gateway(kind, evidence, aged(1)));
 }
 
-static void gateway_is_a_witness_where_a_node_was_proved_to_be(void **state)
+CLAIM_TEST(gateway_is_a_witness_where_a_node_was_proved_to_be)
 {
 	assert_false(gets_past_gateway(CLAIM_ADDRESS, proved(2, LATE)));
 	assert_false(gets_past_gateway(CLAIM_ENDPOINT, proved(2, LATE)));
@@ -146,14 +146,14 @@ static void gateway_is_a_witness_where_a_node_was_proved_to_be(void **state)
 		is_accepted(ask_past_gateway(CLAIM_ADDRESS, proved(2, LATE), incumbent(aged(1)))));
 }
 
-static void gateway_is_no_witness_where_no_node_was_proved_to_be(void **state)
+CLAIM_TEST(gateway_is_no_witness_where_no_node_was_proved_to_be)
 {
 	assert_true(gets_past_gateway(CLAIM_ENDPOINT, aged(2)));
 	assert_true(gets_past_gateway(CLAIM_ADDRESS, silent(proved(2, LATE))));
 	assert_true(gets_past_gateway(CLAIM_ADDRESS, without_record(2)));
 }
 
-static void gateway_is_the_node_with_the_earliest_proof(void **state)
+CLAIM_TEST(gateway_is_the_node_with_the_earliest_proof)
 {
 	add_with(CLAIM_ADDRESS, "192.168.50.2", 3, proved(3, LATE));
 	add_with(CLAIM_ADDRESS, "192.168.50.1", 2, proved(2, EARLY - 1));
@@ -161,7 +161,7 @@ static void gateway_is_the_node_with_the_earliest_proof(void **state)
 	assert_false(node_1_gets("10.1.1.0/24"));
 }
 
-static void gateway_of_a_node_that_left_is_the_one_that_answers_now(void **state)
+CLAIM_TEST(gateway_of_a_node_that_left_is_the_one_that_answers_now)
 {
 	uint32_t pods;
 
@@ -173,7 +173,7 @@ static void gateway_of_a_node_that_left_is_the_one_that_answers_now(void **state
 	assert_accepted(pods);
 }
 
-static void gateway_that_was_asked_in_vain_is_no_witness_but_is_asked(void **state)
+CLAIM_TEST(gateway_that_was_asked_in_vain_is_no_witness_but_is_asked)
 {
 	uint32_t pods = ask_past_gateway(CLAIM_ADDRESS, left(aged(2), EARLY), aged(1));
 
@@ -181,7 +181,7 @@ static void gateway_that_was_asked_in_vain_is_no_witness_but_is_asked(void **sta
 	assert_true(items[GATEWAY].is_asked);
 }
 
-static void gateway_holds_new_claims_up_until_it_has_answered_or_not(void **state)
+CLAIM_TEST(gateway_holds_new_claims_up_until_it_has_answered_or_not)
 {
 	uint32_t pods = ask_past_gateway(CLAIM_ADDRESS, aged(2), aged(1));
 
@@ -191,7 +191,7 @@ static void gateway_holds_new_claims_up_until_it_has_answered_or_not(void **stat
 	assert_true(items[GATEWAY].is_asked);
 }
 
-static void gateway_without_a_proof_takes_no_pods_from_their_incumbent(void **state)
+CLAIM_TEST(gateway_without_a_proof_takes_no_pods_from_their_incumbent)
 {
 	uint32_t pods = ask_past_gateway(CLAIM_ADDRESS, aged(2), incumbent(aged(1)));
 
@@ -199,7 +199,7 @@ static void gateway_without_a_proof_takes_no_pods_from_their_incumbent(void **st
 	assert_true(items[GATEWAY].is_asked);
 }
 
-static void gateway_that_was_proved_or_has_no_record_is_not_asked(void **state)
+CLAIM_TEST(gateway_that_was_proved_or_has_no_record_is_not_asked)
 {
 	ask_past_gateway(CLAIM_ADDRESS, proved(2, LATE), aged(1));
 	assert_false(items[GATEWAY].is_asked);
@@ -207,7 +207,7 @@ static void gateway_that_was_proved_or_has_no_record_is_not_asked(void **state)
 	assert_false(items[GATEWAY].is_asked);
 }
 
-static void gateway_of_the_claimant_itself_is_not_asked(void **state)
+CLAIM_TEST(gateway_of_the_claimant_itself_is_not_asked)
 {
 	uint32_t gateway = add_with(CLAIM_ADDRESS, "192.168.50.9", 1, aged(1)), pods;
 
@@ -218,7 +218,7 @@ static void gateway_of_the_claimant_itself_is_not_asked(void **state)
 	assert_false(items[gateway].is_asked);
 }
 
-static void gateway_is_not_asked_for_pods_that_no_route_can_take(void **state)
+CLAIM_TEST(gateway_is_not_asked_for_pods_that_no_route_can_take)
 {
 	uint32_t pods = ask_past_gateway(CLAIM_ADDRESS, aged(2), published(1));
 
@@ -226,7 +226,7 @@ static void gateway_is_not_asked_for_pods_that_no_route_can_take(void **state)
 	assert_false(items[GATEWAY].is_asked);
 }
 
-static void claim_with_one_of_several_equal_routes_is_not_held_up_by_the_others(void **state)
+CLAIM_TEST(claim_with_one_of_several_equal_routes_is_not_held_up_by_the_others)
 {
 	add(CLAIM_ADDRESS, 2, "192.168.50.9");
 	add_route("10.1.1.0/24", "192.168.50.9");
@@ -234,7 +234,7 @@ static void claim_with_one_of_several_equal_routes_is_not_held_up_by_the_others(
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-static void gateway_is_never_asked_where_pods_stand_against_it(void **state)
+CLAIM_TEST(gateway_is_never_asked_where_pods_stand_against_it)
 {
 	uint32_t gateway;
 
@@ -247,7 +247,7 @@ static void gateway_is_never_asked_where_pods_stand_against_it(void **state)
 }
 
 /* Nodes are added in the order of their age. */
-static void gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_ones(void **state)
+CLAIM_TEST(gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_ones)
 {
 	for (uint32_t claimant = 1; claimant <= 2; claimant++) {
 		uint32_t pods;
@@ -263,7 +263,7 @@ static void gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_
 }
 
 /* What the node left is its endpoint no less than its address. */
-static void claim_around_routes_to_three_other_nodes_falls_as_around_one(void **state)
+CLAIM_TEST(claim_around_routes_to_three_other_nodes_falls_as_around_one)
 {
 	add_route("10.1.2.0/24", "192.168.50.2");
 	add_route("10.1.3.0/24", "192.168.50.3");
@@ -272,7 +272,7 @@ static void claim_around_routes_to_three_other_nodes_falls_as_around_one(void **
 }
 
 /* The gateways are asked, and until they have answered, what is new waits. */
-static void claim_around_routes_to_suspected_gateways_waits_for_their_answers(void **state)
+CLAIM_TEST(claim_around_routes_to_suspected_gateways_waits_for_their_answers)
 {
 	uint32_t gateway = add_with(CLAIM_ADDRESS, "192.168.50.2", 2, aged(2)), pods;
 
@@ -283,7 +283,7 @@ static void claim_around_routes_to_suspected_gateways_waits_for_their_answers(vo
 	assert_true(items[gateway].is_asked);
 }
 
-static void gateway_of_a_node_that_left_is_no_witness_by_its_endpoint(void **state)
+CLAIM_TEST(gateway_of_a_node_that_left_is_no_witness_by_its_endpoint)
 {
 	uint32_t pods;
 
@@ -294,39 +294,4 @@ static void gateway_of_a_node_that_left_is_no_witness_by_its_endpoint(void **sta
 	pods = add(CLAIM_POD, 2, "10.1.1.0/24");
 	judge();
 	assert_accepted(pods);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(claim_stands_where_the_route_leads_to_the_claimant),
-		TEST(claim_falls_where_the_route_leads_to_another_node),
-		TEST(claim_of_a_part_of_a_route_to_another_node_falls),
-		TEST(claim_is_not_judged_by_routes_that_say_nothing),
-		TEST(claim_is_not_judged_by_a_gateway_that_is_no_node),
-		TEST(claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant),
-		TEST(claim_falls_where_equal_routes_lead_to_two_other_nodes),
-		TEST(claim_is_not_judged_by_equal_routes_to_more_than_two_nodes),
-		TEST(claim_around_a_route_to_another_node_falls),
-		TEST(claim_with_its_own_route_stands_around_a_route_to_another_node),
-		TEST(claim_of_a_published_pod_cidr_is_not_judged_by_routes),
-		TEST(claim_around_routes_to_three_other_nodes_falls_as_around_one),
-		TEST(claim_around_routes_to_suspected_gateways_waits_for_their_answers),
-		TEST(gateway_is_a_witness_where_a_node_was_proved_to_be),
-		TEST(gateway_is_no_witness_where_no_node_was_proved_to_be),
-		TEST(gateway_is_the_node_with_the_earliest_proof),
-		TEST(gateway_of_a_node_that_left_is_the_one_that_answers_now),
-		TEST(gateway_that_was_asked_in_vain_is_no_witness_but_is_asked),
-		TEST(gateway_holds_new_claims_up_until_it_has_answered_or_not),
-		TEST(gateway_without_a_proof_takes_no_pods_from_their_incumbent),
-		TEST(gateway_that_was_proved_or_has_no_record_is_not_asked),
-		TEST(gateway_of_the_claimant_itself_is_not_asked),
-		TEST(gateway_is_not_asked_for_pods_that_no_route_can_take),
-		TEST(claim_with_one_of_several_equal_routes_is_not_held_up_by_the_others),
-		TEST(gateway_is_never_asked_where_pods_stand_against_it),
-		TEST(gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_ones),
-		TEST(gateway_of_a_node_that_left_is_no_witness_by_its_endpoint),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

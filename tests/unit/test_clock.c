@@ -3,14 +3,8 @@
  * Time and randomness as the kernel gives them to CORE. Both system calls are this file's: a machine that has slept, one
  * whose clock was set, and one that has only just been switched on.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "clock.h"
+#include "test.h"
 
 static struct timespec clocks[16]; /* by clockid_t */
 
@@ -48,7 +42,7 @@ ssize_t getrandom(void *bytes, size_t len, unsigned int flags)
 	return (ssize_t)len;
 }
 
-static void time_goes_on_while_the_machine_sleeps(void **state)
+TEST(time_goes_on_while_the_machine_sleeps)
 {
 	struct tunnel tunnel = {0};
 
@@ -66,7 +60,7 @@ static void time_goes_on_while_the_machine_sleeps(void **state)
 	assert_true(tunnel.wall_ns == 5 * NS_PER_S + 9);
 }
 
-static void randomness_is_waited_for_and_comes_whole(void **state)
+TEST(randomness_is_waited_for_and_comes_whole)
 {
 	uint8_t bytes[300];
 
@@ -78,14 +72,4 @@ static void randomness_is_waited_for_and_comes_whole(void **state)
 	assert_int_equal(generator.waits, 1);
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		assert_int_equal(bytes[i], (uint8_t)i);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(time_goes_on_while_the_machine_sleeps),
-		cmocka_unit_test(randomness_is_waited_for_and_comes_whole),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

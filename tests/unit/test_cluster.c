@@ -8,7 +8,7 @@
 
 #define DAY_MS (24ULL * 3600 * 1000)
 
-static void cluster_good_records_are_used(void **state)
+TEST(cluster_good_records_are_used, begin)
 {
 	struct cidr allowed[8];
 	uint32_t pod_count;
@@ -32,7 +32,7 @@ static void cluster_good_records_are_used(void **state)
 	assert_true(cidr_is_equal(&allowed[1], &(struct cidr){address("192.168.50.2"), 32}));
 }
 
-static void cluster_node_without_annotation_is_dropped_not_forgotten(void **state)
+TEST(cluster_node_without_annotation_is_dropped_not_forgotten, begin)
 {
 	add_member()->voice = NODE_SILENT;
 	resolve();
@@ -42,7 +42,7 @@ static void cluster_node_without_annotation_is_dropped_not_forgotten(void **stat
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
-static void cluster_garbled_annotation_is_dropped_and_named(void **state)
+TEST(cluster_garbled_annotation_is_dropped_and_named, begin)
 {
 	struct node *node = add_member();
 
@@ -54,7 +54,7 @@ static void cluster_garbled_annotation_is_dropped_and_named(void **state)
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
-static void cluster_garbled_annotation_keeps_the_last_good_one(void **state)
+TEST(cluster_garbled_annotation_keeps_the_last_good_one, begin)
 {
 	add_member();
 	follow_up(1)->voice = NODE_GARBLED;
@@ -65,7 +65,7 @@ static void cluster_garbled_annotation_keeps_the_last_good_one(void **state)
 	assert_false(cluster_outgrew_good(&members[0]));
 }
 
-static void cluster_unreadable_record_keeps_the_last_good_one(void **state)
+TEST(cluster_unreadable_record_keeps_the_last_good_one, begin)
 {
 	add_member();
 	add_member();
@@ -77,7 +77,7 @@ static void cluster_unreadable_record_keeps_the_last_good_one(void **state)
 	assert_usable(2);
 }
 
-static void cluster_missing_annotation_keeps_the_last_good_one(void **state)
+TEST(cluster_missing_annotation_keeps_the_last_good_one, begin)
 {
 	add_member();
 	follow_up(1)->voice = NODE_SILENT;
@@ -86,7 +86,7 @@ static void cluster_missing_annotation_keeps_the_last_good_one(void **state)
 	assert_refused(1, "its annotation is gone");
 }
 
-static void cluster_higher_epoch_replaces_the_last_good_one(void **state)
+TEST(cluster_higher_epoch_replaces_the_last_good_one, begin)
 {
 	struct node *node;
 
@@ -100,7 +100,7 @@ static void cluster_higher_epoch_replaces_the_last_good_one(void **state)
 	assert_true(cluster_outgrew_good(&members[0]));
 }
 
-static void cluster_lower_epoch_is_ignored(void **state)
+TEST(cluster_lower_epoch_is_ignored, begin)
 {
 	struct node *node;
 
@@ -113,7 +113,7 @@ static void cluster_lower_epoch_is_ignored(void **state)
 	assert_refused(1, "epoch 99 is lower than 100");
 }
 
-static void cluster_equal_epoch_may_change_endpoints_port_and_prefixes_only(void **state)
+TEST(cluster_equal_epoch_may_change_endpoints_port_and_prefixes_only, begin)
 {
 	struct node *node;
 
@@ -134,7 +134,7 @@ static void cluster_equal_epoch_may_change_endpoints_port_and_prefixes_only(void
 	assert_refused(1, "epoch 100 has other keys than before");
 }
 
-static void cluster_epoch_far_ahead_is_refused(void **state)
+TEST(cluster_epoch_far_ahead_is_refused, begin)
 {
 	struct node *node = add_member();
 
@@ -150,7 +150,7 @@ static void cluster_epoch_far_ahead_is_refused(void **state)
 	assert_refused(1, "more than 24 hours ahead");
 }
 
-static void cluster_new_uid_starts_afresh(void **state)
+TEST(cluster_new_uid_starts_afresh, begin)
 {
 	struct node *node;
 
@@ -169,7 +169,7 @@ static void cluster_new_uid_starts_afresh(void **state)
 	assert_true(cluster_outgrew_good(&members[0]));
 }
 
-static void cluster_annotation_of_another_uid_is_refused(void **state)
+TEST(cluster_annotation_of_another_uid_is_refused, begin)
 {
 	copy_text(add_member()->annotation.uid, NODE_UID_LEN, "u2");
 	resolve();
@@ -179,7 +179,7 @@ static void cluster_annotation_of_another_uid_is_refused(void **state)
 
 /* -- what a node had before it left, or before it was made anew -- */
 
-static void cluster_node_that_comes_back_with_an_older_record_is_refused(void **state)
+TEST(cluster_node_that_comes_back_with_an_older_record_is_refused, begin)
 {
 	struct annotation floor = add_member()->annotation;
 
@@ -191,7 +191,7 @@ static void cluster_node_that_comes_back_with_an_older_record_is_refused(void **
 	assert_int_equal(members[0].state, MEMBER_REFUSED);
 }
 
-static void cluster_node_that_comes_back_as_it_was_is_taken(void **state)
+TEST(cluster_node_that_comes_back_as_it_was_is_taken, begin)
 {
 	struct annotation floor = add_member()->annotation;
 
@@ -206,7 +206,7 @@ static void cluster_node_that_comes_back_as_it_was_is_taken(void **state)
 	assert_usable(1);
 }
 
-static void cluster_floor_of_another_uid_says_nothing(void **state)
+TEST(cluster_floor_of_another_uid_says_nothing, begin)
 {
 	struct annotation floor = add_member()->annotation;
 
@@ -225,7 +225,7 @@ static void tell_tunnel(uint32_t i, const char *uid, uint64_t epoch)
 	members[i - 1].told_epoch = epoch;
 }
 
-static void cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held(void **state)
+TEST(cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held, begin)
 {
 	add_member();
 	tell_tunnel(1, "u1", 101);
@@ -240,7 +240,7 @@ static void cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held(v
 	assert_false(members[0].is_held);
 }
 
-static void cluster_record_that_the_tunnel_has_is_taken(void **state)
+TEST(cluster_record_that_the_tunnel_has_is_taken, begin)
 {
 	add_member();
 	tell_tunnel(1, "u1", 100);
@@ -249,7 +249,7 @@ static void cluster_record_that_the_tunnel_has_is_taken(void **state)
 	assert_ptr_equal(members[0].chosen, &seen[0]);
 }
 
-static void cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone(void **state)
+TEST(cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone, begin)
 {
 	add_member()->voice = NODE_SILENT;
 	members[0].was_found = true;
@@ -263,7 +263,7 @@ static void cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone(void
 	assert_false(members[0].is_held);
 }
 
-static void cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing(void **state)
+TEST(cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing, begin)
 {
 	add_member();
 	tell_tunnel(1, "u9", 101);
@@ -271,7 +271,7 @@ static void cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothi
 	assert_usable(1);
 }
 
-static void cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it(void **state)
+TEST(cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it, begin)
 {
 	add_member();
 	members[0].good = &seen[0];
@@ -288,7 +288,7 @@ static void cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it(voi
 
 /* -- a bad record -- */
 
-static void cluster_peer_found_in_the_maps_is_held_while_its_record_is_bad(void **state)
+TEST(cluster_peer_found_in_the_maps_is_held_while_its_record_is_bad, begin)
 {
 	add_member()->voice = NODE_GARBLED;
 	members[0].was_found = true;
@@ -310,7 +310,7 @@ static void cluster_peer_found_in_the_maps_is_held_while_its_record_is_bad(void 
 	assert_false(members[0].is_held);
 }
 
-static void cluster_bad_node_never_touches_another(void **state)
+TEST(cluster_bad_node_never_touches_another, begin)
 {
 	struct node *bad;
 
@@ -326,35 +326,4 @@ static void cluster_bad_node_never_touches_another(void **state)
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 	assert_class("192.168.50.1", PREFIX_NODE, 1);
 	assert_int_equal(members[1].state, MEMBER_REFUSED);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(cluster_good_records_are_used),
-		TEST(cluster_node_without_annotation_is_dropped_not_forgotten),
-		TEST(cluster_garbled_annotation_is_dropped_and_named),
-		TEST(cluster_garbled_annotation_keeps_the_last_good_one),
-		TEST(cluster_unreadable_record_keeps_the_last_good_one),
-		TEST(cluster_missing_annotation_keeps_the_last_good_one),
-		TEST(cluster_higher_epoch_replaces_the_last_good_one),
-		TEST(cluster_lower_epoch_is_ignored),
-		TEST(cluster_equal_epoch_may_change_endpoints_port_and_prefixes_only),
-		TEST(cluster_epoch_far_ahead_is_refused),
-		TEST(cluster_new_uid_starts_afresh),
-		TEST(cluster_annotation_of_another_uid_is_refused),
-		TEST(cluster_node_that_comes_back_with_an_older_record_is_refused),
-		TEST(cluster_node_that_comes_back_as_it_was_is_taken),
-		TEST(cluster_floor_of_another_uid_says_nothing),
-		TEST(cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held),
-		TEST(cluster_record_that_the_tunnel_has_is_taken),
-		TEST(cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone),
-		TEST(cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing),
-		TEST(cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it),
-		TEST(cluster_peer_found_in_the_maps_is_held_while_its_record_is_bad),
-		TEST(cluster_bad_node_never_touches_another),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 /* -- prefixes -- */
 
-static void cluster_prefix_outside_the_range_is_refused(void **state)
+TEST(cluster_prefix_outside_the_range_is_refused, begin)
 {
 	struct node *node = add_member();
 
@@ -25,7 +25,7 @@ static void cluster_prefix_outside_the_range_is_refused(void **state)
 	assert_class("8.8.8.8", 0, 0);
 }
 
-static void cluster_whole_range_as_prefix_stands_around_what_others_have(void **state)
+TEST(cluster_whole_range_as_prefix_stands_around_what_others_have, begin)
 {
 	add_member();
 	add_pod(add_member(), pods[1], "10.244.0.0/16");
@@ -38,7 +38,7 @@ static void cluster_whole_range_as_prefix_stands_around_what_others_have(void **
 	assert_class("10.244.9.5", PREFIX_PEER, 2);
 }
 
-static void cluster_overlapping_prefix_is_the_older_nodes(void **state)
+TEST(cluster_overlapping_prefix_is_the_older_nodes, begin)
 {
 	add_member();
 	add_pod(add_member(), pods[1], "10.244.1.128/25");
@@ -52,7 +52,7 @@ static void cluster_overlapping_prefix_is_the_older_nodes(void **state)
 	assert_class("10.244.2.5", PREFIX_PEER, 2);
 }
 
-static void cluster_refused_prefix_does_not_stand_against_a_third(void **state)
+TEST(cluster_refused_prefix_does_not_stand_against_a_third, begin)
 {
 	add_member();
 	pods[0][0] = cidr("10.244.2.0/23"); /* oldest */
@@ -75,7 +75,7 @@ static void set_route(struct route *route, const char *destination, const char *
 				.is_main = true};
 }
 
-static void cluster_prefix_that_is_routed_to_another_node_is_refused(void **state)
+TEST(cluster_prefix_that_is_routed_to_another_node_is_refused, begin)
 {
 	static struct route routes[3];
 
@@ -100,7 +100,7 @@ static void cluster_prefix_that_is_routed_to_another_node_is_refused(void **stat
 	assert_class("10.244.7.9", PREFIX_PEER, 2);
 }
 
-static void cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants(void **state)
+TEST(cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants, begin)
 {
 	self.hole_count = 2;
 	self.holes[0] = cidr("10.244.0.64/28");
@@ -114,7 +114,7 @@ static void cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants(void **st
 	assert_class("10.244.0.65", PREFIX_PEER, 1);
 }
 
-static void cluster_own_prefix_that_is_a_hole_is_not_ours(void **state)
+TEST(cluster_own_prefix_that_is_a_hole_is_not_ours, begin)
 {
 	self.hole_count = 1;
 	self.holes[0] = self.pods[0];
@@ -122,7 +122,7 @@ static void cluster_own_prefix_that_is_a_hole_is_not_ours(void **state)
 	assert_class("10.244.0.9", PREFIX_CLUSTER, 0);
 }
 
-static void cluster_prefix_over_our_own_is_refused(void **state)
+TEST(cluster_prefix_over_our_own_is_refused, begin)
 {
 	add_member();
 	pods[0][0] = cidr("10.244.0.128/25");
@@ -131,7 +131,7 @@ static void cluster_prefix_over_our_own_is_refused(void **state)
 	assert_class("10.244.0.200", PREFIX_LOCAL, 0);
 }
 
-static void cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved(void **state)
+TEST(cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved, begin)
 {
 	add_member();
 	add_pod(&seen[0], pods[0], "10.244.9.0/24");
@@ -149,7 +149,7 @@ static void cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_
 
 /* -- addresses and endpoints -- */
 
-static void cluster_address_of_ours_or_in_our_pods_is_refused(void **state)
+TEST(cluster_address_of_ours_or_in_our_pods_is_refused, begin)
 {
 	struct node *node = add_member();
 
@@ -162,7 +162,7 @@ static void cluster_address_of_ours_or_in_our_pods_is_refused(void **state)
 	assert_class("192.168.50.1", PREFIX_NODE, 1);
 }
 
-static void cluster_address_claimed_twice_is_the_older_nodes(void **state)
+TEST(cluster_address_claimed_twice_is_the_older_nodes, begin)
 {
 	add_member();
 	add_member()->addresses[0] = address("192.168.50.1");
@@ -172,7 +172,7 @@ static void cluster_address_claimed_twice_is_the_older_nodes(void **state)
 }
 
 /* A Node often has one address as InternalIP and as ExternalIP. */
-static void cluster_address_listed_twice_by_its_node_is_no_complaint(void **state)
+TEST(cluster_address_listed_twice_by_its_node_is_no_complaint, begin)
 {
 	struct node *node = add_member();
 
@@ -183,7 +183,7 @@ static void cluster_address_listed_twice_by_its_node_is_no_complaint(void **stat
 	assert_class("192.168.50.1", PREFIX_NODE, 1);
 }
 
-static void cluster_special_prefixes_and_endpoints_are_refused(void **state)
+TEST(cluster_special_prefixes_and_endpoints_are_refused, begin)
 {
 	static const char *const endpoints[] = {"127.0.0.1", "224.0.0.1", "::", "fe80::1",
 						"::ffff:192.168.50.9"};
@@ -204,7 +204,7 @@ static void cluster_special_prefixes_and_endpoints_are_refused(void **state)
 	assert_class("10.244.0.7", PREFIX_LOCAL, 0);
 }
 
-static void cluster_endpoint_in_pods_or_of_ours_is_refused(void **state)
+TEST(cluster_endpoint_in_pods_or_of_ours_is_refused, begin)
 {
 	struct node *node = add_member();
 
@@ -221,7 +221,7 @@ static void cluster_endpoint_in_pods_or_of_ours_is_refused(void **state)
 	assert_int_equal(members[0].state, MEMBER_USABLE);
 }
 
-static void cluster_endpoints_are_of_one_family_that_we_have(void **state)
+TEST(cluster_endpoints_are_of_one_family_that_we_have, begin)
 {
 	struct node *node = add_member();
 
@@ -240,28 +240,4 @@ static void cluster_endpoints_are_of_one_family_that_we_have(void **state)
 	assert_int_equal(members[0].state, MEMBER_REFUSED);
 	assert_refused(1, "no endpoint of a family");
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(cluster_prefix_outside_the_range_is_refused),
-		TEST(cluster_prefix_that_is_routed_to_another_node_is_refused),
-		TEST(cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants),
-		TEST(cluster_own_prefix_that_is_a_hole_is_not_ours),
-		TEST(cluster_whole_range_as_prefix_stands_around_what_others_have),
-		TEST(cluster_overlapping_prefix_is_the_older_nodes),
-		TEST(cluster_refused_prefix_does_not_stand_against_a_third),
-		TEST(cluster_prefix_over_our_own_is_refused),
-		TEST(cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved),
-		TEST(cluster_address_of_ours_or_in_our_pods_is_refused),
-		TEST(cluster_address_claimed_twice_is_the_older_nodes),
-		TEST(cluster_address_listed_twice_by_its_node_is_no_complaint),
-		TEST(cluster_special_prefixes_and_endpoints_are_refused),
-		TEST(cluster_endpoint_in_pods_or_of_ours_is_refused),
-		TEST(cluster_endpoints_are_of_one_family_that_we_have),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ static struct secret_ids secrets(const char *first, const char *second)
 	return ids;
 }
 
-static void cluster_newest_secret_in_common_is_chosen(void **state)
+TEST(cluster_newest_secret_in_common_is_chosen, begin)
 {
 	struct node *node = add_member();
 
@@ -48,7 +48,7 @@ static void assert_kept_out(const char *expected)
 	assert_class("10.244.1.5", PREFIX_PEER, 1); /* of a peer that is not usable: dropped */
 }
 
-static void cluster_node_without_a_secret_in_common_is_refused(void **state)
+TEST(cluster_node_without_a_secret_in_common_is_refused, begin)
 {
 	struct node *node = add_member();
 
@@ -66,7 +66,7 @@ static void cluster_node_without_a_secret_in_common_is_refused(void **state)
 }
 
 /* Also where its record is the one in use so far, and where the tunnel has it from an earlier agent. */
-static void cluster_node_that_was_used_is_refused_without_a_secret_in_common(void **state)
+TEST(cluster_node_that_was_used_is_refused_without_a_secret_in_common, begin)
 {
 	struct node *node;
 
@@ -82,7 +82,7 @@ static void cluster_node_that_was_used_is_refused_without_a_secret_in_common(voi
 	assert_kept_out("it has no cluster secret");
 }
 
-static void cluster_secrets_may_change_within_an_epoch(void **state)
+TEST(cluster_secrets_may_change_within_an_epoch, begin)
 {
 	struct node *node;
 
@@ -98,7 +98,7 @@ static void cluster_secrets_may_change_within_an_epoch(void **state)
 
 /* -- keys -- */
 
-static void cluster_own_key_is_nobody_elses(void **state)
+TEST(cluster_own_key_is_nobody_elses, begin)
 {
 	struct node *node = add_member();
 
@@ -111,7 +111,7 @@ static void cluster_own_key_is_nobody_elses(void **state)
 	assert_usable(2);
 }
 
-static void cluster_key_claimed_twice_is_the_older_nodes(void **state)
+TEST(cluster_key_claimed_twice_is_the_older_nodes, begin)
 {
 	add_member();
 	add_member()->annotation.keys[KEY_CURRENT] = key(1);
@@ -125,7 +125,7 @@ static void cluster_key_claimed_twice_is_the_older_nodes(void **state)
 	assert_null(members[0].chosen);
 }
 
-static void cluster_key_is_the_one_whose_current_it_is_not_next_or_previous(void **state)
+TEST(cluster_key_is_the_one_whose_current_it_is_not_next_or_previous, begin)
 {
 	struct node *older = add_member();
 
@@ -141,7 +141,7 @@ static void cluster_key_is_the_one_whose_current_it_is_not_next_or_previous(void
 	assert_refused(1, "a key of node n2");
 }
 
-static void cluster_key_that_nobody_proved_goes_round_until_it_is_proved(void **state)
+TEST(cluster_key_that_nobody_proved_goes_round_until_it_is_proved, begin)
 {
 	add_member();
 	add_member()->annotation.keys[KEY_CURRENT] = key(1);
@@ -160,7 +160,7 @@ static void cluster_key_that_nobody_proved_goes_round_until_it_is_proved(void **
 	assert_false(members[0].has_disputed_key || members[1].has_disputed_key);
 }
 
-static void cluster_equal_age_is_decided_by_name(void **state)
+TEST(cluster_equal_age_is_decided_by_name, begin)
 {
 	add_member()->created_s = 5;
 	add_member()->created_s = 5;
@@ -170,7 +170,7 @@ static void cluster_equal_age_is_decided_by_name(void **state)
 	assert_refused(2, "a key of node n1");
 }
 
-static void cluster_key_claimed_twice_stays_where_it_was_proved(void **state)
+TEST(cluster_key_claimed_twice_stays_where_it_was_proved, begin)
 {
 	add_member();
 	add_member()->annotation.keys[KEY_CURRENT] = key(1);
@@ -182,7 +182,7 @@ static void cluster_key_claimed_twice_stays_where_it_was_proved(void **state)
 	assert_null(members[0].chosen);
 }
 
-static void cluster_proofs_of_the_newest_keys_are_remembered(void **state)
+TEST(cluster_proofs_of_the_newest_keys_are_remembered, begin)
 {
 	add_member();
 	for (uint8_t filling = 1; filling <= CLUSTER_PROVED_MAX + 1; filling++) {
@@ -197,7 +197,7 @@ static void cluster_proofs_of_the_newest_keys_are_remembered(void **state)
 }
 
 /* Node 2 announces its next key; node 1, which is older, says at once that it is its own. */
-static void cluster_next_key_stays_with_who_published_it_first(void **state)
+TEST(cluster_next_key_stays_with_who_published_it_first, begin)
 {
 	add_member();
 	add_member();
@@ -211,7 +211,7 @@ static void cluster_next_key_stays_with_who_published_it_first(void **state)
 	assert_refused(1, "a key of node n2");
 }
 
-static void cluster_promoted_key_is_taken_from_the_record_that_says_so(void **state)
+TEST(cluster_promoted_key_is_taken_from_the_record_that_says_so, begin)
 {
 	struct node *node = add_member();
 
@@ -228,7 +228,7 @@ static void cluster_promoted_key_is_taken_from_the_record_that_says_so(void **st
 	assert_ptr_equal(members[0].chosen, node);
 }
 
-static void cluster_thief_of_a_key_keeps_its_own_last_good_record(void **state)
+TEST(cluster_thief_of_a_key_keeps_its_own_last_good_record, begin)
 {
 	struct node *node;
 
@@ -242,27 +242,4 @@ static void cluster_thief_of_a_key_keeps_its_own_last_good_record(void **state)
 	assert_ptr_equal(members[1].chosen, &good[1]);
 	assert_int_equal(members[1].state, MEMBER_USABLE);
 	assert_refused(2, "a key of node n1");
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(cluster_newest_secret_in_common_is_chosen),
-		TEST(cluster_node_without_a_secret_in_common_is_refused),
-		TEST(cluster_node_that_was_used_is_refused_without_a_secret_in_common),
-		TEST(cluster_secrets_may_change_within_an_epoch),
-		TEST(cluster_own_key_is_nobody_elses),
-		TEST(cluster_key_claimed_twice_is_the_older_nodes),
-		TEST(cluster_key_is_the_one_whose_current_it_is_not_next_or_previous),
-		TEST(cluster_key_that_nobody_proved_goes_round_until_it_is_proved),
-		TEST(cluster_equal_age_is_decided_by_name),
-		TEST(cluster_key_claimed_twice_stays_where_it_was_proved),
-		TEST(cluster_proofs_of_the_newest_keys_are_remembered),
-		TEST(cluster_next_key_stays_with_who_published_it_first),
-		TEST(cluster_promoted_key_is_taken_from_the_record_that_says_so),
-		TEST(cluster_thief_of_a_key_keeps_its_own_last_good_record),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 
 /* -- what is joined -- */
 
-static void consecutive_tcp_segments_become_one_super_packet(void **state)
+TEST(consecutive_tcp_segments_become_one_super_packet, begin)
 {
 	for (uint8_t version = 4; version <= 6; version += 2) {
 		struct shape shape = {.version = version,
@@ -28,7 +28,7 @@ static void consecutive_tcp_segments_become_one_super_packet(void **state)
 	}
 }
 
-static void short_segment_ends_the_super_packet(void **state)
+TEST(short_segment_ends_the_super_packet, begin)
 {
 	struct shape shape = {.version = 6, .payload_len = 1000}, first = shape, second;
 
@@ -45,7 +45,7 @@ static void short_segment_ends_the_super_packet(void **state)
 	assert_alone(1, &second);
 }
 
-static void longer_segment_begins_a_new_super_packet(void **state)
+TEST(longer_segment_begins_a_new_super_packet, begin)
 {
 	struct shape shape = {.version = 4, .payload_len = 500}, first = shape, second;
 
@@ -60,7 +60,7 @@ static void longer_segment_begins_a_new_super_packet(void **state)
 	assert_alone(1, &second);
 }
 
-static void push_and_fin_end_the_super_packet_and_stay_in_it(void **state)
+TEST(push_and_fin_end_the_super_packet_and_stay_in_it, begin)
 {
 	static const uint8_t ends[] = {ACK | PSH, ACK | FIN, ACK | PSH | FIN};
 
@@ -78,7 +78,7 @@ static void push_and_fin_end_the_super_packet_and_stay_in_it(void **state)
 	}
 }
 
-static void lone_segment_is_written_as_it_came(void **state)
+TEST(lone_segment_is_written_as_it_came, begin)
 {
 	struct shape shape = {.version = 6, .payload_len = 700};
 
@@ -90,7 +90,7 @@ static void lone_segment_is_written_as_it_came(void **state)
 	flush_and_count(1);
 }
 
-static void equal_udp_datagrams_become_one_super_packet(void **state)
+TEST(equal_udp_datagrams_become_one_super_packet, begin)
 {
 	for (uint8_t version = 4; version <= 6; version += 2) {
 		struct shape shape = {.version = version,
@@ -109,7 +109,7 @@ static void equal_udp_datagrams_become_one_super_packet(void **state)
 	}
 }
 
-static void super_packet_never_exceeds_the_largest_ip_packet(void **state)
+TEST(super_packet_never_exceeds_the_largest_ip_packet, begin)
 {
 	for (uint8_t version = 4; version <= 6; version += 2) {
 		struct shape shape = {.version = version, .payload_len = 1368}, first = shape;
@@ -124,7 +124,7 @@ static void super_packet_never_exceeds_the_largest_ip_packet(void **state)
 	}
 }
 
-static void super_packet_has_no_more_pieces_than_a_vector(void **state)
+TEST(super_packet_has_no_more_pieces_than_a_vector, begin)
 {
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 20},
 		     first = shape;
@@ -136,7 +136,7 @@ static void super_packet_has_no_more_pieces_than_a_vector(void **state)
 	assert_joined(0, &first, COALESCE_PIECES * 20, 20);
 }
 
-static void interleaved_flows_are_joined_each_by_itself(void **state)
+TEST(interleaved_flows_are_joined_each_by_itself, begin)
 {
 	struct shape shapes[COALESCE_FLOWS], first[COALESCE_FLOWS];
 
@@ -157,7 +157,7 @@ static void interleaved_flows_are_joined_each_by_itself(void **state)
 		assert_joined(i, &first[i], 600, 100);
 }
 
-static void one_flow_too_many_evicts_another(void **state)
+TEST(one_flow_too_many_evicts_another, begin)
 {
 	(void)state;
 	for (unsigned int i = 0; i <= COALESCE_FLOWS; i++)
@@ -169,7 +169,7 @@ static void one_flow_too_many_evicts_another(void **state)
 
 /* -- both ways -- */
 
-static void cut_again_a_super_packet_gives_the_packets_that_went_in(void **state)
+TEST(cut_again_a_super_packet_gives_the_packets_that_went_in, begin)
 {
 	for (int i = 0; i < 400; i++) {
 		struct shape shape = {.version = i & 1 ? 4 : 6,
@@ -226,7 +226,7 @@ static void assert_next_of_its_flow(const uint8_t *packet, size_t len, unsigned 
 	fail_msg("a packet came out that never went in");
 }
 
-static void random_traffic_keeps_every_packet_and_the_order_of_each_flow(void **state)
+TEST(random_traffic_keeps_every_packet_and_the_order_of_each_flow, begin)
 {
 	for (int run = 0; run < 300; run++) {
 		unsigned int flows = 1 + any(20), count = 20 + any(200), next[20], seen = 0;
@@ -276,7 +276,7 @@ static void random_traffic_keeps_every_packet_and_the_order_of_each_flow(void **
 
 /* -- anything at all -- */
 
-static void no_mutation_reads_or_writes_outside(void **state)
+TEST(no_mutation_reads_or_writes_outside, begin)
 {
 	uint8_t packet[PACKET_MAX], *blocks[8];
 
@@ -304,27 +304,4 @@ static void no_mutation_reads_or_writes_outside(void **state)
 		for (unsigned int i = 0; i < ARRAY_SIZE(blocks); i++)
 			free(blocks[i]);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(consecutive_tcp_segments_become_one_super_packet, begin),
-		cmocka_unit_test_setup(short_segment_ends_the_super_packet, begin),
-		cmocka_unit_test_setup(longer_segment_begins_a_new_super_packet, begin),
-		cmocka_unit_test_setup(push_and_fin_end_the_super_packet_and_stay_in_it, begin),
-		cmocka_unit_test_setup(lone_segment_is_written_as_it_came, begin),
-		cmocka_unit_test_setup(equal_udp_datagrams_become_one_super_packet, begin),
-		cmocka_unit_test_setup(super_packet_never_exceeds_the_largest_ip_packet, begin),
-		cmocka_unit_test_setup(super_packet_has_no_more_pieces_than_a_vector, begin),
-		cmocka_unit_test_setup(interleaved_flows_are_joined_each_by_itself, begin),
-		cmocka_unit_test_setup(one_flow_too_many_evicts_another, begin),
-		cmocka_unit_test_setup(cut_again_a_super_packet_gives_the_packets_that_went_in,
-				       begin),
-		cmocka_unit_test_setup(random_traffic_keeps_every_packet_and_the_order_of_each_flow,
-				       begin),
-		cmocka_unit_test_setup(no_mutation_reads_or_writes_outside, begin),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

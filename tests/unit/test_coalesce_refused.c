@@ -20,7 +20,7 @@ static void assert_not_joined(struct shape first, struct shape second)
 	assert_alone(1, &second);
 }
 
-static void segments_whose_headers_differ_are_not_joined(void **state)
+TEST(segments_whose_headers_differ_are_not_joined, begin)
 {
 	struct shape first = {.version = 4,
 			      .sequence = 5000,
@@ -72,7 +72,7 @@ static void segments_whose_headers_differ_are_not_joined(void **state)
 	flush_and_count(1);
 }
 
-static void ids_do_not_matter_with_df(void **state)
+TEST(ids_do_not_matter_with_df, begin)
 {
 	struct shape first = {.version = 4, .fragment = 0x4000, .id = 9, .payload_len = 300},
 		     second = first;
@@ -85,7 +85,7 @@ static void ids_do_not_matter_with_df(void **state)
 	assert_joined(0, &first, 600, 300);
 }
 
-static void wrong_checksum_is_never_joined(void **state)
+TEST(wrong_checksum_is_never_joined, begin)
 {
 	struct shape shapes[] = {
 		{.version = 4, .payload_len = 101},
@@ -112,7 +112,7 @@ static void wrong_checksum_is_never_joined(void **state)
 		}
 }
 
-static void wrong_ip_header_checksum_is_never_joined(void **state)
+TEST(wrong_ip_header_checksum_is_never_joined, begin)
 {
 	struct shape shape = {.version = 4, .payload_len = 101};
 	uint8_t packet[PACKET_MAX];
@@ -126,7 +126,7 @@ static void wrong_ip_header_checksum_is_never_joined(void **state)
 	flush_and_count(2);
 }
 
-static void datagrams_without_checksum_are_not_joined(void **state)
+TEST(datagrams_without_checksum_are_not_joined, begin)
 {
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 100};
 	uint8_t packet[PACKET_MAX];
@@ -148,7 +148,7 @@ static void datagrams_without_checksum_are_not_joined(void **state)
 	assert_int_equal(written[0].vnet.gso_type, 0);
 }
 
-static void nothing_is_joined_that_the_device_does_not_take(void **state)
+TEST(nothing_is_joined_that_the_device_does_not_take, begin)
 {
 	struct shape tcp = {.version = 4, .payload_len = 100};
 	struct shape udp = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 100};
@@ -163,7 +163,7 @@ static void nothing_is_joined_that_the_device_does_not_take(void **state)
 	flush_and_count(4);
 }
 
-static void options_extensions_and_other_protocols_pass_alone(void **state)
+TEST(options_extensions_and_other_protocols_pass_alone, begin)
 {
 	static const uint8_t router_alert[] = {148, 4, 0, 0};
 	struct shape shapes[] = {
@@ -207,7 +207,7 @@ static void assert_kept_in_order(struct shape passing)
 	assert_alone(2, &last);
 }
 
-static void packet_that_cannot_be_joined_keeps_its_place_in_the_flow(void **state)
+TEST(packet_that_cannot_be_joined_keeps_its_place_in_the_flow, begin)
 {
 	static const uint8_t router_alert[] = {148, 4, 0, 0};
 	static const uint8_t later_fragment[] = {6, 0, 0, 16, 0, 0, 0, 1};
@@ -229,7 +229,7 @@ static void packet_that_cannot_be_joined_keeps_its_place_in_the_flow(void **stat
 					    .payload_len = 8});
 }
 
-static void other_flows_stay_held_when_a_packet_passes(void **state)
+TEST(other_flows_stay_held_when_a_packet_passes, begin)
 {
 	struct shape shape = {.version = 4, .payload_len = 200}, first = shape;
 
@@ -240,22 +240,4 @@ static void other_flows_stay_held_when_a_packet_passes(void **state)
 	add_next(&shape);
 	flush_and_count(3);
 	assert_joined(2, &first, 400, 200);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(segments_whose_headers_differ_are_not_joined, begin),
-		cmocka_unit_test_setup(ids_do_not_matter_with_df, begin),
-		cmocka_unit_test_setup(wrong_checksum_is_never_joined, begin),
-		cmocka_unit_test_setup(wrong_ip_header_checksum_is_never_joined, begin),
-		cmocka_unit_test_setup(datagrams_without_checksum_are_not_joined, begin),
-		cmocka_unit_test_setup(nothing_is_joined_that_the_device_does_not_take, begin),
-		cmocka_unit_test_setup(options_extensions_and_other_protocols_pass_alone, begin),
-		cmocka_unit_test_setup(packet_that_cannot_be_joined_keeps_its_place_in_the_flow,
-				       begin),
-		cmocka_unit_test_setup(other_flows_stay_held_when_a_packet_passes, begin),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/registry/kube/config_map.c: the cluster's mode. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "any_object.h"
 #include "registry/kube/config_map.h"
+#include "test.h"
 
-static void mode_is_taken_or_absent_or_refused(void **state)
+TEST(mode_is_taken_or_absent_or_refused)
 {
 	static const struct {
 		const char *text;
@@ -36,13 +30,4 @@ static void mode_is_taken_or_absent_or_refused(void **state)
 		if (has_mode)
 			assert_int_equal(mode, cases[i].mode);
 	}
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mode_is_taken_or_absent_or_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

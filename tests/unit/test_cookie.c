@@ -2,14 +2,9 @@
 /*
  * mac1, mac2 and cookies: to the byte against an independent implementation, the two clocks, and what is bound to what.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "cookie.h"
 #include "crypto.h"
+#include "test.h"
 #include "vectors/handshake.h"
 
 #define NOW_NS (1000 * NS_PER_S)
@@ -112,7 +107,7 @@ static bool is_mac2_zero(void)
 	return sodium_is_zero(initiation.macs.mac2, MAC_LEN);
 }
 
-static void macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation(void **state)
+TEST(macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation, begin)
 {
 	struct message_cookie reply;
 
@@ -127,7 +122,7 @@ static void macs_and_cookies_are_to_the_byte_those_of_an_independent_implementat
 	assert_int_equal(check_at(NOW_NS), MAC_VALID_WITH_COOKIE);
 }
 
-static void message_with_any_bit_flipped_up_to_mac1_is_invalid(void **state)
+TEST(message_with_any_bit_flipped_up_to_mac1_is_invalid, begin)
 {
 	get_cookie_for(endpoint("192.0.2.1", 51890));
 	for (size_t bit = 0; bit < 8 * sizeof(initiation); bit++) {
@@ -140,7 +135,7 @@ static void message_with_any_bit_flipped_up_to_mac1_is_invalid(void **state)
 	assert_int_equal(check_at(NOW_NS), MAC_VALID_WITH_COOKIE);
 }
 
-static void macs_are_compared_in_constant_time(void **state)
+TEST(macs_are_compared_in_constant_time, begin)
 {
 	get_cookie_for(endpoint("192.0.2.1", 51890));
 	for (size_t i = 0; i < MAC_LEN; i++) {
@@ -156,7 +151,7 @@ static void macs_are_compared_in_constant_time(void **state)
 	}
 }
 
-static void mac1_tells_which_of_our_identities_is_addressed(void **state)
+TEST(mac1_tells_which_of_our_identities_is_addressed, begin)
 {
 	struct private_key other_key = {{7}};
 	struct identity other = {0};
@@ -170,7 +165,7 @@ static void mac1_tells_which_of_our_identities_is_addressed(void **state)
 }
 
 /* Its mac key is zero, so anybody could address it. */
-static void identity_that_is_not_set_matches_no_mac1(void **state)
+TEST(identity_that_is_not_set_matches_no_mac1, begin)
 {
 	identity_clear(&responder);
 	add_macs_at(NOW_NS);
@@ -178,7 +173,7 @@ static void identity_that_is_not_set_matches_no_mac1(void **state)
 	assert_int_equal(check_at(NOW_NS), MAC_INVALID);
 }
 
-static void responses_carry_macs_like_initiations(void **state)
+TEST(responses_carry_macs_like_initiations, begin)
 {
 	struct private_key key;
 	struct identity initiator;
@@ -193,7 +188,7 @@ static void responses_carry_macs_like_initiations(void **state)
 	assert_memory_equal(&response, vector->response, sizeof(response));
 }
 
-static void mac2_is_bound_to_the_address_and_the_port(void **state)
+TEST(mac2_is_bound_to_the_address_and_the_port, begin)
 {
 	get_cookie_for(endpoint("192.0.2.1", 51890));
 	assert_int_equal(check_from(endpoint("192.0.2.1", 51891), NOW_NS), MAC_VALID);
@@ -202,7 +197,7 @@ static void mac2_is_bound_to_the_address_and_the_port(void **state)
 	assert_int_equal(check_from(endpoint("::ffff:192.0.2.1", 51890), NOW_NS), MAC_VALID);
 }
 
-static void mac2_is_bound_to_all_of_an_ipv6_address(void **state)
+TEST(mac2_is_bound_to_all_of_an_ipv6_address, begin)
 {
 	get_cookie_for(endpoint("2001:db8::1", 51890));
 	assert_int_equal(check_from(endpoint("2001:db8::2", 51890), NOW_NS), MAC_VALID);
@@ -211,13 +206,13 @@ static void mac2_is_bound_to_all_of_an_ipv6_address(void **state)
 	assert_int_equal(check_from(endpoint("2001:db8::1", 51890), NOW_NS), MAC_VALID_WITH_COOKIE);
 }
 
-static void mac2_of_zeros_is_no_cookie(void **state)
+TEST(mac2_of_zeros_is_no_cookie, begin)
 {
 	assert_true(is_mac2_zero());
 	assert_int_equal(check_at(NOW_NS), MAC_VALID);
 }
 
-static void secret_is_renewed_after_120_seconds(void **state)
+TEST(secret_is_renewed_after_120_seconds, begin)
 {
 	get_cookie_for(endpoint("192.0.2.1", 51890));
 	memset(fresh_secret, 0x55, sizeof(fresh_secret));
@@ -228,7 +223,7 @@ static void secret_is_renewed_after_120_seconds(void **state)
 	assert_true(checker.secret_birth_ns == NOW_NS + 120 * NS_PER_S);
 }
 
-static void initiator_trusts_a_cookie_for_115_seconds(void **state)
+TEST(initiator_trusts_a_cookie_for_115_seconds, begin)
 {
 	get_cookie_for(endpoint("192.0.2.1", 51890));
 	add_macs_at(NOW_NS + 115 * NS_PER_S - 1);
@@ -237,7 +232,7 @@ static void initiator_trusts_a_cookie_for_115_seconds(void **state)
 	assert_true(is_mac2_zero());
 }
 
-static void reply_is_consumed_once(void **state)
+TEST(reply_is_consumed_once, begin)
 {
 	struct message_cookie reply;
 
@@ -248,7 +243,7 @@ static void reply_is_consumed_once(void **state)
 	assert_true(jar.cookie_birth_ns == NOW_NS);
 }
 
-static void reply_without_a_message_of_ours_is_refused(void **state)
+TEST(reply_without_a_message_of_ours_is_refused, begin)
 {
 	struct message_cookie reply;
 
@@ -259,7 +254,7 @@ static void reply_without_a_message_of_ours_is_refused(void **state)
 	assert_true(sodium_is_zero((const uint8_t *)&jar, sizeof(jar)));
 }
 
-static void reply_to_an_earlier_message_is_refused(void **state)
+TEST(reply_to_an_earlier_message_is_refused, begin)
 {
 	struct message_cookie reply;
 
@@ -270,7 +265,7 @@ static void reply_to_an_earlier_message_is_refused(void **state)
 	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
 }
 
-static void reply_from_somebody_else_is_refused(void **state)
+TEST(reply_from_somebody_else_is_refused, begin)
 {
 	struct private_key other_key = {{7}};
 	struct identity other = {0};
@@ -283,7 +278,7 @@ static void reply_from_somebody_else_is_refused(void **state)
 }
 
 /* Type and receiver are not sealed: the first chose this function, the second this jar. */
-static void forged_replies_leave_the_jar_alone(void **state)
+TEST(forged_replies_leave_the_jar_alone, begin)
 {
 	struct message_cookie reply;
 	struct cookie_jar before;
@@ -299,30 +294,4 @@ static void forged_replies_leave_the_jar_alone(void **state)
 		((uint8_t *)&reply)[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS + 1));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-		TEST(macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation),
-		TEST(message_with_any_bit_flipped_up_to_mac1_is_invalid),
-		TEST(macs_are_compared_in_constant_time),
-		TEST(mac1_tells_which_of_our_identities_is_addressed),
-		TEST(identity_that_is_not_set_matches_no_mac1),
-		TEST(responses_carry_macs_like_initiations),
-		TEST(mac2_is_bound_to_the_address_and_the_port),
-		TEST(mac2_is_bound_to_all_of_an_ipv6_address),
-		TEST(mac2_of_zeros_is_no_cookie),
-		TEST(secret_is_renewed_after_120_seconds),
-		TEST(initiator_trusts_a_cookie_for_115_seconds),
-		TEST(reply_is_consumed_once),
-		TEST(reply_without_a_message_of_ours_is_refused),
-		TEST(reply_to_an_earlier_message_is_refused),
-		TEST(reply_from_somebody_else_is_refused),
-		TEST(forged_replies_leave_the_jar_alone),
-#undef TEST
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,13 +3,6 @@
  * keyd/registry/kube/credentials.c, kubeconfig.c, yaml_text.c: what is taken from a kubeconfig and from a pod's service account, what
  * is refused and with which words, and what happens as files change under us.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -20,6 +13,7 @@
 
 #include "registry/kube/credentials.h"
 #include "registry/kube/kubeconfig.h"
+#include "test.h"
 
 #define CERTIFICATE(mark) "-----BEGIN CERTIFICATE-----\n" mark "\n-----END CERTIFICATE-----\n"
 #define PRIVATE_KEY(mark) "-----BEGIN PRIVATE KEY-----\n" mark "\n-----END PRIVATE KEY-----\n"
@@ -30,6 +24,19 @@
 #define MINUTE_NS (60 * NS_PER_S)
 
 static char folder[] = "/tmp/podveil-account-XXXXXX";
+
+static int make_folder(void **state)
+{
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	return system(command);
+}
 
 static const char *path_of(const char *name)
 {
@@ -130,7 +137,7 @@ static void refused(const char *config, const char *expected)
 		fail_msg("'%s' does not name %s and '%s'", said, folder, expected);
 }
 
-static void kubeconfig_gives_server_token_and_authority(void **state)
+TEST(kubeconfig_gives_server_token_and_authority, set_up)
 {
 	struct credentials *account = open_config();
 	const struct credentials_view *view = credentials_refresh(account, 0, false);
@@ -145,7 +152,7 @@ static void kubeconfig_gives_server_token_and_authority(void **state)
 	credentials_close(account);
 }
 
-static void kubeconfig_may_hold_everything_itself(void **state)
+TEST(kubeconfig_may_hold_everything_itself, set_up)
 {
 	const struct credentials_view *view;
 	struct credentials *account;
@@ -166,7 +173,7 @@ static void kubeconfig_may_hold_everything_itself(void **state)
 	credentials_close(account);
 }
 
-static void certificate_and_key_speak_for_us(void **state)
+TEST(certificate_and_key_speak_for_us, set_up)
 {
 	const struct credentials_view *view;
 	struct credentials *account;
@@ -181,7 +188,7 @@ static void certificate_and_key_speak_for_us(void **state)
 	credentials_close(account);
 }
 
-static void what_would_run_or_trust_anything_is_refused(void **state)
+TEST(what_would_run_or_trust_anything_is_refused, set_up)
 {
 	refused(CONTEXT CLUSTER "users: [{name: u, user: {exec: {command: aws}}}]", "'exec'");
 	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: t, auth-provider: {name: gcp}}}]",
@@ -197,7 +204,7 @@ static void what_would_run_or_trust_anything_is_refused(void **state)
 		"proxy-url");
 }
 
-static void servers_that_are_none_are_refused(void **state)
+TEST(servers_that_are_none_are_refused, set_up)
 {
 	static const char *const servers[] = {
 		"http://192.0.2.1:8080", "192.0.2.1:6443",	   "https://",	  "https:///x",
@@ -218,7 +225,7 @@ static void servers_that_are_none_are_refused(void **state)
 		"'tls-server-name' is 'a/b'");
 }
 
-static void configs_that_are_none_are_named(void **state)
+TEST(configs_that_are_none_are_named, set_up)
 {
 	char *deep = calloc(1, 300001);
 
@@ -248,7 +255,7 @@ static void configs_that_are_none_are_named(void **state)
 	free(deep);
 }
 
-static void files_that_are_none_are_named(void **state)
+TEST(files_that_are_none_are_named, set_up)
 {
 	char *large = calloc(1, ACCOUNT_PEM_MAX + 2);
 
@@ -276,7 +283,7 @@ static void files_that_are_none_are_named(void **state)
 		"/key: holds no private key");
 }
 
-static void config_that_is_not_there_is_named(void **state)
+TEST(config_that_is_not_there_is_named, set_up)
 {
 	struct credentials *account = NULL;
 
@@ -287,7 +294,7 @@ static void config_that_is_not_there_is_named(void **state)
 
 /* -- changes -- */
 
-static void token_is_read_again_after_a_minute(void **state)
+TEST(token_is_read_again_after_a_minute, set_up)
 {
 	struct credentials *account = open_config();
 	uint64_t now_ns = 5 * MINUTE_NS;
@@ -300,7 +307,7 @@ static void token_is_read_again_after_a_minute(void **state)
 	credentials_close(account);
 }
 
-static void refused_token_is_read_again_at_once(void **state)
+TEST(refused_token_is_read_again_at_once, set_up)
 {
 	struct credentials *account = open_config();
 
@@ -310,7 +317,7 @@ static void refused_token_is_read_again_at_once(void **state)
 	credentials_close(account);
 }
 
-static void kubeconfig_itself_is_read_again(void **state)
+TEST(kubeconfig_itself_is_read_again, set_up)
 {
 	struct credentials *account = open_config();
 	uint64_t generation = credentials_refresh(account, 5 * MINUTE_NS, false)->generation;
@@ -328,7 +335,7 @@ static void kubeconfig_itself_is_read_again(void **state)
 	credentials_close(account);
 }
 
-static void connections_are_another_generation_with_another_authority(void **state)
+TEST(connections_are_another_generation_with_another_authority, set_up)
 {
 	struct credentials *account = open_config();
 	uint64_t generation = credentials_refresh(account, 1, true)->generation;
@@ -342,7 +349,7 @@ static void connections_are_another_generation_with_another_authority(void **sta
 	credentials_close(account);
 }
 
-static void certificate_and_key_change_together(void **state)
+TEST(certificate_and_key_change_together, set_up)
 {
 	const struct credentials_view *view;
 	struct credentials *account;
@@ -367,7 +374,7 @@ static void certificate_and_key_change_together(void **state)
 	credentials_close(account);
 }
 
-static void what_cannot_be_read_leaves_the_old_in_use_and_is_said_once(void **state)
+TEST(what_cannot_be_read_leaves_the_old_in_use_and_is_said_once, set_up)
 {
 	struct credentials *account = open_config();
 	const struct credentials_view *view;
@@ -392,7 +399,7 @@ static void what_cannot_be_read_leaves_the_old_in_use_and_is_said_once(void **st
 	credentials_close(account);
 }
 
-static void kubeconfig_that_went_bad_leaves_the_old_in_use(void **state)
+TEST(kubeconfig_that_went_bad_leaves_the_old_in_use, set_up)
 {
 	struct credentials *account = open_config();
 	const struct credentials_view *view;
@@ -446,7 +453,7 @@ static void be_a_pod(void)
 	_exit(credentials_open(&account, NULL) ? 0 : 6);
 }
 
-static void pod_speaks_with_its_service_account(void **state)
+TEST(pod_speaks_with_its_service_account, set_up)
 {
 	int status = -1;
 	pid_t pid;
@@ -462,7 +469,7 @@ static void pod_speaks_with_its_service_account(void **state)
 	assert_int_equal(status, 0);
 }
 
-static void outside_of_a_pod_a_kubeconfig_is_asked_for(void **state)
+TEST(outside_of_a_pod_a_kubeconfig_is_asked_for, set_up)
 {
 	struct credentials *account;
 
@@ -472,35 +479,4 @@ static void outside_of_a_pod_a_kubeconfig_is_asked_for(void **state)
 	assert_non_null(strstr(stop_listening(), "--kubeconfig"));
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, set_up)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(kubeconfig_gives_server_token_and_authority),
-		TEST(kubeconfig_may_hold_everything_itself),
-		TEST(certificate_and_key_speak_for_us),
-		TEST(what_would_run_or_trust_anything_is_refused),
-		TEST(servers_that_are_none_are_refused),
-		TEST(configs_that_are_none_are_named),
-		TEST(files_that_are_none_are_named),
-		TEST(config_that_is_not_there_is_named),
-		TEST(token_is_read_again_after_a_minute),
-		TEST(refused_token_is_read_again_at_once),
-		TEST(kubeconfig_itself_is_read_again),
-		TEST(connections_are_another_generation_with_another_authority),
-		TEST(certificate_and_key_change_together),
-		TEST(what_cannot_be_read_leaves_the_old_in_use_and_is_said_once),
-		TEST(kubeconfig_that_went_bad_leaves_the_old_in_use),
-		TEST(pod_speaks_with_its_service_account),
-		TEST(outside_of_a_pod_a_kubeconfig_is_asked_for),
-	};
-	char command[64];
-	int failed;
-
-	if (!mkdtemp(folder))
-		return 1;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command) ? 1 : failed;
-}
+TEST_GROUP(make_folder, remove_folder);

@@ -2,14 +2,10 @@
 /*
  * The primitives against published vectors, and what WireGuard builds on them against an independent implementation.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
 #include <blake2.h>
-#include <cmocka.h>
 
 #include "crypto.h"
+#include "test.h"
 #include "vectors/blake2s.h"
 #include "vectors/chacha20poly1305.h"
 #include "vectors/hex.h"
@@ -25,7 +21,7 @@ static void assert_hex(const void *bytes, size_t len, const char *expected)
 	assert_memory_equal(bytes, wanted, len);
 }
 
-static void digest_of_abc_is_that_of_rfc_7693(void **state)
+TEST(digest_of_abc_is_that_of_rfc_7693)
 {
 	uint8_t hash[HASH_LEN];
 
@@ -33,7 +29,7 @@ static void digest_of_abc_is_that_of_rfc_7693(void **state)
 	assert_hex(hash, HASH_LEN, BLAKE2S_ABC);
 }
 
-static void digest_of_two_parts_is_that_of_the_whole(void **state)
+TEST(digest_of_two_parts_is_that_of_the_whole)
 {
 	uint8_t hash[HASH_LEN];
 
@@ -43,7 +39,7 @@ static void digest_of_two_parts_is_that_of_the_whole(void **state)
 	assert_hex(hash, HASH_LEN, BLAKE2S_ABC);
 }
 
-static void digest_may_overwrite_its_input(void **state)
+TEST(digest_may_overwrite_its_input)
 {
 	uint8_t apart[HASH_LEN], in_place[HASH_LEN] = {1, 2, 3};
 
@@ -88,7 +84,7 @@ static void hash_both_ways(blake2s_state *all, unsigned int output_len, unsigned
 	}
 }
 
-static void blake2s_passes_the_self_test_of_rfc_7693(void **state)
+TEST(blake2s_passes_the_self_test_of_rfc_7693)
 {
 	blake2s_state all;
 	uint8_t hash[32];
@@ -102,7 +98,7 @@ static void blake2s_passes_the_self_test_of_rfc_7693(void **state)
 	assert_hex(hash, sizeof(hash), BLAKE2S_SELFTEST);
 }
 
-static void construction_hashes_to_the_initial_chaining_key_and_hash(void **state)
+TEST(construction_hashes_to_the_initial_chaining_key_and_hash)
 {
 	uint8_t chaining_key[HASH_LEN], hash[HASH_LEN];
 
@@ -112,7 +108,7 @@ static void construction_hashes_to_the_initial_chaining_key_and_hash(void **stat
 	assert_memory_equal(hash, initial_hash, HASH_LEN);
 }
 
-static void hmac_and_mac_agree_with_hashlib(void **state)
+TEST(hmac_and_mac_agree_with_hashlib)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kdf_vectors); i++) {
 		const struct kdf_vector *v = &kdf_vectors[i];
@@ -125,7 +121,7 @@ static void hmac_and_mac_agree_with_hashlib(void **state)
 	}
 }
 
-static void kdf_gives_one_two_or_three_outputs(void **state)
+TEST(kdf_gives_one_two_or_three_outputs)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kdf_vectors); i++) {
 		const struct kdf_vector *v = &kdf_vectors[i];
@@ -142,7 +138,7 @@ static void kdf_gives_one_two_or_three_outputs(void **state)
 	}
 }
 
-static void kdf_may_overwrite_its_chaining_key(void **state)
+TEST(kdf_may_overwrite_its_chaining_key)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kdf_vectors); i++) {
 		const struct kdf_vector *v = &kdf_vectors[i];
@@ -156,7 +152,7 @@ static void kdf_may_overwrite_its_chaining_key(void **state)
 	}
 }
 
-static void dh_agrees_with_rfc_7748(void **state)
+TEST(dh_agrees_with_rfc_7748)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(x25519_products); i++) {
 		uint8_t scalar[KEY_LEN], point[KEY_LEN], product[KEY_LEN];
@@ -168,7 +164,7 @@ static void dh_agrees_with_rfc_7748(void **state)
 	}
 }
 
-static void dh_iterated_a_thousand_times_agrees_with_rfc_7748(void **state)
+TEST(dh_iterated_a_thousand_times_agrees_with_rfc_7748)
 {
 	uint8_t k[KEY_LEN] = {9}, u[KEY_LEN] = {9}, product[KEY_LEN];
 
@@ -182,7 +178,7 @@ static void dh_iterated_a_thousand_times_agrees_with_rfc_7748(void **state)
 	assert_hex(k, KEY_LEN, X25519_ITERATED_1000);
 }
 
-static void pairs_agree_on_the_secret_of_rfc_7748(void **state)
+TEST(pairs_agree_on_the_secret_of_rfc_7748)
 {
 	uint8_t alice[KEY_LEN], bob[KEY_LEN], alice_public[KEY_LEN], bob_public[KEY_LEN];
 	uint8_t shared[KEY_LEN];
@@ -199,7 +195,7 @@ static void pairs_agree_on_the_secret_of_rfc_7748(void **state)
 	assert_hex(shared, KEY_LEN, X25519_SHARED);
 }
 
-static void make_pair_clamps_in_place(void **state)
+TEST(make_pair_clamps_in_place)
 {
 	uint8_t private_key[KEY_LEN], public_key[KEY_LEN];
 
@@ -212,7 +208,7 @@ static void make_pair_clamps_in_place(void **state)
 	assert_int_equal(private_key[31], 0x40);
 }
 
-static void dh_refuses_every_point_of_low_order(void **state)
+TEST(dh_refuses_every_point_of_low_order)
 {
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(x25519_low_order); i++) {
 		uint8_t scalar[KEY_LEN] = {0x77, [7] = 0x12, [31] = 0x40}, point[KEY_LEN];
@@ -227,7 +223,7 @@ static void dh_refuses_every_point_of_low_order(void **state)
 }
 
 /* Its nonce is not one of WireGuard's: the library that crypto_seal stands on is called as it is. */
-static void libsodium_seals_as_rfc_8439_2_8_2(void **state)
+TEST(libsodium_seals_as_rfc_8439_2_8_2)
 {
 	uint8_t key[KEY_LEN], nonce[12], ad[12], sealed[SUNSCREEN_LEN + TAG_LEN];
 
@@ -239,7 +235,7 @@ static void libsodium_seals_as_rfc_8439_2_8_2(void **state)
 	assert_hex(sealed, sizeof(sealed), RFC8439_2_8_2_SEALED);
 }
 
-static void seal_and_open_agree_with_rfc_8439_a_5(void **state)
+TEST(seal_and_open_agree_with_rfc_8439_a_5)
 {
 	uint8_t key[KEY_LEN], ad[12], plain[RFC8439_A_5_LEN], sealed[RFC8439_A_5_LEN + TAG_LEN];
 
@@ -254,7 +250,7 @@ static void seal_and_open_agree_with_rfc_8439_a_5(void **state)
 	assert_hex(plain, sizeof(plain), RFC8439_A_5_PLAIN);
 }
 
-static void open_refuses_every_flipped_bit(void **state)
+TEST(open_refuses_every_flipped_bit)
 {
 	uint8_t key[KEY_LEN] = {1}, ad[4] = {2}, plain[20] = {3}, sealed[sizeof(plain) + TAG_LEN];
 
@@ -269,7 +265,7 @@ static void open_refuses_every_flipped_bit(void **state)
 	assert_true(crypto_open(plain, sealed, sizeof(sealed), ad, sizeof(ad), 7, key));
 }
 
-static void open_refuses_what_is_shorter_than_a_tag(void **state)
+TEST(open_refuses_what_is_shorter_than_a_tag)
 {
 	uint8_t key[KEY_LEN] = {0}, sealed[TAG_LEN] = {0}, plain[TAG_LEN];
 
@@ -277,7 +273,7 @@ static void open_refuses_what_is_shorter_than_a_tag(void **state)
 		assert_false(crypto_open(plain, sealed, len, NULL, 0, 0, key));
 }
 
-static void xseal_and_xopen_agree_with_the_draft(void **state)
+TEST(xseal_and_xopen_agree_with_the_draft)
 {
 	uint8_t key[KEY_LEN], nonce[XNONCE_LEN], ad[12], sealed[SUNSCREEN_LEN + TAG_LEN];
 	uint8_t plain[SUNSCREEN_LEN];
@@ -293,7 +289,7 @@ static void xseal_and_xopen_agree_with_the_draft(void **state)
 	assert_false(crypto_xopen(plain, sealed, sizeof(sealed), ad, sizeof(ad), nonce, key));
 }
 
-static void equality_and_wiping_see_every_byte(void **state)
+TEST(equality_and_wiping_see_every_byte)
 {
 	uint8_t a[33] = {0}, b[33] = {0};
 
@@ -304,31 +300,4 @@ static void equality_and_wiping_see_every_byte(void **state)
 		crypto_wipe(a, sizeof(a));
 	}
 	assert_true(crypto_is_equal(a, b, sizeof(a)));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(digest_of_abc_is_that_of_rfc_7693),
-		cmocka_unit_test(digest_of_two_parts_is_that_of_the_whole),
-		cmocka_unit_test(digest_may_overwrite_its_input),
-		cmocka_unit_test(blake2s_passes_the_self_test_of_rfc_7693),
-		cmocka_unit_test(construction_hashes_to_the_initial_chaining_key_and_hash),
-		cmocka_unit_test(hmac_and_mac_agree_with_hashlib),
-		cmocka_unit_test(kdf_gives_one_two_or_three_outputs),
-		cmocka_unit_test(kdf_may_overwrite_its_chaining_key),
-		cmocka_unit_test(dh_agrees_with_rfc_7748),
-		cmocka_unit_test(dh_iterated_a_thousand_times_agrees_with_rfc_7748),
-		cmocka_unit_test(pairs_agree_on_the_secret_of_rfc_7748),
-		cmocka_unit_test(make_pair_clamps_in_place),
-		cmocka_unit_test(dh_refuses_every_point_of_low_order),
-		cmocka_unit_test(libsodium_seals_as_rfc_8439_2_8_2),
-		cmocka_unit_test(seal_and_open_agree_with_rfc_8439_a_5),
-		cmocka_unit_test(open_refuses_every_flipped_bit),
-		cmocka_unit_test(open_refuses_what_is_shorter_than_a_tag),
-		cmocka_unit_test(xseal_and_xopen_agree_with_the_draft),
-		cmocka_unit_test(equality_and_wiping_see_every_byte),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,12 @@ static int begin_files_ipv6(void **state)
 	return begin_as(state, AF_INET6, false);
 }
 
+#define DISPUTE_TEST(name)                                                       \
+	DEFINE_TEST(name, {#name, name, begin_kubernetes, NULL, NULL},           \
+		    {#name "_in_ipv6", name, begin_kubernetes_ipv6, NULL, NULL}, \
+		    {#name "_in_files", name, begin_files, NULL, NULL},          \
+		    {#name "_in_files_in_ipv6", name, begin_files_ipv6, NULL, NULL})
+
 static void add_members(uint32_t wanted)
 {
 	while (count < wanted)
@@ -136,7 +142,7 @@ static void assert_pod_stays_with_n2(void)
 	assert_false(is_asked(3, "10.244.2.10"));
 }
 
-static void cluster_younger_node_gets_no_pods_address_of_another(void **state)
+DISPUTE_TEST(cluster_younger_node_gets_no_pods_address_of_another)
 {
 	add_members(3);
 	add_address(&seen[2], "10.244.2.10");
@@ -148,7 +154,7 @@ static void cluster_younger_node_gets_no_pods_address_of_another(void **state)
 	assert_class("10.244.3.5", PREFIX_PEER, 3);
 }
 
-static void cluster_younger_node_gets_no_pods_address_by_a_record_without_a_key(void **state)
+DISPUTE_TEST(cluster_younger_node_gets_no_pods_address_by_a_record_without_a_key)
 {
 	add_members(3);
 	add_address(&seen[2], "10.244.2.10");
@@ -156,7 +162,7 @@ static void cluster_younger_node_gets_no_pods_address_by_a_record_without_a_key(
 	assert_pod_stays_with_n2();
 }
 
-static void cluster_younger_node_gets_no_pods_address_without_an_annotation(void **state)
+DISPUTE_TEST(cluster_younger_node_gets_no_pods_address_without_an_annotation)
 {
 	add_members(3);
 	add_address(&seen[2], "10.244.2.10");
@@ -166,7 +172,7 @@ static void cluster_younger_node_gets_no_pods_address_without_an_annotation(void
 }
 
 /* An agent writes the first at will, kubelet the second. */
-static void cluster_younger_node_gets_no_pods_address_by_an_endpoint_either(void **state)
+DISPUTE_TEST(cluster_younger_node_gets_no_pods_address_by_an_endpoint_either)
 {
 	struct node *node;
 
@@ -180,7 +186,7 @@ static void cluster_younger_node_gets_no_pods_address_by_an_endpoint_either(void
 }
 
 /* Without the control plane's word, age decides; but nothing leaves in cleartext for that. */
-static void cluster_older_node_gets_a_pods_address_only_where_pod_cidrs_are_not_given(void **state)
+DISPUTE_TEST(cluster_older_node_gets_a_pods_address_only_where_pod_cidrs_are_not_given)
 {
 	add_members(2);
 	add_address(&seen[0], "10.244.2.10");
@@ -197,7 +203,7 @@ static void cluster_older_node_gets_a_pods_address_only_where_pod_cidrs_are_not_
 	}
 }
 
-static void cluster_older_node_without_a_record_gets_no_pods_address(void **state)
+DISPUTE_TEST(cluster_older_node_without_a_record_gets_no_pods_address)
 {
 	static void (*const without_record[])(uint32_t) = {make_silent, make_garbled};
 
@@ -223,7 +229,7 @@ static void assert_address_stays_with_n2(void)
 	assert_false(may_send_from(1, "192.168.50.2/32"));
 }
 
-static void cluster_record_without_an_endpoint_that_we_can_reach_is_none(void **state)
+DISPUTE_TEST(cluster_record_without_an_endpoint_that_we_can_reach_is_none)
 {
 	const char *other_family = family == AF_INET ? "fd00::1" : "192.168.50.1",
 		   *special = family == AF_INET ? "127.0.0.1" : "::1";
@@ -238,7 +244,7 @@ static void cluster_record_without_an_endpoint_that_we_can_reach_is_none(void **
 	assert_address_stays_with_n2();
 }
 
-static void cluster_record_with_another_secret_is_none(void **state)
+DISPUTE_TEST(cluster_record_with_another_secret_is_none)
 {
 	struct secret_ids *secrets;
 
@@ -282,7 +288,7 @@ static void assert_nobody_lost_pods(void)
 	assert_class("10.244.2.5", PREFIX_PEER, 2);
 }
 
-static void cluster_routers_address_takes_no_pods_from_those_who_have_them(void **state)
+DISPUTE_TEST(cluster_routers_address_takes_no_pods_from_those_who_have_them)
 {
 	add_members(3);
 	resolve();
@@ -296,7 +302,7 @@ static void cluster_routers_address_takes_no_pods_from_those_who_have_them(void 
 	assert_nobody_lost_pods();
 }
 
-static void cluster_routers_address_holds_new_pods_up_until_it_was_asked_in_vain(void **state)
+DISPUTE_TEST(cluster_routers_address_holds_new_pods_up_until_it_was_asked_in_vain)
 {
 	add_members_behind_a_router();
 	resolve();
@@ -311,7 +317,7 @@ static void cluster_routers_address_holds_new_pods_up_until_it_was_asked_in_vain
 	assert_nobody_lost_pods();
 }
 
-static void cluster_routers_address_says_nothing_without_a_record(void **state)
+DISPUTE_TEST(cluster_routers_address_says_nothing_without_a_record)
 {
 	add_members_behind_a_router();
 	make_silent(3);
@@ -319,7 +325,7 @@ static void cluster_routers_address_says_nothing_without_a_record(void **state)
 	assert_nobody_lost_pods();
 }
 
-static void cluster_gateway_where_a_node_was_proved_to_be_is_a_witness(void **state)
+DISPUTE_TEST(cluster_gateway_where_a_node_was_proved_to_be_is_a_witness)
 {
 	add_members(3);
 	set_pods(3, "10.244.7.0/24");
@@ -333,7 +339,7 @@ static void cluster_gateway_where_a_node_was_proved_to_be_is_a_witness(void **st
 }
 
 /* A node whose record has no endpoint that is accepted is never asked anything: nothing may wait for its answer. */
-static void cluster_node_that_cannot_be_asked_holds_nothing_up(void **state)
+DISPUTE_TEST(cluster_node_that_cannot_be_asked_holds_nothing_up)
 {
 	add_members_behind_a_router();
 	seen[2].annotation.endpoints[0] = address("10.244.3.9"); /* in its own pods */
@@ -344,7 +350,7 @@ static void cluster_node_that_cannot_be_asked_holds_nothing_up(void **state)
 }
 
 /* Nor may anything wait for a question for which there is no room. */
-static void cluster_address_that_is_one_too_many_to_be_asked_holds_nothing_up(void **state)
+DISPUTE_TEST(cluster_address_that_is_one_too_many_to_be_asked_holds_nothing_up)
 {
 	struct address asked[CLUSTER_PLACES_MAX];
 	char text[ADDRESS_TEXT_LEN];
@@ -373,7 +379,7 @@ static void add_members_with_blocks(void)
 	publish_other_pods(2, "10.244.9.0/26");
 }
 
-static void cluster_block_inside_an_unused_pod_cidr_is_no_dispute(void **state)
+DISPUTE_TEST(cluster_block_inside_an_unused_pod_cidr_is_no_dispute)
 {
 	add_members_with_blocks();
 	resolve();
@@ -386,7 +392,7 @@ static void cluster_block_inside_an_unused_pod_cidr_is_no_dispute(void **state)
 	assert_true(may_send_from(1, "10.244.2.64/26"));
 }
 
-static void cluster_block_inside_the_pod_cidr_of_a_node_without_a_record_is_no_dispute(void **state)
+DISPUTE_TEST(cluster_block_inside_the_pod_cidr_of_a_node_without_a_record_is_no_dispute)
 {
 	add_members_with_blocks();
 	make_silent(2);
@@ -398,7 +404,7 @@ static void cluster_block_inside_the_pod_cidr_of_a_node_without_a_record_is_no_d
 	assert_class("10.244.2.5", PREFIX_PEER, 2);
 }
 
-static void cluster_block_around_an_unused_pod_cidr_is_no_dispute_either(void **state)
+DISPUTE_TEST(cluster_block_around_an_unused_pod_cidr_is_no_dispute_either)
 {
 	add_members_with_blocks();
 	publish_other_pods(1, "10.244.2.0/23");
@@ -411,7 +417,7 @@ static void cluster_block_around_an_unused_pod_cidr_is_no_dispute_either(void **
 }
 
 /* As when a node is made anew in a range that this one has taken meanwhile. */
-static void cluster_pod_cidr_of_a_node_without_a_record_under_our_pods_is_no_dispute(void **state)
+DISPUTE_TEST(cluster_pod_cidr_of_a_node_without_a_record_under_our_pods_is_no_dispute)
 {
 	add_members(1);
 	set_pods(1, "10.244.0.0/24");
@@ -424,7 +430,7 @@ static void cluster_pod_cidr_of_a_node_without_a_record_under_our_pods_is_no_dis
 
 /* -- podCIDRs -- */
 
-static void cluster_pod_cidr_of_two_nodes_is_the_older_ones(void **state)
+DISPUTE_TEST(cluster_pod_cidr_of_two_nodes_is_the_older_ones)
 {
 	add_members(2);
 	set_pods(2, "10.244.1.0/24");
@@ -434,7 +440,7 @@ static void cluster_pod_cidr_of_two_nodes_is_the_older_ones(void **state)
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
-static void cluster_pod_cidr_around_an_older_nodes_stands_around_it(void **state)
+DISPUTE_TEST(cluster_pod_cidr_around_an_older_nodes_stands_around_it)
 {
 	add_members(2);
 	set_pods(2, "10.244.0.0/20");
@@ -447,7 +453,7 @@ static void cluster_pod_cidr_around_an_older_nodes_stands_around_it(void **state
 	assert_true(may_send_from(2, "10.244.0.0/20") && may_send_from(1, "10.244.1.0/24"));
 }
 
-static void cluster_pod_cidr_inside_an_older_nodes_is_refused(void **state)
+DISPUTE_TEST(cluster_pod_cidr_inside_an_older_nodes_is_refused)
 {
 	add_members(2);
 	set_pods(1, "10.244.0.0/20");
@@ -456,7 +462,7 @@ static void cluster_pod_cidr_inside_an_older_nodes_is_refused(void **state)
 	assert_class("10.244.2.5", PREFIX_PEER, 1);
 }
 
-static void cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given(void **state)
+DISPUTE_TEST(cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given)
 {
 	add_members(2);
 	publish_other_pods(1, "10.244.2.0/24");
@@ -466,7 +472,7 @@ static void cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given(vo
 }
 
 /* Its node was heard, but does not answer there any more. */
-static void cluster_address_whose_proof_lapsed_is_a_pods_again(void **state)
+DISPUTE_TEST(cluster_address_whose_proof_lapsed_is_a_pods_again)
 {
 	add_members(3);
 	add_address(&seen[2], "10.244.2.10");
@@ -483,7 +489,7 @@ static void cluster_address_whose_proof_lapsed_is_a_pods_again(void **state)
 }
 
 /* Until somebody's pods are around it, it is its node's; then it is nobody's in cleartext. */
-static void cluster_address_in_the_range_is_in_cleartext_only_without_pods_around_it(void **state)
+DISPUTE_TEST(cluster_address_in_the_range_is_in_cleartext_only_without_pods_around_it)
 {
 	add_members(2);
 	add_address(&seen[0], "10.244.99.9");
@@ -495,7 +501,7 @@ static void cluster_address_in_the_range_is_in_cleartext_only_without_pods_aroun
 }
 
 /* A proof by a port that not all nodes share is none, and the node is not asked for it. */
-static void cluster_node_with_another_port_is_not_asked(void **state)
+DISPUTE_TEST(cluster_node_with_another_port_is_not_asked)
 {
 	add_members(3);
 	add_address(&seen[1], "192.168.60.9");
@@ -507,7 +513,7 @@ static void cluster_node_with_another_port_is_not_asked(void **state)
 }
 
 /* A node that reads its pods from its kernel publishes them one by one. */
-static void cluster_part_of_a_given_pod_cidr_counts_as_it(void **state)
+DISPUTE_TEST(cluster_part_of_a_given_pod_cidr_counts_as_it)
 {
 	add_members(2);
 	publish_other_pods(1, "10.244.2.7/32");
@@ -521,7 +527,7 @@ static void cluster_part_of_a_given_pod_cidr_counts_as_it(void **state)
 	assert_class("10.244.3.7", PREFIX_PEER, 2);
 }
 
-static void cluster_pod_cidr_that_its_node_does_not_publish_is_nobodys(void **state)
+DISPUTE_TEST(cluster_pod_cidr_that_its_node_does_not_publish_is_nobodys)
 {
 	add_members(2);
 	publish_other_pods(1, "10.244.2.0/24");
@@ -563,7 +569,7 @@ static void note_vip(uint32_t i, uint64_t proved_ns, uint64_t left_ns)
 	note_place(i, "10.244.50.200", proved_ns, left_ns);
 }
 
-static void cluster_vip_is_the_older_nodes_until_the_other_proves_it(void **state)
+DISPUTE_TEST(cluster_vip_is_the_older_nodes_until_the_other_proves_it)
 {
 	add_members_with_vip();
 	assert_vip_is_at(1);
@@ -573,7 +579,7 @@ static void cluster_vip_is_the_older_nodes_until_the_other_proves_it(void **stat
 	assert_vip_is_at(2);
 }
 
-static void cluster_vip_follows_its_holder_ten_times(void **state)
+DISPUTE_TEST(cluster_vip_follows_its_holder_ten_times)
 {
 	add_members_with_vip();
 	for (uint32_t move = 0; move < 10; move++) {
@@ -588,7 +594,7 @@ static void cluster_vip_follows_its_holder_ten_times(void **state)
 	}
 }
 
-static void cluster_vip_of_a_silent_node_is_the_live_ones(void **state)
+DISPUTE_TEST(cluster_vip_of_a_silent_node_is_the_live_ones)
 {
 	add_members_with_vip();
 	note_vip(1, EARLY, 0);
@@ -599,7 +605,7 @@ static void cluster_vip_of_a_silent_node_is_the_live_ones(void **state)
 	assert_class("192.168.50.1", PREFIX_NODE, 1);
 }
 
-static void cluster_vip_stays_with_its_incumbent_until_every_claimant_was_asked(void **state)
+DISPUTE_TEST(cluster_vip_stays_with_its_incumbent_until_every_claimant_was_asked)
 {
 	add_members(2);
 	add_address(&seen[1], "192.168.50.200");
@@ -616,7 +622,7 @@ static void cluster_vip_stays_with_its_incumbent_until_every_claimant_was_asked(
 	assert_class("192.168.50.200", PREFIX_NODE, 1);
 }
 
-static void cluster_vip_is_nobodys_to_keep_for_a_member_without_an_id(void **state)
+DISPUTE_TEST(cluster_vip_is_nobodys_to_keep_for_a_member_without_an_id)
 {
 	add_members(2);
 	members[1].id = 0;
@@ -630,7 +636,7 @@ static void cluster_vip_is_nobodys_to_keep_for_a_member_without_an_id(void **sta
 
 /* -- questions -- */
 
-static void cluster_questions_are_those_that_decide(void **state)
+DISPUTE_TEST(cluster_questions_are_those_that_decide)
 {
 	add_members_with_vip();
 	resolve();
@@ -644,7 +650,7 @@ static void cluster_questions_are_those_that_decide(void **state)
 	assert_true(is_asked(1, "192.168.50.200") && is_asked(2, "192.168.50.200"));
 }
 
-static void cluster_questions_are_no_more_than_there_is_room_for(void **state)
+DISPUTE_TEST(cluster_questions_are_no_more_than_there_is_room_for)
 {
 	struct address asked[2];
 
@@ -655,7 +661,7 @@ static void cluster_questions_are_no_more_than_there_is_room_for(void **state)
 	assert_int_equal(cluster_list_questions(&workspace, &members[0], asked, 0), 0);
 }
 
-static void cluster_question_to_a_node_without_a_record_is_none(void **state)
+DISPUTE_TEST(cluster_question_to_a_node_without_a_record_is_none)
 {
 	add_members_with_vip();
 	make_silent(2);
@@ -664,7 +670,7 @@ static void cluster_question_to_a_node_without_a_record_is_none(void **state)
 	assert_class("10.244.50.200", PREFIX_NODE, 1);
 }
 
-static void cluster_knows_which_addresses_a_node_claims(void **state)
+DISPUTE_TEST(cluster_knows_which_addresses_a_node_claims)
 {
 	add_members_with_vip();
 	seen[0].annotation.endpoints[seen[0].annotation.endpoint_count++] = address("192.168.60.1");
@@ -690,7 +696,7 @@ static void add_members_inside_the_range(void)
 	seen[1].addresses[0] = seen[1].annotation.endpoints[0] = address("10.244.50.2");
 }
 
-static void cluster_wide_pods_do_not_cover_an_endpoint_that_was_proved(void **state)
+DISPUTE_TEST(cluster_wide_pods_do_not_cover_an_endpoint_that_was_proved)
 {
 	add_members_inside_the_range();
 	note_place(2, "10.244.50.2", LATE, 0);
@@ -705,7 +711,7 @@ static void cluster_wide_pods_do_not_cover_an_endpoint_that_was_proved(void **st
 	assert_true(may_send_from(2, "10.244.50.2/32") && may_send_from(1, "10.244.48.0/20"));
 }
 
-static void cluster_wide_pods_cover_an_endpoint_that_was_not_proved(void **state)
+DISPUTE_TEST(cluster_wide_pods_cover_an_endpoint_that_was_not_proved)
 {
 	add_members_inside_the_range();
 	resolve();
@@ -717,7 +723,7 @@ static void cluster_wide_pods_cover_an_endpoint_that_was_not_proved(void **state
 }
 
 /* An address of another cannot be proved while it is refused; but nobody is between us and this one. */
-static void cluster_endpoint_on_our_link_stands_among_pods_that_were_not_given(void **state)
+DISPUTE_TEST(cluster_endpoint_on_our_link_stands_among_pods_that_were_not_given)
 {
 	add_members_inside_the_range();
 	route_by("10.244.50.0/24", NULL);
@@ -729,7 +735,7 @@ static void cluster_endpoint_on_our_link_stands_among_pods_that_were_not_given(v
 	assert_int_equal(members[1].endpoint_count, 0);
 }
 
-static void cluster_endpoint_inside_the_range_alone_is_its_nodes_in_cleartext(void **state)
+DISPUTE_TEST(cluster_endpoint_inside_the_range_alone_is_its_nodes_in_cleartext)
 {
 	add_members(2);
 	seen[1].addresses[0] = seen[1].annotation.endpoints[0] = address("10.244.50.2");
@@ -740,7 +746,7 @@ static void cluster_endpoint_inside_the_range_alone_is_its_nodes_in_cleartext(vo
 	assert_false(is_target(1, "192.168.50.1")); /* outside, where it passes anyway */
 }
 
-static void cluster_targets_hold_what_is_asked_inside_the_range(void **state)
+DISPUTE_TEST(cluster_targets_hold_what_is_asked_inside_the_range)
 {
 	struct address targets[1];
 
@@ -753,7 +759,7 @@ static void cluster_targets_hold_what_is_asked_inside_the_range(void **state)
 }
 
 /* Inside the range, cleartext is for what no prefix covers. */
-static void cluster_address_among_its_own_nodes_pods_is_tunnelled(void **state)
+DISPUTE_TEST(cluster_address_among_its_own_nodes_pods_is_tunnelled)
 {
 	add_members(1);
 	add_address(&seen[0], "10.244.1.1");
@@ -761,61 +767,4 @@ static void cluster_address_among_its_own_nodes_pods_is_tunnelled(void **state)
 	assert_unharmed(1);
 	assert_class("10.244.1.1", PREFIX_CONTESTED, 1);
 	assert_true(may_send_from(1, "10.244.1.1/32"));
-}
-
-int main(void)
-{
-#define TEST(name)                                                            \
-	{#name, name, begin_kubernetes, NULL, NULL},                          \
-		{#name "_in_ipv6", name, begin_kubernetes_ipv6, NULL, NULL},  \
-		{#name "_in_files", name, begin_files, NULL, NULL},           \
-	{                                                                     \
-#name "_in_files_in_ipv6", name, begin_files_ipv6, NULL, NULL \
-	}
-	const struct CMUnitTest tests[] = {
-		TEST(cluster_younger_node_gets_no_pods_address_of_another),
-		TEST(cluster_younger_node_gets_no_pods_address_by_a_record_without_a_key),
-		TEST(cluster_younger_node_gets_no_pods_address_without_an_annotation),
-		TEST(cluster_younger_node_gets_no_pods_address_by_an_endpoint_either),
-		TEST(cluster_older_node_gets_a_pods_address_only_where_pod_cidrs_are_not_given),
-		TEST(cluster_older_node_without_a_record_gets_no_pods_address),
-		TEST(cluster_record_without_an_endpoint_that_we_can_reach_is_none),
-		TEST(cluster_record_with_another_secret_is_none),
-		TEST(cluster_routers_address_takes_no_pods_from_those_who_have_them),
-		TEST(cluster_routers_address_holds_new_pods_up_until_it_was_asked_in_vain),
-		TEST(cluster_routers_address_says_nothing_without_a_record),
-		TEST(cluster_gateway_where_a_node_was_proved_to_be_is_a_witness),
-		TEST(cluster_node_that_cannot_be_asked_holds_nothing_up),
-		TEST(cluster_address_that_is_one_too_many_to_be_asked_holds_nothing_up),
-		TEST(cluster_block_inside_an_unused_pod_cidr_is_no_dispute),
-		TEST(cluster_block_inside_the_pod_cidr_of_a_node_without_a_record_is_no_dispute),
-		TEST(cluster_block_around_an_unused_pod_cidr_is_no_dispute_either),
-		TEST(cluster_pod_cidr_of_a_node_without_a_record_under_our_pods_is_no_dispute),
-		TEST(cluster_pod_cidr_of_two_nodes_is_the_older_ones),
-		TEST(cluster_pod_cidr_around_an_older_nodes_stands_around_it),
-		TEST(cluster_pod_cidr_inside_an_older_nodes_is_refused),
-		TEST(cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given),
-		TEST(cluster_address_whose_proof_lapsed_is_a_pods_again),
-		TEST(cluster_address_in_the_range_is_in_cleartext_only_without_pods_around_it),
-		TEST(cluster_node_with_another_port_is_not_asked),
-		TEST(cluster_part_of_a_given_pod_cidr_counts_as_it),
-		TEST(cluster_pod_cidr_that_its_node_does_not_publish_is_nobodys),
-		TEST(cluster_vip_is_the_older_nodes_until_the_other_proves_it),
-		TEST(cluster_vip_follows_its_holder_ten_times),
-		TEST(cluster_vip_of_a_silent_node_is_the_live_ones),
-		TEST(cluster_vip_stays_with_its_incumbent_until_every_claimant_was_asked),
-		TEST(cluster_vip_is_nobodys_to_keep_for_a_member_without_an_id),
-		TEST(cluster_questions_are_those_that_decide),
-		TEST(cluster_questions_are_no_more_than_there_is_room_for),
-		TEST(cluster_question_to_a_node_without_a_record_is_none),
-		TEST(cluster_knows_which_addresses_a_node_claims),
-		TEST(cluster_wide_pods_do_not_cover_an_endpoint_that_was_proved),
-		TEST(cluster_wide_pods_cover_an_endpoint_that_was_not_proved),
-		TEST(cluster_endpoint_on_our_link_stands_among_pods_that_were_not_given),
-		TEST(cluster_endpoint_inside_the_range_alone_is_its_nodes_in_cleartext),
-		TEST(cluster_targets_hold_what_is_asked_inside_the_range),
-		TEST(cluster_address_among_its_own_nodes_pods_is_tunnelled),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

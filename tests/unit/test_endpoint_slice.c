@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/registry/kube/endpoint_slice.c: where the API server is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "any_object.h"
 #include "registry/kube/endpoint_slice.h"
+#include "test.h"
 
 static bool decode_servers(const char *text, struct bypass_key *keys, uint32_t max, uint32_t *count)
 {
@@ -20,7 +14,7 @@ static bool decode_servers(const char *text, struct bypass_key *keys, uint32_t m
 #define SLICE(addresses, ports) "{\"endpoints\":[" addresses "],\"ports\":[" ports "]}"
 #define HTTPS			"{\"name\":\"https\",\"port\":6443,\"protocol\":\"TCP\"}"
 
-static void servers_of_both_families_are_taken(void **state)
+TEST(servers_of_both_families_are_taken)
 {
 	struct bypass_key keys[4];
 	char text[BYPASS_TEXT_LEN];
@@ -36,7 +30,7 @@ static void servers_of_both_families_are_taken(void **state)
 	assert_string_equal(bypass_format(text, &keys[1]), "[fd00::1]:6443");
 }
 
-static void servers_that_can_be_none_are_refused(void **state)
+TEST(servers_that_can_be_none_are_refused)
 {
 	static const char *const texts[] = {
 		SLICE("{\"addresses\":[\"127.0.0.1\"]}", HTTPS),
@@ -56,14 +50,4 @@ static void servers_that_can_be_none_are_refused(void **state)
 	assert_true(decode_servers(SLICE("7,{\"addresses\":[7]}", "7,{\"port\":70000}"), keys, 2,
 				   &count));
 	assert_int_equal(count, 0);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(servers_of_both_families_are_taken),
-		cmocka_unit_test(servers_that_can_be_none_are_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

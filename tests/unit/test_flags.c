@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* include/flags.h: flags from the command line and the environment, and one clear line for each that is wrong. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "flags.h"
+#include "test.h"
 
 #define WORDS_MAX 8
 
@@ -124,7 +118,7 @@ static int clear_environment(void **state)
 	return 0;
 }
 
-static void flags_are_taken_with_space_or_equals_sign(void **state)
+TEST(flags_are_taken_with_space_or_equals_sign)
 {
 	struct parsed spaced = PARSE("--node-name", "n1", "--strict");
 	struct parsed joined = PARSE("--node-name=n2=x");
@@ -138,7 +132,7 @@ static void flags_are_taken_with_space_or_equals_sign(void **state)
 	assert_false(joined.settings.is_strict);
 }
 
-static void flags_repeat_only_by_adding(void **state)
+TEST(flags_repeat_only_by_adding)
 {
 	struct parsed parsed =
 		PARSE("--item", "a", "--item=b", "--node-name", "x", "--node-name", "y");
@@ -148,7 +142,7 @@ static void flags_repeat_only_by_adding(void **state)
 	assert_string_equal(parsed.settings.name, "y");
 }
 
-static void flags_unknown_is_named(void **state)
+TEST(flags_unknown_is_named)
 {
 	struct parsed parsed = PARSE("--nodename", "n1");
 	struct parsed prefix = PARSE("--node", "n1");
@@ -159,7 +153,7 @@ static void flags_unknown_is_named(void **state)
 	assert_int_equal(prefix.outcome, FLAGS_WRONG); /* no abbreviations */
 }
 
-static void flags_without_value_are_named(void **state)
+TEST(flags_without_value_are_named)
 {
 	struct parsed missing = PARSE("--node-name");
 	struct parsed unwanted = PARSE("--strict=yes");
@@ -169,7 +163,7 @@ static void flags_without_value_are_named(void **state)
 	assert_refused(&unwanted, "test: error: flag '--strict=yes' takes no value\n");
 }
 
-static void flags_bad_value_is_quoted_with_what_was_expected(void **state)
+TEST(flags_bad_value_is_quoted_with_what_was_expected)
 {
 	struct parsed parsed = PARSE("--node-name", "bad");
 
@@ -177,7 +171,7 @@ static void flags_bad_value_is_quoted_with_what_was_expected(void **state)
 	assert_refused(&parsed, "test: error: --node-name: 'bad': expected a good name\n");
 }
 
-static void flags_hostile_text_stays_one_line(void **state)
+TEST(flags_hostile_text_stays_one_line)
 {
 	struct parsed parsed = PARSE("--x\n\x1b[2Jy");
 
@@ -187,7 +181,7 @@ static void flags_hostile_text_stays_one_line(void **state)
 		"test: error: unknown flag '--x\\x0a\\x1b[2Jy': see --help for those there are\n");
 }
 
-static void flags_words_are_errors_unless_wanted(void **state)
+TEST(flags_words_are_errors_unless_wanted)
 {
 	struct parsed refused = PARSE("--strict", "word");
 	struct parsed wanted = PARSE_REST("--strict", "word", "--unknown");
@@ -202,7 +196,7 @@ static void flags_words_are_errors_unless_wanted(void **state)
 	assert_int_equal(none.rest, 2);
 }
 
-static void flags_come_from_the_environment(void **state)
+TEST(flags_come_from_the_environment, NULL, clear_environment)
 {
 	struct parsed parsed;
 
@@ -217,7 +211,7 @@ static void flags_come_from_the_environment(void **state)
 	assert_string_equal(parsed.settings.list, "a;b;");
 }
 
-static void flags_command_line_wins_over_the_environment(void **state)
+TEST(flags_command_line_wins_over_the_environment, NULL, clear_environment)
 {
 	struct parsed parsed;
 
@@ -231,7 +225,7 @@ static void flags_command_line_wins_over_the_environment(void **state)
 	assert_string_equal(parsed.settings.list, "a;b;");
 }
 
-static void flags_empty_variable_counts_as_unset(void **state)
+TEST(flags_empty_variable_counts_as_unset, NULL, clear_environment)
 {
 	struct parsed parsed;
 
@@ -244,7 +238,7 @@ static void flags_empty_variable_counts_as_unset(void **state)
 	assert_false(parsed.settings.is_strict);
 }
 
-static void flags_bad_variable_is_named(void **state)
+TEST(flags_bad_variable_is_named, NULL, clear_environment)
 {
 	struct parsed value, truth;
 
@@ -259,7 +253,7 @@ static void flags_bad_variable_is_named(void **state)
 	assert_refused(&truth, "test: error: PODVEIL_STRICT: 'perhaps': expected true or false\n");
 }
 
-static void flags_help_lists_every_flag(void **state)
+TEST(flags_help_lists_every_flag)
 {
 	struct parsed parsed = PARSE("--strict", "--help");
 
@@ -270,7 +264,7 @@ static void flags_help_lists_every_flag(void **state)
 		assert_non_null(strstr(parsed.output, flag->help));
 }
 
-static void flags_version_names_program_and_version(void **state)
+TEST(flags_version_names_program_and_version)
 {
 	struct parsed parsed = PARSE("--version");
 
@@ -279,25 +273,4 @@ static void flags_version_names_program_and_version(void **state)
 	assert_string_equal(parsed.output, "test " PODVEIL_VERSION "\n");
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(flags_are_taken_with_space_or_equals_sign),
-		cmocka_unit_test(flags_repeat_only_by_adding),
-		cmocka_unit_test(flags_unknown_is_named),
-		cmocka_unit_test(flags_without_value_are_named),
-		cmocka_unit_test(flags_bad_value_is_quoted_with_what_was_expected),
-		cmocka_unit_test(flags_hostile_text_stays_one_line),
-		cmocka_unit_test(flags_words_are_errors_unless_wanted),
-		cmocka_unit_test_teardown(flags_come_from_the_environment, clear_environment),
-		cmocka_unit_test_teardown(flags_command_line_wins_over_the_environment,
-					  clear_environment),
-		cmocka_unit_test_teardown(flags_empty_variable_counts_as_unset, clear_environment),
-		cmocka_unit_test_teardown(flags_bad_variable_is_named, clear_environment),
-		cmocka_unit_test(flags_help_lists_every_flag),
-		cmocka_unit_test(flags_version_names_program_and_version),
-	};
-
-	clear_environment(NULL);
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_GROUP(clear_environment, NULL);

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/guard/guard.c: what the guard's sets hold, from what the BPF maps hold. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "address.h"
 #include "guard/guard.h"
+#include "test.h"
 
 #define ENTRIES_MAX  64
 #define ELEMENTS_MAX (4 * ENTRIES_MAX + 64)
@@ -74,7 +68,7 @@ static struct table cluster(void)
 	return table;
 }
 
-static void remote_is_the_cluster_range_without_this_nodes_pods(void **state)
+TEST(remote_is_the_cluster_range_without_this_nodes_pods)
 {
 	struct table table = cluster();
 
@@ -84,7 +78,7 @@ static void remote_is_the_cluster_range_without_this_nodes_pods(void **state)
 			    "fd00:10:244::-fd00:10:244:1:: fd00:10:244:2::-fd00:10:245::");
 }
 
-static void own_addresses_among_the_pods_count_as_pods_and_others_do_not(void **state)
+TEST(own_addresses_among_the_pods_count_as_pods_and_others_do_not)
 {
 	struct table table = cluster();
 
@@ -93,7 +87,7 @@ static void own_addresses_among_the_pods_count_as_pods_and_others_do_not(void **
 	assert_string_equal(list(&table, GUARD_NODES6, AF_INET6), "");
 }
 
-static void exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix(void **state)
+TEST(exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix)
 {
 	struct table table = cluster();
 
@@ -105,7 +99,7 @@ static void exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix(voi
 			    "10.244.200.0-10.244.200.9 10.244.200.10-10.244.201.0");
 }
 
-static void contested_address_is_remote_and_no_node(void **state)
+TEST(contested_address_is_remote_and_no_node)
 {
 	struct table table = cluster();
 
@@ -121,7 +115,7 @@ static void contested_address_is_remote_and_no_node(void **state)
 	assert_string_equal(list(&table, GUARD_NODES6, AF_INET6), "");
 }
 
-static void hole_in_our_pods_is_remote(void **state)
+TEST(hole_in_our_pods_is_remote)
 {
 	struct table table = cluster();
 
@@ -131,7 +125,7 @@ static void hole_in_our_pods_is_remote(void **state)
 			    "10.244.1.0-10.244.1.128 10.244.1.200-10.244.1.201");
 }
 
-static void permissive_mode_covers_only_who_was_reached(void **state)
+TEST(permissive_mode_covers_only_who_was_reached)
 {
 	static const uint32_t reached[] = {3, 7, 9};
 	struct table table = cluster();
@@ -150,7 +144,7 @@ static void permissive_mode_covers_only_who_was_reached(void **state)
 	assert_string_equal(list(&table, GUARD_NODES4, AF_INET), "192.168.50.2-192.168.50.3");
 }
 
-static void class_of_a_later_version_is_remote(void **state)
+TEST(class_of_a_later_version_is_remote)
 {
 	struct table table = {0};
 
@@ -158,7 +152,7 @@ static void class_of_a_later_version_is_remote(void **state)
 	assert_string_equal(list(&table, GUARD_REMOTE4, AF_INET), "10.9.0.0-10.10.0.0");
 }
 
-static void last_range_of_all_has_no_end(void **state)
+TEST(last_range_of_all_has_no_end)
 {
 	struct table table = {0};
 
@@ -169,7 +163,7 @@ static void last_range_of_all_has_no_end(void **state)
 	assert_string_equal(list(&table, GUARD_REMOTE6, AF_INET6), "ffff::");
 }
 
-static void nothing_known_is_nothing_guarded(void **state)
+TEST(nothing_known_is_nothing_guarded)
 {
 	struct table table = {0};
 
@@ -177,7 +171,7 @@ static void nothing_known_is_nothing_guarded(void **state)
 		assert_string_equal(list(&table, (enum guard_set)set, AF_INET), "");
 }
 
-static void devices_are_listed_once(void **state)
+TEST(devices_are_listed_once)
 {
 	static const unsigned int devices[] = {4, 2, 4};
 	struct guard_facts facts = {.devices = devices, .device_count = ARRAY_SIZE(devices)};
@@ -190,7 +184,7 @@ static void devices_are_listed_once(void **state)
 	assert_false(elements[0].is_end);
 }
 
-static void bypass_is_the_protocols_of_its_value_in_its_family(void **state)
+TEST(bypass_is_the_protocols_of_its_value_in_its_family)
 {
 	static struct bypass_entry bypasses[] = {
 		{{.address = {[10] = 0xff, 0xff, 192, 168, 50, 2}, .port = 0x2b19},
@@ -256,7 +250,7 @@ static bool is_in(const struct guard_element *elements, uint32_t count, uint8_t 
 	return is_inside;
 }
 
-static void ranges_say_what_the_longest_prefix_says(void **state)
+TEST(ranges_say_what_the_longest_prefix_says)
 {
 	struct guard_element remote[ELEMENTS_MAX], nodes[ELEMENTS_MAX];
 
@@ -278,24 +272,4 @@ static void ranges_say_what_the_longest_prefix_says(void **state)
 					 class == PREFIX_NODE);
 		}
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(remote_is_the_cluster_range_without_this_nodes_pods),
-		cmocka_unit_test(own_addresses_among_the_pods_count_as_pods_and_others_do_not),
-		cmocka_unit_test(exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix),
-		cmocka_unit_test(contested_address_is_remote_and_no_node),
-		cmocka_unit_test(hole_in_our_pods_is_remote),
-		cmocka_unit_test(permissive_mode_covers_only_who_was_reached),
-		cmocka_unit_test(class_of_a_later_version_is_remote),
-		cmocka_unit_test(last_range_of_all_has_no_end),
-		cmocka_unit_test(nothing_known_is_nothing_guarded),
-		cmocka_unit_test(devices_are_listed_once),
-		cmocka_unit_test(bypass_is_the_protocols_of_its_value_in_its_family),
-		cmocka_unit_test(ranges_say_what_the_longest_prefix_says),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

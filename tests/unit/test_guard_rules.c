@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/guard/guard_rules.c: the guard's table, as it goes to the kernel. Numbers are <linux/netfilter/nf_tables.h>'s. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "bpf_abi.h"
 #include "guard/guard.h"
 #include "nft_text.h"
+#include "test.h"
 
 static const char *table_text(uint16_t port, bool may_have_unknown_pods)
 {
@@ -36,7 +30,7 @@ static const char *line(const char *text, const char *begin, unsigned int number
 	return "";
 }
 
-static void guarded_devices_are_asked_first(void **state)
+TEST(guarded_devices_are_asked_first)
 {
 	/* meta oif into register 1, lookup, verdict accept */
 	assert_string_equal(line(table_text(51890, false), "new rule podveil_guard leaves", 0),
@@ -45,7 +39,7 @@ static void guarded_devices_are_asked_first(void **state)
 }
 
 /* They are ciphertext, wherever an endpoint lies; by which device they came tells them from a pod's. */
-static void tunnels_own_datagrams_pass_before_anything_is_judged(void **state)
+TEST(tunnels_own_datagrams_pass_before_anything_is_judged)
 {
 	static const char *const sets[] = {"remote4", "remote6", "nodes4", "nodes6"};
 	const char *text = table_text(51890, false);
@@ -65,7 +59,7 @@ static void tunnels_own_datagrams_pass_before_anything_is_judged(void **state)
 	assert_string_equal(line(text, "new rule podveil_guard leaves", 6), "");
 }
 
-static void what_nothing_excuses_is_marked_and_dropped(void **state)
+TEST(what_nothing_excuses_is_marked_and_dropped)
 {
 	uint32_t mark = GUARD_MARK;
 	char wanted[256], shown[16] = "";
@@ -82,14 +76,14 @@ static void what_nothing_excuses_is_marked_and_dropped(void **state)
 	assert_string_equal(line(table_text(51890, false), "new rule podveil_guard judge", 6), "");
 }
 
-static void unknown_pods_pass_only_where_there_can_be_some(void **state)
+TEST(unknown_pods_pass_only_where_there_can_be_some)
 {
 	assert_null(strstr(table_text(51890, false), "0x627269646765"));
 	assert_non_null(strstr(table_text(51890, true), "0x627269646765"));
 	assert_non_null(strstr(table_text(51890, true), " rt 0x00000001"));
 }
 
-static void rules_are_replaced_and_never_doubled(void **state)
+TEST(rules_are_replaced_and_never_doubled)
 {
 	const char *text = table_text(51890, false);
 	const char *deletion = strstr(text, "delete rules podveil_guard judge\n");
@@ -100,7 +94,7 @@ static void rules_are_replaced_and_never_doubled(void **state)
 	assert_true(strstr(text, "new rule") > deletion);
 }
 
-static void chain_stands_behind_source_nat(void **state)
+TEST(chain_stands_behind_source_nat)
 {
 	/* hook 4, NF_INET_POST_ROUTING; priority 300; policy accept */
 	assert_string_equal(line(table_text(51890, false), "new chain podveil_guard leaves", 0),
@@ -108,7 +102,7 @@ static void chain_stands_behind_source_nat(void **state)
 			    " filter");
 }
 
-static void set_is_emptied_before_it_is_filled(void **state)
+TEST(set_is_emptied_before_it_is_filled)
 {
 	static const struct guard_element elements[] = {{.key = {10, 244, 0, 0}},
 							{.key = {10, 245, 0, 0}, .is_end = 1}};
@@ -125,7 +119,7 @@ static void set_is_emptied_before_it_is_filled(void **state)
 		"end\n");
 }
 
-static void long_set_fits_in_the_room_that_is_promised(void **state)
+TEST(long_set_fits_in_the_room_that_is_promised)
 {
 	static struct guard_element elements[5000];
 	static uint8_t bytes[GUARD_SET_LEN + ARRAY_SIZE(elements) * GUARD_ELEMENT_LEN];
@@ -137,20 +131,4 @@ static void long_set_fits_in_the_room_that_is_promised(void **state)
 			guard_write_set(&batch, (enum guard_set)set, elements, count);
 			assert_true(nft_end(&batch));
 		}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(guarded_devices_are_asked_first),
-		cmocka_unit_test(tunnels_own_datagrams_pass_before_anything_is_judged),
-		cmocka_unit_test(what_nothing_excuses_is_marked_and_dropped),
-		cmocka_unit_test(unknown_pods_pass_only_where_there_can_be_some),
-		cmocka_unit_test(rules_are_replaced_and_never_doubled),
-		cmocka_unit_test(chain_stands_behind_source_nat),
-		cmocka_unit_test(set_is_emptied_before_it_is_filled),
-		cmocka_unit_test(long_set_fits_in_the_room_that_is_promised),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

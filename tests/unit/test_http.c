@@ -7,7 +7,7 @@
 
 /* -- what comes -- */
 
-static void answer_comes_whole(void **state)
+HTTP_TEST(answer_comes_whole)
 {
 	struct heard *heard = *state;
 
@@ -19,7 +19,7 @@ static void answer_comes_whole(void **state)
 	assert_non_null(strstr(heard->body, "10.244.1.0/24"));
 }
 
-static void credentials_and_accept_are_sent(void **state)
+HTTP_TEST(credentials_and_accept_are_sent)
 {
 	struct heard *heard = *state;
 	char text[128];
@@ -35,7 +35,7 @@ static void credentials_and_accept_are_sent(void **state)
 	assert_string_equal(text, "application/json;as=Table");
 }
 
-static void patch_is_sent_as_it_is(void **state)
+HTTP_TEST(patch_is_sent_as_it_is)
 {
 	static const char body[] = "{\"metadata\":{\"annotations\":{\"podveil.io/tunnel\":\"x\"}}}";
 	struct heard *heard = *state;
@@ -54,7 +54,7 @@ static void patch_is_sent_as_it_is(void **state)
 	assert_int_equal(apiserver_asked(&server, 0, "length"), sizeof(body) - 1);
 }
 
-static void connection_is_used_again(void **state)
+HTTP_TEST(connection_is_used_again)
 {
 	struct heard *heard = *state;
 
@@ -64,7 +64,7 @@ static void connection_is_used_again(void **state)
 			 apiserver_asked(&server, 2, "connection"));
 }
 
-static void thirty_two_at_once_and_not_one_more(void **state)
+HTTP_TEST(thirty_two_at_once_and_not_one_more)
 {
 	struct heard *heard = *state;
 	struct http_request request = {
@@ -79,7 +79,7 @@ static void thirty_two_at_once_and_not_one_more(void **state)
 	drive_until(heard->talk, &heard->ends, 33);
 }
 
-static void stream_comes_as_it_is_sent(void **state)
+HTTP_TEST(stream_comes_as_it_is_sent)
 {
 	struct heard *heard = *state;
 
@@ -92,7 +92,7 @@ static void stream_comes_as_it_is_sent(void **state)
 	assert_int_equal(heard->result.status, 200);
 }
 
-static void counts_are_kept(void **state)
+HTTP_TEST(counts_are_kept)
 {
 	struct heard *heard = *state;
 	struct http_counts counts;
@@ -108,7 +108,7 @@ static void counts_are_kept(void **state)
 
 /* -- what does not -- */
 
-static void answer_beyond_its_bound_is_refused(void **state)
+HTTP_TEST(answer_beyond_its_bound_is_refused)
 {
 	struct heard *heard = *state;
 
@@ -122,7 +122,7 @@ static void answer_beyond_its_bound_is_refused(void **state)
 	assert_true(http_counts(heard->talk->http).received_bytes < 4 << 20);
 }
 
-static void answer_of_exactly_its_bound_is_taken(void **state)
+HTTP_TEST(answer_of_exactly_its_bound_is_taken)
 {
 	struct heard *heard = *state;
 
@@ -134,7 +134,7 @@ static void answer_of_exactly_its_bound_is_taken(void **state)
 	assert_int_equal(heard->result.error, -EMSGSIZE);
 }
 
-static void error_is_told_however_much_it_says(void **state)
+HTTP_TEST(error_is_told_however_much_it_says)
 {
 	char text[200000];
 	struct heard *heard = *state;
@@ -153,7 +153,7 @@ static void error_is_told_however_much_it_says(void **state)
 	}
 }
 
-static void stream_that_is_refused_tells_the_status(void **state)
+HTTP_TEST(stream_that_is_refused_tells_the_status)
 {
 	struct heard *heard = *state;
 
@@ -166,7 +166,7 @@ static void stream_that_is_refused_tells_the_status(void **state)
 	assert_int_equal(heard->pieces, 0);
 }
 
-static void answer_that_never_comes_is_given_up(void **state)
+HTTP_TEST(answer_that_never_comes_is_given_up)
 {
 	struct heard *heard = *state;
 	int64_t began_ms = now_ms();
@@ -177,7 +177,7 @@ static void answer_that_never_comes_is_given_up(void **state)
 	assert_in_range(now_ms() - began_ms, 900, 3000);
 }
 
-static void answer_that_drips_is_given_up(void **state)
+HTTP_TEST(answer_that_drips_is_given_up)
 {
 	struct heard *heard = *state;
 
@@ -187,7 +187,7 @@ static void answer_that_drips_is_given_up(void **state)
 	assert_int_equal(heard->result.status, 200);
 }
 
-static void silent_stream_ends(void **state)
+HTTP_TEST(silent_stream_ends)
 {
 	struct heard *heard = *state;
 	int64_t began_ms = now_ms();
@@ -200,7 +200,7 @@ static void silent_stream_ends(void **state)
 	assert_in_range(now_ms() - began_ms, 900, 3000);
 }
 
-static void stream_without_an_answer_ends(void **state)
+HTTP_TEST(stream_without_an_answer_ends)
 {
 	struct heard *heard = *state;
 
@@ -210,7 +210,7 @@ static void stream_without_an_answer_ends(void **state)
 	assert_int_equal(heard->result.error, -ETIMEDOUT);
 }
 
-static void stream_that_is_not_silent_goes_on(void **state)
+HTTP_TEST(stream_that_is_not_silent_goes_on)
 {
 	struct heard *heard = *state;
 
@@ -220,7 +220,7 @@ static void stream_that_is_not_silent_goes_on(void **state)
 	assert_true(heard->pieces >= 8);
 }
 
-static void answer_that_is_cut_off_is_no_answer(void **state)
+HTTP_TEST(answer_that_is_cut_off_is_no_answer)
 {
 	static const char *const faults[] = {
 		"{\"do\": {\"kind\": \"truncate\"}}",
@@ -239,7 +239,7 @@ static void answer_that_is_cut_off_is_no_answer(void **state)
 	}
 }
 
-static void stream_that_is_cut_off_says_so(void **state)
+HTTP_TEST(stream_that_is_cut_off_says_so)
 {
 	static const char *const commands[] = {"{\"then\": \"cut\"}", "{\"then\": \"reset\"}"};
 	struct heard *heard = *state;
@@ -255,7 +255,7 @@ static void stream_that_is_cut_off_says_so(void **state)
 	}
 }
 
-static void server_that_is_not_there_is_named(void **state)
+HTTP_TEST(server_that_is_not_there_is_named)
 {
 	struct heard *heard = *state;
 	struct apiserver real = server;
@@ -272,7 +272,7 @@ static void server_that_is_not_there_is_named(void **state)
 
 /* -- what the caller ends -- */
 
-static void stream_ends_where_its_reader_wants(void **state)
+HTTP_TEST(stream_ends_where_its_reader_wants)
 {
 	struct heard *heard = *state;
 
@@ -283,7 +283,7 @@ static void stream_ends_where_its_reader_wants(void **state)
 	assert_int_equal(heard->pieces, 2);
 }
 
-static void cancelled_request_says_nothing(void **state)
+HTTP_TEST(cancelled_request_says_nothing)
 {
 	struct heard *heard = *state;
 	int handle = watch(heard, 5);
@@ -300,7 +300,7 @@ static void cancelled_request_says_nothing(void **state)
 	assert_int_equal(heard->ends, 0);
 }
 
-static void stream_may_cancel_itself_and_others(void **state)
+HTTP_TEST(stream_may_cancel_itself_and_others)
 {
 	struct heard *heard = *state, other = {.talk = heard->talk};
 	int first = watch(&other, 5);
@@ -320,7 +320,7 @@ static void stream_may_cancel_itself_and_others(void **state)
 	assert_int_equal(heard->ends, 0);
 }
 
-static void request_may_start_another_at_its_end(void **state)
+HTTP_TEST(request_may_start_another_at_its_end)
 {
 	struct heard *heard = *state;
 
@@ -330,33 +330,4 @@ static void request_may_start_another_at_its_end(void **state)
 	assert_int_equal(heard->result.status, 200);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(answer_comes_whole),
-		TEST(credentials_and_accept_are_sent),
-		TEST(patch_is_sent_as_it_is),
-		TEST(connection_is_used_again),
-		TEST(thirty_two_at_once_and_not_one_more),
-		TEST(stream_comes_as_it_is_sent),
-		TEST(counts_are_kept),
-		TEST(answer_beyond_its_bound_is_refused),
-		TEST(answer_of_exactly_its_bound_is_taken),
-		TEST(error_is_told_however_much_it_says),
-		TEST(stream_that_is_refused_tells_the_status),
-		TEST(answer_that_never_comes_is_given_up),
-		TEST(answer_that_drips_is_given_up),
-		TEST(silent_stream_ends),
-		TEST(stream_without_an_answer_ends),
-		TEST(stream_that_is_not_silent_goes_on),
-		TEST(answer_that_is_cut_off_is_no_answer),
-		TEST(stream_that_is_cut_off_says_so),
-		TEST(server_that_is_not_there_is_named),
-		TEST(stream_ends_where_its_reader_wants),
-		TEST(cancelled_request_says_nothing),
-		TEST(stream_may_cancel_itself_and_others),
-		TEST(request_may_start_another_at_its_end),
-	};
-
-	return cmocka_run_group_tests(tests, begin_serving, end_serving);
-}
+TEST_GROUP(begin_serving, end_serving);

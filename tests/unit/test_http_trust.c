@@ -21,25 +21,25 @@ static void assert_unverified(struct heard *heard, const char *why)
 		fail_msg("'%s' does not say '%s'", heard->result.reason, why);
 }
 
-static void server_of_another_authority_is_refused(void **state)
+HTTP_TEST(server_of_another_authority_is_refused)
 {
 	use_certificate("stranger");
 	assert_unverified(*state, "unable to get local issuer certificate");
 }
 
-static void server_with_another_name_is_refused(void **state)
+HTTP_TEST(server_with_another_name_is_refused)
 {
 	use_certificate("elsewhere");
 	assert_unverified(*state, "127.0.0.1");
 }
 
-static void expired_server_is_refused(void **state)
+HTTP_TEST(expired_server_is_refused)
 {
 	use_certificate("expired");
 	assert_unverified(*state, "certificate has expired");
 }
 
-static void server_may_be_called_by_the_name_it_carries(void **state)
+HTTP_TEST(server_may_be_called_by_the_name_it_carries)
 {
 	struct heard *heard = *state;
 
@@ -79,7 +79,7 @@ static void machine_trusts_the_server_and_we_do_not(struct heard *heard)
 	_exit(heard->result.error == -EPERM ? 0 : 4);
 }
 
-static void authorities_of_the_machine_are_not_asked(void **state)
+HTTP_TEST(authorities_of_the_machine_are_not_asked)
 {
 	int status = -1;
 	pid_t pid;
@@ -94,7 +94,7 @@ static void authorities_of_the_machine_are_not_asked(void **state)
 	assert_int_equal(status, 0);
 }
 
-static void proxy_of_the_environment_is_ignored(void **state)
+HTTP_TEST(proxy_of_the_environment_is_ignored)
 {
 	static const char *const names[] = {"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"};
 	struct heard *heard = *state;
@@ -108,7 +108,7 @@ static void proxy_of_the_environment_is_ignored(void **state)
 		unsetenv(names[i]);
 }
 
-static void redirect_is_not_followed(void **state)
+HTTP_TEST(redirect_is_not_followed)
 {
 	struct heard *heard = *state;
 
@@ -118,7 +118,7 @@ static void redirect_is_not_followed(void **state)
 	assert_int_equal(heard->result.status, 302);
 }
 
-static void keys_of_sessions_are_not_written(void **state)
+HTTP_TEST(keys_of_sessions_are_not_written)
 {
 	struct heard *heard = *state;
 	const char *path = apiserver_path(&server, "keylog");
@@ -134,7 +134,7 @@ static void keys_of_sessions_are_not_written(void **state)
 
 /* -- credentials that change -- */
 
-static void refused_token_is_read_again(void **state)
+HTTP_TEST(refused_token_is_read_again)
 {
 	struct heard *heard = *state;
 
@@ -149,7 +149,7 @@ static void refused_token_is_read_again(void **state)
 }
 
 /* The authority changes on disk; the server has the same certificate, which the old one has signed. */
-static void connections_made_under_another_authority_are_not_used(void **state)
+HTTP_TEST(connections_made_under_another_authority_are_not_used)
 {
 	struct heard *heard = *state, stream = {.talk = heard->talk};
 
@@ -168,7 +168,7 @@ static void connections_made_under_another_authority_are_not_used(void **state)
 	free(stream.body);
 }
 
-static void connection_stays_where_nothing_changed(void **state)
+HTTP_TEST(connection_stays_where_nothing_changed)
 {
 	struct heard *heard = *state;
 
@@ -181,7 +181,7 @@ static void connection_stays_where_nothing_changed(void **state)
 			 apiserver_asked(&server, 1, "connection"));
 }
 
-static void connections_are_made_anew_where_that_is_asked_for(void **state)
+HTTP_TEST(connections_are_made_anew_where_that_is_asked_for)
 {
 	struct heard *heard = *state, stream = {.talk = heard->talk};
 	json_int_t before;
@@ -210,7 +210,7 @@ static bool is_connection(int fd)
 	return !getpeername(fd, (struct sockaddr *)&peer, &len) && peer.ss_family == AF_INET;
 }
 
-static void connections_are_not_inherited(void **state)
+HTTP_TEST(connections_are_not_inherited)
 {
 	struct heard *heard = *state;
 	unsigned int connections = 0;
@@ -250,7 +250,7 @@ static void ask_there(struct heard *heard)
 	drive_until(heard->talk, &heard->ends, wanted);
 }
 
-static void server_at_another_address_is_verified_by_the_accounts_name(void **state)
+HTTP_TEST(server_at_another_address_is_verified_by_the_accounts_name)
 {
 	struct heard *heard = *state;
 
@@ -269,7 +269,7 @@ static void server_at_another_address_is_verified_by_the_accounts_name(void **st
 	assert_int_equal(heard->result.status, 0);
 }
 
-static void server_at_another_address_is_verified_by_the_name_for_tls(void **state)
+HTTP_TEST(server_at_another_address_is_verified_by_the_name_for_tls)
 {
 	struct heard *heard = *state;
 
@@ -283,7 +283,7 @@ static void server_at_another_address_is_verified_by_the_name_for_tls(void **sta
 	assert_int_equal(heard->result.status, 0);
 }
 
-static void anonymous_request_shows_no_token_and_says_nothing_of_it(void **state)
+HTTP_TEST(anonymous_request_shows_no_token_and_says_nothing_of_it)
 {
 	struct heard *heard = *state;
 	uint64_t failures = http_counts(heard->talk->http).failures;
@@ -300,7 +300,7 @@ static void anonymous_request_shows_no_token_and_says_nothing_of_it(void **state
 	assert_int_equal(heard->result.status, 200);
 }
 
-static void connection_to_another_address_is_used_for_nothing_else(void **state)
+HTTP_TEST(connection_to_another_address_is_used_for_nothing_else)
 {
 	struct heard *heard = *state;
 	json_int_t first, there;
@@ -316,7 +316,7 @@ static void connection_to_another_address_is_used_for_nothing_else(void **state)
 	assert_int_equal(apiserver_asked(&server, 0, "connection"), first);
 }
 
-static void redirect_of_another_address_is_not_followed(void **state)
+HTTP_TEST(redirect_of_another_address_is_not_followed)
 {
 	struct heard *heard = *state;
 
@@ -327,28 +327,4 @@ static void redirect_of_another_address_is_not_followed(void **state)
 	assert_int_equal(heard->result.status, 302);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(server_of_another_authority_is_refused),
-		TEST(server_with_another_name_is_refused),
-		TEST(expired_server_is_refused),
-		TEST(server_may_be_called_by_the_name_it_carries),
-		TEST(authorities_of_the_machine_are_not_asked),
-		TEST(proxy_of_the_environment_is_ignored),
-		TEST(redirect_is_not_followed),
-		TEST(keys_of_sessions_are_not_written),
-		TEST(refused_token_is_read_again),
-		TEST(connections_made_under_another_authority_are_not_used),
-		TEST(connection_stays_where_nothing_changed),
-		TEST(connections_are_made_anew_where_that_is_asked_for),
-		TEST(connections_are_not_inherited),
-		TEST(server_at_another_address_is_verified_by_the_accounts_name),
-		TEST(server_at_another_address_is_verified_by_the_name_for_tls),
-		TEST(anonymous_request_shows_no_token_and_says_nothing_of_it),
-		TEST(connection_to_another_address_is_used_for_nothing_else),
-		TEST(redirect_of_another_address_is_not_followed),
-	};
-
-	return cmocka_run_group_tests(tests, begin_serving, end_serving);
-}
+TEST_GROUP(begin_serving, end_serving);

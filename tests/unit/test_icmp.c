@@ -44,7 +44,7 @@ static void assert_error6(size_t len, size_t quoted_len)
 	assert_memory_equal(error + 48, packet, quoted_len);
 }
 
-static void fragmentation_needed_names_the_mtu(void **state)
+TEST(fragmentation_needed_names_the_mtu)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_UDP, .fragment = 0x4000, .payload_len = 1472};
@@ -57,7 +57,7 @@ static void fragmentation_needed_names_the_mtu(void **state)
 	assert_int_equal(get_be16(error + 26), 1420);
 }
 
-static void packet_too_big_names_the_mtu(void **state)
+TEST(packet_too_big_names_the_mtu)
 {
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 1452};
 
@@ -68,7 +68,7 @@ static void packet_too_big_names_the_mtu(void **state)
 	assert_int_equal(get_be32(error + 44), 1420);
 }
 
-static void unreachable_is_said_in_both_families(void **state)
+TEST(unreachable_is_said_in_both_families)
 {
 	struct shape shape = {.version = 4, .payload_len = 40};
 
@@ -84,7 +84,7 @@ static void unreachable_is_said_in_both_families(void **state)
 	assert_int_equal(get_be32(error + 44), 0);
 }
 
-static void short_packets_are_quoted_whole_for_every_length(void **state)
+TEST(short_packets_are_quoted_whole_for_every_length)
 {
 	(void)state;
 	for (size_t length = 0; length < 1300; length++) {
@@ -96,7 +96,7 @@ static void short_packets_are_quoted_whole_for_every_length(void **state)
 	}
 }
 
-static void padding_is_not_quoted(void **state)
+TEST(padding_is_not_quoted)
 {
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 1};
 	size_t len = build(packet, &shape);
@@ -106,7 +106,7 @@ static void padding_is_not_quoted(void **state)
 	assert_error4(icmp_create_unreachable(error, packet, len + 17), len);
 }
 
-static void errors_are_never_answered(void **state)
+TEST(errors_are_never_answered)
 {
 	static const uint8_t errors4[] = {3, 4, 5, 11, 12, 1, 2, 6, 7, 19, 30, 41, 255};
 	static const uint8_t errors6[] = {0, 1, 2, 3, 4, 100, 127, 137};
@@ -135,7 +135,7 @@ static void errors_are_never_answered(void **state)
 	assert_true(icmp_create_unreachable(error, packet, len) > 0);
 }
 
-static void echo_requests_and_replies_are_answered(void **state)
+TEST(echo_requests_and_replies_are_answered)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_ICMP, .fragment = 0x4000, .payload_len = 1472};
@@ -155,7 +155,7 @@ static void echo_requests_and_replies_are_answered(void **state)
 	}
 }
 
-static void first_fragment_alone_is_answered(void **state)
+TEST(first_fragment_alone_is_answered)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_UDP, .fragment = 0x2000, .payload_len = 1472};
@@ -171,7 +171,7 @@ static void first_fragment_alone_is_answered(void **state)
 	assert_int_equal(too_big(&shape), 0);
 }
 
-static void icmp_error_in_a_first_fragment_is_not_answered(void **state)
+TEST(icmp_error_in_a_first_fragment_is_not_answered)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_ICMP, .fragment = 0x2000, .payload_len = 1472};
@@ -182,7 +182,7 @@ static void icmp_error_in_a_first_fragment_is_not_answered(void **state)
 	assert_int_equal(icmp_create_too_big(error, packet, len, 1420), 0);
 }
 
-static void addresses_that_are_nobodys_are_not_answered(void **state)
+TEST(addresses_that_are_nobodys_are_not_answered)
 {
 	static const uint8_t bad4[][4] = {{0, 0, 0, 0},	       {0, 1, 2, 3},	 {127, 0, 0, 1},
 					  {224, 0, 0, 1},      {239, 255, 0, 1}, {240, 0, 0, 1},
@@ -208,7 +208,7 @@ static void addresses_that_are_nobodys_are_not_answered(void **state)
 		}
 }
 
-static void mtu_beyond_the_field_is_clipped(void **state)
+TEST(mtu_beyond_the_field_is_clipped)
 {
 	struct shape shape = {.version = 4, .payload_len = 100};
 
@@ -217,7 +217,7 @@ static void mtu_beyond_the_field_is_clipped(void **state)
 	assert_int_equal(get_be32(error + 24), 65535);
 }
 
-static void packet_too_big_never_names_less_than_ipv6_takes(void **state)
+TEST(packet_too_big_never_names_less_than_ipv6_takes)
 {
 	struct shape shape = {.version = 6, .payload_len = 100};
 
@@ -229,7 +229,7 @@ static void packet_too_big_never_names_less_than_ipv6_takes(void **state)
 	assert_int_equal(get_be16(error + 26), 1220);
 }
 
-static void no_mutation_reads_or_writes_outside(void **state)
+TEST(no_mutation_reads_or_writes_outside)
 {
 	(void)state;
 	for (int i = 0; i < 200000; i++) {
@@ -250,25 +250,4 @@ static void no_mutation_reads_or_writes_outside(void **state)
 		free(exact);
 		free(answer);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fragmentation_needed_names_the_mtu),
-		cmocka_unit_test(packet_too_big_names_the_mtu),
-		cmocka_unit_test(unreachable_is_said_in_both_families),
-		cmocka_unit_test(short_packets_are_quoted_whole_for_every_length),
-		cmocka_unit_test(padding_is_not_quoted),
-		cmocka_unit_test(errors_are_never_answered),
-		cmocka_unit_test(echo_requests_and_replies_are_answered),
-		cmocka_unit_test(first_fragment_alone_is_answered),
-		cmocka_unit_test(icmp_error_in_a_first_fragment_is_not_answered),
-		cmocka_unit_test(addresses_that_are_nobodys_are_not_answered),
-		cmocka_unit_test(mtu_beyond_the_field_is_clipped),
-		cmocka_unit_test(packet_too_big_never_names_less_than_ipv6_takes),
-		cmocka_unit_test(no_mutation_reads_or_writes_outside),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

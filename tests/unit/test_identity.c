@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One of our own statics: derived once, wiped whole. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "crypto.h"
 #include "identity.h"
+#include "test.h"
 #include "vectors/handshake.h"
 
 static const struct handshake_vector *const vector = &handshake_vectors[0];
@@ -20,7 +15,7 @@ static struct private_key key_of(const uint8_t bytes[static KEY_LEN])
 	return key;
 }
 
-static void identity_has_the_public_half_of_its_key(void **state)
+TEST(identity_has_the_public_half_of_its_key)
 {
 	struct private_key key = key_of(vector->responder_private);
 	struct identity identity = {0};
@@ -30,7 +25,7 @@ static void identity_has_the_public_half_of_its_key(void **state)
 	assert_memory_equal(identity.public_key.bytes, vector->responder_public, KEY_LEN);
 }
 
-static void identity_clamps_its_copy_alone(void **state)
+TEST(identity_clamps_its_copy_alone)
 {
 	struct private_key key;
 	struct identity identity = {0};
@@ -43,7 +38,7 @@ static void identity_clamps_its_copy_alone(void **state)
 }
 
 /* mac1 of the vector's initiation was made from the label and the responder's public key, by other code. */
-static void identity_derives_the_mac1_key_that_others_use_for_it(void **state)
+TEST(identity_derives_the_mac1_key_that_others_use_for_it)
 {
 	struct private_key key = key_of(vector->responder_private);
 	struct identity identity = {0};
@@ -55,7 +50,7 @@ static void identity_derives_the_mac1_key_that_others_use_for_it(void **state)
 	assert_memory_equal(mac, vector->initiation + covered, MAC_LEN);
 }
 
-static void identity_derives_the_same_keys_as_its_peer_does(void **state)
+TEST(identity_derives_the_same_keys_as_its_peer_does)
 {
 	struct private_key key = key_of(vector->responder_private);
 	uint8_t mac1_key[HASH_LEN], cookie_key[HASH_LEN];
@@ -68,7 +63,7 @@ static void identity_derives_the_same_keys_as_its_peer_does(void **state)
 	assert_memory_not_equal(mac1_key, cookie_key, HASH_LEN);
 }
 
-static void identity_leaves_nothing_when_cleared(void **state)
+TEST(identity_leaves_nothing_when_cleared)
 {
 	struct private_key key = key_of(vector->responder_private);
 	struct identity identity;
@@ -77,17 +72,4 @@ static void identity_leaves_nothing_when_cleared(void **state)
 	identity_set(&identity, &key);
 	identity_clear(&identity);
 	assert_true(sodium_is_zero((const uint8_t *)&identity, sizeof(identity)));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(identity_has_the_public_half_of_its_key),
-		cmocka_unit_test(identity_clamps_its_copy_alone),
-		cmocka_unit_test(identity_derives_the_mac1_key_that_others_use_for_it),
-		cmocka_unit_test(identity_derives_the_same_keys_as_its_peer_does),
-		cmocka_unit_test(identity_leaves_nothing_when_cleared),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void assert_all_found(void)
 	}
 }
 
-static void indices_are_unique_and_never_zero(void **state)
+TEST(indices_are_unique_and_never_zero, begin, end)
 {
 	(void)state;
 	for (unsigned int i = 0; i < LIVE_MAX; i++) {
@@ -100,7 +100,7 @@ static void forgetful_random(void *context, void *bytes, size_t len)
 	memcpy(bytes, &value, sizeof(value));
 }
 
-static void indices_of_65536_sessions_differ_though_randomness_repeats(void **state)
+TEST(indices_of_65536_sessions_differ_though_randomness_repeats, begin, end)
 {
 	static uint8_t seen[0x20000];
 
@@ -115,7 +115,7 @@ static void indices_of_65536_sessions_differ_though_randomness_repeats(void **st
 	}
 }
 
-static void index_search_survives_removals_within_runs(void **state)
+TEST(index_search_survives_removals_within_runs, begin, end)
 {
 	(void)state;
 	for (unsigned int round = 0; round < 40; round++) {
@@ -128,7 +128,7 @@ static void index_search_survives_removals_within_runs(void **state)
 	}
 }
 
-static void index_that_is_unknown_is_not_found_and_may_be_removed(void **state)
+TEST(index_that_is_unknown_is_not_found_and_may_be_removed, begin, end)
 {
 	(void)state;
 	assert_null(index_find(node.tunnel.state, 12345));
@@ -136,17 +136,4 @@ static void index_that_is_unknown_is_not_found_and_may_be_removed(void **state)
 	index_remove(node.tunnel.state, 0);
 	index_remove(node.tunnel.state, live[0].index ^ 0x80000000);
 	assert_all_found();
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-	const struct CMUnitTest tests[] = {
-		TEST(indices_are_unique_and_never_zero),
-		TEST(indices_of_65536_sessions_differ_though_randomness_repeats),
-		TEST(index_search_survives_removals_within_runs),
-		TEST(index_that_is_unknown_is_not_found_and_may_be_removed),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

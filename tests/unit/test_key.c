@@ -3,14 +3,8 @@
  * Keys as text: only canonical base64 of 32 bytes is a key, and the points of low order are known for what they are
  * (RFC 7748, 6.1 and 7; the list is that of https://cr.yp.to/ecdh.html).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "key.h"
+#include "with_sodium.h"
 
 /* Bob's public key, RFC 7748, 6.1 */
 static const struct public_key example = {{0xde, 0x9e, 0xdb, 0x7d, 0x7b, 0x7d, 0xc1, 0xb4,
@@ -19,7 +13,7 @@ static const struct public_key example = {{0xde, 0x9e, 0xdb, 0x7d, 0x7b, 0x7d, 0
 					   0xad, 0xfc, 0x7e, 0x14, 0x6f, 0x88, 0x2b, 0x4f}};
 #define EXAMPLE_TEXT "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
 
-static void key_is_written_as_wg_prints_it(void **state)
+TEST(key_is_written_as_wg_prints_it)
 {
 	char text[KEY_BASE64_LEN + 1];
 
@@ -28,7 +22,7 @@ static void key_is_written_as_wg_prints_it(void **state)
 	assert_string_equal(text, EXAMPLE_TEXT);
 }
 
-static void key_written_is_read_back(void **state)
+TEST(key_written_is_read_back)
 {
 	struct public_key key = {0};
 
@@ -38,7 +32,7 @@ static void key_written_is_read_back(void **state)
 	assert_false(public_key_is_zero(&key));
 }
 
-static void text_that_is_no_key_is_refused_and_leaves_the_key_alone(void **state)
+TEST(text_that_is_no_key_is_refused_and_leaves_the_key_alone)
 {
 	static const char *const bad[] = {
 		"",
@@ -65,7 +59,7 @@ static void text_that_is_no_key_is_refused_and_leaves_the_key_alone(void **state
 	}
 }
 
-static void points_of_low_order_are_found_out(void **state)
+TEST(points_of_low_order_are_found_out)
 {
 	static const struct public_key low[] = {
 		{{0}},
@@ -99,23 +93,10 @@ static void points_of_low_order_are_found_out(void **state)
 	}
 }
 
-static void slots_have_names(void **state)
+TEST(slots_have_names)
 {
 	(void)state;
 	assert_string_equal(key_slot_name(KEY_NEXT), "next");
 	assert_string_equal(key_slot_name(KEY_CURRENT), "current");
 	assert_string_equal(key_slot_name(KEY_PREVIOUS), "previous");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(key_is_written_as_wg_prints_it),
-		cmocka_unit_test(key_written_is_read_back),
-		cmocka_unit_test(text_that_is_no_key_is_refused_and_leaves_the_key_alone),
-		cmocka_unit_test(points_of_low_order_are_found_out),
-		cmocka_unit_test(slots_have_names),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("key", tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static int end_holding(void **state)
 	return world_end(state);
 }
 
-#define HOLDING_TEST(test) cmocka_unit_test_setup_teardown(test, begin_holding, end_holding)
+#define HOLDING_TEST(name) TEST(name, begin_holding, end_holding)
 
 /* The wire is good from now on. */
 static void release_response(void)
@@ -84,7 +84,7 @@ static void arm_next_key_of_a(void)
 	tell_keys(B, &public_key);
 }
 
-static void response_is_taken_as_long_as_no_retry_can_have_taken_its_place(void **state)
+HOLDING_TEST(response_is_taken_as_long_as_no_retry_can_have_taken_its_place)
 {
 	ping(A, 1);
 	world_set_clock(world->now_ns + LONGEST_NS - 1);
@@ -94,7 +94,7 @@ static void response_is_taken_as_long_as_no_retry_can_have_taken_its_place(void 
 	assert_int_equal(came(B, 1), 1);
 }
 
-static void response_that_is_later_makes_no_session(void **state)
+HOLDING_TEST(response_that_is_later_makes_no_session)
 {
 	ping(A, 1);
 	world_set_clock(world->now_ns + LONGEST_NS);
@@ -103,7 +103,7 @@ static void response_that_is_later_makes_no_session(void **state)
 }
 
 /* A process that stood still finds the response, and that it is time to try again. */
-static void standstill_while_the_response_came_costs_a_handshake_and_no_packet(void **state)
+HOLDING_TEST(standstill_while_the_response_came_costs_a_handshake_and_no_packet)
 {
 	ping(A, 1);
 	world_set_clock(world->now_ns + 60 * NS_PER_S);
@@ -112,7 +112,7 @@ static void standstill_while_the_response_came_costs_a_handshake_and_no_packet(v
 	assert_int_equal(came(B, 1), 1);
 }
 
-static void handshake_that_was_given_up_is_not_completed(void **state)
+HOLDING_TEST(handshake_that_was_given_up_is_not_completed)
 {
 	ping(A, 1);
 	world_sleep(REKEY_ATTEMPT_TIME_NS + 4 * REKEY_TIMEOUT_NS);
@@ -125,7 +125,7 @@ static void handshake_that_was_given_up_is_not_completed(void **state)
 
 /* The one that found its way was made with other keys, so it left the initiation alone; B has ended what it made of
  * that when the response comes. */
-static void late_response_takes_no_packet_from_a_session_of_other_keys(void **state)
+HOLDING_TEST(late_response_takes_no_packet_from_a_session_of_other_keys)
 {
 	ping(A, 1);
 	arm_next_key_of_a(); /* B tries it at once, and packet 1 follows from there */
@@ -149,7 +149,7 @@ static unsigned int hold_response_and_lose_the_answer(struct world *where,
 	return hold_response(where, datagram);
 }
 
-static void answer_to_the_peers_initiation_makes_ours_no_younger(void **state)
+HOLDING_TEST(answer_to_the_peers_initiation_makes_ours_no_younger)
 {
 	world->on_wire = hold_response_and_lose_the_answer;
 	send_inner(A, 4, 100, 1);
@@ -164,7 +164,7 @@ static void answer_to_the_peers_initiation_makes_ours_no_younger(void **state)
 }
 
 /* Both rotate: one's try with the new key waits for its answer while the other's handshake is completed. */
-static void handshake_of_other_keys_leaves_an_initiation_that_may_still_be_answered(void **state)
+HOLDING_TEST(handshake_of_other_keys_leaves_an_initiation_that_may_still_be_answered)
 {
 	ping(A, 1);
 	arm_next_key_of_a();
@@ -179,20 +179,4 @@ static void handshake_of_other_keys_leaves_an_initiation_that_may_still_be_answe
 	ping(B, 3);
 	assert_int_equal(came(B, 2), 1);
 	assert_int_equal(came(A, 3), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		HOLDING_TEST(response_is_taken_as_long_as_no_retry_can_have_taken_its_place),
-		HOLDING_TEST(response_that_is_later_makes_no_session),
-		HOLDING_TEST(standstill_while_the_response_came_costs_a_handshake_and_no_packet),
-		HOLDING_TEST(handshake_that_was_given_up_is_not_completed),
-		HOLDING_TEST(late_response_takes_no_packet_from_a_session_of_other_keys),
-		HOLDING_TEST(answer_to_the_peers_initiation_makes_ours_no_younger),
-		HOLDING_TEST(
-			handshake_of_other_keys_leaves_an_initiation_that_may_still_be_answered),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

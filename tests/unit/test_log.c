@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* include/log.h: what reaches a terminal or a log collector is one line of printable text, whatever was passed. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 
 #include "log.h"
+#include "test.h"
 
 static void assert_escaped(const char *text, bool is_json, const char *expected)
 {
@@ -19,14 +14,14 @@ static void assert_escaped(const char *text, bool is_json, const char *expected)
 	assert_string_equal(line, expected);
 }
 
-static void log_escape_leaves_printable_ascii_alone(void **state)
+TEST(log_escape_leaves_printable_ascii_alone)
 {
 	(void)state;
 	assert_escaped("node n1: 10.244.1.0/24 ~ 'x'", false, "node n1: 10.244.1.0/24 ~ 'x'");
 	assert_escaped("", false, "");
 }
 
-static void log_escape_never_passes_a_control_character(void **state)
+TEST(log_escape_never_passes_a_control_character)
 {
 	char text[] = "?", line[64];
 
@@ -41,21 +36,21 @@ static void log_escape_never_passes_a_control_character(void **state)
 	}
 }
 
-static void log_escape_shows_what_it_replaced(void **state)
+TEST(log_escape_shows_what_it_replaced)
 {
 	(void)state;
 	assert_escaped("a\x1b[2J\nb\x7f\xc3", false, "a\\x1b[2J\\x0ab\\x7f\\xc3");
 	assert_escaped("a\x1b\n", true, "a\\u001b\\u000a");
 }
 
-static void log_escape_keeps_quotes_from_ending_a_json_string(void **state)
+TEST(log_escape_keeps_quotes_from_ending_a_json_string)
 {
 	(void)state;
 	assert_escaped("say \"no\" \\ ", true, "say \\\"no\\\" \\\\ ");
 	assert_escaped("say \"no\"", false, "say \"no\"");
 }
 
-static void log_escape_cuts_at_the_end_of_its_room(void **state)
+TEST(log_escape_cuts_at_the_end_of_its_room)
 {
 	char line[12];
 
@@ -66,7 +61,7 @@ static void log_escape_cuts_at_the_end_of_its_room(void **state)
 	assert_int_equal(strlen(line) % 6, 0); /* no half escape */
 }
 
-static void log_level_is_parsed_by_name_only(void **state)
+TEST(log_level_is_parsed_by_name_only)
 {
 	enum log_level level = LOG_INFO;
 
@@ -101,7 +96,7 @@ static void capture(char *ret_text, size_t size, bool is_json, enum log_level le
 	ret_text[length] = '\0';
 }
 
-static void log_text_is_one_line_with_program_and_level(void **state)
+TEST(log_text_is_one_line_with_program_and_level)
 {
 	char text[256];
 
@@ -110,7 +105,7 @@ static void log_text_is_one_line_with_program_and_level(void **state)
 	assert_string_equal(text, "test: warning: two\\x0alines\n");
 }
 
-static void log_json_is_one_document_whatever_the_message(void **state)
+TEST(log_json_is_one_document_whatever_the_message)
 {
 	json_t *document;
 	char text[512];
@@ -127,28 +122,11 @@ static void log_json_is_one_document_whatever_the_message(void **state)
 	json_decref(document);
 }
 
-static void log_below_its_level_writes_nothing(void **state)
+TEST(log_below_its_level_writes_nothing)
 {
 	char text[64];
 
 	(void)state;
 	capture(text, sizeof(text), false, LOG_DEBUG, "not wanted");
 	assert_string_equal(text, "");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(log_escape_leaves_printable_ascii_alone),
-		cmocka_unit_test(log_escape_never_passes_a_control_character),
-		cmocka_unit_test(log_escape_shows_what_it_replaced),
-		cmocka_unit_test(log_escape_keeps_quotes_from_ending_a_json_string),
-		cmocka_unit_test(log_escape_cuts_at_the_end_of_its_room),
-		cmocka_unit_test(log_level_is_parsed_by_name_only),
-		cmocka_unit_test(log_text_is_one_line_with_program_and_level),
-		cmocka_unit_test(log_json_is_one_document_whatever_the_message),
-		cmocka_unit_test(log_below_its_level_writes_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 
 /* -- the envelope -- */
 
-static void hello_tells_what_the_tunnel_holds(void **state)
+TUNNEL_TEST(hello_tells_what_the_tunnel_holds)
 {
 	const struct control_hello *hello = answer_body();
 
@@ -39,7 +39,7 @@ static void hello_tells_what_the_tunnel_holds(void **state)
 			    &tunnel.state->secrets.identities[KEY_CURRENT].public_key, KEY_LEN);
 }
 
-static void answers_never_hold_the_private_key(void **state)
+TUNNEL_TEST(answers_never_hold_the_private_key)
 {
 	uint8_t private_key[KEY_LEN];
 
@@ -58,7 +58,7 @@ static void answers_never_hold_the_private_key(void **state)
 	}
 }
 
-static void unknown_version_and_verb_are_refused(void **state)
+TUNNEL_TEST(unknown_version_and_verb_are_refused)
 {
 	struct control_header header = {.version = CONTROL_VERSION + 1, .verb = CONTROL_HELLO};
 
@@ -70,7 +70,7 @@ static void unknown_version_and_verb_are_refused(void **state)
 	assert_int_equal(ask(65535, NULL, 0), -EOPNOTSUPP);
 }
 
-static void wrong_length_is_refused_and_changes_nothing(void **state)
+TUNNEL_TEST(wrong_length_is_refused_and_changes_nothing)
 {
 	static const size_t wanted[] = {
 		[CONTROL_HELLO] = 0,
@@ -104,7 +104,7 @@ static void wrong_length_is_refused_and_changes_nothing(void **state)
 	assert_unchanged(&before);
 }
 
-static void truncated_peer_is_refused_and_changes_nothing(void **state)
+TUNNEL_TEST(truncated_peer_is_refused_and_changes_nothing)
 {
 	uint8_t body[1024];
 	struct fingerprint before = take_fingerprint();
@@ -122,7 +122,7 @@ static void truncated_peer_is_refused_and_changes_nothing(void **state)
 
 /* -- the device -- */
 
-static void device_is_opened_only_where_it_differs(void **state)
+TUNNEL_TEST(device_is_opened_only_where_it_differs)
 {
 	struct control_device wanted = {.port = 51890, .fwmark = 3};
 
@@ -137,7 +137,7 @@ static void device_is_opened_only_where_it_differs(void **state)
 	assert_int_equal(device_log.opens, 2);
 }
 
-static void port_zero_and_port_taken_are_refused(void **state)
+TUNNEL_TEST(port_zero_and_port_taken_are_refused)
 {
 	struct control_device wanted = {.port = 0};
 
@@ -164,7 +164,7 @@ static void add_peers_in_odd_order(uint32_t count)
 	}
 }
 
-static void list_is_ascending_and_complete_page_by_page(void **state)
+TUNNEL_TEST(list_is_ascending_and_complete_page_by_page)
 {
 	const struct control_page *page = answer_body();
 	struct control_peer_id after = {0};
@@ -185,7 +185,7 @@ static void list_is_ascending_and_complete_page_by_page(void **state)
 	assert_int_equal(pages, 3);
 }
 
-static void list_of_exactly_one_page_is_the_last(void **state)
+TUNNEL_TEST(list_of_exactly_one_page_is_the_last)
 {
 	const struct control_page *page = answer_body();
 	struct control_peer_id after = {0};
@@ -198,7 +198,7 @@ static void list_of_exactly_one_page_is_the_last(void **state)
 	assert_true(page->is_last && page->count == CONTROL_PAGE);
 }
 
-static void list_tells_the_state_of_each_peer(void **state)
+TUNNEL_TEST(list_tells_the_state_of_each_peer)
 {
 	const struct control_page *page = answer_body();
 	struct control_peer_status status;
@@ -247,7 +247,7 @@ static void list_tells_the_state_of_each_peer(void **state)
 	peer->current = NO_SESSION;
 }
 
-static void drops_are_told_by_reason(void **state)
+TUNNEL_TEST(drops_are_told_by_reason)
 {
 	const struct control_drops *drops = answer_body();
 
@@ -257,23 +257,4 @@ static void drops_are_told_by_reason(void **state)
 	assert_int_equal(drops->count, DROP_REASON_COUNT);
 	assert_int_equal(drops->packets[DROP_REPLAYED], 3);
 	assert_int_equal(drops->packets[DROP_BAD_TAG], 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(hello_tells_what_the_tunnel_holds),
-		TEST(answers_never_hold_the_private_key),
-		TEST(unknown_version_and_verb_are_refused),
-		TEST(wrong_length_is_refused_and_changes_nothing),
-		TEST(truncated_peer_is_refused_and_changes_nothing),
-		TEST(device_is_opened_only_where_it_differs),
-		TEST(port_zero_and_port_taken_are_refused),
-		TEST(list_is_ascending_and_complete_page_by_page),
-		TEST(list_of_exactly_one_page_is_the_last),
-		TEST(list_tells_the_state_of_each_peer),
-		TEST(drops_are_told_by_reason),
-	};
-
-	return cmocka_run_group_tests_name("manage", tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 /* -- our own -- */
 
-static void identity_makes_the_device_managed_and_persistent_once(void **state)
+TUNNEL_TEST(identity_makes_the_device_managed_and_persistent_once)
 {
 	(void)state;
 	assert_int_equal(set_identity(9), 0);
@@ -17,7 +17,7 @@ static void identity_makes_the_device_managed_and_persistent_once(void **state)
 	assert_int_equal(device_log.persists, 1);
 }
 
-static void identity_given_twice_disturbs_no_handshake(void **state)
+TUNNEL_TEST(identity_given_twice_disturbs_no_handshake)
 {
 	struct fingerprint before;
 
@@ -33,7 +33,7 @@ static void identity_given_twice_disturbs_no_handshake(void **state)
 	assert_int_equal(tunnel.state->secrets.pairs[0].state, HANDSHAKE_NONE);
 }
 
-static void identity_keeps_its_slot_uid_and_epoch(void **state)
+TUNNEL_TEST(identity_keeps_its_slot_uid_and_epoch)
 {
 	struct control_identity identity = identity_number(9);
 
@@ -46,7 +46,7 @@ static void identity_keeps_its_slot_uid_and_epoch(void **state)
 	assert_int_equal(tunnel.state->epoch, 1795348800000);
 }
 
-static void identity_with_bad_slot_uid_or_key_is_refused(void **state)
+TUNNEL_TEST(identity_with_bad_slot_uid_or_key_is_refused)
 {
 	struct fingerprint before = take_fingerprint();
 	struct control_identity identity = identity_number(9);
@@ -89,7 +89,7 @@ static int clear_identity(uint32_t slot, uint64_t epoch)
 	return ask(CONTROL_CLEAR_IDENTITY, &clear, sizeof(clear));
 }
 
-static void promotion_moves_each_key_by_one_slot(void **state)
+TUNNEL_TEST(promotion_moves_each_key_by_one_slot)
 {
 	struct control_epoch epoch = {1795348800001};
 	struct control_hello before, after;
@@ -111,7 +111,7 @@ static void promotion_moves_each_key_by_one_slot(void **state)
 	assert_memory_equal(&before, &after, sizeof(after));
 }
 
-static void next_and_previous_may_be_cleared_and_current_may_not(void **state)
+TUNNEL_TEST(next_and_previous_may_be_cleared_and_current_may_not)
 {
 	struct fingerprint before;
 
@@ -131,7 +131,7 @@ static void next_and_previous_may_be_cleared_and_current_may_not(void **state)
 	assert_int_equal(say_hello().epoch, 7);
 }
 
-static void identity_that_another_slot_has_is_refused(void **state)
+TUNNEL_TEST(identity_that_another_slot_has_is_refused)
 {
 	struct fingerprint before;
 
@@ -142,7 +142,7 @@ static void identity_that_another_slot_has_is_refused(void **state)
 	assert_unchanged(&before);
 }
 
-static void taking_over_removes_the_peers_of_wg(void **state)
+TUNNEL_TEST(taking_over_removes_the_peers_of_wg)
 {
 	struct public_key key = key_number(0x77);
 	struct cidr cidr;
@@ -164,7 +164,7 @@ static void taking_over_removes_the_peers_of_wg(void **state)
 
 /* -- a peer's -- */
 
-static void low_order_and_own_keys_are_refused_in_every_slot(void **state)
+TUNNEL_TEST(low_order_and_own_keys_are_refused_in_every_slot)
 {
 	static const struct public_key zero, one = {{1}};
 	struct public_key order8 = {{0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae,
@@ -185,7 +185,7 @@ static void low_order_and_own_keys_are_refused_in_every_slot(void **state)
 		}
 }
 
-static void key_of_another_peer_is_refused(void **state)
+TUNNEL_TEST(key_of_another_peer_is_refused)
 {
 	(void)state;
 	draft_peer(1);
@@ -200,7 +200,7 @@ static void key_of_another_peer_is_refused(void **state)
 	assert_refused(-EADDRINUSE);
 }
 
-static void other_keys_of_a_peer_may_be_given(void **state)
+TUNNEL_TEST(other_keys_of_a_peer_may_be_given)
 {
 	(void)state;
 	draft_peer(1);
@@ -209,7 +209,7 @@ static void other_keys_of_a_peer_may_be_given(void **state)
 	assert_int_equal(set_peer(), 0);
 }
 
-static void new_key_takes_the_place_of_the_old(void **state)
+TUNNEL_TEST(new_key_takes_the_place_of_the_old)
 {
 	struct public_key old_key = key_number(0x41), new_key = key_number(0x66);
 	uint32_t slot;
@@ -237,7 +237,7 @@ static void draft_rotating_peer(uint32_t id)
 		memset(packet.fixed.preshared[pair / 3][pair % 3].bytes, 1 + pair, KEY_LEN);
 }
 
-static void peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one(void **state)
+TUNNEL_TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one)
 {
 	struct fingerprint before;
 	struct public_key next;
@@ -263,7 +263,7 @@ static void peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one(void **
 	assert_int_equal(tunnel_find_peer(&tunnel, &next), NO_PEER);
 }
 
-static void key_in_two_slots_is_refused(void **state)
+TUNNEL_TEST(key_in_two_slots_is_refused)
 {
 	(void)state;
 	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++) {
@@ -280,7 +280,7 @@ static uint8_t preshared_between(enum key_slot own, enum key_slot remote)
 	return tunnel.state->secrets.pairs[peer_of(1)->pairs[own][remote]].preshared.bytes[0];
 }
 
-static void preshared_keys_lie_between_two_statics_and_move_with_them(void **state)
+TUNNEL_TEST(preshared_keys_lie_between_two_statics_and_move_with_them)
 {
 	struct control_epoch epoch = {1795348800001};
 
@@ -300,7 +300,7 @@ static void preshared_keys_lie_between_two_statics_and_move_with_them(void **sta
 		assert_int_equal(preshared_between(1 + pair / 3, pair % 3), 1 + pair);
 }
 
-static void alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_said(void **state)
+TUNNEL_TEST(alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_said)
 {
 	struct control_epoch epoch = {1795348800001};
 	const struct noise_pair *noise;
@@ -330,7 +330,7 @@ static void alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_sa
 	assert_true(sodium_is_zero(noise->alternate.bytes, KEY_LEN));
 }
 
-static void preshared_key_can_be_taken_away(void **state)
+TUNNEL_TEST(preshared_key_can_be_taken_away)
 {
 	(void)state;
 	draft_peer(1);
@@ -339,29 +339,4 @@ static void preshared_key_can_be_taken_away(void **state)
 	memset(packet.fixed.preshared, 0, sizeof(packet.fixed.preshared));
 	assert_int_equal(set_peer(), 0);
 	assert_true(sodium_is_zero(tunnel.state->secrets.pairs[0].preshared.bytes, KEY_LEN));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(identity_makes_the_device_managed_and_persistent_once),
-		TEST(identity_given_twice_disturbs_no_handshake),
-		TEST(identity_keeps_its_slot_uid_and_epoch),
-		TEST(identity_with_bad_slot_uid_or_key_is_refused),
-		TEST(promotion_moves_each_key_by_one_slot),
-		TEST(next_and_previous_may_be_cleared_and_current_may_not),
-		TEST(identity_that_another_slot_has_is_refused),
-		TEST(taking_over_removes_the_peers_of_wg),
-		TEST(low_order_and_own_keys_are_refused_in_every_slot),
-		TEST(key_of_another_peer_is_refused),
-		TEST(other_keys_of_a_peer_may_be_given),
-		TEST(new_key_takes_the_place_of_the_old),
-		TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one),
-		TEST(key_in_two_slots_is_refused),
-		TEST(preshared_keys_lie_between_two_statics_and_move_with_them),
-		TEST(alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_said),
-		TEST(preshared_key_can_be_taken_away),
-	};
-
-	return cmocka_run_group_tests_name("manage", tests, NULL, NULL);
 }

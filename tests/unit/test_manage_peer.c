@@ -8,7 +8,7 @@
 
 /* -- what it was given -- */
 
-static void peer_gets_all_it_was_given(void **state)
+TUNNEL_TEST(peer_gets_all_it_was_given)
 {
 	struct public_key key = key_number(0x41);
 	const struct peer *peer;
@@ -30,7 +30,7 @@ static void peer_gets_all_it_was_given(void **state)
 		&packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT], KEY_LEN);
 }
 
-static void same_peer_twice_changes_nothing(void **state)
+TUNNEL_TEST(same_peer_twice_changes_nothing)
 {
 	struct fingerprint before;
 
@@ -45,7 +45,7 @@ static void same_peer_twice_changes_nothing(void **state)
 	assert_unchanged(&before);
 }
 
-static void invalid_peer_is_refused_and_changes_nothing(void **state)
+TUNNEL_TEST(invalid_peer_is_refused_and_changes_nothing)
 {
 	static const char *const endpoints[] = {"0.0.0.0", "224.0.0.1", "255.255.255.255",
 						"::",	   "ff02::1",	"::ffff:192.0.2.1"};
@@ -102,7 +102,7 @@ static void invalid_peer_is_refused_and_changes_nothing(void **state)
 	assert_refused(-EINVAL);
 }
 
-static void peer_is_never_taken_back_to_an_older_record(void **state)
+TUNNEL_TEST(peer_is_never_taken_back_to_an_older_record)
 {
 	(void)state;
 	draft_peer(1);
@@ -121,7 +121,7 @@ static void peer_is_never_taken_back_to_an_older_record(void **state)
 	assert_refused(-ESTALE);
 }
 
-static void peer_of_another_uid_may_have_any_epoch(void **state)
+TUNNEL_TEST(peer_of_another_uid_may_have_any_epoch)
 {
 	(void)state;
 	draft_peer(1);
@@ -137,7 +137,7 @@ static void peer_of_another_uid_may_have_any_epoch(void **state)
 
 /* -- its prefixes and endpoints -- */
 
-static void allowed_ips_are_replaced_as_a_whole(void **state)
+TUNNEL_TEST(allowed_ips_are_replaced_as_a_whole)
 {
 	uint32_t slot;
 
@@ -156,7 +156,7 @@ static void allowed_ips_are_replaced_as_a_whole(void **state)
 	assert_int_equal(tunnel.state->allowedips.count, 0);
 }
 
-static void prefix_moves_to_the_peer_named_last(void **state)
+TUNNEL_TEST(prefix_moves_to_the_peer_named_last)
 {
 	(void)state;
 	draft_peer(1);
@@ -167,7 +167,7 @@ static void prefix_moves_to_the_peer_named_last(void **state)
 	assert_int_equal(tunnel.state->allowedips.count, 2);
 }
 
-static void peer_without_room_for_its_prefixes_is_refused(void **state)
+TUNNEL_TEST(peer_without_room_for_its_prefixes_is_refused)
 {
 	uint32_t slot;
 
@@ -187,7 +187,7 @@ static void peer_without_room_for_its_prefixes_is_refused(void **state)
 	assert_int_equal(set_peer(), 0);
 }
 
-static void endpoint_in_use_stays_while_it_is_published(void **state)
+TUNNEL_TEST(endpoint_in_use_stays_while_it_is_published)
 {
 	struct peer *peer;
 
@@ -210,7 +210,7 @@ static void endpoint_in_use_stays_while_it_is_published(void **state)
 	assert_int_equal(peer->published_count, 3);
 }
 
-static void endpoint_no_longer_published_gives_way_to_the_best(void **state)
+TUNNEL_TEST(endpoint_no_longer_published_gives_way_to_the_best)
 {
 	struct peer *peer;
 
@@ -233,7 +233,7 @@ static void endpoint_no_longer_published_gives_way_to_the_best(void **state)
 
 /* -- removed, and tried -- */
 
-static void removed_peer_is_gone_and_is_not_found_again(void **state)
+TUNNEL_TEST(removed_peer_is_gone_and_is_not_found_again)
 {
 	struct control_peer_id id = {1}, none = {0};
 
@@ -247,7 +247,7 @@ static void removed_peer_is_gone_and_is_not_found_again(void **state)
 	assert_int_equal(ask(CONTROL_REMOVE_PEER, &none, sizeof(none)), -ENOENT);
 }
 
-static void peer_that_is_to_be_tried_gets_one_handshake(void **state)
+TUNNEL_TEST(peer_that_is_to_be_tried_gets_one_handshake)
 {
 	struct control_peer_id id = {1};
 	uint32_t slot;
@@ -265,7 +265,7 @@ static void peer_that_is_to_be_tried_gets_one_handshake(void **state)
 	assert_int_equal(tunnel.state->peers[slot].unanswered, 1);
 }
 
-static void peer_without_an_endpoint_cannot_be_tried(void **state)
+TUNNEL_TEST(peer_without_an_endpoint_cannot_be_tried)
 {
 	struct control_peer_id id = {1}, stranger = {2}, none = {0};
 
@@ -276,25 +276,4 @@ static void peer_without_an_endpoint_cannot_be_tried(void **state)
 	assert_int_equal(ask(CONTROL_TRY_PEER, &id, sizeof(id)), -EDESTADDRREQ);
 	assert_int_equal(ask(CONTROL_TRY_PEER, &stranger, sizeof(stranger)), -ENOENT);
 	assert_int_equal(ask(CONTROL_TRY_PEER, &none, sizeof(none)), -ENOENT);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(peer_gets_all_it_was_given),
-		TEST(same_peer_twice_changes_nothing),
-		TEST(invalid_peer_is_refused_and_changes_nothing),
-		TEST(peer_is_never_taken_back_to_an_older_record),
-		TEST(peer_of_another_uid_may_have_any_epoch),
-		TEST(allowed_ips_are_replaced_as_a_whole),
-		TEST(prefix_moves_to_the_peer_named_last),
-		TEST(peer_without_room_for_its_prefixes_is_refused),
-		TEST(endpoint_in_use_stays_while_it_is_published),
-		TEST(endpoint_no_longer_published_gives_way_to_the_best),
-		TEST(removed_peer_is_gone_and_is_not_found_again),
-		TEST(peer_that_is_to_be_tried_gets_one_handshake),
-		TEST(peer_without_an_endpoint_cannot_be_tried),
-	};
-
-	return cmocka_run_group_tests_name("manage", tests, NULL, NULL);
 }

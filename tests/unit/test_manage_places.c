@@ -49,6 +49,8 @@ static int begin_with_peer(void **state)
 	return 0;
 }
 
+#define PEER_TEST(name) TEST(name, begin_with_peer, tunnel_end)
+
 static void pass_time(uint64_t duration_ns)
 {
 	tunnel.now_ns += duration_ns;
@@ -56,7 +58,7 @@ static void pass_time(uint64_t duration_ns)
 
 /* -- questions -- */
 
-static void question_is_sent_where_keyd_says_and_moves_nothing(void **state)
+PEER_TEST(question_is_sent_where_keyd_says_and_moves_nothing)
 {
 	struct peer *peer = peer_of(1);
 	union endpoint endpoint = peer->endpoint;
@@ -68,7 +70,7 @@ static void question_is_sent_where_keyd_says_and_moves_nothing(void **state)
 	assert_int_equal(read_status()->place_count, 1);
 }
 
-static void question_to_a_peer_that_there_is_not_is_refused(void **state)
+PEER_TEST(question_to_a_peer_that_there_is_not_is_refused)
 {
 	struct fingerprint before = take_fingerprint();
 
@@ -77,7 +79,7 @@ static void question_to_a_peer_that_there_is_not_is_refused(void **state)
 	assert_unchanged(&before);
 }
 
-static void question_to_an_endpoint_that_can_be_none_is_refused(void **state)
+PEER_TEST(question_to_an_endpoint_that_can_be_none_is_refused)
 {
 	static const char *const addresses[] = {"0.0.0.0", "224.0.0.1", "255.255.255.255",
 						"::",	   "ff02::1",	"::ffff:192.0.2.1"};
@@ -87,14 +89,15 @@ static void question_to_an_endpoint_that_can_be_none_is_refused(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(addresses); i++)
 		assert_int_equal(ask_peer(1, addresses[i], 51890), -EINVAL);
 	assert_int_equal(ask_peer(1, "192.0.2.77", 0), -EINVAL);
-	assert_int_equal(ask_peer(1, "192.0.2.77", 30053), -EINVAL); /* a NodePort leads elsewhere */
+	assert_int_equal(ask_peer(1, "192.0.2.77", 30053),
+			 -EINVAL); /* a NodePort leads elsewhere */
 	assert_int_equal(ask(CONTROL_ASK_PEER, &question, sizeof(question)), -EINVAL);
 	question.endpoint.any.sa_family = AF_UNIX;
 	assert_int_equal(ask(CONTROL_ASK_PEER, &question, sizeof(question)), -EINVAL);
 	assert_unchanged(&before);
 }
 
-static void question_too_soon_after_another_is_to_be_asked_again(void **state)
+PEER_TEST(question_too_soon_after_another_is_to_be_asked_again)
 {
 	struct fingerprint before;
 
@@ -107,7 +110,7 @@ static void question_too_soon_after_another_is_to_be_asked_again(void **state)
 	assert_int_equal(read_status()->place_count, 2);
 }
 
-static void question_while_a_handshake_is_under_way_is_to_be_asked_again(void **state)
+PEER_TEST(question_while_a_handshake_is_under_way_is_to_be_asked_again)
 {
 	struct control_peer_id id = {1};
 	struct fingerprint before;
@@ -122,7 +125,7 @@ static void question_while_a_handshake_is_under_way_is_to_be_asked_again(void **
 
 /* -- the status -- */
 
-static void status_tells_how_long_a_peer_is_known_and_asked(void **state)
+PEER_TEST(status_tells_how_long_a_peer_is_known_and_asked)
 {
 	struct control_peer_id id = {1};
 
@@ -143,7 +146,7 @@ static void status_tells_how_long_a_peer_is_known_and_asked(void **state)
 	assert_true(read_status()->asked_age_ns == 7 * NS_PER_S);
 }
 
-static void status_tells_the_places_of_a_peer(void **state)
+PEER_TEST(status_tells_the_places_of_a_peer)
 {
 	struct address reached, asked;
 	struct peer *peer = peer_of(1);
@@ -166,7 +169,7 @@ static void status_tells_the_places_of_a_peer(void **state)
 	assert_int_equal(status.places[1].asked_count, 2);
 }
 
-static void status_tells_all_places_and_no_gap_between_them(void **state)
+PEER_TEST(status_tells_all_places_and_no_gap_between_them)
 {
 	char text[ADDRESS_TEXT_LEN];
 	struct address address;
@@ -185,7 +188,7 @@ static void status_tells_all_places_and_no_gap_between_them(void **state)
 
 /* -- forgotten -- */
 
-static void place_that_is_forgotten_leaves_the_others(void **state)
+PEER_TEST(place_that_is_forgotten_leaves_the_others)
 {
 	assert_int_equal(ask_peer(1, "192.0.2.77", 51890), 0);
 	pass_time(QUESTION_WAIT_NS);
@@ -196,7 +199,7 @@ static void place_that_is_forgotten_leaves_the_others(void **state)
 	assert_memory_equal(status.places[0].address.bytes, ((uint8_t[]){192, 0, 2, 78}), 4);
 }
 
-static void place_of_a_peer_that_there_is_not_cannot_be_forgotten(void **state)
+PEER_TEST(place_of_a_peer_that_there_is_not_cannot_be_forgotten)
 {
 	struct fingerprint before = take_fingerprint();
 
@@ -206,7 +209,7 @@ static void place_of_a_peer_that_there_is_not_cannot_be_forgotten(void **state)
 }
 
 /* A proof belongs to the node that made it: not to the one that comes under its name later, but to each of its records. */
-static void places_are_forgotten_with_the_uid_and_with_nothing_else(void **state)
+PEER_TEST(places_are_forgotten_with_the_uid_and_with_nothing_else)
 {
 	assert_int_equal(ask_peer(1, "192.0.2.77", 51890), 0);
 	packet.fixed.epoch++;
@@ -218,10 +221,11 @@ static void places_are_forgotten_with_the_uid_and_with_nothing_else(void **state
 	copy_text(packet.fixed.uid, sizeof(packet.fixed.uid), "other");
 	assert_int_equal(set_peer(), 0);
 	assert_int_equal(read_status()->place_count, 0);
-	assert_true(status.known_age_ns == 0); /* the silence of the node before is not this one's */
+	assert_true(status.known_age_ns ==
+		    0); /* the silence of the node before is not this one's */
 }
 
-static void places_are_gone_with_their_peer(void **state)
+PEER_TEST(places_are_gone_with_their_peer)
 {
 	struct control_peer_id id = {1};
 
@@ -231,25 +235,4 @@ static void places_are_gone_with_their_peer(void **state)
 	assert_int_equal(set_peer(), 0);
 	assert_int_equal(read_status()->place_count, 0);
 	assert_true(status.known_age_ns == 0);
-}
-
-int main(void)
-{
-#define TEST_WITH_PEER(name) cmocka_unit_test_setup_teardown(name, begin_with_peer, tunnel_end)
-	const struct CMUnitTest tests[] = {
-		TEST_WITH_PEER(question_is_sent_where_keyd_says_and_moves_nothing),
-		TEST_WITH_PEER(question_to_a_peer_that_there_is_not_is_refused),
-		TEST_WITH_PEER(question_to_an_endpoint_that_can_be_none_is_refused),
-		TEST_WITH_PEER(question_too_soon_after_another_is_to_be_asked_again),
-		TEST_WITH_PEER(question_while_a_handshake_is_under_way_is_to_be_asked_again),
-		TEST_WITH_PEER(status_tells_how_long_a_peer_is_known_and_asked),
-		TEST_WITH_PEER(status_tells_the_places_of_a_peer),
-		TEST_WITH_PEER(status_tells_all_places_and_no_gap_between_them),
-		TEST_WITH_PEER(place_that_is_forgotten_leaves_the_others),
-		TEST_WITH_PEER(place_of_a_peer_that_there_is_not_cannot_be_forgotten),
-		TEST_WITH_PEER(places_are_forgotten_with_the_uid_and_with_nothing_else),
-		TEST_WITH_PEER(places_are_gone_with_their_peer),
-	};
-
-	return cmocka_run_group_tests_name("manage", tests, NULL, NULL);
 }

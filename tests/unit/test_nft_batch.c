@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/guard/nft_batch.c: messages to nf_tables, in their batch. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "nft_text.h"
+#include "test.h"
 
-static void removal_is_one_answered_message_in_a_batch(void **state)
+TEST(removal_is_one_answered_message_in_a_batch)
 {
 	uint8_t bytes[256];
 	struct nft_batch batch;
@@ -19,7 +13,7 @@ static void removal_is_one_answered_message_in_a_batch(void **state)
 	assert_string_equal(nft_text(&batch), "begin\ndelete table somebody !\nend\n");
 }
 
-static void only_the_last_message_is_answered(void **state)
+TEST(only_the_last_message_is_answered)
 {
 	uint8_t bytes[256];
 	struct nft_batch batch;
@@ -31,7 +25,7 @@ static void only_the_last_message_is_answered(void **state)
 	assert_string_equal(nft_text(&batch), "begin\nnew table\nnew table !\nend\n");
 }
 
-static void nested_attributes_carry_their_length(void **state)
+TEST(nested_attributes_carry_their_length)
 {
 	uint8_t bytes[256];
 	struct nft_batch batch;
@@ -52,7 +46,7 @@ static void nested_attributes_carry_their_length(void **state)
 			    "begin\nnew rule ab 0x01020304 0xffeeddccbb !\nend\n");
 }
 
-static void batch_that_does_not_fit_is_never_whole(void **state)
+TEST(batch_that_does_not_fit_is_never_whole)
 {
 	uint8_t bytes[256], guard[256];
 	struct nft_batch batch;
@@ -72,7 +66,7 @@ static void batch_that_does_not_fit_is_never_whole(void **state)
 	assert_true(nft_write_removal(&batch, "somebody"));
 }
 
-static void attribute_longer_than_its_length_can_say_is_refused(void **state)
+TEST(attribute_longer_than_its_length_can_say_is_refused)
 {
 	static uint8_t bytes[80000], data[1000];
 	struct nft_batch batch;
@@ -84,17 +78,4 @@ static void attribute_longer_than_its_length_can_say_is_refused(void **state)
 		nft_put(&batch, 2, data, sizeof(data));
 	nft_unnest(&batch, nest);
 	assert_false(nft_end(&batch));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(removal_is_one_answered_message_in_a_batch),
-		cmocka_unit_test(only_the_last_message_is_answered),
-		cmocka_unit_test(nested_attributes_carry_their_length),
-		cmocka_unit_test(batch_that_does_not_fit_is_never_whole),
-		cmocka_unit_test(attribute_longer_than_its_length_can_say_is_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/cluster/node.c: a node's record in the registry, and its times. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "cluster/node.h"
+#include "with_sodium.h"
 
 #define KEY_A	  "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 #define HEAD	  "\"name\":\"n2\",\"uid\":\"u-2\",\"created\":\"2026-11-22T12:00:00Z\""
@@ -33,7 +28,7 @@ static void assert_refused(const char *text, const char *expected)
 		fail_msg("'%s' for: %.200s", refusal.text, text);
 }
 
-static void node_whole_record_is_taken(void **state)
+TEST(node_whole_record_is_taken)
 {
 	assert_true(decode(RECORD(
 		",\"podCIDRs\":[\"10.244.2.0/24\"],\"addresses\":[\"192.168.50.2\",\"fd00::2\"],"
@@ -47,7 +42,7 @@ static void node_whole_record_is_taken(void **state)
 	assert_int_equal(node.annotation.epoch, 5);
 }
 
-static void node_without_annotation_is_silent(void **state)
+TEST(node_without_annotation_is_silent)
 {
 	assert_true(decode(RECORD("")));
 	assert_int_equal(node.voice, NODE_SILENT);
@@ -55,7 +50,7 @@ static void node_without_annotation_is_silent(void **state)
 	assert_int_equal(node.voice, NODE_SILENT);
 }
 
-static void node_with_bad_annotation_still_tells_its_pods(void **state)
+TEST(node_with_bad_annotation_still_tells_its_pods)
 {
 	assert_true(decode(RECORD(
 		",\"podCIDRs\":[\"10.244.2.0/24\"],\"annotations\":{\"podveil.io/tunnel\":\"{\"}")));
@@ -67,7 +62,7 @@ static void node_with_bad_annotation_still_tells_its_pods(void **state)
 	assert_string_equal(node.refusal.text, "is an array: expected a string");
 }
 
-static void node_refuses_records_that_are_none(void **state)
+TEST(node_refuses_records_that_are_none)
 {
 	assert_refused("", "no JSON");
 	assert_refused("{" HEAD, "no JSON");
@@ -87,7 +82,7 @@ static void node_refuses_records_that_are_none(void **state)
 	assert_refused(RECORD(",\"annotations\":[]"), "'annotations' is an array");
 }
 
-static void node_refuses_a_record_over_one_mebibyte(void **state)
+TEST(node_refuses_a_record_over_one_mebibyte)
 {
 	char *text = test_malloc(NODE_TEXT_MAX + 1);
 
@@ -99,7 +94,7 @@ static void node_refuses_a_record_over_one_mebibyte(void **state)
 	test_free(text);
 }
 
-static void node_survives_encoding_and_decoding(void **state)
+TEST(node_survives_encoding_and_decoding)
 {
 	struct node given = {
 		.name = "n7", .uid = "u-7", .created_s = 1795348800, .voice = NODE_PUBLISHED};
@@ -126,7 +121,7 @@ static void node_survives_encoding_and_decoding(void **state)
 	assert_int_equal(node_encode(text, 64, &given), -ENOSPC);
 }
 
-static void node_times_are_read_and_written(void **state)
+TEST(node_times_are_read_and_written)
 {
 	static const struct {
 		const char *text;
@@ -148,7 +143,7 @@ static void node_times_are_read_and_written(void **state)
 	assert_int_equal(got, 1795348800);
 }
 
-static void node_refuses_times_that_are_none(void **state)
+TEST(node_refuses_times_that_are_none)
 {
 	static const char *const bad[] = {
 		"",
@@ -176,7 +171,7 @@ static void node_refuses_times_that_are_none(void **state)
 	assert_int_equal(got, 7);
 }
 
-static void node_names_are_safe_as_file_names(void **state)
+TEST(node_names_are_safe_as_file_names)
 {
 	char name[300];
 
@@ -191,21 +186,4 @@ static void node_names_are_safe_as_file_names(void **state)
 	name[253] = 'a';
 	name[254] = '\0';
 	assert_false(node_is_name(name));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(node_whole_record_is_taken),
-		cmocka_unit_test(node_without_annotation_is_silent),
-		cmocka_unit_test(node_with_bad_annotation_still_tells_its_pods),
-		cmocka_unit_test(node_refuses_records_that_are_none),
-		cmocka_unit_test(node_refuses_a_record_over_one_mebibyte),
-		cmocka_unit_test(node_survives_encoding_and_decoding),
-		cmocka_unit_test(node_times_are_read_and_written),
-		cmocka_unit_test(node_refuses_times_that_are_none),
-		cmocka_unit_test(node_names_are_safe_as_file_names),
-	};
-
-	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/registry/kube/node_object.c: what a Node says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "any_object.h"
 #include "registry/kube/node_object.h"
+#include "test.h"
 
 #define KEY "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 #define RECORD(f)                                                                                                \
@@ -32,7 +26,7 @@ static void assert_node_refused(const char *text, const char *expected)
 		fail_msg("'%s' for: %.200s", refusal.text, text);
 }
 
-static void node_whole_object_is_taken(void **state)
+TEST(node_whole_object_is_taken)
 {
 	assert_true(decode_node(NODE(
 		SAYS(RECORD("")),
@@ -51,7 +45,7 @@ static void node_whole_object_is_taken(void **state)
 	assert_false(node.is_excluded);
 }
 
-static void node_metadata_alone_have_no_facts(void **state)
+TEST(node_metadata_alone_have_no_facts)
 {
 	assert_true(decode_node(
 		"{\"kind\":\"PartialObjectMetadata\",\"metadata\":{" META SAYS(RECORD("")) "}}"));
@@ -60,7 +54,7 @@ static void node_metadata_alone_have_no_facts(void **state)
 	assert_int_equal(node.address_count, 0);
 }
 
-static void node_with_hostile_annotation_is_garbled_and_no_more(void **state)
+TEST(node_with_hostile_annotation_is_garbled_and_no_more)
 {
 	static const char *const values[] = {
 		"\"\"",		 "\"{}\"",	 "7",
@@ -80,7 +74,7 @@ static void node_with_hostile_annotation_is_garbled_and_no_more(void **state)
 	}
 }
 
-static void node_with_a_quarter_megabyte_of_annotation_is_garbled(void **state)
+TEST(node_with_a_quarter_megabyte_of_annotation_is_garbled)
 {
 	size_t len = 255 * 1024;
 	char *text = malloc(len + 1024);
@@ -94,7 +88,7 @@ static void node_with_a_quarter_megabyte_of_annotation_is_garbled(void **state)
 	free(text);
 }
 
-static void node_that_cannot_be_identified_is_refused(void **state)
+TEST(node_that_cannot_be_identified_is_refused)
 {
 	assert_node_refused(
 		"{\"metadata\":{\"resourceVersion\":\"7\",\"uid\":\"u\",\"creationTimestamp\":\"2026-11-22T12:00:00Z\"}}",
@@ -110,7 +104,7 @@ static void node_that_cannot_be_identified_is_refused(void **state)
 		"'noon'");
 }
 
-static void node_with_bad_facts_is_refused(void **state)
+TEST(node_with_bad_facts_is_refused)
 {
 	assert_node_refused(NODE("", ",\"spec\":{\"podCIDRs\":[\"10.244.2.0/33\"]}"),
 			    "'10.244.2.0/33'");
@@ -123,7 +117,7 @@ static void node_with_bad_facts_is_refused(void **state)
 			    "'addresses' holds ''");
 }
 
-static void node_with_more_addresses_than_fit_is_refused(void **state)
+TEST(node_with_more_addresses_than_fit_is_refused)
 {
 	json_auto_t *object = load(NODE("", ""));
 	json_t *addresses = json_array();
@@ -136,7 +130,7 @@ static void node_with_more_addresses_than_fit_is_refused(void **state)
 	assert_non_null(strstr(refusal.text, "more than 64"));
 }
 
-static void node_says_by_label_that_it_is_excluded(void **state)
+TEST(node_says_by_label_that_it_is_excluded)
 {
 	assert_true(decode_node(NODE(",\"labels\":{\"podveil.io/exclude\":\"true\"}", "")));
 	assert_true(node.is_excluded);
@@ -153,7 +147,7 @@ static void decode_asks(const char *text, struct node_asks *asks)
 	node_object_decode_asks(object, asks);
 }
 
-static void asks_change_with_record_and_label_and_nothing_else(void **state)
+TEST(asks_change_with_record_and_label_and_nothing_else)
 {
 	static const char *const others[] = {
 		NODE(SAYS("a"), ""), NODE(SAYS("b"), ""), NODE(SAYS(""), ""), NODE("", ""),
@@ -171,7 +165,7 @@ static void asks_change_with_record_and_label_and_nothing_else(void **state)
 	assert_memory_equal(same.digest, asks[0].digest, NODE_DIGEST_LEN);
 }
 
-static void asks_digest_is_that_of_the_text(void **state)
+TEST(asks_digest_is_that_of_the_text)
 {
 	uint8_t digest[NODE_DIGEST_LEN];
 	struct node_asks asks;
@@ -186,7 +180,7 @@ static void asks_digest_is_that_of_the_text(void **state)
 	assert_memory_equal(asks.digest, digest, NODE_DIGEST_LEN);
 }
 
-static void asks_for_a_rotation_are_taken_up_to_their_limit(void **state)
+TEST(asks_for_a_rotation_are_taken_up_to_their_limit)
 {
 	char text[1024], value[NODE_REQUEST_MAX + 2];
 	struct node_asks asks;
@@ -212,7 +206,7 @@ static void asks_for_a_rotation_are_taken_up_to_their_limit(void **state)
 	assert_string_equal(asks.requested, "");
 }
 
-static void places_change_with_endpoints_and_pods_and_not_with_keys(void **state)
+TEST(places_change_with_endpoints_and_pods_and_not_with_keys)
 {
 	static const char *const others[] = {
 		NODE(SAYS(RECORD("")), ""),
@@ -232,7 +226,7 @@ static void places_change_with_endpoints_and_pods_and_not_with_keys(void **state
 	assert_memory_equal(same, digests[ARRAY_SIZE(others) - 1], NODE_DIGEST_LEN);
 }
 
-static void taint_is_found_where_it_stands(void **state)
+TEST(taint_is_found_where_it_stands)
 {
 	json_auto_t *with = load(
 		NODE("", ",\"spec\":{\"taints\":[{\"key\":\"other\",\"effect\":\"NoSchedule\"},7,"
@@ -243,25 +237,4 @@ static void taint_is_found_where_it_stands(void **state)
 	assert_int_equal(node_object_find_startup_taint(with), 2);
 	assert_int_equal(node_object_find_startup_taint(without), -1);
 	assert_int_equal(node_object_find_startup_taint(none), -1);
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(node_whole_object_is_taken),
-		cmocka_unit_test(node_metadata_alone_have_no_facts),
-		cmocka_unit_test(node_with_hostile_annotation_is_garbled_and_no_more),
-		cmocka_unit_test(node_with_a_quarter_megabyte_of_annotation_is_garbled),
-		cmocka_unit_test(node_that_cannot_be_identified_is_refused),
-		cmocka_unit_test(node_with_bad_facts_is_refused),
-		cmocka_unit_test(node_with_more_addresses_than_fit_is_refused),
-		cmocka_unit_test(node_says_by_label_that_it_is_excluded),
-		cmocka_unit_test(asks_change_with_record_and_label_and_nothing_else),
-		cmocka_unit_test(asks_digest_is_that_of_the_text),
-		cmocka_unit_test(asks_for_a_rotation_are_taken_up_to_their_limit),
-		cmocka_unit_test(places_change_with_endpoints_and_pods_and_not_with_keys),
-		cmocka_unit_test(taint_is_found_where_it_stands),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

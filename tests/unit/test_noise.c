@@ -29,13 +29,13 @@ static void check_whole_handshake(const struct handshake_vector *with)
 	assert_memory_equal(tag, vector->keepalive + sizeof(keepalive), TAG_LEN);
 }
 
-static void handshake_is_to_the_byte_that_of_an_independent_implementation(void **state)
+TEST(handshake_is_to_the_byte_that_of_an_independent_implementation, begin)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(handshake_vectors); i++)
 		check_whole_handshake(&handshake_vectors[i]);
 }
 
-static void handshake_takes_the_messages_of_an_independent_implementation(void **state)
+TEST(handshake_takes_the_messages_of_an_independent_implementation, begin)
 {
 	create_initiation_at(vector->wall_ns);
 	memcpy(&initiation, vector->initiation, sizeof(initiation));
@@ -45,7 +45,7 @@ static void handshake_takes_the_messages_of_an_independent_implementation(void *
 	finish();
 }
 
-static void handshake_leaves_no_secret_in_the_pair(void **state)
+TEST(handshake_leaves_no_secret_in_the_pair, begin)
 {
 	shake_hands_up_to_the_response();
 	finish();
@@ -60,7 +60,7 @@ static void handshake_leaves_no_secret_in_the_pair(void **state)
 	}
 }
 
-static void ephemeral_of_a_finished_exchange_is_wiped_at_once(void **state)
+TEST(ephemeral_of_a_finished_exchange_is_wiped_at_once, begin)
 {
 	shake_hands_up_to_the_response();
 	assert_true(sodium_is_zero(to_initiator.ephemeral_private, KEY_LEN));
@@ -69,7 +69,7 @@ static void ephemeral_of_a_finished_exchange_is_wiped_at_once(void **state)
 	assert_true(sodium_is_zero(to_responder.ephemeral_private, KEY_LEN));
 }
 
-static void session_comes_only_from_a_finished_handshake(void **state)
+TEST(session_comes_only_from_a_finished_handshake, begin)
 {
 	struct session_keys keys, untouched;
 	bool is_initiator = true;
@@ -88,7 +88,7 @@ static void session_comes_only_from_a_finished_handshake(void **state)
 	assert_false(noise_derive_session(&keys, &is_initiator, &to_initiator));
 }
 
-static void wrong_preshared_key_gives_no_session(void **state)
+TEST(wrong_preshared_key_gives_no_session, begin)
 {
 	struct preshared_key other = {{1}};
 	struct noise_pair before;
@@ -100,14 +100,14 @@ static void wrong_preshared_key_gives_no_session(void **state)
 	assert_memory_equal(&to_responder, &before, sizeof(before));
 }
 
-static void missing_preshared_key_gives_no_session(void **state)
+TEST(missing_preshared_key_gives_no_session, begin)
 {
 	noise_pair_init(&to_initiator, &responder, &initiator.public_key, NULL);
 	shake_hands_up_to_the_response();
 	assert_false(noise_consume_response(&to_responder, &response, &initiator));
 }
 
-static void alternate_key_is_taken_where_the_first_does_not_fit(void **state)
+TEST(alternate_key_is_taken_where_the_first_does_not_fit, begin)
 {
 	struct preshared_key other = {{1}};
 	struct session_keys ours, theirs;
@@ -124,7 +124,7 @@ static void alternate_key_is_taken_where_the_first_does_not_fit(void **state)
 	assert_memory_equal(ours.receive, theirs.send, KEY_LEN);
 }
 
-static void alternate_key_does_not_hinder_the_first(void **state)
+TEST(alternate_key_does_not_hinder_the_first, begin)
 {
 	to_responder.alternate = (struct preshared_key){{1}};
 	to_responder.has_alternate = true;
@@ -133,7 +133,7 @@ static void alternate_key_does_not_hinder_the_first(void **state)
 }
 
 /* Neither the zero that stands in its place, nor one that is there, when none is wanted. */
-static void alternate_key_counts_only_where_there_is_one(void **state)
+TEST(alternate_key_counts_only_where_there_is_one, begin)
 {
 	struct preshared_key other = {{1}};
 	struct noise_pair before;
@@ -157,7 +157,7 @@ static void alternate_key_counts_only_where_there_is_one(void **state)
 	assert_true(noise_consume_response(&to_responder, &response, &initiator));
 }
 
-static void alternate_key_of_none_takes_a_response_without_one(void **state)
+TEST(alternate_key_of_none_takes_a_response_without_one, begin)
 {
 	noise_pair_init(&to_initiator, &responder, &initiator.public_key, NULL);
 	to_responder.has_alternate = true;
@@ -165,7 +165,7 @@ static void alternate_key_of_none_takes_a_response_without_one(void **state)
 	assert_true(noise_consume_response(&to_responder, &response, &initiator));
 }
 
-static void alternate_key_never_makes_a_response(void **state)
+TEST(alternate_key_never_makes_a_response, begin)
 {
 	to_initiator.alternate = (struct preshared_key){{1}};
 	to_initiator.has_alternate = true;
@@ -173,7 +173,7 @@ static void alternate_key_never_makes_a_response(void **state)
 	assert_true(noise_consume_response(&to_responder, &response, &initiator));
 }
 
-static void alternate_key_stays_with_its_key(void **state)
+TEST(alternate_key_stays_with_its_key, begin)
 {
 	struct preshared_key other = {{1}};
 
@@ -189,7 +189,7 @@ static void alternate_key_stays_with_its_key(void **state)
 
 /* -- time -- */
 
-static void timestamp_is_tai64n(void **state)
+TEST(timestamp_is_tai64n, begin)
 {
 	static const uint8_t epoch[] = {0x40, 0, 0, 0, 0, 0, 0, 0x0a, 0, 0, 0, 0};
 	uint8_t timestamp[TIMESTAMP_LEN];
@@ -202,7 +202,7 @@ static void timestamp_is_tai64n(void **state)
 	}
 }
 
-static void timestamp_shows_our_clock_in_steps_of_16_ms(void **state)
+TEST(timestamp_shows_our_clock_in_steps_of_16_ms, begin)
 {
 	uint8_t first[TIMESTAMP_LEN], timestamp[TIMESTAMP_LEN];
 
@@ -214,7 +214,7 @@ static void timestamp_shows_our_clock_in_steps_of_16_ms(void **state)
 	assert_true(memcmp(timestamp, first, TIMESTAMP_LEN) > 0);
 }
 
-static void timestamp_a_step_later_is_always_greater(void **state)
+TEST(timestamp_a_step_later_is_always_greater, begin)
 {
 	uint8_t before[TIMESTAMP_LEN] = {0}, timestamp[TIMESTAMP_LEN];
 
@@ -224,29 +224,4 @@ static void timestamp_a_step_later_is_always_greater(void **state)
 		assert_true(memcmp(timestamp, before, TIMESTAMP_LEN) > 0);
 		memcpy(before, timestamp, TIMESTAMP_LEN);
 	}
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(handshake_is_to_the_byte_that_of_an_independent_implementation),
-		TEST(handshake_takes_the_messages_of_an_independent_implementation),
-		TEST(handshake_leaves_no_secret_in_the_pair),
-		TEST(ephemeral_of_a_finished_exchange_is_wiped_at_once),
-		TEST(session_comes_only_from_a_finished_handshake),
-		TEST(wrong_preshared_key_gives_no_session),
-		TEST(missing_preshared_key_gives_no_session),
-		TEST(alternate_key_is_taken_where_the_first_does_not_fit),
-		TEST(alternate_key_does_not_hinder_the_first),
-		TEST(alternate_key_counts_only_where_there_is_one),
-		TEST(alternate_key_of_none_takes_a_response_without_one),
-		TEST(alternate_key_never_makes_a_response),
-		TEST(alternate_key_stays_with_its_key),
-		TEST(timestamp_is_tai64n),
-		TEST(timestamp_shows_our_clock_in_steps_of_16_ms),
-		TEST(timestamp_a_step_later_is_always_greater),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static bool is_response_taken(void)
 	       noise_consume_response(&to_responder, &response, &initiator);
 }
 
-static void initiation_with_any_bit_flipped_is_refused(void **state)
+TEST(initiation_with_any_bit_flipped_is_refused, begin)
 {
 	struct noise_pair before = to_initiator;
 
@@ -44,7 +44,7 @@ static void initiation_with_any_bit_flipped_is_refused(void **state)
 	assert_true(is_initiation_taken());
 }
 
-static void response_with_any_bit_flipped_is_refused(void **state)
+TEST(response_with_any_bit_flipped_is_refused, begin)
 {
 	struct noise_pair before;
 
@@ -61,7 +61,7 @@ static void response_with_any_bit_flipped_is_refused(void **state)
 
 /* mac1 needs only public keys: who knows them gets past it, so noise must refuse each bit by itself. The indices of
  * the sender are the one part that only mac1 covers. */
-static void noise_alone_refuses_any_bit_of_an_initiation_flipped(void **state)
+TEST(noise_alone_refuses_any_bit_of_an_initiation_flipped, begin)
 {
 	struct noise_pair before = to_initiator;
 
@@ -76,7 +76,7 @@ static void noise_alone_refuses_any_bit_of_an_initiation_flipped(void **state)
 	assert_int_equal(consume_initiation_at(NOW_NS), NOISE_ACCEPTED);
 }
 
-static void noise_alone_refuses_any_bit_of_a_response_flipped(void **state)
+TEST(noise_alone_refuses_any_bit_of_a_response_flipped, begin)
 {
 	struct noise_pair before;
 
@@ -102,7 +102,7 @@ static void low_order_point(uint8_t ret_point[static KEY_LEN], size_t i)
 	ret_point[KEY_LEN - 1] |= i % 2 ? 0x80 : 0;
 }
 
-static void static_key_of_low_order_never_causes_a_message(void **state)
+TEST(static_key_of_low_order_never_causes_a_message, begin)
 {
 	for (size_t i = 0; i < LOW_ORDER_POINTS; i++) {
 		struct message_initiation untouched = initiation;
@@ -142,7 +142,7 @@ static void forge_initiation(const uint8_t receiver[static KEY_LEN],
 }
 
 /* The forger's own positive control: with the true product the same bytes open. */
-static void forged_initiation_with_the_true_product_opens(void **state)
+TEST(forged_initiation_with_the_true_product_opens, begin)
 {
 	uint8_t ephemeral_private[KEY_LEN] = {3}, ephemeral[KEY_LEN], product[KEY_LEN];
 	struct noise_opening opening;
@@ -155,7 +155,7 @@ static void forged_initiation_with_the_true_product_opens(void **state)
 }
 
 /* Both halves of a cleared identity are zero bytes, which still multiply. */
-static void initiation_to_a_cleared_identity_is_refused(void **state)
+TEST(initiation_to_a_cleared_identity_is_refused, begin)
 {
 	uint8_t ephemeral_private[KEY_LEN] = {3}, ephemeral[KEY_LEN], product[KEY_LEN];
 	struct noise_opening opening;
@@ -167,7 +167,7 @@ static void initiation_to_a_cleared_identity_is_refused(void **state)
 	assert_false(noise_open_initiation(&opening, &initiation, &responder));
 }
 
-static void ephemeral_of_low_order_in_an_initiation_is_refused(void **state)
+TEST(ephemeral_of_low_order_in_an_initiation_is_refused, begin)
 {
 	struct noise_opening opening, untouched;
 
@@ -199,7 +199,7 @@ static void forge_response(const uint8_t point[static KEY_LEN])
 	crypto_seal(response.sealed_nothing, NULL, 0, hash, HASH_LEN, 0, key);
 }
 
-static void ephemeral_of_low_order_in_a_response_is_refused(void **state)
+TEST(ephemeral_of_low_order_in_a_response_is_refused, begin)
 {
 	struct message_response genuine;
 	struct noise_pair before;
@@ -217,22 +217,4 @@ static void ephemeral_of_low_order_in_a_response_is_refused(void **state)
 	}
 	response = genuine;
 	finish();
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(initiation_with_any_bit_flipped_is_refused),
-		TEST(response_with_any_bit_flipped_is_refused),
-		TEST(noise_alone_refuses_any_bit_of_an_initiation_flipped),
-		TEST(noise_alone_refuses_any_bit_of_a_response_flipped),
-		TEST(static_key_of_low_order_never_causes_a_message),
-		TEST(forged_initiation_with_the_true_product_opens),
-		TEST(initiation_to_a_cleared_identity_is_refused),
-		TEST(ephemeral_of_low_order_in_an_initiation_is_refused),
-		TEST(ephemeral_of_low_order_in_a_response_is_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

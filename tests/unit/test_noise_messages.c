@@ -7,7 +7,7 @@
 
 /* -- what a responder accepts -- */
 
-static void initiation_is_a_replay_when_it_comes_again(void **state)
+TEST(initiation_is_a_replay_when_it_comes_again, begin)
 {
 	struct noise_pair before;
 
@@ -18,7 +18,7 @@ static void initiation_is_a_replay_when_it_comes_again(void **state)
 	assert_memory_equal(&to_initiator, &before, sizeof(before));
 }
 
-static void initiation_is_a_replay_unless_its_timestamp_is_greater(void **state)
+TEST(initiation_is_a_replay_unless_its_timestamp_is_greater, begin)
 {
 	create_initiation_at(WALL_NS);
 	assert_int_equal(consume_initiation_at(NOW_NS), NOISE_ACCEPTED);
@@ -30,7 +30,7 @@ static void initiation_is_a_replay_unless_its_timestamp_is_greater(void **state)
 	assert_int_equal(consume_initiation_at(NOW_NS + NS_PER_S), NOISE_ACCEPTED);
 }
 
-static void initiation_is_a_flood_within_20_ms_of_the_last(void **state)
+TEST(initiation_is_a_flood_within_20_ms_of_the_last, begin)
 {
 	struct noise_pair before;
 
@@ -44,7 +44,7 @@ static void initiation_is_a_flood_within_20_ms_of_the_last(void **state)
 	assert_int_equal(consume_initiation_at(NOW_NS + 20 * NS_PER_MS), NOISE_ACCEPTED);
 }
 
-static void initiation_for_another_key_is_refused(void **state)
+TEST(initiation_for_another_key_is_refused, begin)
 {
 	static const uint8_t other_key[KEY_LEN] = {7};
 	struct noise_opening opening, untouched;
@@ -60,7 +60,7 @@ static void initiation_for_another_key_is_refused(void **state)
 }
 
 /* Somebody who knows the initiator's public key only: the static opens, the timestamp cannot. */
-static void initiation_in_another_name_is_refused(void **state)
+TEST(initiation_in_another_name_is_refused, begin)
 {
 	static const uint8_t other_key[KEY_LEN] = {7};
 	struct identity liar = {0}, stranger = {0};
@@ -78,7 +78,7 @@ static void initiation_in_another_name_is_refused(void **state)
 	assert_memory_equal(&to_initiator, &before, sizeof(before));
 }
 
-static void initiation_to_an_unusable_pair_is_refused(void **state)
+TEST(initiation_to_an_unusable_pair_is_refused, begin)
 {
 	struct noise_pair before;
 
@@ -90,7 +90,7 @@ static void initiation_to_an_unusable_pair_is_refused(void **state)
 }
 
 /* Others count nanoseconds otherwise, or over 10^9; the twelve bytes are compared and nothing else. */
-static void timestamps_are_compared_as_bytes(void **state)
+TEST(timestamps_are_compared_as_bytes, begin)
 {
 	uint8_t timestamp[TIMESTAMP_LEN];
 
@@ -106,7 +106,7 @@ static void timestamps_are_compared_as_bytes(void **state)
 	assert_int_equal(consume_initiation_at(NOW_NS + NS_PER_S), NOISE_ACCEPTED);
 }
 
-static void greatest_timestamp_survives_a_new_configuration_of_the_same_key(void **state)
+TEST(greatest_timestamp_survives_a_new_configuration_of_the_same_key, begin)
 {
 	create_initiation_at(WALL_NS);
 	assert_int_equal(consume_initiation_at(NOW_NS), NOISE_ACCEPTED);
@@ -117,7 +117,7 @@ static void greatest_timestamp_survives_a_new_configuration_of_the_same_key(void
 	assert_int_equal(consume_initiation_at(NOW_NS + NS_PER_S), NOISE_REPLAY);
 }
 
-static void greatest_timestamp_does_not_pass_to_another_key(void **state)
+TEST(greatest_timestamp_does_not_pass_to_another_key, begin)
 {
 	create_initiation_at(WALL_NS);
 	assert_int_equal(consume_initiation_at(NOW_NS), NOISE_ACCEPTED);
@@ -126,7 +126,7 @@ static void greatest_timestamp_does_not_pass_to_another_key(void **state)
 	assert_int_equal(to_initiator.last_consumed_ns, 0);
 }
 
-static void pair_without_own_key_creates_nothing(void **state)
+TEST(pair_without_own_key_creates_nothing, begin)
 {
 	struct message_initiation untouched = initiation;
 	struct noise_pair before;
@@ -139,7 +139,7 @@ static void pair_without_own_key_creates_nothing(void **state)
 	assert_memory_equal(&to_responder, &before, sizeof(before));
 }
 
-static void response_is_created_only_to_an_initiation(void **state)
+TEST(response_is_created_only_to_an_initiation, begin)
 {
 	struct message_response untouched = response;
 
@@ -157,7 +157,7 @@ static void response_is_created_only_to_an_initiation(void **state)
 
 /* -- what an initiator accepts -- */
 
-static void response_is_consumed_only_while_one_is_awaited(void **state)
+TEST(response_is_consumed_only_while_one_is_awaited, begin)
 {
 	struct noise_pair before;
 
@@ -172,7 +172,7 @@ static void response_is_consumed_only_while_one_is_awaited(void **state)
 }
 
 /* Everything fits but the state: as if the tag alone protected us. */
-static void response_is_refused_in_every_other_state(void **state)
+TEST(response_is_refused_in_every_other_state, begin)
 {
 	struct noise_pair awaiting;
 
@@ -186,7 +186,7 @@ static void response_is_refused_in_every_other_state(void **state)
 	}
 }
 
-static void response_to_an_earlier_initiation_is_refused(void **state)
+TEST(response_to_an_earlier_initiation_is_refused, begin)
 {
 	struct noise_pair before;
 	uint8_t ephemeral[KEY_LEN] = {5};
@@ -199,7 +199,7 @@ static void response_to_an_earlier_initiation_is_refused(void **state)
 	assert_memory_equal(&to_responder, &before, sizeof(before));
 }
 
-static void response_with_another_index_is_refused(void **state)
+TEST(response_with_another_index_is_refused, begin)
 {
 	shake_hands_up_to_the_response();
 	put_le32(response.receiver_index, vector->initiator_index + 1);
@@ -207,7 +207,7 @@ static void response_with_another_index_is_refused(void **state)
 }
 
 /* tailscale-rs #334: a response anybody can make up must not end the handshake that is under way. */
-static void forged_responses_leave_the_pending_handshake_alone(void **state)
+TEST(forged_responses_leave_the_pending_handshake_alone, begin)
 {
 	struct message_response genuine;
 	struct noise_pair before;
@@ -226,7 +226,7 @@ static void forged_responses_leave_the_pending_handshake_alone(void **state)
 	finish();
 }
 
-static void initiation_from_the_peer_takes_the_place_of_ours(void **state)
+TEST(initiation_from_the_peer_takes_the_place_of_ours, begin)
 {
 	struct noise_opening opening;
 	uint8_t timestamp[TIMESTAMP_LEN], ephemeral[KEY_LEN] = {9};
@@ -246,7 +246,7 @@ static void initiation_from_the_peer_takes_the_place_of_ours(void **state)
 	assert_true(noise_consume_response(&to_initiator, &response, &responder));
 }
 
-static void both_initiations_that_cross_are_answered(void **state)
+TEST(both_initiations_that_cross_are_answered, begin)
 {
 	struct noise_opening opening;
 	struct noise_initiation ours;
@@ -285,31 +285,4 @@ static void both_initiations_that_cross_are_answered(void **state)
 	assert_memory_equal(keys[0].send, keys[1].receive, KEY_LEN);
 	noise_set_aside_initiation(&ours, &to_responder);
 	assert_false(ours.is_set);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(initiation_is_a_replay_when_it_comes_again),
-		TEST(initiation_is_a_replay_unless_its_timestamp_is_greater),
-		TEST(initiation_is_a_flood_within_20_ms_of_the_last),
-		TEST(initiation_for_another_key_is_refused),
-		TEST(initiation_in_another_name_is_refused),
-		TEST(initiation_to_an_unusable_pair_is_refused),
-		TEST(timestamps_are_compared_as_bytes),
-		TEST(greatest_timestamp_survives_a_new_configuration_of_the_same_key),
-		TEST(greatest_timestamp_does_not_pass_to_another_key),
-		TEST(pair_without_own_key_creates_nothing),
-		TEST(response_is_created_only_to_an_initiation),
-		TEST(response_is_consumed_only_while_one_is_awaited),
-		TEST(response_is_refused_in_every_other_state),
-		TEST(response_to_an_earlier_initiation_is_refused),
-		TEST(response_with_another_index_is_refused),
-		TEST(forged_responses_leave_the_pending_handshake_alone),
-		TEST(initiation_from_the_peer_takes_the_place_of_ours),
-		TEST(both_initiations_that_cross_are_answered),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/registry/kube/object.c: what the API server says of any object. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "any_object.h"
+#include "test.h"
 
 /* -- lists -- */
 
@@ -48,7 +42,7 @@ static const char *read_names(struct object_list *list)
 	return names;
 }
 
-static void list_is_read_item_by_item(void **state)
+TEST(list_is_read_item_by_item)
 {
 	static struct object_list list;
 
@@ -61,7 +55,7 @@ static void list_is_read_item_by_item(void **state)
 	assert_string_equal(read_names(&list), "abc");
 }
 
-static void list_members_may_come_in_any_order_with_any_space(void **state)
+TEST(list_members_may_come_in_any_order_with_any_space)
 {
 	static struct object_list list;
 
@@ -73,7 +67,7 @@ static void list_members_may_come_in_any_order_with_any_space(void **state)
 	assert_string_equal(list.next, "");
 }
 
-static void list_without_items_is_empty(void **state)
+TEST(list_without_items_is_empty)
 {
 	static const char *const texts[] = {
 		"{\"metadata\":{\"resourceVersion\":\"1\"}}",
@@ -88,7 +82,7 @@ static void list_without_items_is_empty(void **state)
 	}
 }
 
-static void list_that_is_cut_off_anywhere_is_refused(void **state)
+TEST(list_that_is_cut_off_anywhere_is_refused)
 {
 	static const char whole[] =
 		"{\"metadata\":{\"resourceVersion\":\"12\"},\"items\":[{\"name\":\"a\\\"\"},{\"name\":\"b\"}]}";
@@ -105,7 +99,7 @@ static void list_that_is_cut_off_anywhere_is_refused(void **state)
 	}
 }
 
-static void list_that_is_none_is_refused(void **state)
+TEST(list_that_is_none_is_refused)
 {
 	static char deep[4000];
 
@@ -129,7 +123,7 @@ static void list_that_is_none_is_refused(void **state)
 	assert_no_list(deep);
 }
 
-static void list_item_that_cannot_be_read_spoils_no_other(void **state)
+TEST(list_item_that_cannot_be_read_spoils_no_other)
 {
 	static struct object_list list;
 
@@ -142,7 +136,7 @@ static void list_item_that_cannot_be_read_spoils_no_other(void **state)
 
 /* -- metadata -- */
 
-static void meta_of_an_object_is_taken(void **state)
+TEST(meta_of_an_object_is_taken)
 {
 	json_auto_t *object = load(NODE("", ""));
 	struct object_meta meta;
@@ -153,7 +147,7 @@ static void meta_of_an_object_is_taken(void **state)
 	assert_string_equal(meta.version, "7");
 }
 
-static void meta_that_is_hostile_is_refused(void **state)
+TEST(meta_that_is_hostile_is_refused)
 {
 	static const char *const texts[] = {
 		"{}",
@@ -175,7 +169,7 @@ static void meta_that_is_hostile_is_refused(void **state)
 	}
 }
 
-static void versions_are_compared_as_numbers_or_not_at_all(void **state)
+TEST(versions_are_compared_as_numbers_or_not_at_all)
 {
 	assert_true(object_compare_versions("9", "10") < 0);
 	assert_true(object_compare_versions("10", "9") > 0);
@@ -194,7 +188,7 @@ static json_t *load_event(const char *line, struct object_event *event)
 	return object_load_event(line, strlen(line), event, &refusal);
 }
 
-static void event_of_every_type_is_taken(void **state)
+TEST(event_of_every_type_is_taken)
 {
 	static const char *const names[] = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"};
 	struct object_event event;
@@ -212,7 +206,7 @@ static void event_of_every_type_is_taken(void **state)
 	}
 }
 
-static void event_that_is_a_bookmark_has_a_version_only(void **state)
+TEST(event_that_is_a_bookmark_has_a_version_only)
 {
 	struct object_event event;
 	json_auto_t *root = load_event(
@@ -224,7 +218,7 @@ static void event_that_is_a_bookmark_has_a_version_only(void **state)
 	assert_string_equal(event.meta.version, "99");
 }
 
-static void event_that_is_an_error_tells_its_status(void **state)
+TEST(event_that_is_an_error_tells_its_status)
 {
 	struct object_event event;
 	json_auto_t *root = load_event(
@@ -239,7 +233,7 @@ static void event_that_is_an_error_tells_its_status(void **state)
 	assert_string_equal(event.status.text.text, "too old?[2J");
 }
 
-static void event_that_is_none_is_refused(void **state)
+TEST(event_that_is_none_is_refused)
 {
 	static const char *const lines[] = {
 		"",
@@ -261,7 +255,7 @@ static void event_that_is_none_is_refused(void **state)
 	}
 }
 
-static void event_of_an_object_that_cannot_be_used_keeps_its_version(void **state)
+TEST(event_of_an_object_that_cannot_be_used_keeps_its_version)
 {
 	static const char *const metas[] = {
 		"",
@@ -278,9 +272,10 @@ static void event_of_an_object_that_cannot_be_used_keeps_its_version(void **stat
 	for (unsigned int i = 0; i < ARRAY_SIZE(metas); i++) {
 		json_auto_t *root = NULL;
 
-		snprintf(line, sizeof(line),
-			 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\"%s}}}",
-			 metas[i]);
+		snprintf(
+			line, sizeof(line),
+			"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"resourceVersion\":\"7\"%s}}}",
+			metas[i]);
 		root = load_event(line, &event);
 		assert_non_null(root);
 		assert_string_equal(event.meta.version, "7");
@@ -296,7 +291,7 @@ static enum object_naming find_name(const char *text, char name[static NODE_NAME
 	return object_find_name(object, name);
 }
 
-static void name_of_a_node_is_found(void **state)
+TEST(name_of_a_node_is_found)
 {
 	char name[NODE_NAME_LEN] = "";
 
@@ -304,7 +299,7 @@ static void name_of_a_node_is_found(void **state)
 	assert_string_equal(name, "n2");
 }
 
-static void name_that_no_node_can_have_is_no_nodes_name(void **state)
+TEST(name_that_no_node_can_have_is_no_nodes_name)
 {
 	char name[NODE_NAME_LEN] = "before";
 
@@ -314,9 +309,12 @@ static void name_that_no_node_can_have_is_no_nodes_name(void **state)
 	assert_string_equal(name, "before");
 }
 
-static void object_without_a_name_is_told_apart(void **state)
+TEST(object_without_a_name_is_told_apart)
 {
-	static const char *const texts[] = {"{}", "[]", "{\"metadata\":7}", "{\"metadata\":{}}",
+	static const char *const texts[] = {"{}",
+					    "[]",
+					    "{\"metadata\":7}",
+					    "{\"metadata\":{}}",
 					    "{\"metadata\":{\"name\":7}}",
 					    "{\"metadata\":{\"name\":\"\"}}"};
 	char name[NODE_NAME_LEN];
@@ -326,7 +324,7 @@ static void object_without_a_name_is_told_apart(void **state)
 	assert_int_equal(object_find_name(NULL, name), OBJECT_UNNAMED);
 }
 
-static void status_that_says_nothing_is_no_failure(void **state)
+TEST(status_that_says_nothing_is_no_failure)
 {
 	static const char *const texts[] = {"",
 					    "no JSON",
@@ -342,30 +340,4 @@ static void status_that_says_nothing_is_no_failure(void **state)
 		assert_int_equal(status.retry_after_s, -1);
 		assert_string_equal(status.text.text, "");
 	}
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(list_is_read_item_by_item),
-		cmocka_unit_test(list_members_may_come_in_any_order_with_any_space),
-		cmocka_unit_test(list_without_items_is_empty),
-		cmocka_unit_test(list_that_is_cut_off_anywhere_is_refused),
-		cmocka_unit_test(list_that_is_none_is_refused),
-		cmocka_unit_test(list_item_that_cannot_be_read_spoils_no_other),
-		cmocka_unit_test(meta_of_an_object_is_taken),
-		cmocka_unit_test(meta_that_is_hostile_is_refused),
-		cmocka_unit_test(versions_are_compared_as_numbers_or_not_at_all),
-		cmocka_unit_test(event_of_every_type_is_taken),
-		cmocka_unit_test(event_that_is_a_bookmark_has_a_version_only),
-		cmocka_unit_test(event_that_is_an_error_tells_its_status),
-		cmocka_unit_test(event_that_is_none_is_refused),
-		cmocka_unit_test(event_of_an_object_that_cannot_be_used_keeps_its_version),
-		cmocka_unit_test(name_of_a_node_is_found),
-		cmocka_unit_test(name_that_no_node_can_have_is_no_nodes_name),
-		cmocka_unit_test(object_without_a_name_is_told_apart),
-		cmocka_unit_test(status_that_says_nothing_is_no_failure),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static unsigned int messages(void)
 	return tunnel_of_a()->outbox->messages;
 }
 
-static void datagrams_to_one_endpoint_go_together(void **state)
+TEST(datagrams_to_one_endpoint_go_together, begin, world_end)
 {
 	for (unsigned int i = 0; i < 10; i++)
 		add(&somewhere, &source, 0, 100);
@@ -42,7 +42,7 @@ static void datagrams_to_one_endpoint_go_together(void **state)
 	assert_int_equal(tunnel_of_a()->outbox->outgoing[0].len, 1000);
 }
 
-static void datagrams_that_differ_in_anything_but_length_go_apart(void **state)
+TEST(datagrams_that_differ_in_anything_but_length_go_apart, begin, world_end)
 {
 	struct local_source other = source;
 
@@ -61,7 +61,7 @@ static void datagrams_that_differ_in_anything_but_length_go_apart(void **state)
 	assert_int_equal(messages(), 6);
 }
 
-static void shorter_datagram_ends_its_send(void **state)
+TEST(shorter_datagram_ends_its_send, begin, world_end)
 {
 	add(&somewhere, &source, 0, 100);
 	add(&somewhere, &source, 0, 60);
@@ -72,7 +72,7 @@ static void shorter_datagram_ends_its_send(void **state)
 	assert_int_equal(messages(), 3);
 }
 
-static void send_has_at_most_64_datagrams_and_65507_bytes(void **state)
+TEST(send_has_at_most_64_datagrams_and_65507_bytes, begin, world_end)
 {
 	for (unsigned int i = 0; i < 65; i++)
 		add(&somewhere, &source, 0, 50);
@@ -84,7 +84,7 @@ static void send_has_at_most_64_datagrams_and_65507_bytes(void **state)
 	assert_int_equal(messages(), 5);
 }
 
-static void outbox_flushes_when_datagrams_or_bytes_run_out(void **state)
+TEST(outbox_flushes_when_datagrams_or_bytes_run_out, begin, world_end)
 {
 	for (unsigned int i = 0; i < OUTBOX_DATAGRAMS; i++)
 		add(i % 2 ? &somewhere : &elsewhere, &source, 0, 50);
@@ -99,23 +99,8 @@ static void outbox_flushes_when_datagrams_or_bytes_run_out(void **state)
 	assert_int_equal(tunnel_of_a()->outbox->used, 65507);
 }
 
-static void flush_of_nothing_sends_nothing(void **state)
+TEST(flush_of_nothing_sends_nothing, begin, world_end)
 {
 	tunnel_flush(tunnel_of_a());
 	assert_int_equal(world->nodes[A].transmits, 0);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, world_end)
-	const struct CMUnitTest tests[] = {
-		TEST(datagrams_to_one_endpoint_go_together),
-		TEST(datagrams_that_differ_in_anything_but_length_go_apart),
-		TEST(shorter_datagram_ends_its_send),
-		TEST(send_has_at_most_64_datagrams_and_65507_bytes),
-		TEST(outbox_flushes_when_datagrams_or_bytes_run_out),
-		TEST(flush_of_nothing_sends_nothing),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/host/overlay.c: in which UDP ports an overlay's packets are looked for. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "host/overlay.h"
+#include "test.h"
 
 static struct underlay_device devices[8];
 static struct underlay_view view;
@@ -29,7 +23,7 @@ static bool is_among(const __u16 ports[static OVERLAY_PORTS_MAX], uint16_t port)
 	return false;
 }
 
-static void customary_ports_are_watched_without_any_device(void **state)
+TEST(customary_ports_are_watched_without_any_device, begin)
 {
 	assert_true(overlay_list_ports(&config, &view));
 	assert_true(is_among(config.vxlan_ports, 4789) && is_among(config.vxlan_ports, 8472));
@@ -38,7 +32,7 @@ static void customary_ports_are_watched_without_any_device(void **state)
 	assert_int_equal(config.geneve_ports[1], 0);
 }
 
-static void ports_of_devices_come_first_and_once(void **state)
+TEST(ports_of_devices_come_first_and_once, begin)
 {
 	devices[0].vxlan_port = 9000;
 	devices[1].vxlan_port = 8472;
@@ -54,7 +48,7 @@ static void ports_of_devices_come_first_and_once(void **state)
 	assert_true(is_among(config.geneve_ports, 6081));
 }
 
-static void customary_ports_give_way_to_those_of_devices(void **state)
+TEST(customary_ports_give_way_to_those_of_devices, begin)
 {
 	for (uint16_t i = 0; i < OVERLAY_PORTS_MAX; i++)
 		devices[i].vxlan_port = (uint16_t)(9000 + i);
@@ -63,22 +57,10 @@ static void customary_ports_give_way_to_those_of_devices(void **state)
 	assert_int_equal(config.vxlan_ports[3], 9003);
 }
 
-static void more_ports_than_there_is_room_for_are_told(void **state)
+TEST(more_ports_than_there_is_room_for_are_told, begin)
 {
 	for (uint16_t i = 0; i < OVERLAY_PORTS_MAX + 1; i++)
 		devices[i].vxlan_port = (uint16_t)(9000 + i);
 	view.device_count = OVERLAY_PORTS_MAX + 1;
 	assert_false(overlay_list_ports(&config, &view));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(customary_ports_are_watched_without_any_device, begin),
-		cmocka_unit_test_setup(ports_of_devices_come_first_and_once, begin),
-		cmocka_unit_test_setup(customary_ports_give_way_to_those_of_devices, begin),
-		cmocka_unit_test_setup(more_ports_than_there_is_room_for_are_told, begin),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

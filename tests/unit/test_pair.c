@@ -135,7 +135,7 @@ static void assert_unchanged(uint32_t pair, const struct snapshot *before)
 
 /* -- the pool -- */
 
-static void pair_that_is_added_knows_its_keys_and_has_no_past(void **state)
+SILENT_TEST(pair_that_is_added_knows_its_keys_and_has_no_past)
 {
 	uint32_t slot = world->nodes[A].peer, pair;
 	struct noise_pair noise = {.remote = world->nodes[B].public_key};
@@ -152,7 +152,7 @@ static void pair_that_is_added_knows_its_keys_and_has_no_past(void **state)
 	assert_memory_equal(noise_at(pair), &noise, sizeof(noise));
 }
 
-static void pool_that_is_full_has_no_room_until_a_pair_goes(void **state)
+SILENT_TEST(pool_that_is_full_has_no_room_until_a_pair_goes)
 {
 	const struct peer_keys keys = {.has_key[KEY_CURRENT] = true,
 				       .keys[KEY_CURRENT] = make_public_key()};
@@ -174,7 +174,7 @@ static void pool_that_is_full_has_no_room_until_a_pair_goes(void **state)
 	assert_int_equal(pair_room(state_of_a()), 0);
 }
 
-static void pool_never_gives_a_used_slot_and_grows_only_when_none_is_free(void **state)
+SILENT_TEST(pool_never_gives_a_used_slot_and_grows_only_when_none_is_free)
 {
 	static bool is_taken[PAIRS_MAX];
 	static uint32_t taken[1000];
@@ -204,7 +204,7 @@ static void pool_never_gives_a_used_slot_and_grows_only_when_none_is_free(void *
 	}
 }
 
-static void pairs_are_found_by_our_slot_and_the_peers_key_where_both_keys_are_set(void **state)
+SILENT_TEST(pairs_are_found_by_our_slot_and_the_peers_key_where_both_keys_are_set)
 {
 	struct public_key next = make_public_key(), stranger = make_public_key();
 	const struct public_key *current = &world->nodes[B].public_key;
@@ -223,7 +223,7 @@ static void pairs_are_found_by_our_slot_and_the_peers_key_where_both_keys_are_se
 	assert_int_equal(peer_find_pair(tunnel_of_a(), KEY_CURRENT, &stranger), NO_PAIR);
 }
 
-static void pairs_of_a_peer_that_goes_are_freed_and_anothers_stay_untouched(void **state)
+SILENT_TEST(pairs_of_a_peer_that_goes_are_freed_and_anothers_stay_untouched)
 {
 	struct public_key keys[2] = {make_public_key(), make_public_key()};
 	struct snapshot snapshot;
@@ -244,7 +244,7 @@ static void pairs_of_a_peer_that_goes_are_freed_and_anothers_stay_untouched(void
 
 /* -- what the statics share -- */
 
-static void product_of_the_statics_is_computed_at_the_first_use(void **state)
+SILENT_TEST(product_of_the_statics_is_computed_at_the_first_use)
 {
 	uint32_t pair = pair_number(A);
 
@@ -256,7 +256,7 @@ static void product_of_the_statics_is_computed_at_the_first_use(void **state)
 	assert_shares(pair, &world->nodes[A].private_key, &world->nodes[B].public_key);
 }
 
-static void product_of_the_statics_is_computed_once(void **state)
+SILENT_TEST(product_of_the_statics_is_computed_once)
 {
 	uint32_t pair = pair_number(A);
 
@@ -269,7 +269,7 @@ static void product_of_the_statics_is_computed_once(void **state)
 	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE), 1);
 }
 
-static void new_key_of_ours_costs_no_product_until_a_handshake_needs_it(void **state)
+SILENT_TEST(new_key_of_ours_costs_no_product_until_a_handshake_needs_it)
 {
 	struct private_key next = set_own_key(KEY_NEXT), current;
 	uint32_t pair = peer_of(A)->pairs[KEY_NEXT][KEY_CURRENT];
@@ -282,7 +282,7 @@ static void new_key_of_ours_costs_no_product_until_a_handshake_needs_it(void **s
 	assert_shares(pair_number(A), &current, &world->nodes[B].public_key);
 }
 
-static void pair_is_derived_with_our_key_in_its_own_slot(void **state)
+SILENT_TEST(pair_is_derived_with_our_key_in_its_own_slot)
 {
 	const enum key_slot slots[] = {KEY_NEXT, KEY_PREVIOUS};
 
@@ -294,7 +294,7 @@ static void pair_is_derived_with_our_key_in_its_own_slot(void **state)
 	}
 }
 
-static void pair_with_a_key_of_low_order_is_unusable_for_good(void **state)
+SILENT_TEST(pair_with_a_key_of_low_order_is_unusable_for_good)
 {
 	struct preshared_key preshared;
 
@@ -315,7 +315,7 @@ static void pair_with_a_key_of_low_order_is_unusable_for_good(void **state)
 	}
 }
 
-static void pair_without_a_key_of_ours_is_unusable_until_there_is_one(void **state)
+SILENT_TEST(pair_without_a_key_of_ours_is_unusable_until_there_is_one)
 {
 	struct private_key key;
 
@@ -327,7 +327,7 @@ static void pair_without_a_key_of_ours_is_unusable_until_there_is_one(void **sta
 
 /* -- what goes, and what stays -- */
 
-static void pair_that_goes_takes_every_secret_along(void **state)
+SILENT_TEST(pair_that_goes_takes_every_secret_along)
 {
 	struct noise_pair noise;
 	struct pair pair;
@@ -356,7 +356,7 @@ static void pair_that_goes_takes_every_secret_along(void **state)
 	assert_null(index_find(state_of_a(), pair.handshake_index));
 }
 
-static void sessions_go_on_without_the_pair_that_they_were_made_with(void **state)
+TALKING_TEST(sessions_go_on_without_the_pair_that_they_were_made_with)
 {
 	uint32_t session = peer_of(A)->current, pair = pair_number(A);
 
@@ -370,7 +370,7 @@ static void sessions_go_on_without_the_pair_that_they_were_made_with(void **stat
 	assert_int_equal(peer_of(A)->current, session);
 }
 
-static void sessions_that_were_made_with_another_pair_keep_it(void **state)
+TALKING_TEST(sessions_that_were_made_with_another_pair_keep_it)
 {
 	uint32_t session = peer_of(A)->current, pair = pair_number(A);
 
@@ -380,7 +380,7 @@ static void sessions_that_were_made_with_another_pair_keep_it(void **state)
 	assert_int_equal(state_of_a()->sessions[session].pair, pair);
 }
 
-static void renewed_pair_keeps_only_preshared_key_and_greatest_timestamp(void **state)
+TALKING_TEST(renewed_pair_keeps_only_preshared_key_and_greatest_timestamp)
 {
 	uint32_t pair = pair_number(A), index, session = peer_of(A)->current;
 	struct noise_pair before;
@@ -409,7 +409,7 @@ static void renewed_pair_keeps_only_preshared_key_and_greatest_timestamp(void **
 	assert_has_no_past(pair, KEY_CURRENT);
 }
 
-static void greatest_timestamp_outlives_a_new_key_of_ours_and_its_first_use(void **state)
+TALKING_TEST(greatest_timestamp_outlives_a_new_key_of_ours_and_its_first_use)
 {
 	uint32_t pair = pair_number(B); /* B has accepted an initiation of A's */
 	struct tunnel *tunnel = &world->nodes[B].tunnel;
@@ -425,7 +425,7 @@ static void greatest_timestamp_outlives_a_new_key_of_ours_and_its_first_use(void
 	assert_memory_equal(pair_of(B)->latest_timestamp, timestamp, TIMESTAMP_LEN);
 }
 
-static void preshared_key_belongs_to_one_pair_alone(void **state)
+SILENT_TEST(preshared_key_belongs_to_one_pair_alone)
 {
 	struct preshared_key keys[KEY_SLOTS][KEY_SLOTS];
 	struct public_key next = make_public_key();
@@ -453,7 +453,7 @@ static void preshared_key_belongs_to_one_pair_alone(void **state)
 
 /* -- keys that move -- */
 
-static void pairs_follow_our_keys_from_slot_to_slot_untouched(void **state)
+SILENT_TEST(pairs_follow_our_keys_from_slot_to_slot_untouched)
 {
 	uint32_t next, current = pair_number(A);
 	struct snapshot snapshots[2];
@@ -474,7 +474,7 @@ static void pairs_follow_our_keys_from_slot_to_slot_untouched(void **state)
 	assert_unchanged(current, &snapshots[1]);
 }
 
-static void pairs_follow_a_peers_keys_from_slot_to_slot_untouched(void **state)
+SILENT_TEST(pairs_follow_a_peers_keys_from_slot_to_slot_untouched)
 {
 	const struct public_key *old = &world->nodes[B].public_key;
 	struct public_key fresh = make_public_key();
@@ -497,7 +497,7 @@ static void pairs_follow_a_peers_keys_from_slot_to_slot_untouched(void **state)
 	assert_unchanged(current, &snapshots[1]);
 }
 
-static void handshake_under_way_is_finished_after_its_keys_have_moved(void **state)
+SILENT_TEST(handshake_under_way_is_finished_after_its_keys_have_moved)
 {
 	uint32_t pair = pair_number(A);
 
@@ -513,7 +513,7 @@ static void handshake_under_way_is_finished_after_its_keys_have_moved(void **sta
 
 /* -- the handshake under way -- */
 
-static void new_handshake_index_frees_the_one_before(void **state)
+SILENT_TEST(new_handshake_index_frees_the_one_before)
 {
 	uint32_t pair = pair_number(A), first, second;
 
@@ -530,7 +530,7 @@ static void new_handshake_index_frees_the_one_before(void **state)
 	assert_int_equal(pair_at(pair)->handshake_index, 0);
 }
 
-static void forgotten_handshake_is_wiped_and_the_pair_stays_ready(void **state)
+SILENT_TEST(forgotten_handshake_is_wiped_and_the_pair_stays_ready)
 {
 	uint32_t pair = pair_number(A), index;
 	struct noise_pair before;
@@ -556,34 +556,4 @@ static void forgotten_handshake_is_wiped_and_the_pair_stays_ready(void **state)
 	assert_true(noise_at(pair)->is_usable && pair_at(pair)->is_derived);
 	assert_memory_equal(&pair_at(pair)->jar, &jar, sizeof(jar));
 	assert_int_not_equal(pair_at(pair)->last_initiation_sent_ns, 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SILENT_TEST(pair_that_is_added_knows_its_keys_and_has_no_past),
-		SILENT_TEST(pool_that_is_full_has_no_room_until_a_pair_goes),
-		SILENT_TEST(pool_never_gives_a_used_slot_and_grows_only_when_none_is_free),
-		SILENT_TEST(pairs_are_found_by_our_slot_and_the_peers_key_where_both_keys_are_set),
-		SILENT_TEST(pairs_of_a_peer_that_goes_are_freed_and_anothers_stay_untouched),
-		SILENT_TEST(product_of_the_statics_is_computed_at_the_first_use),
-		SILENT_TEST(product_of_the_statics_is_computed_once),
-		SILENT_TEST(new_key_of_ours_costs_no_product_until_a_handshake_needs_it),
-		SILENT_TEST(pair_is_derived_with_our_key_in_its_own_slot),
-		SILENT_TEST(pair_with_a_key_of_low_order_is_unusable_for_good),
-		SILENT_TEST(pair_without_a_key_of_ours_is_unusable_until_there_is_one),
-		SILENT_TEST(pair_that_goes_takes_every_secret_along),
-		TALKING_TEST(sessions_go_on_without_the_pair_that_they_were_made_with),
-		TALKING_TEST(sessions_that_were_made_with_another_pair_keep_it),
-		TALKING_TEST(renewed_pair_keeps_only_preshared_key_and_greatest_timestamp),
-		TALKING_TEST(greatest_timestamp_outlives_a_new_key_of_ours_and_its_first_use),
-		SILENT_TEST(preshared_key_belongs_to_one_pair_alone),
-		SILENT_TEST(pairs_follow_our_keys_from_slot_to_slot_untouched),
-		SILENT_TEST(pairs_follow_a_peers_keys_from_slot_to_slot_untouched),
-		SILENT_TEST(handshake_under_way_is_finished_after_its_keys_have_moved),
-		SILENT_TEST(new_handshake_index_frees_the_one_before),
-		SILENT_TEST(forgotten_handshake_is_wiped_and_the_pair_stays_ready),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void wait_ms(uint64_t ms)
 	world_set_clock(world->now_ns + ms * MS_NS);
 }
 
-static void path_leaves_room_for_the_headers_of_its_family(void **state)
+TALKING_TEST(path_leaves_room_for_the_headers_of_its_family)
 {
 	world->nodes[A].tunnel.state->mtu = 9000;
 	kernel_says(1400);
@@ -32,7 +32,7 @@ static void path_leaves_room_for_the_headers_of_its_family(void **state)
 	assert_int_equal(limit(), 1320);
 }
 
-static void path_never_goes_beyond_the_device(void **state)
+TALKING_TEST(path_never_goes_beyond_the_device)
 {
 	kernel_says(9000);
 	wait_ms(1000);
@@ -42,7 +42,7 @@ static void path_never_goes_beyond_the_device(void **state)
 	assert_int_equal(limit(), 1420);
 }
 
-static void path_below_1280_is_not_believed(void **state)
+TALKING_TEST(path_below_1280_is_not_believed)
 {
 	for (uint32_t mtu = 1; mtu < 1280; mtu += 71) {
 		kernel_says(mtu);
@@ -53,7 +53,7 @@ static void path_below_1280_is_not_believed(void **state)
 	assert_int_equal(limit(), 940);
 }
 
-static void path_is_asked_for_once_a_second(void **state)
+TALKING_TEST(path_is_asked_for_once_a_second)
 {
 	unsigned int before;
 
@@ -66,7 +66,7 @@ static void path_is_asked_for_once_a_second(void **state)
 	assert_int_equal(world->nodes[A].path_asked - before, 10);
 }
 
-static void path_is_asked_for_at_once_after_a_hint(void **state)
+TALKING_TEST(path_is_asked_for_at_once_after_a_hint)
 {
 	wait_ms(1000);
 	kernel_says(1500);
@@ -78,7 +78,7 @@ static void path_is_asked_for_at_once_after_a_hint(void **state)
 	assert_int_equal(limit(), 1240);
 }
 
-static void flood_of_hints_does_not_make_every_packet_ask(void **state)
+TALKING_TEST(flood_of_hints_does_not_make_every_packet_ask)
 {
 	unsigned int before;
 
@@ -92,7 +92,7 @@ static void flood_of_hints_does_not_make_every_packet_ask(void **state)
 	assert_in_range(world->nodes[A].path_asked - before, 15, 21);
 }
 
-static void path_grows_again_when_the_kernel_says_so(void **state)
+TALKING_TEST(path_grows_again_when_the_kernel_says_so)
 {
 	kernel_says(1280);
 	wait_ms(1000);
@@ -102,7 +102,7 @@ static void path_grows_again_when_the_kernel_says_so(void **state)
 	assert_int_equal(limit(), 1420);
 }
 
-static void another_endpoint_is_another_path(void **state)
+TALKING_TEST(another_endpoint_is_another_path)
 {
 	union endpoint elsewhere = endpoint_from("192.0.2.99", 51890);
 
@@ -120,7 +120,7 @@ static void another_endpoint_is_another_path(void **state)
 
 /* -- what becomes of packets -- */
 
-static void packet_too_big_for_the_path_is_told_the_path(void **state)
+TALKING_TEST(packet_too_big_for_the_path_is_told_the_path)
 {
 	kernel_says(1400);
 	wait_ms(1000);
@@ -134,7 +134,7 @@ static void packet_too_big_for_the_path_is_told_the_path(void **state)
 	assert_int_equal(all_drops(A), 2);
 }
 
-static void padding_never_goes_beyond_the_path(void **state)
+TALKING_TEST(padding_never_goes_beyond_the_path)
 {
 	struct tunnel *tunnel = &world->nodes[A].tunnel;
 
@@ -159,7 +159,7 @@ static void assert_fits(size_t headers, size_t path_mtu)
 		assert_in_range(outbox->outgoing[i].segment_len + headers, 1, path_mtu);
 }
 
-static void datagram_of_no_size_needs_fragments(void **state)
+TALKING_TEST(datagram_of_no_size_needs_fragments)
 {
 	static const char *const places[] = {"192.0.2.2", "2001:db8::2"};
 	static const size_t headers[] = {20 + 8, 40 + 8};
@@ -183,7 +183,7 @@ static void datagram_of_no_size_needs_fragments(void **state)
 }
 
 /* No id of one cut packet says anything about the next one's. */
-static void ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces(void **state)
+TALKING_TEST(ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces)
 {
 	uint32_t ids[2];
 
@@ -207,7 +207,7 @@ static void ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces(void **st
 	assert_int_equal(get_be32(world->nodes[A].last_injected + 44), 1280);
 }
 
-static void staged_packet_meets_the_path_of_when_it_is_sent(void **state)
+SILENT_TEST(staged_packet_meets_the_path_of_when_it_is_sent)
 {
 	world->latency_ns = NS_PER_S;
 	send_inner(A, 4, 1400, 1);
@@ -215,25 +215,4 @@ static void staged_packet_meets_the_path_of_when_it_is_sent(void **state)
 	world_sleep(5 * NS_PER_S);
 	assert_int_equal(came(B, 1), 0);
 	assert_int_equal(drops(A, DROP_TOO_BIG), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING_TEST(path_leaves_room_for_the_headers_of_its_family),
-		TALKING_TEST(path_never_goes_beyond_the_device),
-		TALKING_TEST(path_below_1280_is_not_believed),
-		TALKING_TEST(path_is_asked_for_once_a_second),
-		TALKING_TEST(path_is_asked_for_at_once_after_a_hint),
-		TALKING_TEST(flood_of_hints_does_not_make_every_packet_ask),
-		TALKING_TEST(path_grows_again_when_the_kernel_says_so),
-		TALKING_TEST(another_endpoint_is_another_path),
-		TALKING_TEST(packet_too_big_for_the_path_is_told_the_path),
-		TALKING_TEST(padding_never_goes_beyond_the_path),
-		TALKING_TEST(datagram_of_no_size_needs_fragments),
-		TALKING_TEST(ip6_of_1280_bytes_crosses_the_narrowest_path_in_two_pieces),
-		SILENT_TEST(staged_packet_meets_the_path_of_when_it_is_sent),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static void set_preshared(unsigned int node, const struct preshared_key *preshar
 			     KEY_CURRENT, preshared);
 }
 
-static void peers_are_found_by_key_and_id_as_long_as_they_exist(void **state)
+SILENT_TEST(peers_are_found_by_key_and_id_as_long_as_they_exist)
 {
 	static struct public_key keys[3000];
 	static uint32_t slots[3000];
@@ -51,7 +51,7 @@ static void peers_are_found_by_key_and_id_as_long_as_they_exist(void **state)
 	assert_int_equal(tunnel->state->peer_count, 1 + 2000);
 }
 
-static void slots_of_removed_peers_are_used_again(void **state)
+SILENT_TEST(slots_of_removed_peers_are_used_again)
 {
 	struct tunnel *tunnel = tunnel_of_a();
 	uint32_t end = tunnel->state->peers_used_end, slot;
@@ -65,7 +65,7 @@ static void slots_of_removed_peers_are_used_again(void **state)
 	assert_int_equal(tunnel->state->peers_used_end, end + 1);
 }
 
-static void pool_that_is_full_refuses_and_takes_again_after_a_removal(void **state)
+SILENT_TEST(pool_that_is_full_refuses_and_takes_again_after_a_removal)
 {
 	struct tunnel *tunnel = tunnel_of_a();
 	struct public_key key;
@@ -85,7 +85,7 @@ static void pool_that_is_full_refuses_and_takes_again_after_a_removal(void **sta
 	assert_int_equal(slot, removed);
 }
 
-static void key_that_a_peer_has_is_refused(void **state)
+SILENT_TEST(key_that_a_peer_has_is_refused)
 {
 	uint32_t slot = 12345;
 
@@ -94,7 +94,7 @@ static void key_that_a_peer_has_is_refused(void **state)
 	assert_int_equal(slot, 12345);
 }
 
-static void own_key_is_no_peers(void **state)
+SILENT_TEST(own_key_is_no_peers)
 {
 	struct public_key key = random_key();
 	uint32_t slot;
@@ -107,7 +107,7 @@ static void own_key_is_no_peers(void **state)
 	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &key), slot);
 }
 
-static void peer_whose_key_becomes_our_own_is_removed(void **state)
+TALKING_TEST(peer_whose_key_becomes_our_own_is_removed)
 {
 	tunnel_set_private_key(tunnel_of_a(), KEY_CURRENT, &world->nodes[B].private_key);
 	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &world->nodes[B].public_key), NO_PEER);
@@ -135,7 +135,7 @@ static const uint8_t low_order_points[][KEY_LEN] = {
 	 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 };
 
-static void peers_with_low_order_keys_are_taken_and_never_cause_a_packet(void **state)
+SILENT_TEST(peers_with_low_order_keys_are_taken_and_never_cause_a_packet)
 {
 	struct tunnel *tunnel = tunnel_of_a();
 
@@ -157,7 +157,7 @@ static void peers_with_low_order_keys_are_taken_and_never_cause_a_packet(void **
 	assert_int_equal(world->nodes[A].injected, ARRAY_SIZE(low_order_points));
 }
 
-static void peer_that_is_removed_leaves_no_secret_behind(void **state)
+TALKING_TEST(peer_that_is_removed_leaves_no_secret_behind)
 {
 	struct tunnel_state *tunnel_state = tunnel_of_a()->state;
 	struct preshared_key preshared;
@@ -182,7 +182,7 @@ static void peer_that_is_removed_leaves_no_secret_behind(void **state)
 	assert_int_equal(tunnel_state->allowedips.count, 0);
 }
 
-static void peer_that_is_removed_takes_its_handshake_and_its_staged_packets_along(void **state)
+SILENT_TEST(peer_that_is_removed_takes_its_handshake_and_its_staged_packets_along)
 {
 	uint32_t index;
 
@@ -199,7 +199,7 @@ static void peer_that_is_removed_takes_its_handshake_and_its_staged_packets_alon
 	assert_int_equal(drops(A, DROP_NO_ALLOWED_IP), 1);
 }
 
-static void key_that_changes_ends_what_was_said_under_the_old_one(void **state)
+TALKING_TEST(key_that_changes_ends_what_was_said_under_the_old_one)
 {
 	struct session_keys keys = tunnel_of_a()->state->secrets.session_keys[peer_of(A)->current];
 	struct public_key key = random_key();
@@ -213,7 +213,7 @@ static void key_that_changes_ends_what_was_said_under_the_old_one(void **state)
 	assert_int_equal(drops(B, DROP_BAD_MAC1), 1); /* a handshake at once, for the new key */
 }
 
-static void key_that_stays_changes_nothing(void **state)
+TALKING_TEST(key_that_stays_changes_nothing)
 {
 	uint32_t session = peer_of(A)->current;
 
@@ -223,7 +223,7 @@ static void key_that_stays_changes_nothing(void **state)
 	assert_int_equal(came(B, 1), 1);
 }
 
-static void endpoint_follows_a_free_peer_anywhere(void **state)
+TALKING_TEST(endpoint_follows_a_free_peer_anywhere)
 {
 	world->nodes[A].address = endpoint_from("203.0.113.7", 9999);
 	ping(A, 1);
@@ -237,7 +237,7 @@ static void endpoint_follows_a_free_peer_anywhere(void **state)
 	assert_int_equal(came(A, 2), 1);
 }
 
-static void endpoint_of_a_managed_peer_stays_within_what_was_published(void **state)
+TALKING_TEST(endpoint_of_a_managed_peer_stays_within_what_was_published)
 {
 	union endpoint published = world->nodes[A].address;
 
@@ -254,7 +254,7 @@ static void endpoint_of_a_managed_peer_stays_within_what_was_published(void **st
 	assert_true(endpoint_is_equal(&peer_of(B)->endpoint, &world->nodes[A].address));
 }
 
-static void endpoint_set_again_keeps_the_source_and_a_new_one_clears_it(void **state)
+TALKING_TEST(endpoint_set_again_keeps_the_source_and_a_new_one_clears_it)
 {
 	union endpoint same = peer_of(A)->endpoint, other = endpoint_from("192.0.2.77", 1);
 
@@ -265,7 +265,7 @@ static void endpoint_set_again_keeps_the_source_and_a_new_one_clears_it(void **s
 	assert_int_equal(peer_of(A)->source.address.family, 0);
 }
 
-static void endpoint_that_comes_late_starts_the_keepalives(void **state)
+SILENT_TEST(endpoint_that_comes_late_starts_the_keepalives)
 {
 	struct public_key key;
 	struct private_key private_key;
@@ -282,7 +282,7 @@ static void endpoint_that_comes_late_starts_the_keepalives(void **state)
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], 1);
 }
 
-static void preshared_keys_that_differ_make_no_session(void **state)
+SILENT_TEST(preshared_keys_that_differ_make_no_session)
 {
 	struct preshared_key preshared;
 
@@ -294,28 +294,4 @@ static void preshared_keys_that_differ_make_no_session(void **state)
 	set_preshared(B, &preshared);
 	world_sleep(6 * NS_PER_S);
 	assert_int_equal(came(B, 1), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SILENT_TEST(peers_are_found_by_key_and_id_as_long_as_they_exist),
-		SILENT_TEST(slots_of_removed_peers_are_used_again),
-		SILENT_TEST(pool_that_is_full_refuses_and_takes_again_after_a_removal),
-		SILENT_TEST(key_that_a_peer_has_is_refused),
-		SILENT_TEST(own_key_is_no_peers),
-		TALKING_TEST(peer_whose_key_becomes_our_own_is_removed),
-		SILENT_TEST(peers_with_low_order_keys_are_taken_and_never_cause_a_packet),
-		TALKING_TEST(peer_that_is_removed_leaves_no_secret_behind),
-		SILENT_TEST(peer_that_is_removed_takes_its_handshake_and_its_staged_packets_along),
-		TALKING_TEST(key_that_changes_ends_what_was_said_under_the_old_one),
-		TALKING_TEST(key_that_stays_changes_nothing),
-		TALKING_TEST(endpoint_follows_a_free_peer_anywhere),
-		TALKING_TEST(endpoint_of_a_managed_peer_stays_within_what_was_published),
-		TALKING_TEST(endpoint_set_again_keeps_the_source_and_a_new_one_clears_it),
-		SILENT_TEST(endpoint_that_comes_late_starts_the_keepalives),
-		SILENT_TEST(preshared_keys_that_differ_make_no_session),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,14 +2,8 @@
 /*
  * tunnel/place.c: what is remembered of the addresses of a peer, and which of them is forgotten where there are too many.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "place.h"
+#include "test.h"
 
 static struct peer_place places[PEER_PLACES_MAX];
 
@@ -66,7 +60,7 @@ static void assert_place(const struct address *at, struct peer_place expected)
 	assert_int_equal(place->asked_count, expected.asked_count);
 }
 
-static void question_is_counted_from_the_first_without_an_answer(void **state)
+TEST(question_is_counted_from_the_first_without_an_answer, begin)
 {
 	struct address at = numbered(1);
 
@@ -76,7 +70,7 @@ static void question_is_counted_from_the_first_without_an_answer(void **state)
 	assert_place(&at, (struct peer_place){.asked_ns = 10, .asked_count = 3});
 }
 
-static void answer_proves_the_address_and_ends_the_questions(void **state)
+TEST(answer_proves_the_address_and_ends_the_questions, begin)
 {
 	struct address at = numbered(1);
 
@@ -89,7 +83,7 @@ static void answer_proves_the_address_and_ends_the_questions(void **state)
 			     .proved_ns = 20, .answered_ns = 20, .asked_ns = 30, .asked_count = 1});
 }
 
-static void answer_again_leaves_the_first_proof(void **state)
+TEST(answer_again_leaves_the_first_proof, begin)
 {
 	struct address at = numbered(1);
 
@@ -98,7 +92,7 @@ static void answer_again_leaves_the_first_proof(void **state)
 	assert_place(&at, (struct peer_place){.proved_ns = 20, .answered_ns = 40});
 }
 
-static void addresses_of_both_families_are_told_apart(void **state)
+TEST(addresses_of_both_families_are_told_apart, begin)
 {
 	struct address v4 = address("192.0.2.1"), v6 = address("fd00::1"),
 		       other = address("192.0.2.2");
@@ -110,7 +104,7 @@ static void addresses_of_both_families_are_told_apart(void **state)
 	assert_null(find(&other));
 }
 
-static void address_that_is_forgotten_was_never_asked_or_reached(void **state)
+TEST(address_that_is_forgotten_was_never_asked_or_reached, begin)
 {
 	struct address kept = numbered(1), forgotten = numbered(2), unknown = numbered(3);
 
@@ -133,7 +127,7 @@ static void fill_with_proofs(void)
 	}
 }
 
-static void free_place_is_taken_before_any_other(void **state)
+TEST(free_place_is_taken_before_any_other, begin)
 {
 	struct address freed = numbered(PEER_PLACES_MAX - 1), added = numbered(100);
 
@@ -148,7 +142,7 @@ static void free_place_is_taken_before_any_other(void **state)
 	assert_non_null(find(&added));
 }
 
-static void place_that_answered_longest_ago_gives_way(void **state)
+TEST(place_that_answered_longest_ago_gives_way, begin)
 {
 	struct address oldest = numbered(1), first = numbered(0), added = numbered(100);
 
@@ -160,7 +154,7 @@ static void place_that_answered_longest_ago_gives_way(void **state)
 	assert_non_null(find(&added));
 }
 
-static void place_without_a_proof_gives_way_before_one_with_a_proof(void **state)
+TEST(place_without_a_proof_gives_way_before_one_with_a_proof, begin)
 {
 	struct address unproved = numbered(3), added = numbered(100);
 
@@ -172,7 +166,7 @@ static void place_without_a_proof_gives_way_before_one_with_a_proof(void **state
 	assert_place(&added, (struct peer_place){.asked_ns = 6000, .asked_count = 1});
 }
 
-static void questions_never_push_more_than_one_proof_out(void **state)
+TEST(questions_never_push_more_than_one_proof_out, begin)
 {
 	unsigned int proofs = 0;
 
@@ -189,7 +183,7 @@ static void questions_never_push_more_than_one_proof_out(void **state)
 
 /* keyd asks at fewer addresses than there are places, since handshakes go to the endpoint besides. Each must come to be
  * left in the end. */
-static void questions_at_all_places_but_the_endpoints_are_all_counted(void **state)
+TEST(questions_at_all_places_but_the_endpoints_are_all_counted, begin)
 {
 	struct address endpoint = numbered(100);
 
@@ -206,23 +200,4 @@ static void questions_at_all_places_but_the_endpoints_are_all_counted(void **sta
 
 		assert_place(&at, (struct peer_place){.asked_ns = 1, .asked_count = 3});
 	}
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(question_is_counted_from_the_first_without_an_answer),
-		TEST(answer_proves_the_address_and_ends_the_questions),
-		TEST(answer_again_leaves_the_first_proof),
-		TEST(addresses_of_both_families_are_told_apart),
-		TEST(address_that_is_forgotten_was_never_asked_or_reached),
-		TEST(free_place_is_taken_before_any_other),
-		TEST(place_that_answered_longest_ago_gives_way),
-		TEST(place_without_a_proof_gives_way_before_one_with_a_proof),
-		TEST(questions_never_push_more_than_one_proof_out),
-		TEST(questions_at_all_places_but_the_endpoints_are_all_counted),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/host/pods.c: which devices lead to pods of this node, and which prefixes are its own, from what the kernel shows. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "host/pods.h"
+#include "test.h"
 
 #define MANY 250 /* pods on a node, as is usual */
 
@@ -108,7 +102,7 @@ static void assert_pods(const char *const *wanted, uint32_t count)
 
 /* -- veths -- */
 
-static void pods_are_the_single_addresses_routed_to_veths(void **state)
+TEST(pods_are_the_single_addresses_routed_to_veths, begin)
 {
 	const struct underlay_device *one = add_veth("cali1", NULL), *two = add_veth("cali2", NULL);
 
@@ -121,14 +115,14 @@ static void pods_are_the_single_addresses_routed_to_veths(void **state)
 	assert_true(one->is_pods && two->is_pods && !devices[0].is_pods);
 }
 
-static void pods_are_found_in_every_table(void **state)
+TEST(pods_are_found_in_every_table, begin)
 {
 	add_route(add_veth("eni1", NULL), "10.244.1.7/32", NULL)->is_main = false;
 	look();
 	ASSERT_PODS("10.244.1.7/32");
 }
 
-static void pods_do_not_include_our_own_address_on_their_veth(void **state)
+TEST(pods_do_not_include_our_own_address_on_their_veth, begin)
 {
 	const struct underlay_device *veth = add_veth("veth1", NULL);
 
@@ -143,7 +137,7 @@ static void pods_do_not_include_our_own_address_on_their_veth(void **state)
 }
 
 /* Each is one step away from a pod's veth. */
-static void pods_veth_in_doubt_is_none(void **state)
+TEST(pods_veth_in_doubt_is_none, begin)
 {
 	struct underlay_device *outside = add_veth("outside", NULL), *near = add_veth("near", NULL),
 			       *wide = add_veth("wide", NULL), *router = add_veth("router", NULL),
@@ -163,7 +157,7 @@ static void pods_veth_in_doubt_is_none(void **state)
 		assert_false(devices[i].is_pods);
 }
 
-static void pods_veth_with_a_default_route_is_none(void **state)
+TEST(pods_veth_with_a_default_route_is_none, begin)
 {
 	struct underlay_device *veth = add_veth("veth1", NULL);
 
@@ -173,7 +167,7 @@ static void pods_veth_with_a_default_route_is_none(void **state)
 	assert_false(veth->is_pods);
 }
 
-static void pods_in_the_subnet_of_the_node_are_told_from_its_nic(void **state)
+TEST(pods_in_the_subnet_of_the_node_are_told_from_its_nic, begin)
 {
 	struct underlay_device *pod = add_veth("eni1", NULL);
 
@@ -186,7 +180,7 @@ static void pods_in_the_subnet_of_the_node_are_told_from_its_nic(void **state)
 
 /* -- bridges -- */
 
-static void pods_are_the_prefix_of_a_bridge_of_veths(void **state)
+TEST(pods_are_the_prefix_of_a_bridge_of_veths, begin)
 {
 	struct underlay_device *bridge = add_device("cni0", UNDERLAY_BRIDGE);
 	struct underlay_device *port = add_veth("veth1", bridge);
@@ -199,14 +193,14 @@ static void pods_are_the_prefix_of_a_bridge_of_veths(void **state)
 	assert_true(bridge->is_pods && port->is_pods);
 }
 
-static void pods_bridge_without_ports_keeps_its_prefix(void **state)
+TEST(pods_bridge_without_ports_keeps_its_prefix, begin)
 {
 	add_address(add_device("cni0", UNDERLAY_BRIDGE), "10.244.1.1", 24);
 	look();
 	ASSERT_PODS("10.244.1.0/24");
 }
 
-static void pods_bridge_in_doubt_is_none(void **state)
+TEST(pods_bridge_in_doubt_is_none, begin)
 {
 	struct underlay_device *leading = add_device("leading", UNDERLAY_BRIDGE),
 			       *router = add_device("router", UNDERLAY_BRIDGE),
@@ -228,7 +222,7 @@ static void pods_bridge_in_doubt_is_none(void **state)
 
 /* -- blocks -- */
 
-static void pods_in_a_block_are_the_block(void **state)
+TEST(pods_in_a_block_are_the_block, begin)
 {
 	add_route(NULL, "10.244.7.64/26", NULL);
 	add_route(add_veth("cali1", NULL), "10.244.7.65/32", NULL);
@@ -239,7 +233,7 @@ static void pods_in_a_block_are_the_block(void **state)
 	ASSERT_PODS("10.244.7.64/26", "10.244.9.1/32");
 }
 
-static void pods_block_with_an_address_lent_to_another_node_is_not_ours_as_a_whole(void **state)
+TEST(pods_block_with_an_address_lent_to_another_node_is_not_ours_as_a_whole, begin)
 {
 	add_route(NULL, "10.244.7.64/26", NULL);
 	add_route(add_veth("cali1", NULL), "10.244.7.65/32", NULL);
@@ -248,7 +242,7 @@ static void pods_block_with_an_address_lent_to_another_node_is_not_ours_as_a_who
 	ASSERT_PODS("10.244.7.65/32");
 }
 
-static void pods_block_with_a_gateway_of_our_own_is_whole(void **state)
+TEST(pods_block_with_a_gateway_of_our_own_is_whole, begin)
 {
 	struct underlay_device *host = add_device("host0", UNDERLAY_OTHER);
 
@@ -272,7 +266,7 @@ static bool contradicts(const char *known, const char *because)
 	return true;
 }
 
-static void pods_outside_of_the_known_prefix_contradict_it(void **state)
+TEST(pods_outside_of_the_known_prefix_contradict_it, begin)
 {
 	add_route(add_veth("cali1", NULL), "10.244.1.7/32", NULL);
 	look();
@@ -280,7 +274,7 @@ static void pods_outside_of_the_known_prefix_contradict_it(void **state)
 	assert_true(contradicts("10.244.2.0/24", "10.244.1.7/32"));
 }
 
-static void pods_of_another_node_inside_of_the_known_prefix_contradict_it(void **state)
+TEST(pods_of_another_node_inside_of_the_known_prefix_contradict_it, begin)
 {
 	add_route(&devices[0], "10.244.1.64/26", "192.168.50.2");
 	look();
@@ -295,7 +289,7 @@ static uint32_t count_holes(const char *own)
 	return pods_find_holes(&view, &prefix, 1, holes, ARRAY_SIZE(holes));
 }
 
-static void pods_holes_are_routes_to_other_machines(void **state)
+TEST(pods_holes_are_routes_to_other_machines, begin)
 {
 	struct underlay_device *veth = add_veth("veth1", NULL);
 
@@ -313,7 +307,7 @@ static void pods_holes_are_routes_to_other_machines(void **state)
 
 /* -- many -- */
 
-static void pods_by_the_hundred_are_all_there_once_and_in_order(void **state)
+TEST(pods_by_the_hundred_are_all_there_once_and_in_order, begin)
 {
 	for (unsigned int i = MANY; i-- > 0;) {
 		char name[IF_NAMESIZE], text[CIDR_TEXT_LEN];
@@ -331,29 +325,4 @@ static void pods_by_the_hundred_are_all_there_once_and_in_order(void **state)
 	for (unsigned int i = 1; i < MANY; i++)
 		assert_true(memcmp(pods.cidrs[i - 1].address.bytes, pods.cidrs[i].address.bytes,
 				   4) < 0);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(pods_are_the_single_addresses_routed_to_veths),
-		TEST(pods_are_found_in_every_table),
-		TEST(pods_do_not_include_our_own_address_on_their_veth),
-		TEST(pods_veth_in_doubt_is_none),
-		TEST(pods_veth_with_a_default_route_is_none),
-		TEST(pods_in_the_subnet_of_the_node_are_told_from_its_nic),
-		TEST(pods_are_the_prefix_of_a_bridge_of_veths),
-		TEST(pods_bridge_without_ports_keeps_its_prefix),
-		TEST(pods_bridge_in_doubt_is_none),
-		TEST(pods_in_a_block_are_the_block),
-		TEST(pods_block_with_an_address_lent_to_another_node_is_not_ours_as_a_whole),
-		TEST(pods_block_with_a_gateway_of_our_own_is_whole),
-		TEST(pods_outside_of_the_known_prefix_contradict_it),
-		TEST(pods_of_another_node_inside_of_the_known_prefix_contradict_it),
-		TEST(pods_holes_are_routes_to_other_machines),
-		TEST(pods_by_the_hundred_are_all_there_once_and_in_order),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/cluster/prefix.c: keys of the map, and the difference of two contents. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/prefix.h"
+#include "test.h"
 
 #define ENTRIES_MAX 64
 
@@ -19,7 +13,7 @@ static struct prefix_entry entry(const char *text, uint32_t class, uint32_t peer
 	return (struct prefix_entry){prefix_key_of_cidr(&cidr), {class, peer_id}};
 }
 
-static void prefix_keys_hold_both_families(void **state)
+TEST(prefix_keys_hold_both_families)
 {
 	static const uint8_t mapped[16] = {[10] = 0xff, 0xff, 10, 244, 1, 0};
 	struct prefix_entry v4 = entry("10.244.1.0/24", PREFIX_PEER, 1),
@@ -36,7 +30,7 @@ static void prefix_keys_hold_both_families(void **state)
 	assert_string_equal(cidr_format(text, &back), "fd00::/64");
 }
 
-static void prefix_containment_is_that_of_addresses(void **state)
+TEST(prefix_containment_is_that_of_addresses)
 {
 	struct prefix_entry wide = entry("10.244.0.0/15", 0, 0),
 			    narrow = entry("10.245.128.0/17", 0, 0);
@@ -49,7 +43,7 @@ static void prefix_containment_is_that_of_addresses(void **state)
 	assert_true(prefix_key_compare(&wide.key, &narrow.key) < 0);
 }
 
-static void prefix_settling_keeps_the_strongest_class_of_a_key(void **state)
+TEST(prefix_settling_keeps_the_strongest_class_of_a_key)
 {
 	struct prefix_entry entries[] = {
 		entry("10.0.0.0/24", PREFIX_CLUSTER, 0), entry("10.0.0.1/32", PREFIX_NODE, 3),
@@ -62,7 +56,7 @@ static void prefix_settling_keeps_the_strongest_class_of_a_key(void **state)
 	assert_int_equal(entries[1].value.class, PREFIX_SELF);
 }
 
-static void prefix_classes_of_one_key_have_an_order(void **state)
+TEST(prefix_classes_of_one_key_have_an_order)
 {
 	static const enum prefix_class strongest_first[] = {
 		PREFIX_SELF, PREFIX_LOCAL,  PREFIX_CONTESTED, PREFIX_NODE,
@@ -80,7 +74,7 @@ static void prefix_classes_of_one_key_have_an_order(void **state)
 	}
 }
 
-static void prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range(void **state)
+TEST(prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range)
 {
 	struct prefix_entry entries[] = {
 		entry("10.0.0.0/24", PREFIX_CLUSTER, 0),
@@ -94,7 +88,7 @@ static void prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range(
 	assert_int_equal(entries[1].value.class, PREFIX_PEER);
 }
 
-static void prefix_settling_sorts_any_order(void **state)
+TEST(prefix_settling_sorts_any_order)
 {
 	struct prefix_entry entries[ENTRIES_MAX];
 
@@ -109,7 +103,7 @@ static void prefix_settling_sorts_any_order(void **state)
 		assert_true(prefix_key_compare(&entries[i - 1].key, &entries[i].key) < 0);
 }
 
-static void prefix_equal_contents_need_no_change(void **state)
+TEST(prefix_equal_contents_need_no_change)
 {
 	struct prefix_entry both[] = {entry("10.0.0.0/24", PREFIX_PEER, 2),
 				      entry("10.0.1.0/24", PREFIX_PEER, 3)};
@@ -119,7 +113,7 @@ static void prefix_equal_contents_need_no_change(void **state)
 	assert_int_equal(prefix_entries_diff(NULL, 0, NULL, 0, NULL, 0, changes), 0);
 }
 
-static void prefix_additions_come_before_removals(void **state)
+TEST(prefix_additions_come_before_removals)
 {
 	struct prefix_entry have[] = {entry("10.0.0.0/24", PREFIX_PEER, 2),
 				      entry("10.0.1.0/24", PREFIX_PEER, 2)};
@@ -135,7 +129,7 @@ static void prefix_additions_come_before_removals(void **state)
 	assert_memory_equal(&changes[2].entry, &have[0], sizeof(have[0]));
 }
 
-static void prefix_held_peers_lose_nothing_to_absence(void **state)
+TEST(prefix_held_peers_lose_nothing_to_absence)
 {
 	static const uint32_t held[] = {9, 2};
 	struct prefix_entry have[] = {
@@ -152,7 +146,7 @@ static void prefix_held_peers_lose_nothing_to_absence(void **state)
 	assert_int_equal(changes[1].entry.value.peer_id, 3);
 }
 
-static void prefix_special_ones_are_named(void **state)
+TEST(prefix_special_ones_are_named)
 {
 	static const char *const special[] = {
 		"127.0.0.1",   "169.254.1.0/24", "224.0.0.0/8", "255.255.255.255",
@@ -182,7 +176,7 @@ static void assert_found(const struct prefix_entry *entries, uint32_t count, con
 	assert_int_equal(found ? found->value.peer_id : 0, peer_id);
 }
 
-static void prefix_longest_around_an_address_is_found(void **state)
+TEST(prefix_longest_around_an_address_is_found)
 {
 	struct prefix_entry entries[] = {entry("10.244.0.0/16", PREFIX_CLUSTER, 1),
 					 entry("10.244.1.0/24", PREFIX_PEER, 2),
@@ -206,7 +200,7 @@ static void prefix_longest_around_an_address_is_found(void **state)
 }
 
 /* Any content: the same as looking at every entry. */
-static void prefix_search_agrees_with_a_look_at_every_entry(void **state)
+TEST(prefix_search_agrees_with_a_look_at_every_entry)
 {
 	uint32_t seed = 7;
 
@@ -231,25 +225,4 @@ static void prefix_search_agrees_with_a_look_at_every_entry(void **state)
 				longest = &entries[i];
 		assert_ptr_equal(prefix_entries_find(entries, count, &at.key), longest);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prefix_keys_hold_both_families),
-		cmocka_unit_test(prefix_containment_is_that_of_addresses),
-		cmocka_unit_test(prefix_settling_keeps_the_strongest_class_of_a_key),
-		cmocka_unit_test(prefix_classes_of_one_key_have_an_order),
-		cmocka_unit_test(
-			prefix_exception_is_weaker_than_a_claim_and_stronger_than_the_range),
-		cmocka_unit_test(prefix_settling_sorts_any_order),
-		cmocka_unit_test(prefix_equal_contents_need_no_change),
-		cmocka_unit_test(prefix_additions_come_before_removals),
-		cmocka_unit_test(prefix_held_peers_lose_nothing_to_absence),
-		cmocka_unit_test(prefix_special_ones_are_named),
-		cmocka_unit_test(prefix_longest_around_an_address_is_found),
-		cmocka_unit_test(prefix_search_agrees_with_a_look_at_every_entry),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,14 +2,8 @@
 /*
  * keyd/cluster/presence.c: what the tunnel's figures of a peer say of its node: heard, silent, and which addresses it has left.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/presence.h"
+#include "test.h"
 
 #define NOW_NS (10000 * NS_PER_S)
 #define NEVER  UINT64_MAX
@@ -53,7 +47,7 @@ static struct control_place *add_asked_place(const char *text, uint32_t tries, u
 
 /* -- the node -- */
 
-static void node_that_was_never_asked_is_quiet_but_not_silent(void **state)
+TEST(node_that_was_never_asked_is_quiet_but_not_silent, begin)
 {
 	note();
 	assert_true(presence_is_quiet(&status));
@@ -64,7 +58,7 @@ static void node_that_was_never_asked_is_quiet_but_not_silent(void **state)
 	assert_false(member.is_silent);
 }
 
-static void node_is_silent_where_it_was_asked_five_seconds_in_vain(void **state)
+TEST(node_is_silent_where_it_was_asked_five_seconds_in_vain, begin)
 {
 	status.asked_age_ns = PRESENCE_PATIENCE_NS - 1;
 	note();
@@ -74,8 +68,7 @@ static void node_is_silent_where_it_was_asked_five_seconds_in_vain(void **state)
 	assert_true(member.is_silent);
 }
 
-static void
-node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked(void **state)
+TEST(node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked, begin)
 {
 	status.asked_age_ns = 100 * NS_PER_S;
 	status.last_received_age_ns = PRESENCE_SILENT_NS - 1;
@@ -84,7 +77,7 @@ node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked(v
 }
 
 /* A tunnel that has just been started knows nothing of the three minutes before. */
-static void node_is_not_silent_before_the_tunnel_has_known_it_for_180_seconds(void **state)
+TEST(node_is_not_silent_before_the_tunnel_has_known_it_for_180_seconds, begin)
 {
 	status.asked_age_ns = 100 * NS_PER_S;
 	status.known_age_ns = PRESENCE_SILENT_NS - 1;
@@ -95,7 +88,7 @@ static void node_is_not_silent_before_the_tunnel_has_known_it_for_180_seconds(vo
 	assert_true(member.is_silent && presence_is_quiet(&status));
 }
 
-static void node_without_a_peer_is_neither_quiet_nor_silent(void **state)
+TEST(node_without_a_peer_is_neither_quiet_nor_silent, begin)
 {
 	status.id = 0;
 	status.asked_age_ns = 100 * NS_PER_S;
@@ -103,7 +96,7 @@ static void node_without_a_peer_is_neither_quiet_nor_silent(void **state)
 	assert_false(member.is_silent || presence_is_quiet(&status));
 }
 
-static void node_that_is_heard_again_is_silent_no_more(void **state)
+TEST(node_that_is_heard_again_is_silent_no_more, begin)
 {
 	status.asked_age_ns = PRESENCE_PATIENCE_NS;
 	note();
@@ -114,7 +107,7 @@ static void node_that_is_heard_again_is_silent_no_more(void **state)
 	assert_false(member.is_silent);
 }
 
-static void node_will_be_quiet_when_the_rest_of_180_seconds_is_over(void **state)
+TEST(node_will_be_quiet_when_the_rest_of_180_seconds_is_over, begin)
 {
 	assert_int_equal(presence_quiet_in_ns(&status), 0);
 	status.last_received_age_ns = 30 * NS_PER_S;
@@ -126,7 +119,7 @@ static void node_will_be_quiet_when_the_rest_of_180_seconds_is_over(void **state
 
 /* -- its addresses -- */
 
-static void places_are_told_as_the_tunnel_has_them(void **state)
+TEST(places_are_told_as_the_tunnel_has_them, begin)
 {
 	struct control_place *place = add_place("192.0.2.1");
 
@@ -145,7 +138,7 @@ static void places_are_told_as_the_tunnel_has_them(void **state)
 	assert_int_equal(member.place_count, 0);
 }
 
-static void places_are_no_more_than_a_member_holds_whatever_the_tunnel_says(void **state)
+TEST(places_are_no_more_than_a_member_holds_whatever_the_tunnel_says, begin)
 {
 	while (status.place_count < CONTROL_PLACES_MAX)
 		add_place("192.0.2.1");
@@ -162,7 +155,7 @@ static uint64_t left_ns(uint32_t tries, uint64_t age_ns)
 	return member.places[0].left_ns;
 }
 
-static void place_is_left_after_three_questions_in_vain_and_400_ms(void **state)
+TEST(place_is_left_after_three_questions_in_vain_and_400_ms, begin)
 {
 	assert_int_equal(left_ns(3, PRESENCE_LEFT_NS), NOW_NS - PRESENCE_LEFT_NS);
 	assert_int_equal(left_ns(PRESENCE_LEFT_TRIES - 1, 100 * NS_PER_S), 0);
@@ -170,7 +163,7 @@ static void place_is_left_after_three_questions_in_vain_and_400_ms(void **state)
 	assert_int_equal(left_ns(0, 100 * NS_PER_S), 0);
 }
 
-static void place_that_answered_was_not_left(void **state)
+TEST(place_that_answered_was_not_left, begin)
 {
 	struct control_place *place = add_place("192.0.2.1");
 
@@ -180,8 +173,7 @@ static void place_that_answered_was_not_left(void **state)
 	assert_int_equal(member.places[0].left_ns, 0);
 }
 
-static void
-node_that_left_one_place_and_was_not_heard_since_has_left_all(void **state)
+TEST(node_that_left_one_place_and_was_not_heard_since_has_left_all, begin)
 {
 	struct control_place *answered;
 
@@ -195,7 +187,7 @@ node_that_left_one_place_and_was_not_heard_since_has_left_all(void **state)
 	assert_int_equal(member.places[2].left_ns, NOW_NS - PRESENCE_LEFT_NS);
 }
 
-static void node_that_left_one_place_and_was_heard_since_has_left_that_one_alone(void **state)
+TEST(node_that_left_one_place_and_was_heard_since_has_left_that_one_alone, begin)
 {
 	add_asked_place("192.0.2.1", 3, PRESENCE_LEFT_NS);
 	add_asked_place("192.0.2.2", 1, 1);
@@ -205,7 +197,7 @@ static void node_that_left_one_place_and_was_heard_since_has_left_that_one_alone
 	assert_int_equal(member.places[1].left_ns, 0);
 }
 
-static void place_where_a_node_that_is_heard_does_not_answer_has_lapsed(void **state)
+TEST(place_where_a_node_that_is_heard_does_not_answer_has_lapsed, begin)
 {
 	add_asked_place("192.0.2.1", 3, PRESENCE_LEFT_NS);
 	note();
@@ -220,7 +212,7 @@ static void place_where_a_node_that_is_heard_does_not_answer_has_lapsed(void **s
 
 /* -- how often to ask -- */
 
-static void questions_come_quickly_at_first_and_then_ever_less_often(void **state)
+TEST(questions_come_quickly_at_first_and_then_ever_less_often, begin)
 {
 	uint64_t sum = 0;
 
@@ -234,28 +226,4 @@ static void questions_come_quickly_at_first_and_then_ever_less_often(void **stat
 	for (uint32_t asked = 0; asked < PRESENCE_LEFT_TRIES; asked++)
 		sum += presence_ask_delay_ns(asked);
 	assert_true(sum < PRESENCE_LEFT_NS); /* so that time alone decides when the node has left */
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(node_that_was_never_asked_is_quiet_but_not_silent),
-		TEST(node_is_silent_where_it_was_asked_five_seconds_in_vain),
-		TEST(node_that_was_heard_within_180_seconds_is_not_silent_however_long_it_was_asked),
-		TEST(node_is_not_silent_before_the_tunnel_has_known_it_for_180_seconds),
-		TEST(node_without_a_peer_is_neither_quiet_nor_silent),
-		TEST(node_that_is_heard_again_is_silent_no_more),
-		TEST(node_will_be_quiet_when_the_rest_of_180_seconds_is_over),
-		TEST(places_are_told_as_the_tunnel_has_them),
-		TEST(places_are_no_more_than_a_member_holds_whatever_the_tunnel_says),
-		TEST(place_is_left_after_three_questions_in_vain_and_400_ms),
-		TEST(place_that_answered_was_not_left),
-		TEST(node_that_left_one_place_and_was_not_heard_since_has_left_all),
-		TEST(node_that_left_one_place_and_was_heard_since_has_left_that_one_alone),
-		TEST(place_where_a_node_that_is_heard_does_not_answer_has_lapsed),
-		TEST(questions_come_quickly_at_first_and_then_ever_less_often),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/cli/progress.c: who has rotated, who is waited for, and answers that make no sense. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cli/progress.h"
+#include "test.h"
 
 #define ASKED \
 	"[{\"node\":\"n1\",\"fingerprint\":\"aaaa\"},{\"node\":\"n2\",\"fingerprint\":\"bbbb\"}]"
@@ -39,7 +33,7 @@ static void assert_counts(size_t nodes, size_t prepared, size_t proved, size_t d
 	assert_int_equal(progress.done, done);
 }
 
-static void progress_is_finished_when_every_fingerprint_is_another(void **state)
+TEST(progress_is_finished_when_every_fingerprint_is_another, NULL, end)
 {
 	count(ASKED, "[]",
 	      "{\"keys\":[{\"node\":\"n1\",\"fingerprint\":\"cccc\"},{\"node\":\"n2\",\"fingerprint\":\"dddd\"}]}");
@@ -48,7 +42,7 @@ static void progress_is_finished_when_every_fingerprint_is_another(void **state)
 	assert_int_equal(json_array_size(progress.stragglers), 0);
 }
 
-static void progress_names_each_straggler_once(void **state)
+TEST(progress_names_each_straggler_once, NULL, end)
 {
 	count(ASKED, "[]",
 	      "{\"keys\":[{\"node\":\"n1\",\"is_self\":true,\"fingerprint\":\"aaaa\",\"next\":\"cccc\",\"peers_proved\":1,"
@@ -59,7 +53,7 @@ static void progress_names_each_straggler_once(void **state)
 	assert_true(progress.time_left > 17 && progress.time_left < 18);
 }
 
-static void progress_counts_a_node_with_all_proofs_as_proved(void **state)
+TEST(progress_counts_a_node_with_all_proofs_as_proved, NULL, end)
 {
 	count(ASKED, "[]",
 	      "{\"keys\":[{\"node\":\"n1\",\"is_self\":true,\"fingerprint\":\"aaaa\",\"next\":\"cccc\",\"peers_proved\":2,"
@@ -68,7 +62,7 @@ static void progress_counts_a_node_with_all_proofs_as_proved(void **state)
 	assert_false(progress_is_finished(&progress));
 }
 
-static void progress_is_not_finished_while_a_node_could_not_be_asked(void **state)
+TEST(progress_is_not_finished_while_a_node_could_not_be_asked, NULL, end)
 {
 	count("[{\"node\":\"n1\",\"fingerprint\":\"aaaa\"}]", "[{\"node\":\"n3\"}]",
 	      "{\"keys\":[{\"node\":\"n1\",\"fingerprint\":\"cccc\"}]}");
@@ -77,14 +71,14 @@ static void progress_is_not_finished_while_a_node_could_not_be_asked(void **stat
 	assert_string_equal(json_string_value(json_array_get(progress.stragglers, 0)), "n3");
 }
 
-static void progress_counts_a_node_that_is_gone_or_keyless_as_not_done(void **state)
+TEST(progress_counts_a_node_that_is_gone_or_keyless_as_not_done, NULL, end)
 {
 	count(ASKED, "[]", "{\"keys\":[{\"node\":\"n2\",\"fingerprint\":\"\"}]}");
 	assert_counts(2, 0, 0, 0);
 	assert_int_equal(json_array_size(progress.stragglers), 2);
 }
 
-static void progress_survives_fields_of_other_types(void **state)
+TEST(progress_survives_fields_of_other_types, NULL, end)
 {
 	count("[7,null,{\"node\":1,\"fingerprint\":[]}]", "{}",
 	      "{\"keys\":[[],{\"node\":\"n1\",\"is_self\":true,\"stragglers\":[1],\"time_left\":\"x\"}]}");
@@ -93,19 +87,4 @@ static void progress_survives_fields_of_other_types(void **state)
 	count("{}", "7", "[]");
 	assert_counts(0, 0, 0, 0);
 	assert_false(progress_is_finished(&progress));
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_teardown(name, end)
-	const struct CMUnitTest tests[] = {
-		TEST(progress_is_finished_when_every_fingerprint_is_another),
-		TEST(progress_names_each_straggler_once),
-		TEST(progress_counts_a_node_with_all_proofs_as_proved),
-		TEST(progress_is_not_finished_while_a_node_could_not_be_asked),
-		TEST(progress_counts_a_node_that_is_gone_or_keyless_as_not_done),
-		TEST(progress_survives_fields_of_other_types),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,12 +72,12 @@ static int begin_later(void **state)
 	return 0;
 }
 
-#define QUESTION_TEST(test) cmocka_unit_test_setup_teardown(test, begin, world_end)
-#define LATER_TEST(test) cmocka_unit_test_setup_teardown(test, begin_later, world_end)
+#define QUESTION_TEST(name) TEST(name, begin, world_end)
+#define LATER_TEST(name)    TEST(name, begin_later, world_end)
 
 /* -- what proves an address -- */
 
-static void initiation_that_is_answered_proves_where_it_went(void **state)
+QUESTION_TEST(initiation_that_is_answered_proves_where_it_went)
 {
 	uint64_t asked_ns = world->now_ns;
 
@@ -94,7 +94,7 @@ static void initiation_that_is_answered_proves_where_it_went(void **state)
 }
 
 /* Behind it may be a NodePort, which forwards to another node. */
-static void handshake_by_another_port_than_our_own_proves_nothing(void **state)
+QUESTION_TEST(handshake_by_another_port_than_our_own_proves_nothing)
 {
 	world->nodes[A].tunnel.state->port = 51891;
 	ping(A, 1);
@@ -103,7 +103,7 @@ static void handshake_by_another_port_than_our_own_proves_nothing(void **state)
 	assert_true(is_proved(B, "192.0.2.1"));
 }
 
-static void initiation_without_an_answer_proves_nothing(void **state)
+QUESTION_TEST(initiation_without_an_answer_proves_nothing)
 {
 	union endpoint nowhere = endpoint_from(ELSEWHERE, 51890);
 
@@ -117,7 +117,7 @@ static void initiation_without_an_answer_proves_nothing(void **state)
 }
 
 /* Anybody on the way may write another source over it; and a node answers from whichever of its addresses leads back. */
-static void response_from_another_address_proves_nothing_of_that_address(void **state)
+QUESTION_TEST(response_from_another_address_proves_nothing_of_that_address)
 {
 	union endpoint forged = endpoint_from(ELSEWHERE, 51890);
 	uint8_t initiation[148], response[92];
@@ -132,7 +132,7 @@ static void response_from_another_address_proves_nothing_of_that_address(void **
 	assert_true(is_proved(A, "192.0.2.2"));
 }
 
-static void response_that_is_forged_proves_nothing(void **state)
+QUESTION_TEST(response_that_is_forged_proves_nothing)
 {
 	uint8_t initiation[148], response[92];
 	size_t len = take_initiation(initiation);
@@ -145,7 +145,7 @@ static void response_that_is_forged_proves_nothing(void **state)
 	assert_false(is_proved(A, "192.0.2.2"));
 }
 
-static void response_proves_its_address_by_the_packet_that_confirms_it(void **state)
+QUESTION_TEST(response_proves_its_address_by_the_packet_that_confirms_it)
 {
 	uint8_t initiation[148], response[92];
 	size_t len = take_initiation(initiation);
@@ -162,7 +162,7 @@ static void response_proves_its_address_by_the_packet_that_confirms_it(void **st
 }
 
 /* The initiation came by way of another address, to which our response went; the confirmation comes from home. */
-static void confirmation_proves_where_the_response_went_and_not_where_it_came_from(void **state)
+QUESTION_TEST(confirmation_proves_where_the_response_went_and_not_where_it_came_from)
 {
 	union endpoint relay = endpoint_from(ELSEWHERE, 51890);
 	uint8_t initiation[148];
@@ -181,7 +181,7 @@ static void confirmation_proves_where_the_response_went_and_not_where_it_came_fr
 	assert_false(is_proved(B, "192.0.2.1"));
 }
 
-static void data_from_another_address_proves_nothing(void **state)
+LATER_TEST(data_from_another_address_proves_nothing)
 {
 	union endpoint elsewhere = endpoint_from(ELSEWHERE, 51890);
 	uint8_t bytes[128], packet[64];
@@ -195,7 +195,7 @@ static void data_from_another_address_proves_nothing(void **state)
 
 /* -- how long a peer has been asked -- */
 
-static void peer_is_asked_from_its_first_initiation_until_it_is_heard(void **state)
+QUESTION_TEST(peer_is_asked_from_its_first_initiation_until_it_is_heard)
 {
 	world->latency_ns = NS_PER_MS;
 	ping(A, 1);
@@ -207,7 +207,7 @@ static void peer_is_asked_from_its_first_initiation_until_it_is_heard(void **sta
 	assert_int_equal(peer_of(A)->known_ns, WORLD_BEGIN_NS);
 }
 
-static void peer_is_asked_from_its_first_initiation_on_however_many_follow(void **state)
+QUESTION_TEST(peer_is_asked_from_its_first_initiation_on_however_many_follow)
 {
 	union endpoint nowhere = endpoint_from(ELSEWHERE, 51890);
 
@@ -220,7 +220,7 @@ static void peer_is_asked_from_its_first_initiation_on_however_many_follow(void 
 
 /* -- questions -- */
 
-static void question_leaves_endpoint_and_source_as_they_are_and_its_answer_is_noted(void **state)
+LATER_TEST(question_leaves_endpoint_and_source_as_they_are_and_its_answer_is_noted)
 {
 	union endpoint endpoint = peer_of(A)->endpoint;
 	struct local_source source = {.address = peer_of(A)->source.address, .ifindex = 7};
@@ -239,7 +239,7 @@ static void question_leaves_endpoint_and_source_as_they_are_and_its_answer_is_no
 	assert_memory_equal(&peer_of(A)->source, &source, sizeof(source));
 }
 
-static void question_that_nobody_answers_leaves_everything_as_it_is(void **state)
+LATER_TEST(question_that_nobody_answers_leaves_everything_as_it_is)
 {
 	struct peer before = *peer_of(A);
 
@@ -252,7 +252,7 @@ static void question_that_nobody_answers_leaves_everything_as_it_is(void **state
 	assert_int_equal(peer_of(A)->current, before.current);
 }
 
-static void question_is_not_tried_again_by_itself(void **state)
+LATER_TEST(question_is_not_tried_again_by_itself)
 {
 	unsigned int before = initiations();
 
@@ -261,7 +261,7 @@ static void question_is_not_tried_again_by_itself(void **state)
 	assert_int_equal(initiations(), before + 1);
 }
 
-static void question_makes_a_session_in_which_no_packet_is_lost(void **state)
+LATER_TEST(question_makes_a_session_in_which_no_packet_is_lost)
 {
 	for (uint32_t i = 0; i < 50; i++) {
 		ask_elsewhere();
@@ -274,7 +274,7 @@ static void question_makes_a_session_in_which_no_packet_is_lost(void **state)
 	assert_int_equal(all_drops(A) + all_drops(B), 0);
 }
 
-static void question_in_vain_loses_no_packet_either(void **state)
+LATER_TEST(question_in_vain_loses_no_packet_either)
 {
 	for (uint32_t i = 0; i < 50; i++) {
 		assert_true(ask(ELSEWHERE));
@@ -287,7 +287,7 @@ static void question_in_vain_loses_no_packet_either(void **state)
 	assert_int_equal(all_drops(A) + all_drops(B), 0);
 }
 
-static void question_waits_100_ms_for_the_answer_to_the_one_before(void **state)
+QUESTION_TEST(question_waits_100_ms_for_the_answer_to_the_one_before)
 {
 	assert_true(ask(ELSEWHERE));
 	assert_false(ask(ELSEWHERE));
@@ -300,7 +300,7 @@ static void question_waits_100_ms_for_the_answer_to_the_one_before(void **state)
 	assert_int_equal(place_at(A, ELSEWHERE).asked_count, 2);
 }
 
-static void question_follows_an_answered_one_after_25_ms(void **state)
+QUESTION_TEST(question_follows_an_answered_one_after_25_ms)
 {
 	ask_elsewhere();
 	assert_true(is_proved(A, ELSEWHERE));
@@ -311,7 +311,7 @@ static void question_follows_an_answered_one_after_25_ms(void **state)
 }
 
 /* Its answer would come to nothing. */
-static void question_waits_300_ms_for_an_initiation_under_way(void **state)
+QUESTION_TEST(question_waits_300_ms_for_an_initiation_under_way)
 {
 	world->latency_ns = SECONDS(1);
 	ping(A, 1);
@@ -322,13 +322,13 @@ static void question_waits_300_ms_for_an_initiation_under_way(void **state)
 	assert_true(ask(ELSEWHERE));
 }
 
-static void question_does_not_wait_for_an_initiation_that_was_answered(void **state)
+QUESTION_TEST(question_does_not_wait_for_an_initiation_that_was_answered)
 {
 	ping(A, 1);
 	assert_true(ask(ELSEWHERE));
 }
 
-static void question_does_not_delay_a_handshake_with_the_endpoint(void **state)
+QUESTION_TEST(question_does_not_delay_a_handshake_with_the_endpoint)
 {
 	assert_true(ask(ELSEWHERE));
 	ping(A, 1);
@@ -336,7 +336,7 @@ static void question_does_not_delay_a_handshake_with_the_endpoint(void **state)
 	assert_int_equal(initiations(), 2);
 }
 
-static void questions_do_not_delay_the_retries_of_a_handshake(void **state)
+QUESTION_TEST(questions_do_not_delay_the_retries_of_a_handshake)
 {
 	union endpoint nowhere = endpoint_from("192.0.2.88", 51890);
 	uint32_t tries;
@@ -352,7 +352,7 @@ static void questions_do_not_delay_the_retries_of_a_handshake(void **state)
 	assert_int_equal(place_at(A, ELSEWHERE).asked_count, initiations() - tries);
 }
 
-static void question_answered_is_the_answer_to_nothing_else(void **state)
+LATER_TEST(question_answered_is_the_answer_to_nothing_else)
 {
 	union endpoint endpoint = peer_of(A)->endpoint;
 	uint64_t later;
@@ -371,7 +371,7 @@ static void question_answered_is_the_answer_to_nothing_else(void **state)
 }
 
 /* An initiation to the endpoint follows where its answer comes from, also after a question. */
-static void handshake_after_a_question_follows_the_peer_as_ever(void **state)
+LATER_TEST(handshake_after_a_question_follows_the_peer_as_ever)
 {
 	union endpoint moved = endpoint_from("192.0.2.99", 51890);
 
@@ -385,58 +385,24 @@ static void handshake_after_a_question_follows_the_peer_as_ever(void **state)
 	assert_true(endpoint_is_equal(&peer_of(A)->endpoint, &moved));
 }
 
-static void question_is_not_sent_without_a_key(void **state)
+QUESTION_TEST(question_is_not_sent_without_a_key)
 {
 	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, NULL);
 	assert_false(ask(ELSEWHERE));
 	assert_int_equal(place_at(A, ELSEWHERE).asked_count, 0);
 }
 
-static void question_is_sent_to_a_peer_without_an_endpoint(void **state)
+QUESTION_TEST(question_is_sent_to_a_peer_without_an_endpoint)
 {
 	peer_of(A)->has_endpoint = false;
 	assert_true(ask(ELSEWHERE));
 	assert_false(peer_of(A)->has_endpoint);
 }
 
-static void question_in_vain_is_gone_from_memory_after_540_seconds(void **state)
+QUESTION_TEST(question_in_vain_is_gone_from_memory_after_540_seconds)
 {
 	assert_true(ask(ELSEWHERE));
 	assert_int_equal(pair_of(A)->state, HANDSHAKE_INITIATION_SENT);
 	world_sleep(SECONDS(541));
 	assert_int_not_equal(pair_of(A)->state, HANDSHAKE_INITIATION_SENT);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		QUESTION_TEST(initiation_that_is_answered_proves_where_it_went),
-		QUESTION_TEST(initiation_without_an_answer_proves_nothing),
-		QUESTION_TEST(handshake_by_another_port_than_our_own_proves_nothing),
-		QUESTION_TEST(response_from_another_address_proves_nothing_of_that_address),
-		QUESTION_TEST(response_that_is_forged_proves_nothing),
-		QUESTION_TEST(response_proves_its_address_by_the_packet_that_confirms_it),
-		QUESTION_TEST(confirmation_proves_where_the_response_went_and_not_where_it_came_from),
-		LATER_TEST(data_from_another_address_proves_nothing),
-		QUESTION_TEST(peer_is_asked_from_its_first_initiation_until_it_is_heard),
-		QUESTION_TEST(peer_is_asked_from_its_first_initiation_on_however_many_follow),
-		LATER_TEST(question_leaves_endpoint_and_source_as_they_are_and_its_answer_is_noted),
-		LATER_TEST(question_that_nobody_answers_leaves_everything_as_it_is),
-		LATER_TEST(question_is_not_tried_again_by_itself),
-		LATER_TEST(question_makes_a_session_in_which_no_packet_is_lost),
-		LATER_TEST(question_in_vain_loses_no_packet_either),
-		QUESTION_TEST(question_waits_100_ms_for_the_answer_to_the_one_before),
-		QUESTION_TEST(question_follows_an_answered_one_after_25_ms),
-		QUESTION_TEST(question_waits_300_ms_for_an_initiation_under_way),
-		QUESTION_TEST(question_does_not_wait_for_an_initiation_that_was_answered),
-		QUESTION_TEST(question_does_not_delay_a_handshake_with_the_endpoint),
-		QUESTION_TEST(questions_do_not_delay_the_retries_of_a_handshake),
-		LATER_TEST(question_answered_is_the_answer_to_nothing_else),
-		LATER_TEST(handshake_after_a_question_follows_the_peer_as_ever),
-		QUESTION_TEST(question_is_not_sent_without_a_key),
-		QUESTION_TEST(question_is_sent_to_a_peer_without_an_endpoint),
-		QUESTION_TEST(question_in_vain_is_gone_from_memory_after_540_seconds),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

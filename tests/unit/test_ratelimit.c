@@ -3,13 +3,8 @@
  * The rate limit by the idea of the kernel's selftest/ratelimiter.c, with a clock that is told the time instead of
  * slept through.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "ratelimit.h"
+#include "test.h"
 
 static struct ratelimit limit;
 static uint64_t now_ns;
@@ -65,19 +60,19 @@ static void walk_steps(const char *first, const char *second)
 	}
 }
 
-static void ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv4_address(void **state)
+TEST(ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv4_address, make_empty)
 {
 	walk_steps("192.0.2.1", "192.0.2.2");
 }
 
-static void ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv6_64(void **state)
+TEST(ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv6_64, make_empty)
 {
 	walk_steps("2001:db8:0:1::1", "2001:db8:0:2::1");
 }
 
 /* As the kernel's self-test asks: four sources at once, one of each family and a neighbour of it; before, the table was
  * made and made again, full and empty. */
-static void ratelimit_passes_the_49_checks_of_the_kernel(void **state)
+TEST(ratelimit_passes_the_49_checks_of_the_kernel, make_empty)
 {
 	static const char *const sources[] = {"28.0.0.1", "29.0.0.1", "2002:db8::1",
 					      "2002:db8:0:1::1"};
@@ -97,14 +92,14 @@ static void ratelimit_passes_the_49_checks_of_the_kernel(void **state)
 	assert_int_equal(checks, 5 + 44);
 }
 
-static void ratelimit_counts_an_ipv6_64_as_one_source(void **state)
+TEST(ratelimit_counts_an_ipv6_64_as_one_source, make_empty)
 {
 	spend_burst("2001:db8:0:1::1");
 	assert_false(is_allowed("2001:db8:0:1:ffff:ffff:ffff:ffff"));
 	assert_true(is_allowed("2001:db8:0:2::1"));
 }
 
-static void ratelimit_counts_all_ports_of_an_address_as_one_source(void **state)
+TEST(ratelimit_counts_all_ports_of_an_address_as_one_source, make_empty)
 {
 	union endpoint source = endpoint("192.0.2.1");
 
@@ -114,13 +109,13 @@ static void ratelimit_counts_all_ports_of_an_address_as_one_source(void **state)
 }
 
 /* 1.2.3.4 and 102:304:: begin with the same bytes. */
-static void ratelimit_tells_families_apart(void **state)
+TEST(ratelimit_tells_families_apart, make_empty)
 {
 	spend_burst("1.2.3.4");
 	assert_true(is_allowed("102:304::"));
 }
 
-static void ratelimit_gives_a_token_at_50_ms_and_not_before(void **state)
+TEST(ratelimit_gives_a_token_at_50_ms_and_not_before, make_empty)
 {
 	spend_burst("192.0.2.1");
 	now_ns += 50 * NS_PER_MS - 1;
@@ -129,7 +124,7 @@ static void ratelimit_gives_a_token_at_50_ms_and_not_before(void **state)
 	assert_true(is_allowed("192.0.2.1"));
 }
 
-static void ratelimit_saves_no_more_than_a_burst(void **state)
+TEST(ratelimit_saves_no_more_than_a_burst, make_empty)
 {
 	spend_burst("192.0.2.1");
 	now_ns += 999 * NS_PER_MS;
@@ -155,7 +150,7 @@ static void fill_table(void)
 	assert_int_equal(limit.used, RATELIMIT_ENTRIES);
 }
 
-static void ratelimit_refuses_the_65537th_source(void **state)
+TEST(ratelimit_refuses_the_65537th_source, make_empty)
 {
 	assert_int_equal(RATELIMIT_ENTRIES, 65536);
 	fill_table();
@@ -174,7 +169,7 @@ static bool is_allowed_64(uint32_t number)
 }
 
 /* There are twenty times as many as have room. */
-static void ratelimit_holds_65536_sources_of_both_families_in_fixed_memory(void **state)
+TEST(ratelimit_holds_65536_sources_of_both_families_in_fixed_memory, make_empty)
 {
 	static struct ratelimit before;
 	uint32_t number = 0;
@@ -195,14 +190,14 @@ static void ratelimit_holds_65536_sources_of_both_families_in_fixed_memory(void 
 	assert_int_equal(limit.used_end, RATELIMIT_ENTRIES); /* those of before were used again */
 }
 
-static void ratelimit_serves_known_sources_when_full(void **state)
+TEST(ratelimit_serves_known_sources_when_full, make_empty)
 {
 	fill_table();
 	assert_true(is_allowed_number(0));
 	assert_true(is_allowed_number(RATELIMIT_ENTRIES - 1));
 }
 
-static void ratelimit_reuses_entries_that_were_idle_for_a_second(void **state)
+TEST(ratelimit_reuses_entries_that_were_idle_for_a_second, make_empty)
 {
 	fill_table();
 	now_ns += NS_PER_S - 1;
@@ -215,7 +210,7 @@ static void ratelimit_reuses_entries_that_were_idle_for_a_second(void **state)
 	fill_table();
 }
 
-static void ratelimit_does_not_forget_a_busy_source_in_a_sweep(void **state)
+TEST(ratelimit_does_not_forget_a_busy_source_in_a_sweep, make_empty)
 {
 	spend_burst("192.0.2.1");
 	for (unsigned int i = 0; i < 100; i++) {
@@ -226,39 +221,10 @@ static void ratelimit_does_not_forget_a_busy_source_in_a_sweep(void **state)
 	assert_true(is_allowed("192.0.2.1") + is_allowed("192.0.2.1") < 2);
 }
 
-static void ratelimit_is_empty_after_init(void **state)
+TEST(ratelimit_is_empty_after_init, make_empty)
 {
 	fill_table();
 	make_empty(state);
 	assert_int_equal(limit.used, 0);
 	fill_table();
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(
-			ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv4_address,
-			make_empty),
-		cmocka_unit_test_setup(
-			ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv6_64, make_empty),
-		cmocka_unit_test_setup(ratelimit_passes_the_49_checks_of_the_kernel, make_empty),
-		cmocka_unit_test_setup(ratelimit_counts_an_ipv6_64_as_one_source, make_empty),
-		cmocka_unit_test_setup(ratelimit_counts_all_ports_of_an_address_as_one_source,
-				       make_empty),
-		cmocka_unit_test_setup(ratelimit_tells_families_apart, make_empty),
-		cmocka_unit_test_setup(ratelimit_gives_a_token_at_50_ms_and_not_before, make_empty),
-		cmocka_unit_test_setup(ratelimit_saves_no_more_than_a_burst, make_empty),
-		cmocka_unit_test_setup(ratelimit_refuses_the_65537th_source, make_empty),
-		cmocka_unit_test_setup(
-			ratelimit_holds_65536_sources_of_both_families_in_fixed_memory, make_empty),
-		cmocka_unit_test_setup(ratelimit_serves_known_sources_when_full, make_empty),
-		cmocka_unit_test_setup(ratelimit_reuses_entries_that_were_idle_for_a_second,
-				       make_empty),
-		cmocka_unit_test_setup(ratelimit_does_not_forget_a_busy_source_in_a_sweep,
-				       make_empty),
-		cmocka_unit_test_setup(ratelimit_is_empty_after_init, make_empty),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

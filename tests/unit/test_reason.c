@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/cluster/reason.c: what a node says of itself follows from the kinds of its own reasons alone. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/reason.h"
+#include "test.h"
 
 static struct reasons reasons;
 
@@ -19,13 +13,13 @@ static int begin(void **state)
 
 /* -- the verdict -- */
 
-static void node_without_a_reason_is_protected(void **state)
+TEST(node_without_a_reason_is_protected, begin)
 {
 	assert_int_equal(reasons_judge(&reasons, true, true), VERDICT_PROTECTED);
 	assert_int_equal(reasons_judge(&reasons, true, false), VERDICT_PROTECTED);
 }
 
-static void node_that_knows_not_all_is_starting_and_later_degraded(void **state)
+TEST(node_that_knows_not_all_is_starting_and_later_degraded, begin)
 {
 	assert_int_equal(reasons_judge(&reasons, false, false), VERDICT_STARTING);
 	assert_int_equal(reasons_judge(&reasons, false, true), VERDICT_DEGRADED);
@@ -34,7 +28,7 @@ static void node_that_knows_not_all_is_starting_and_later_degraded(void **state)
 	assert_int_equal(reasons_judge(&reasons, false, true), VERDICT_DEGRADED);
 }
 
-static void node_is_permissive_where_the_mode_is_the_only_reason(void **state)
+TEST(node_is_permissive_where_the_mode_is_the_only_reason, begin)
 {
 	reasons_add(&reasons, REASON_MODE, "", "the BPF maps cannot be written");
 	assert_int_equal(reasons_judge(&reasons, true, true), VERDICT_PERMISSIVE);
@@ -42,13 +36,13 @@ static void node_is_permissive_where_the_mode_is_the_only_reason(void **state)
 	assert_int_equal(reasons_judge(&reasons, true, true), VERDICT_DEGRADED);
 }
 
-static void one_reason_that_is_not_the_mode_is_not_permissive(void **state)
+TEST(one_reason_that_is_not_the_mode_is_not_permissive, begin)
 {
 	reasons_add(&reasons, REASON_MAPS, "", "THE MODE IS PERMISSIVE");
 	assert_int_equal(reasons_judge(&reasons, true, true), VERDICT_DEGRADED);
 }
 
-static void every_reason_of_this_node_degrades_it(void **state)
+TEST(every_reason_of_this_node_degrades_it, begin)
 {
 	for (enum reason_kind kind = 0; !reason_kind_is_warning(kind); kind++) {
 		reasons_clear(&reasons);
@@ -58,7 +52,7 @@ static void every_reason_of_this_node_degrades_it(void **state)
 	}
 }
 
-static void verdicts_have_the_names_that_status_promises(void **state)
+TEST(verdicts_have_the_names_that_status_promises, begin)
 {
 	assert_string_equal(reason_verdict_name(VERDICT_STARTING), "starting");
 	assert_string_equal(reason_verdict_name(VERDICT_PROTECTED), "protected");
@@ -68,7 +62,7 @@ static void verdicts_have_the_names_that_status_promises(void **state)
 
 /* -- lists -- */
 
-static void one_of_a_kind_and_subject_is_kept(void **state)
+TEST(one_of_a_kind_and_subject_is_kept, begin)
 {
 	reasons_add(&reasons, REASON_MAPS, "", "first");
 	reasons_add(&reasons, REASON_MAPS, "", "second");
@@ -77,7 +71,7 @@ static void one_of_a_kind_and_subject_is_kept(void **state)
 	assert_string_equal(reasons.items[0].text, "first");
 }
 
-static void subjects_and_kinds_keep_reasons_apart(void **state)
+TEST(subjects_and_kinds_keep_reasons_apart, begin)
 {
 	reasons_add(&reasons, WARNING_RECORD, "n2", "same");
 	reasons_add(&reasons, WARNING_RECORD, "n3", "same");
@@ -85,7 +79,7 @@ static void subjects_and_kinds_keep_reasons_apart(void **state)
 	assert_int_equal(reasons.count, 3);
 }
 
-static void reason_is_known_by_kind_subject_and_words(void **state)
+TEST(reason_is_known_by_kind_subject_and_words, begin)
 {
 	struct reason reason = {.kind = WARNING_RECORD, .subject = "n2", .text = "node n2: 7"};
 
@@ -101,7 +95,7 @@ static void reason_is_known_by_kind_subject_and_words(void **state)
 	assert_false(reasons_have(&reasons, &reason));
 }
 
-static void surplus_is_counted_and_is_not_forgotten_by_the_verdict(void **state)
+TEST(surplus_is_counted_and_is_not_forgotten_by_the_verdict, begin)
 {
 	char subject[NODE_NAME_LEN];
 
@@ -116,7 +110,7 @@ static void surplus_is_counted_and_is_not_forgotten_by_the_verdict(void **state)
 	assert_int_equal(reasons_judge(&reasons, true, true), VERDICT_DEGRADED);
 }
 
-static void long_subjects_and_texts_are_cut(void **state)
+TEST(long_subjects_and_texts_are_cut, begin)
 {
 	char subject[2 * NODE_NAME_LEN], text[2 * REASON_TEXT_LEN];
 
@@ -130,31 +124,11 @@ static void long_subjects_and_texts_are_cut(void **state)
 	assert_int_equal(strlen(reasons.items[0].text), REASON_TEXT_LEN - 1);
 }
 
-static void every_kind_has_a_name_of_its_own(void **state)
+TEST(every_kind_has_a_name_of_its_own, begin)
 {
 	for (enum reason_kind a = 0; a < REASON_KINDS; a++) {
 		assert_non_null(reason_kind_name(a));
 		for (enum reason_kind b = 0; b < a; b++)
 			assert_string_not_equal(reason_kind_name(a), reason_kind_name(b));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(node_without_a_reason_is_protected, begin),
-		cmocka_unit_test_setup(node_that_knows_not_all_is_starting_and_later_degraded, begin),
-		cmocka_unit_test_setup(node_is_permissive_where_the_mode_is_the_only_reason, begin),
-		cmocka_unit_test_setup(one_reason_that_is_not_the_mode_is_not_permissive, begin),
-		cmocka_unit_test_setup(every_reason_of_this_node_degrades_it, begin),
-		cmocka_unit_test_setup(verdicts_have_the_names_that_status_promises, begin),
-		cmocka_unit_test_setup(one_of_a_kind_and_subject_is_kept, begin),
-		cmocka_unit_test_setup(subjects_and_kinds_keep_reasons_apart, begin),
-		cmocka_unit_test_setup(reason_is_known_by_kind_subject_and_words, begin),
-		cmocka_unit_test_setup(surplus_is_counted_and_is_not_forgotten_by_the_verdict, begin),
-		cmocka_unit_test_setup(long_subjects_and_texts_are_cut, begin),
-		cmocka_unit_test_setup(every_kind_has_a_name_of_its_own, begin),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

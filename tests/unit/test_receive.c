@@ -11,7 +11,7 @@ static bool is_right_len(uint32_t type, size_t len)
 	       (type == 4 && len >= 32);
 }
 
-static void malformed_messages_meet_silence_whatever_their_length_and_type(void **state)
+TALKING_TEST(malformed_messages_meet_silence_whatever_their_length_and_type)
 {
 	uint8_t bytes[200];
 	uint64_t lengths = 0, types = 0, total = 0;
@@ -34,7 +34,7 @@ static void malformed_messages_meet_silence_whatever_their_length_and_type(void 
 }
 
 /* Every length that a datagram can have, under every type and a bit beyond: nothing of it is authentic. */
-static void no_length_of_any_type_is_taken_for_another(void **state)
+TALKING_TEST(no_length_of_any_type_is_taken_for_another)
 {
 	static uint8_t bytes[UINT16_MAX];
 	uint64_t lengths = 0, types = 0;
@@ -56,7 +56,7 @@ static void no_length_of_any_type_is_taken_for_another(void **state)
 }
 
 /* Half of them look like messages from outside. */
-static void million_random_datagrams_meet_silence(void **state)
+TALKING_TEST(million_random_datagrams_meet_silence)
 {
 	static const uint8_t lens[] = {0, 148, 92, 64, 32};
 	struct tunnel_secrets *before = world_map(sizeof(*before));
@@ -84,7 +84,7 @@ static void million_random_datagrams_meet_silence(void **state)
 	assert_silent(B);
 }
 
-static void types_whose_three_zero_bytes_are_not_zero_meet_silence(void **state)
+SILENT_TEST(types_whose_three_zero_bytes_are_not_zero_meet_silence)
 {
 	uint8_t bytes[148];
 	size_t len = take_initiation(bytes);
@@ -101,7 +101,7 @@ static void types_whose_three_zero_bytes_are_not_zero_meet_silence(void **state)
 	assert_int_equal(world->nodes[B].sent[MESSAGE_RESPONSE], 1);
 }
 
-static void every_flipped_bit_of_an_initiation_meets_silence(void **state)
+TALKING_TEST(every_flipped_bit_of_an_initiation_meets_silence)
 {
 	uint8_t bytes[148];
 	size_t len = take_initiation(bytes);
@@ -118,7 +118,7 @@ static void every_flipped_bit_of_an_initiation_meets_silence(void **state)
 	assert_silent(B);
 }
 
-static void every_flipped_bit_of_data_meets_silence_and_moves_nothing(void **state)
+TALKING_TEST(every_flipped_bit_of_data_meets_silence_and_moves_nothing)
 {
 	uint8_t bytes[128], packet[64];
 	struct replay replay = current_of(B)->replay;
@@ -139,7 +139,7 @@ static void every_flipped_bit_of_data_meets_silence_and_moves_nothing(void **sta
 	assert_int_equal(came(B, 1), 1);
 }
 
-static void initiation_of_a_stranger_meets_silence(void **state)
+SILENT_TEST(initiation_of_a_stranger_meets_silence)
 {
 	uint8_t bytes[148];
 	size_t len = take_initiation(bytes);
@@ -150,7 +150,7 @@ static void initiation_of_a_stranger_meets_silence(void **state)
 	assert_silent(B);
 }
 
-static void initiation_that_comes_again_meets_silence(void **state)
+SILENT_TEST(initiation_that_comes_again_meets_silence)
 {
 	uint8_t bytes[148];
 	size_t len = take_initiation(bytes);
@@ -165,7 +165,7 @@ static void initiation_that_comes_again_meets_silence(void **state)
 	assert_silent(B);
 }
 
-static void initiations_within_20_ms_are_a_flood(void **state)
+SILENT_TEST(initiations_within_20_ms_are_a_flood)
 {
 	uint8_t first[148], second[148];
 	size_t len = take_initiation(first);
@@ -182,7 +182,7 @@ static void initiations_within_20_ms_are_a_flood(void **state)
 	assert_int_equal(all_drops(B), 1);
 }
 
-static void forged_responses_do_not_end_a_handshake(void **state)
+SILENT_TEST(forged_responses_do_not_end_a_handshake)
 {
 	struct message_response forged;
 	struct cookie_jar jar = {0};
@@ -205,7 +205,7 @@ static void forged_responses_do_not_end_a_handshake(void **state)
 	assert_int_not_equal(peer_of(B)->current, NO_SESSION);
 }
 
-static void response_to_nothing_meets_silence(void **state)
+SILENT_TEST(response_to_nothing_meets_silence)
 {
 	uint8_t initiation[148], response[92];
 	size_t len = take_initiation(initiation);
@@ -219,23 +219,4 @@ static void response_to_nothing_meets_silence(void **state)
 	give(A, &world->nodes[B].address, response, len); /* its index is a session's by now */
 	assert_int_equal(drops(A, DROP_UNKNOWN_INDEX), 1);
 	assert_silent(A);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING_TEST(malformed_messages_meet_silence_whatever_their_length_and_type),
-		TALKING_TEST(no_length_of_any_type_is_taken_for_another),
-		TALKING_TEST(million_random_datagrams_meet_silence),
-		SILENT_TEST(types_whose_three_zero_bytes_are_not_zero_meet_silence),
-		TALKING_TEST(every_flipped_bit_of_an_initiation_meets_silence),
-		TALKING_TEST(every_flipped_bit_of_data_meets_silence_and_moves_nothing),
-		SILENT_TEST(initiation_of_a_stranger_meets_silence),
-		SILENT_TEST(initiation_that_comes_again_meets_silence),
-		SILENT_TEST(initiations_within_20_ms_are_a_flood),
-		SILENT_TEST(forged_responses_do_not_end_a_handshake),
-		SILENT_TEST(response_to_nothing_meets_silence),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
  */
 #include "wire_by_hand.h"
 
-static void data_that_comes_again_is_dropped(void **state)
+TALKING_TEST(data_that_comes_again_is_dropped)
 {
 	uint8_t bytes[128], packet[64];
 	size_t len;
@@ -19,7 +19,7 @@ static void data_that_comes_again_is_dropped(void **state)
 	assert_int_equal(drops(B, DROP_REPLAYED), 5);
 }
 
-static void data_within_the_window_is_taken_in_any_order(void **state)
+TALKING_TEST(data_within_the_window_is_taken_in_any_order)
 {
 	static uint8_t bytes[8000][128];
 	uint8_t packet[64];
@@ -50,7 +50,7 @@ static void counting_open(struct aead_job *jobs, unsigned int count)
 static const struct aead_engine counting_engine = {
 	.name = "counting", .seal = watching_seal, .open = counting_open};
 
-static void session_that_is_over_costs_no_opening(void **state)
+TALKING_TEST(session_that_is_over_costs_no_opening)
 {
 	uint8_t bytes[128], packet[64];
 
@@ -70,7 +70,7 @@ static void session_that_is_over_costs_no_opening(void **state)
 }
 
 /* The window would move on to it, and nothing genuine would be taken any more. */
-static void forged_counter_does_not_move_the_window(void **state)
+TALKING_TEST(forged_counter_does_not_move_the_window)
 {
 	uint8_t bytes[128], packet[64];
 	struct replay before;
@@ -90,7 +90,7 @@ static void forged_counter_does_not_move_the_window(void **state)
 	assert_int_equal(came(B, 1), 2);
 }
 
-static void counters_at_the_limit_are_refused_before_any_work(void **state)
+TALKING_TEST(counters_at_the_limit_are_refused_before_any_work)
 {
 	uint8_t bytes[128], packet[64];
 	size_t len;
@@ -116,7 +116,7 @@ static void assert_inner_refused(const uint8_t *packet, size_t len, enum drop_re
 	assert_int_equal(world->nodes[B].delivered, delivered);
 }
 
-static void inner_bytes_that_are_no_whole_packet_are_dropped(void **state)
+TALKING_TEST(inner_bytes_that_are_no_whole_packet_are_dropped)
 {
 	uint8_t packet[200];
 
@@ -139,7 +139,7 @@ static void inner_bytes_that_are_no_whole_packet_are_dropped(void **state)
 	}
 }
 
-static void padding_of_any_length_is_trimmed(void **state)
+TALKING_TEST(padding_of_any_length_is_trimmed)
 {
 	uint8_t packet[300], bytes[400];
 
@@ -152,7 +152,7 @@ static void padding_of_any_length_is_trimmed(void **state)
 	}
 }
 
-static void source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt(void **state)
+TALKING_TEST(source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt)
 {
 	uint8_t packet[100], bytes[200];
 	union endpoint elsewhere = endpoint_from("203.0.113.9", 9997);
@@ -175,7 +175,7 @@ static void source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt(v
 }
 
 /* The kernel's netns test: what one peer may send from goes, within a more specific prefix, to another. */
-static void source_that_is_another_peers_is_dropped(void **state)
+TALKING_TEST(source_that_is_another_peers_is_dropped)
 {
 	struct public_key key = {{9}};
 	uint8_t packet[100], bytes[200];
@@ -195,7 +195,7 @@ static void source_that_is_another_peers_is_dropped(void **state)
 	assert_inner_refused(packet, sizeof(packet), DROP_SOURCE_NOT_ALLOWED);
 }
 
-static void batch_of_the_kernel_is_cut_and_bad_parts_spoil_no_good_ones(void **state)
+TALKING_TEST(batch_of_the_kernel_is_cut_and_bad_parts_spoil_no_good_ones)
 {
 	static uint8_t bytes[64 * 112];
 	struct incoming incoming = {
@@ -222,7 +222,7 @@ static void batch_of_the_kernel_is_cut_and_bad_parts_spoil_no_good_ones(void **s
 	assert_int_equal(drops(B, DROP_BAD_LENGTH), 1);
 }
 
-static void more_than_a_batch_at_once_is_taken_in_order(void **state)
+TALKING_TEST(more_than_a_batch_at_once_is_taken_in_order)
 {
 	static uint8_t bytes[16][64 * 112];
 	struct incoming incoming[16];
@@ -244,7 +244,7 @@ static void more_than_a_batch_at_once_is_taken_in_order(void **state)
 }
 
 /* Data that confirms a session comes in one batch with data of the session whose place is needed. */
-static void session_that_ends_within_a_batch_harms_nothing(void **state)
+TALKING_TEST(session_that_ends_within_a_batch_harms_nothing)
 {
 	uint8_t bytes[3][128], packet[80];
 	struct incoming incoming[3];
@@ -278,7 +278,7 @@ static void session_that_ends_within_a_batch_harms_nothing(void **state)
 	assert_int_equal(all_drops(B), 1);
 }
 
-static void keepalives_never_reach_the_tun(void **state)
+TALKING_TEST(keepalives_never_reach_the_tun)
 {
 	unsigned int delivered = world->nodes[B].delivered;
 	uint64_t received = peer_of(B)->received_bytes;
@@ -299,7 +299,7 @@ static uint16_t sum_of_header(const uint8_t *packet)
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
-static void congestion_on_the_way_reaches_the_inner_header(void **state)
+TALKING_TEST(congestion_on_the_way_reaches_the_inner_header)
 {
 	static const struct virtio_net_hdr plain;
 	struct tunnel *tunnel = &world->nodes[A].tunnel;
@@ -341,7 +341,7 @@ static const uint8_t *decapsulated(uint8_t version, uint8_t inner, uint8_t outer
 }
 
 /* RFC 6040, figure 4; what is to be dropped there comes unmarked, as from the kernel. */
-static void outer_marks_become_inner_ones_as_rfc_6040_says(void **state)
+TALKING_TEST(outer_marks_become_inner_ones_as_rfc_6040_says)
 {
 	enum { NOT_ECT, ECT1, ECT0, CE };
 	static const uint8_t shown[4][4] = {
@@ -364,27 +364,4 @@ static void outer_marks_become_inner_ones_as_rfc_6040_says(void **state)
 		}
 	}
 	assert_int_equal(all_drops(B), 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING_TEST(data_that_comes_again_is_dropped),
-		TALKING_TEST(data_within_the_window_is_taken_in_any_order),
-		TALKING_TEST(session_that_is_over_costs_no_opening),
-		TALKING_TEST(forged_counter_does_not_move_the_window),
-		TALKING_TEST(counters_at_the_limit_are_refused_before_any_work),
-		TALKING_TEST(inner_bytes_that_are_no_whole_packet_are_dropped),
-		TALKING_TEST(padding_of_any_length_is_trimmed),
-		TALKING_TEST(source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt),
-		TALKING_TEST(source_that_is_another_peers_is_dropped),
-		TALKING_TEST(batch_of_the_kernel_is_cut_and_bad_parts_spoil_no_good_ones),
-		TALKING_TEST(more_than_a_batch_at_once_is_taken_in_order),
-		TALKING_TEST(session_that_ends_within_a_batch_harms_nothing),
-		TALKING_TEST(keepalives_never_reach_the_tun),
-		TALKING_TEST(congestion_on_the_way_reaches_the_inner_header),
-		TALKING_TEST(outer_marks_become_inner_ones_as_rfc_6040_says),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

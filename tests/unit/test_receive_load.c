@@ -25,7 +25,7 @@ static void force_load(unsigned int node)
 	world->nodes[node].tunnel.state->under_load_until_ns = UINT64_MAX;
 }
 
-static void initiation_under_load_gets_a_cookie_and_no_more(void **state)
+SILENT_TEST(initiation_under_load_gets_a_cookie_and_no_more)
 {
 	force_load(B);
 	ping(A, 1);
@@ -50,7 +50,7 @@ static unsigned int price_of(const uint8_t *bytes, size_t len)
 	return multiplications - before;
 }
 
-static void multiplication_under_load_is_earned_with_a_cookie(void **state)
+SILENT_TEST(multiplication_under_load_is_earned_with_a_cookie)
 {
 	uint8_t without[148], with[148], reply[64];
 	size_t len = take_initiation(without);
@@ -75,7 +75,7 @@ static void multiplication_under_load_is_earned_with_a_cookie(void **state)
 	assert_int_equal(price_of(with, len), 0);	      /* the rate of the source is spent */
 }
 
-static void mac2_is_not_looked_at_without_load(void **state)
+SILENT_TEST(mac2_is_not_looked_at_without_load)
 {
 	uint8_t bytes[148];
 	size_t len = take_initiation(bytes);
@@ -86,7 +86,7 @@ static void mac2_is_not_looked_at_without_load(void **state)
 	assert_int_equal(all_drops(B), 0);
 }
 
-static void response_under_load_gets_a_cookie_too(void **state)
+SILENT_TEST(response_under_load_gets_a_cookie_too)
 {
 	force_load(A);
 	ping(A, 1);
@@ -96,7 +96,7 @@ static void response_under_load_gets_a_cookie_too(void **state)
 	assert_int_equal(came(B, 1), 1);
 }
 
-static void cookie_is_good_for_one_address_and_port(void **state)
+SILENT_TEST(cookie_is_good_for_one_address_and_port)
 {
 	uint8_t bytes[148];
 	size_t len;
@@ -115,7 +115,7 @@ static void cookie_is_good_for_one_address_and_port(void **state)
 	assert_int_equal(world->nodes[B].sent[MESSAGE_RESPONSE], 1);
 }
 
-static void cookie_reply_is_taken_once_and_only_for_what_was_sent(void **state)
+SILENT_TEST(cookie_reply_is_taken_once_and_only_for_what_was_sent)
 {
 	uint8_t initiation[148], reply[64];
 	size_t len = take_initiation(initiation);
@@ -138,7 +138,7 @@ static void cookie_reply_is_taken_once_and_only_for_what_was_sent(void **state)
 	assert_silent(A);
 }
 
-static void sources_with_a_cookie_are_held_to_their_rate(void **state)
+SILENT_TEST(sources_with_a_cookie_are_held_to_their_rate)
 {
 	uint8_t bytes[148];
 	size_t len = 0;
@@ -158,7 +158,7 @@ static void sources_with_a_cookie_are_held_to_their_rate(void **state)
 	assert_int_equal(drops(B, DROP_UNDER_LOAD), 4);
 }
 
-static void load_begins_with_a_flood_and_ends_a_second_after_it(void **state)
+SILENT_TEST(load_begins_with_a_flood_and_ends_a_second_after_it)
 {
 	struct message_initiation forged;
 	struct cookie_jar jar = {0};
@@ -181,7 +181,7 @@ static void load_begins_with_a_flood_and_ends_a_second_after_it(void **state)
 	assert_int_equal(drops(B, DROP_UNDER_LOAD), 2);
 }
 
-static void junk_is_no_load(void **state)
+SILENT_TEST(junk_is_no_load)
 {
 	uint8_t junk[148] = {MESSAGE_INITIATION};
 
@@ -192,21 +192,4 @@ static void junk_is_no_load(void **state)
 	assert_int_equal(drops(B, DROP_BAD_MAC1), 10 * LOAD_MESSAGES_MAX);
 	ping(A, 1);
 	assert_int_equal(came(B, 1), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SILENT_TEST(initiation_under_load_gets_a_cookie_and_no_more),
-		SILENT_TEST(multiplication_under_load_is_earned_with_a_cookie),
-		SILENT_TEST(mac2_is_not_looked_at_without_load),
-		SILENT_TEST(response_under_load_gets_a_cookie_too),
-		SILENT_TEST(cookie_is_good_for_one_address_and_port),
-		SILENT_TEST(cookie_reply_is_taken_once_and_only_for_what_was_sent),
-		SILENT_TEST(sources_with_a_cookie_are_held_to_their_rate),
-		SILENT_TEST(load_begins_with_a_flood_and_ends_a_second_after_it),
-		SILENT_TEST(junk_is_no_load),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/registry/kube/reflect.c: list, watch, begin anew; with a clock that the tests turn. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "registry/kube/reflect.h"
+#include "test.h"
 
 #define HALF (UINT32_MAX / 2)
 
@@ -121,7 +116,7 @@ static bool list_fails(int error, long status, int64_t retry_after_s)
 
 /* -- the way it should be -- */
 
-static void reflect_lists_page_by_page_and_watches_from_there(void **state)
+TEST(reflect_lists_page_by_page_and_watches_from_there, begin)
 {
 	struct reflect_action action = next();
 
@@ -140,7 +135,7 @@ static void reflect_lists_page_by_page_and_watches_from_there(void **state)
 	watch_begins("10");
 }
 
-static void reflect_takes_each_event_once_and_resumes_after_the_last(void **state)
+TEST(reflect_takes_each_event_once_and_resumes_after_the_last, begin)
 {
 	is_listed("10");
 	watch_begins("10");
@@ -154,7 +149,7 @@ static void reflect_takes_each_event_once_and_resumes_after_the_last(void **stat
 	assert_false(reflect.wants_list);
 }
 
-static void reflect_waits_hardly_at_all_after_a_watch_that_ended_in_time(void **state)
+TEST(reflect_waits_hardly_at_all_after_a_watch_that_ended_in_time, begin)
 {
 	double waited_s;
 
@@ -168,7 +163,7 @@ static void reflect_waits_hardly_at_all_after_a_watch_that_ended_in_time(void **
 	}
 }
 
-static void reflect_spreads_the_ends_of_watches(void **state)
+TEST(reflect_spreads_the_ends_of_watches, begin)
 {
 	is_listed("10");
 	dice = 0;
@@ -180,7 +175,7 @@ static void reflect_spreads_the_ends_of_watches(void **state)
 
 /* -- silence -- */
 
-static void reflect_stops_a_watch_that_says_nothing(void **state)
+TEST(reflect_stops_a_watch_that_says_nothing, begin)
 {
 	double waited_s;
 
@@ -195,7 +190,7 @@ static void reflect_stops_a_watch_that_says_nothing(void **state)
 	watch_begins("10");
 }
 
-static void reflect_stops_a_watch_that_outlives_its_time_however_busy(void **state)
+TEST(reflect_stops_a_watch_that_outlives_its_time_however_busy, begin)
 {
 	uint64_t begun_ns;
 
@@ -213,7 +208,7 @@ static void reflect_stops_a_watch_that_outlives_its_time_however_busy(void **sta
 
 /* -- failures -- */
 
-static void reflect_backs_off_with_full_jitter_up_to_a_minute(void **state)
+TEST(reflect_backs_off_with_full_jitter_up_to_a_minute, begin)
 {
 	double longest_s = 0, waited_s;
 
@@ -247,7 +242,7 @@ static void reflect_backs_off_with_full_jitter_up_to_a_minute(void **state)
 	assert_int_equal(reflect.failures, 0);
 }
 
-static void reflect_honours_retry_after_within_reason(void **state)
+TEST(reflect_honours_retry_after_within_reason, begin)
 {
 	double waited_s;
 
@@ -268,7 +263,7 @@ static void reflect_honours_retry_after_within_reason(void **state)
 	watch_begins("10");
 }
 
-static void reflect_resumes_where_it_was_after_any_failure_of_the_way(void **state)
+TEST(reflect_resumes_where_it_was_after_any_failure_of_the_way, begin)
 {
 	static const int errors[] = {-EPROTO, -ETIMEDOUT, -ECONNRESET, -EPERM};
 
@@ -287,7 +282,7 @@ static void reflect_resumes_where_it_was_after_any_failure_of_the_way(void **sta
 	assert_false(reflect.wants_list);
 }
 
-static void reflect_does_not_hurry_a_server_that_ends_every_watch_at_once(void **state)
+TEST(reflect_does_not_hurry_a_server_that_ends_every_watch_at_once, begin)
 {
 	uint64_t begun_ns;
 
@@ -302,7 +297,7 @@ static void reflect_does_not_hurry_a_server_that_ends_every_watch_at_once(void *
 	assert_true(now_ns - begun_ns > 10 * 60 * NS_PER_S);
 }
 
-static void reflect_halves_pages_that_are_too_large_or_too_slow(void **state)
+TEST(reflect_halves_pages_that_are_too_large_or_too_slow, begin)
 {
 	uint32_t limit = REFLECT_PAGE_ITEMS;
 
@@ -319,7 +314,7 @@ static void reflect_halves_pages_that_are_too_large_or_too_slow(void **state)
 	assert_int_equal(wait_for_step(NULL).limit, 1);
 }
 
-static void reflect_goes_on_with_the_page_that_failed(void **state)
+TEST(reflect_goes_on_with_the_page_that_failed, begin)
 {
 	list_begins();
 	page("10", "second");
@@ -328,7 +323,7 @@ static void reflect_goes_on_with_the_page_that_failed(void **state)
 	assert_string_equal(wait_for_step(NULL).next, "second");
 }
 
-static void reflect_lists_anew_where_the_list_has_grown_too_old(void **state)
+TEST(reflect_lists_anew_where_the_list_has_grown_too_old, begin)
 {
 	list_begins();
 	page("10", "second");
@@ -340,7 +335,7 @@ static void reflect_lists_anew_where_the_list_has_grown_too_old(void **state)
 
 /* -- a watch that cannot go on -- */
 
-static void reflect_lists_anew_after_410(void **state)
+TEST(reflect_lists_anew_after_410, begin)
 {
 	is_listed("10");
 	pass_s(3600);
@@ -350,7 +345,7 @@ static void reflect_lists_anew_after_410(void **state)
 	watch_begins("50");
 }
 
-static void reflect_lists_anew_after_a_line_that_cannot_be_read(void **state)
+TEST(reflect_lists_anew_after_a_line_that_cannot_be_read, begin)
 {
 	is_listed("10");
 	watch_begins("10");
@@ -359,7 +354,7 @@ static void reflect_lists_anew_after_a_line_that_cannot_be_read(void **state)
 	is_listed("12");
 }
 
-static void reflect_lists_anew_when_its_version_is_refused_again_and_again(void **state)
+TEST(reflect_lists_anew_when_its_version_is_refused_again_and_again, begin)
 {
 	is_listed("10");
 	for (int i = 0; i < REFLECT_STRIKES; i++) {
@@ -371,7 +366,7 @@ static void reflect_lists_anew_when_its_version_is_refused_again_and_again(void 
 	is_listed("3000");
 }
 
-static void reflect_error_event_is_no_object(void **state)
+TEST(reflect_error_event_is_no_object, begin)
 {
 	is_listed("10");
 	watch_begins("10");
@@ -380,7 +375,7 @@ static void reflect_error_event_is_no_object(void **state)
 }
 
 /* F18: a server that has every list and keeps no watch. */
-static void reflect_lists_once_in_ten_minutes_in_the_long_run(void **state)
+TEST(reflect_lists_once_in_ten_minutes_in_the_long_run, begin)
 {
 	uint64_t from_ns;
 	double waited_s;
@@ -406,7 +401,7 @@ static void reflect_lists_once_in_ten_minutes_in_the_long_run(void **state)
 	assert_in_range(lists, 60, 24 * 6);
 }
 
-static void reflect_lists_soon_again_at_first(void **state)
+TEST(reflect_lists_soon_again_at_first, begin)
 {
 	uint64_t begun_ns = now_ns;
 
@@ -418,7 +413,7 @@ static void reflect_lists_soon_again_at_first(void **state)
 	assert_true(now_ns - begun_ns < 60 * NS_PER_S);
 }
 
-static void reflect_forgets_the_lists_of_long_ago(void **state)
+TEST(reflect_forgets_the_lists_of_long_ago, begin)
 {
 	double waited_s;
 
@@ -440,7 +435,7 @@ static void reflect_forgets_the_lists_of_long_ago(void **state)
 
 /* -- a server that goes back in time -- */
 
-static void reflect_takes_nothing_from_the_past(void **state)
+TEST(reflect_takes_nothing_from_the_past, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -451,7 +446,7 @@ static void reflect_takes_nothing_from_the_past(void **state)
 	assert_true(line(OBJECT_MODIFIED, "121"));
 }
 
-static void reflect_watches_on_until_the_list_may_be_had(void **state)
+TEST(reflect_watches_on_until_the_list_may_be_had, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -462,7 +457,7 @@ static void reflect_watches_on_until_the_list_may_be_had(void **state)
 	is_listed("130");
 }
 
-static void reflect_watches_again_while_the_list_has_to_wait(void **state)
+TEST(reflect_watches_again_while_the_list_has_to_wait, begin)
 {
 	for (int i = 0; i < 12; i++) {
 		is_listed("100");
@@ -477,7 +472,7 @@ static void reflect_watches_again_while_the_list_has_to_wait(void **state)
 	watch_begins("90");
 }
 
-static void reflect_believes_nobody_gone_by_a_list_from_the_past(void **state)
+TEST(reflect_believes_nobody_gone_by_a_list_from_the_past, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -493,7 +488,7 @@ static void reflect_believes_nobody_gone_by_a_list_from_the_past(void **state)
 	watch_begins("125");
 }
 
-static void reflect_believes_a_server_that_stays_in_the_past(void **state)
+TEST(reflect_believes_a_server_that_stays_in_the_past, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -511,7 +506,7 @@ static void reflect_believes_a_server_that_stays_in_the_past(void **state)
 	is_listed("61");
 }
 
-static void reflect_does_not_believe_it_too_soon(void **state)
+TEST(reflect_does_not_believe_it_too_soon, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -524,7 +519,7 @@ static void reflect_does_not_believe_it_too_soon(void **state)
 	assert_int_equal(page("51", ""), REFLECT_PAST);
 }
 
-static void reflect_compares_no_versions_that_are_no_numbers(void **state)
+TEST(reflect_compares_no_versions_that_are_no_numbers, begin)
 {
 	is_listed("abc");
 	watch_begins("abc");
@@ -533,7 +528,7 @@ static void reflect_compares_no_versions_that_are_no_numbers(void **state)
 	is_listed("a");
 }
 
-static void reflect_looks_before_it_resumes_after_a_failure(void **state)
+TEST(reflect_looks_before_it_resumes_after_a_failure, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -546,7 +541,7 @@ static void reflect_looks_before_it_resumes_after_a_failure(void **state)
 	watch_begins("100");
 }
 
-static void reflect_looks_again_when_a_look_brought_nothing(void **state)
+TEST(reflect_looks_again_when_a_look_brought_nothing, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -558,7 +553,7 @@ static void reflect_looks_again_when_a_look_brought_nothing(void **state)
 	watch_begins("100");
 }
 
-static void reflect_sees_a_server_that_was_restored(void **state)
+TEST(reflect_sees_a_server_that_was_restored, begin)
 {
 	is_listed("100");
 	pass_s(60);
@@ -572,7 +567,7 @@ static void reflect_sees_a_server_that_was_restored(void **state)
 
 /* -- items that cannot be read -- */
 
-static void reflect_believes_no_object_gone_by_a_list_with_an_item_lost(void **state)
+TEST(reflect_believes_no_object_gone_by_a_list_with_an_item_lost, begin)
 {
 	double waited_s;
 
@@ -592,7 +587,7 @@ static void reflect_believes_no_object_gone_by_a_list_with_an_item_lost(void **s
 	watch_begins("12");
 }
 
-static void reflect_counts_the_items_lost_by_an_earlier_list_no_more(void **state)
+TEST(reflect_counts_the_items_lost_by_an_earlier_list_no_more, begin)
 {
 	list_begins();
 	reflect_item_lost(&reflect);
@@ -603,7 +598,7 @@ static void reflect_counts_the_items_lost_by_an_earlier_list_no_more(void **stat
 	assert_int_equal(page("11", ""), REFLECT_WHOLE);
 }
 
-static void reflect_lists_seldom_while_an_item_stays_lost(void **state)
+TEST(reflect_lists_seldom_while_an_item_stays_lost, begin)
 {
 	uint64_t begun_ns = now_ns;
 	unsigned int lists = 0;
@@ -628,7 +623,7 @@ static void reflect_lists_seldom_while_an_item_stays_lost(void **state)
 	assert_true(lists <= 86400 / (REFLECT_LIST_REST_S / 2) + 12);
 }
 
-static void reflect_watches_on_beside_a_line_that_is_lost(void **state)
+TEST(reflect_watches_on_beside_a_line_that_is_lost, begin)
 {
 	is_listed("10");
 	watch_begins("10");
@@ -638,47 +633,4 @@ static void reflect_watches_on_beside_a_line_that_is_lost(void **state)
 	assert_int_equal(wait_for_step(NULL).step, REFLECT_STOP);
 	reflect_watch_ended(&reflect, NULL, now());
 	is_listed("13");
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	static const struct CMUnitTest tests[] = {
-		TEST(reflect_lists_page_by_page_and_watches_from_there),
-		TEST(reflect_takes_each_event_once_and_resumes_after_the_last),
-		TEST(reflect_waits_hardly_at_all_after_a_watch_that_ended_in_time),
-		TEST(reflect_spreads_the_ends_of_watches),
-		TEST(reflect_stops_a_watch_that_says_nothing),
-		TEST(reflect_stops_a_watch_that_outlives_its_time_however_busy),
-		TEST(reflect_backs_off_with_full_jitter_up_to_a_minute),
-		TEST(reflect_honours_retry_after_within_reason),
-		TEST(reflect_resumes_where_it_was_after_any_failure_of_the_way),
-		TEST(reflect_does_not_hurry_a_server_that_ends_every_watch_at_once),
-		TEST(reflect_halves_pages_that_are_too_large_or_too_slow),
-		TEST(reflect_goes_on_with_the_page_that_failed),
-		TEST(reflect_lists_anew_where_the_list_has_grown_too_old),
-		TEST(reflect_lists_anew_after_410),
-		TEST(reflect_lists_anew_after_a_line_that_cannot_be_read),
-		TEST(reflect_lists_anew_when_its_version_is_refused_again_and_again),
-		TEST(reflect_error_event_is_no_object),
-		TEST(reflect_lists_once_in_ten_minutes_in_the_long_run),
-		TEST(reflect_lists_soon_again_at_first),
-		TEST(reflect_forgets_the_lists_of_long_ago),
-		TEST(reflect_takes_nothing_from_the_past),
-		TEST(reflect_watches_on_until_the_list_may_be_had),
-		TEST(reflect_watches_again_while_the_list_has_to_wait),
-		TEST(reflect_believes_nobody_gone_by_a_list_from_the_past),
-		TEST(reflect_believes_a_server_that_stays_in_the_past),
-		TEST(reflect_does_not_believe_it_too_soon),
-		TEST(reflect_compares_no_versions_that_are_no_numbers),
-		TEST(reflect_looks_before_it_resumes_after_a_failure),
-		TEST(reflect_looks_again_when_a_look_brought_nothing),
-		TEST(reflect_sees_a_server_that_was_restored),
-		TEST(reflect_believes_no_object_gone_by_a_list_with_an_item_lost),
-		TEST(reflect_counts_the_items_lost_by_an_earlier_list_no_more),
-		TEST(reflect_lists_seldom_while_an_item_stays_lost),
-		TEST(reflect_watches_on_beside_a_line_that_is_lost),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/datapath/repairs.c: how often a hook may be put back, and when that is somebody's doing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "datapath/repairs.h"
+#include "test.h"
 
-static void hook_that_was_never_repaired_may_be(void **state)
+TEST(hook_that_was_never_repaired_may_be)
 {
 	struct repairs repairs = {0};
 
@@ -17,7 +11,7 @@ static void hook_that_was_never_repaired_may_be(void **state)
 	assert_false(repairs_are_contested(&repairs, 1));
 }
 
-static void hook_is_contested_by_five_repairs_within_a_minute(void **state)
+TEST(hook_is_contested_by_five_repairs_within_a_minute)
 {
 	struct repairs repairs = {0};
 
@@ -30,7 +24,7 @@ static void hook_is_contested_by_five_repairs_within_a_minute(void **state)
 	assert_false(repairs_are_contested(&repairs, 160 * NS_PER_S));
 }
 
-static void hook_repaired_now_and_then_is_never_contested(void **state)
+TEST(hook_repaired_now_and_then_is_never_contested)
 {
 	struct repairs repairs = {0};
 
@@ -40,7 +34,7 @@ static void hook_repaired_now_and_then_is_never_contested(void **state)
 	}
 }
 
-static void contested_hook_is_repaired_once_a_second_and_goes_on(void **state)
+TEST(contested_hook_is_repaired_once_a_second_and_goes_on)
 {
 	struct repairs repairs = {0};
 	uint64_t repaired = 0;
@@ -53,16 +47,4 @@ static void contested_hook_is_repaired_once_a_second_and_goes_on(void **state)
 	}
 	assert_in_range(repaired, 100, 106);
 	assert_int_equal(repairs.count, repaired);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hook_that_was_never_repaired_may_be),
-		cmocka_unit_test(hook_is_contested_by_five_repairs_within_a_minute),
-		cmocka_unit_test(hook_repaired_now_and_then_is_never_contested),
-		cmocka_unit_test(contested_hook_is_repaired_once_a_second_and_goes_on),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

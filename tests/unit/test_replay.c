@@ -3,13 +3,8 @@
  * The replay window, by the checks that WireGuard's implementations share (the kernel's selftest/counter.c and
  * wireguard-go's replay/replay_test.go): hand-written ones and sweeps over the whole window.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "replay.h"
+#include "test.h"
 
 #define WINDOW ((uint64_t)REPLAY_WINDOW)
 #define LIMIT  (WINDOW + 1) /* counters this far apart do not fit into one window */
@@ -39,13 +34,13 @@ static void rejects(uint64_t counter)
 		fail_msg("counter %llu was accepted", (unsigned long long)counter);
 }
 
-static void replay_window_is_8128_counters(void **state)
+TEST(replay_window_is_8128_counters, make_empty)
 {
 	assert_int_equal(WINDOW, 8128);
 	assert_true(REJECT == UINT64_MAX - 8128 - 1);
 }
 
-static void replay_rejects_counter_seen_before(void **state)
+TEST(replay_rejects_counter_seen_before, make_empty)
 {
 	accepts(0);
 	rejects(0);
@@ -58,7 +53,7 @@ static void replay_rejects_counter_seen_before(void **state)
 	rejects(9);
 }
 
-static void replay_accepts_up_to_the_edge_of_the_window_and_no_further(void **state)
+TEST(replay_accepts_up_to_the_edge_of_the_window_and_no_further, make_empty)
 {
 	accepts(0);
 	accepts(LIMIT);
@@ -72,7 +67,7 @@ static void replay_accepts_up_to_the_edge_of_the_window_and_no_further(void **st
 	rejects(LIMIT + 16);
 }
 
-static void replay_forgets_all_but_the_window_after_a_jump(void **state)
+TEST(replay_forgets_all_but_the_window_after_a_jump, make_empty)
 {
 	accepts(LIMIT + 16);
 	accepts(LIMIT * 4);
@@ -85,7 +80,7 @@ static void replay_forgets_all_but_the_window_after_a_jump(void **state)
 	rejects(0);
 }
 
-static void replay_rejects_the_message_limit_and_above(void **state)
+TEST(replay_rejects_the_message_limit_and_above, make_empty)
 {
 	accepts(LIMIT * 4);
 	rejects(REJECT);
@@ -102,7 +97,7 @@ static void replay_rejects_the_message_limit_and_above(void **state)
 }
 
 /* A forged counter never comes here (it fails authentication); an authentic one beyond the limit must not move us. */
-static void replay_is_not_moved_by_what_it_rejects(void **state)
+TEST(replay_is_not_moved_by_what_it_rejects, make_empty)
 {
 	struct replay before;
 
@@ -116,7 +111,7 @@ static void replay_is_not_moved_by_what_it_rejects(void **state)
 	assert_memory_equal(&window, &before, sizeof(window));
 }
 
-static void replay_accepts_a_whole_window_in_order_and_then_the_first(void **state)
+TEST(replay_accepts_a_whole_window_in_order_and_then_the_first, make_empty)
 {
 	for (uint64_t i = 1; i <= WINDOW; i++)
 		accepts(i);
@@ -124,7 +119,7 @@ static void replay_accepts_a_whole_window_in_order_and_then_the_first(void **sta
 	rejects(0);
 }
 
-static void replay_sweep_by_one_more_pushes_out_the_oldest(void **state)
+TEST(replay_sweep_by_one_more_pushes_out_the_oldest, make_empty)
 {
 	for (uint64_t i = 2; i <= WINDOW + 1; i++)
 		accepts(i);
@@ -132,20 +127,20 @@ static void replay_sweep_by_one_more_pushes_out_the_oldest(void **state)
 	rejects(0);
 }
 
-static void replay_accepts_a_whole_window_backwards(void **state)
+TEST(replay_accepts_a_whole_window_backwards, make_empty)
 {
 	for (uint64_t i = WINDOW + 1; i-- > 0;)
 		accepts(i);
 }
 
-static void replay_rejects_the_one_after_a_window_backwards(void **state)
+TEST(replay_rejects_the_one_after_a_window_backwards, make_empty)
 {
 	for (uint64_t i = WINDOW + 2; i-- > 1;)
 		accepts(i);
 	rejects(0);
 }
 
-static void replay_rejects_the_first_once_the_next_came(void **state)
+TEST(replay_rejects_the_first_once_the_next_came, make_empty)
 {
 	for (uint64_t i = WINDOW + 1; i-- > 1;)
 		accepts(i);
@@ -153,7 +148,7 @@ static void replay_rejects_the_first_once_the_next_came(void **state)
 	rejects(0);
 }
 
-static void replay_accepts_the_first_just_before_the_next_comes(void **state)
+TEST(replay_accepts_the_first_just_before_the_next_comes, make_empty)
 {
 	for (uint64_t i = WINDOW + 1; i-- > 1;)
 		accepts(i);
@@ -162,7 +157,7 @@ static void replay_accepts_the_first_just_before_the_next_comes(void **state)
 }
 
 /* The ring comes round to the word it stood in: what that word remembers is of another time. */
-static void replay_remembers_nothing_from_before_a_jump_of_the_whole_ring(void **state)
+TEST(replay_remembers_nothing_from_before_a_jump_of_the_whole_ring, make_empty)
 {
 	for (uint64_t i = 0; i < WINDOW; i++)
 		accepts(i);
@@ -172,7 +167,7 @@ static void replay_remembers_nothing_from_before_a_jump_of_the_whole_ring(void *
 }
 
 /* The self-test of the kernel asks 34 by hand; the sweeps are its own to the number. */
-static void replay_passes_the_48813_checks_of_the_kernel(void **state)
+TEST(replay_passes_the_48813_checks_of_the_kernel, make_empty)
 {
 	static void (*const by_hand[])(void **state) = {
 		replay_rejects_counter_seen_before,
@@ -221,7 +216,7 @@ static uint64_t next_counter(uint64_t *seed, uint64_t greatest)
 }
 
 /* A list of all that was accepted, beside the ring. */
-static void replay_agrees_with_a_list_over_a_random_walk(void **state)
+TEST(replay_agrees_with_a_list_over_a_random_walk, make_empty)
 {
 	static uint8_t seen[1 << 22];
 	uint64_t greatest = 0, seed = 1;
@@ -240,31 +235,4 @@ static void replay_agrees_with_a_list_over_a_random_walk(void **state)
 		greatest = MAX(greatest, counter);
 	}
 	assert_true(greatest > 1000000);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(replay_window_is_8128_counters, make_empty),
-		cmocka_unit_test_setup(replay_rejects_counter_seen_before, make_empty),
-		cmocka_unit_test_setup(replay_accepts_up_to_the_edge_of_the_window_and_no_further,
-				       make_empty),
-		cmocka_unit_test_setup(replay_forgets_all_but_the_window_after_a_jump, make_empty),
-		cmocka_unit_test_setup(replay_rejects_the_message_limit_and_above, make_empty),
-		cmocka_unit_test_setup(replay_is_not_moved_by_what_it_rejects, make_empty),
-		cmocka_unit_test_setup(replay_accepts_a_whole_window_in_order_and_then_the_first,
-				       make_empty),
-		cmocka_unit_test_setup(replay_sweep_by_one_more_pushes_out_the_oldest, make_empty),
-		cmocka_unit_test_setup(replay_accepts_a_whole_window_backwards, make_empty),
-		cmocka_unit_test_setup(replay_rejects_the_one_after_a_window_backwards, make_empty),
-		cmocka_unit_test_setup(replay_rejects_the_first_once_the_next_came, make_empty),
-		cmocka_unit_test_setup(replay_accepts_the_first_just_before_the_next_comes,
-				       make_empty),
-		cmocka_unit_test_setup(
-			replay_remembers_nothing_from_before_a_jump_of_the_whole_ring, make_empty),
-		cmocka_unit_test_setup(replay_passes_the_48813_checks_of_the_kernel, make_empty),
-		cmocka_unit_test_setup(replay_agrees_with_a_list_over_a_random_walk, make_empty),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/registry/kube/request.c: what the API server is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "registry/kube/request.h"
+#include "test.h"
 
 static char text[4096];
 
@@ -21,7 +16,7 @@ static void assert_json(ssize_t len, const char *expected)
 		fail_msg("%s", text);
 }
 
-static void patch_of_an_annotation_names_uid_and_version(void **state)
+TEST(patch_of_an_annotation_names_uid_and_version)
 {
 	static const struct object_meta meta = {.name = "n1", .uid = "u-1", .version = "12"};
 
@@ -33,7 +28,7 @@ static void patch_of_an_annotation_names_uid_and_version(void **state)
 	assert_int_equal(request_encode_annotation_patch(text, 20, NULL, "a/b", "c"), -ENOSPC);
 }
 
-static void patch_of_the_taint_takes_no_other(void **state)
+TEST(patch_of_the_taint_takes_no_other)
 {
 	assert_json(
 		request_encode_taint_patch(text, sizeof(text), "u-1", 3),
@@ -42,7 +37,7 @@ static void patch_of_the_taint_takes_no_other(void **state)
 		"{\"op\":\"remove\",\"path\":\"/spec/taints/3\"}]");
 }
 
-static void event_is_about_the_node(void **state)
+TEST(event_is_about_the_node)
 {
 	const struct request_event event = {.node = "n1",
 					    .uid = "u-1",
@@ -59,22 +54,10 @@ static void event_is_about_the_node(void **state)
 		"\"source\":{\"component\":\"podveil\",\"host\":\"n1\"}}");
 }
 
-static void escape_leaves_nothing_that_means_something_in_a_url(void **state)
+TEST(escape_leaves_nothing_that_means_something_in_a_url)
 {
 	assert_true(request_escape(text, sizeof(text), "aZ0-._~ &=/%\n\xff"));
 	assert_string_equal(text, "aZ0-._~%20%26%3D%2F%25%0A%FF");
 	assert_false(request_escape(text, 6, "&&"));
 	assert_true(request_escape(text, 8, "&&"));
-}
-
-int main(void)
-{
-	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(patch_of_an_annotation_names_uid_and_version),
-		cmocka_unit_test(patch_of_the_taint_takes_no_other),
-		cmocka_unit_test(event_is_about_the_node),
-		cmocka_unit_test(escape_leaves_nothing_that_means_something_in_a_url),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,14 +28,14 @@ static void assert_publishes(uint64_t epoch, uint8_t filling)
 
 /* -- a key where there is none -- */
 
-static void rotate_waits_for_the_tunnel(void **state)
+TEST(rotate_waits_for_the_tunnel, begin)
 {
 	assert_int_equal(rotate_next(&rotate, now).step, ROTATE_WAIT);
 	assert_null(rotate_publishable(&rotate));
 	assert_state(ROTATE_UNKNOWN);
 }
 
-static void rotate_makes_the_first_key_with_the_clocks_epoch(void **state)
+TEST(rotate_makes_the_first_key_with_the_clocks_epoch, begin)
 {
 	find_tunnel("", 0, 0);
 	assert_makes_key(NOW_MS);
@@ -43,41 +43,41 @@ static void rotate_makes_the_first_key_with_the_clocks_epoch(void **state)
 	assert_publishes(NOW_MS, 5);
 }
 
-static void rotate_takes_over_the_key_of_a_running_tunnel(void **state)
+TEST(rotate_takes_over_the_key_of_a_running_tunnel, begin)
 {
 	see_record("u-1", 70, 5);
 	find_tunnel("u-1", 70, 5);
 	assert_publishes(70, 5);
 }
 
-static void rotate_publishes_what_was_armed_before_a_crash(void **state)
+TEST(rotate_publishes_what_was_armed_before_a_crash, begin)
 {
 	see_record("u-1", 70, 5);
 	find_tunnel("u-1", 80, 6);
 	assert_publishes(80, 6);
 }
 
-static void rotate_replaces_a_key_behind_its_own_record(void **state)
+TEST(rotate_replaces_a_key_behind_its_own_record, begin)
 {
 	see_record("u-1", 70, 5);
 	find_tunnel("u-1", 60, 4);
 	assert_makes_key(NOW_MS);
 }
 
-static void rotate_replaces_a_key_that_differs_at_the_same_epoch(void **state)
+TEST(rotate_replaces_a_key_that_differs_at_the_same_epoch, begin)
 {
 	see_record("u-1", 70, 5);
 	find_tunnel("u-1", 70, 6);
 	assert_makes_key(NOW_MS);
 }
 
-static void rotate_replaces_a_key_of_another_uid(void **state)
+TEST(rotate_replaces_a_key_of_another_uid, begin)
 {
 	find_tunnel("u-2", 70, 5);
 	assert_makes_key(NOW_MS);
 }
 
-static void rotate_empties_the_slots_of_another_uid_first(void **state)
+TEST(rotate_empties_the_slots_of_another_uid_first, begin)
 {
 	tunnel = identity("u-2", 70, 5);
 	tunnel.has_key[KEY_NEXT] = tunnel.has_key[KEY_PREVIOUS] = true;
@@ -92,14 +92,14 @@ static void rotate_empties_the_slots_of_another_uid_first(void **state)
 	assert_published_as_armed();
 }
 
-static void rotate_epoch_grows_even_when_the_clock_went_back(void **state)
+TEST(rotate_epoch_grows_even_when_the_clock_went_back, begin)
 {
 	see_record("u-1", NOW_MS + 1000, 5);
 	find_tunnel("", 0, 0);
 	assert_makes_key(NOW_MS + 1001);
 }
 
-static void rotate_floor_is_also_what_the_tunnel_had(void **state)
+TEST(rotate_floor_is_also_what_the_tunnel_had, begin)
 {
 	struct rotate_identity keyless = {.uid = "u-1", .epoch = NOW_MS + 5};
 
@@ -107,7 +107,7 @@ static void rotate_floor_is_also_what_the_tunnel_had(void **state)
 	assert_makes_key(NOW_MS + 6);
 }
 
-static void rotate_ignores_records_of_others_and_from_far_ahead(void **state)
+TEST(rotate_ignores_records_of_others_and_from_far_ahead, begin)
 {
 	see_record("u-2", NOW_MS + 1000, 5);
 	see_record("u-1", NOW_MS + EPOCH_AHEAD_MAX_MS + 1, 5);
@@ -115,7 +115,7 @@ static void rotate_ignores_records_of_others_and_from_far_ahead(void **state)
 	assert_makes_key(NOW_MS);
 }
 
-static void rotate_replaces_a_key_from_far_ahead_which_no_peer_would_take(void **state)
+TEST(rotate_replaces_a_key_from_far_ahead_which_no_peer_would_take, begin)
 {
 	tunnel = identity("u-1", NOW_MS + EPOCH_AHEAD_MAX_MS + 1, 5);
 	start_keyd();
@@ -126,7 +126,7 @@ static void rotate_replaces_a_key_from_far_ahead_which_no_peer_would_take(void *
 }
 
 /* The clock was two days ahead, and was set right while this program ran. */
-static void rotate_comes_back_from_the_future_with_its_next_key(void **state)
+TEST(rotate_comes_back_from_the_future_with_its_next_key, begin)
 {
 	see_record("u-1", NOW_MS, 5);
 	now.wall_ms -= 2 * EPOCH_AHEAD_MAX_MS;
@@ -136,7 +136,7 @@ static void rotate_comes_back_from_the_future_with_its_next_key(void **state)
 	assert_publishes(now.wall_ms, 6);
 }
 
-static void rotate_makes_a_new_key_when_the_tunnel_lost_it(void **state)
+TEST(rotate_makes_a_new_key_when_the_tunnel_lost_it, begin)
 {
 	find_tunnel("", 0, 0);
 	give_key(NOW_MS, 5);
@@ -147,7 +147,7 @@ static void rotate_makes_a_new_key_when_the_tunnel_lost_it(void **state)
 	assert_makes_key(NOW_MS + 1);
 }
 
-static void rotate_answers_a_record_that_overtook_it(void **state)
+TEST(rotate_answers_a_record_that_overtook_it, begin)
 {
 	find_tunnel("", 0, 0);
 	give_key(NOW_MS, 5);
@@ -157,7 +157,7 @@ static void rotate_answers_a_record_that_overtook_it(void **state)
 	assert_makes_key(NOW_MS + 10);
 }
 
-static void rotate_is_not_moved_by_an_older_record(void **state)
+TEST(rotate_is_not_moved_by_an_older_record, begin)
 {
 	find_tunnel("", 0, 0);
 	give_key(NOW_MS, 5);
@@ -168,7 +168,7 @@ static void rotate_is_not_moved_by_an_older_record(void **state)
 
 /* -- a rotation that is disturbed -- */
 
-static void rotation_wipes_nothing_while_the_registry_is_away(void **state)
+TEST(rotation_wipes_nothing_while_the_registry_is_away, begin)
 {
 	struct rotate_action action;
 
@@ -185,7 +185,7 @@ static void rotation_wipes_nothing_while_the_registry_is_away(void **state)
 	assert_true(tunnel.has_key[KEY_PREVIOUS]);
 }
 
-static void rotation_ends_where_the_keys_are_lost(void **state)
+TEST(rotation_ends_where_the_keys_are_lost, begin)
 {
 	start_cluster();
 	rotate_ask(&rotate, ROTATE_BY_COMMAND, true, now);
@@ -201,7 +201,7 @@ static void rotation_ends_where_the_keys_are_lost(void **state)
 	assert_false(rotate.revokes);
 }
 
-static void rotation_goes_on_where_the_registry_shows_an_older_record(void **state)
+TEST(rotation_goes_on_where_the_registry_shows_an_older_record, begin)
 {
 	struct annotation older;
 
@@ -222,7 +222,7 @@ static void rotation_goes_on_where_the_registry_shows_an_older_record(void **sta
 	assert_int_equal(rotate_next(&rotate, now).step, ROTATE_WAIT);
 }
 
-static void rotation_is_not_prolonged_by_restarts(void **state)
+TEST(rotation_is_not_prolonged_by_restarts, begin)
 {
 	start_cluster();
 	add_peer(UINT64_MAX);
@@ -276,7 +276,7 @@ static bool rotate_with_crash(unsigned int after, bool proves_before)
 	return steps_made >= after;
 }
 
-static void rotation_survives_a_crash_after_every_step(void **state)
+TEST(rotation_survives_a_crash_after_every_step, begin)
 {
 	for (unsigned int proves = 0; proves < 2; proves++) {
 		unsigned int after = 1;
@@ -310,7 +310,7 @@ static void set_remains(unsigned int slots, unsigned int tunnel_kind, unsigned i
 }
 
 /* Whatever a crash, a restored registry or another node's past left: one key in the end, newer than all that was seen. */
-static void rotation_comes_to_rest_from_every_remains(void **state)
+TEST(rotation_comes_to_rest_from_every_remains, begin)
 {
 	for (unsigned int all = 0; all < 8 * 3 * 4; all++) {
 		uint64_t seen;
@@ -331,35 +331,4 @@ static void rotation_comes_to_rest_from_every_remains(void **state)
 		assert_true(record.epoch >= seen);
 		assert_false(tunnel.has_key[KEY_NEXT] || tunnel.has_key[KEY_PREVIOUS]);
 	}
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(rotate_waits_for_the_tunnel),
-		TEST(rotate_makes_the_first_key_with_the_clocks_epoch),
-		TEST(rotate_takes_over_the_key_of_a_running_tunnel),
-		TEST(rotate_publishes_what_was_armed_before_a_crash),
-		TEST(rotate_replaces_a_key_behind_its_own_record),
-		TEST(rotate_replaces_a_key_that_differs_at_the_same_epoch),
-		TEST(rotate_replaces_a_key_of_another_uid),
-		TEST(rotate_empties_the_slots_of_another_uid_first),
-		TEST(rotate_epoch_grows_even_when_the_clock_went_back),
-		TEST(rotate_floor_is_also_what_the_tunnel_had),
-		TEST(rotate_ignores_records_of_others_and_from_far_ahead),
-		TEST(rotate_replaces_a_key_from_far_ahead_which_no_peer_would_take),
-		TEST(rotate_comes_back_from_the_future_with_its_next_key),
-		TEST(rotate_makes_a_new_key_when_the_tunnel_lost_it),
-		TEST(rotate_answers_a_record_that_overtook_it),
-		TEST(rotate_is_not_moved_by_an_older_record),
-		TEST(rotation_wipes_nothing_while_the_registry_is_away),
-		TEST(rotation_ends_where_the_keys_are_lost),
-		TEST(rotation_goes_on_where_the_registry_shows_an_older_record),
-		TEST(rotation_is_not_prolonged_by_restarts),
-		TEST(rotation_survives_a_crash_after_every_step),
-		TEST(rotation_comes_to_rest_from_every_remains),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 /* -- next and current -- */
 
-static void rotation_arms_next_then_publishes_it_and_waits(void **state)
+TEST(rotation_arms_next_then_publishes_it_and_waits, begin)
 {
 	start_cluster();
 	assert_false(ask());
@@ -22,7 +22,7 @@ static void rotation_arms_next_then_publishes_it_and_waits(void **state)
 	assert_current(101);
 }
 
-static void rotation_promotes_when_every_live_peer_has_proved(void **state)
+TEST(rotation_promotes_when_every_live_peer_has_proved, begin)
 {
 	uint64_t before;
 
@@ -40,7 +40,7 @@ static void rotation_promotes_when_every_live_peer_has_proved(void **state)
 	assert_published_as_armed();
 }
 
-static void rotation_does_not_promote_what_is_not_published(void **state)
+TEST(rotation_does_not_promote_what_is_not_published, begin)
 {
 	struct rotate_action action;
 	struct public_key made = key(102);
@@ -59,7 +59,7 @@ static void rotation_does_not_promote_what_is_not_published(void **state)
 	assert_int_equal(rotate_next(&rotate, now).step, ROTATE_PROMOTE);
 }
 
-static void rotation_begins_from_a_published_record(void **state)
+TEST(rotation_begins_from_a_published_record, begin)
 {
 	see_record("u-1", 70, 5);
 	find_tunnel("u-1", 80, 6);
@@ -69,7 +69,7 @@ static void rotation_begins_from_a_published_record(void **state)
 	assert_int_equal(rotate_next(&rotate, now).step, ROTATE_MAKE_KEY);
 }
 
-static void rotation_waits_until_the_peers_are_counted(void **state)
+TEST(rotation_waits_until_the_peers_are_counted, begin)
 {
 	start_cluster();
 	ask();
@@ -80,7 +80,7 @@ static void rotation_waits_until_the_peers_are_counted(void **state)
 	assert_int_equal(rotate_next(&rotate, now).step, ROTATE_WAIT);
 }
 
-static void rotation_does_not_wait_for_idle_peers(void **state)
+TEST(rotation_does_not_wait_for_idle_peers, begin)
 {
 	start_cluster();
 	peers[0].received_age_ms = ROTATE_LIVE_MS;
@@ -92,7 +92,7 @@ static void rotation_does_not_wait_for_idle_peers(void **state)
 	assert_state(ROTATE_OVERLAPPING);
 }
 
-static void rotation_promotes_at_the_deadline_without_stragglers(void **state)
+TEST(rotation_promotes_at_the_deadline_without_stragglers, begin)
 {
 	start_cluster();
 	ask();
@@ -110,7 +110,7 @@ static void rotation_promotes_at_the_deadline_without_stragglers(void **state)
 	assert_true(rotate_waits_for(&rotate, &peers[1]));
 }
 
-static void rotation_has_a_shorter_deadline_with_a_short_overlap(void **state)
+TEST(rotation_has_a_shorter_deadline_with_a_short_overlap, begin)
 {
 	settings.overlap_ms = MINUTE;
 	start_cluster();
@@ -125,7 +125,7 @@ static void rotation_has_a_shorter_deadline_with_a_short_overlap(void **state)
 
 /* -- previous -- */
 
-static void rotation_wipes_previous_when_all_known_peers_have_proved(void **state)
+TEST(rotation_wipes_previous_when_all_known_peers_have_proved, begin)
 {
 	start_cluster();
 	add_peer(UINT64_MAX);
@@ -143,7 +143,7 @@ static void rotation_wipes_previous_when_all_known_peers_have_proved(void **stat
 	assert_state(ROTATE_CURRENT);
 }
 
-static void rotation_wipes_previous_only_after_the_promotion_is_published(void **state)
+TEST(rotation_wipes_previous_only_after_the_promotion_is_published, begin)
 {
 	start_cluster();
 	ask();
@@ -156,7 +156,7 @@ static void rotation_wipes_previous_only_after_the_promotion_is_published(void *
 	assert_int_equal(rotate_next(&rotate, now).step, ROTATE_CLEAR_KEY);
 }
 
-static void rotation_wipes_previous_at_the_end_of_the_overlap(void **state)
+TEST(rotation_wipes_previous_at_the_end_of_the_overlap, begin)
 {
 	start_cluster();
 	add_peer(UINT64_MAX); /* known, and never seen */
@@ -173,7 +173,7 @@ static void rotation_wipes_previous_at_the_end_of_the_overlap(void **state)
 	assert_state(ROTATE_CURRENT);
 }
 
-static void rotation_keeps_previous_for_a_straggler_that_talks(void **state)
+TEST(rotation_keeps_previous_for_a_straggler_that_talks, begin)
 {
 	start_cluster();
 	ask();
@@ -191,7 +191,7 @@ static void rotation_keeps_previous_for_a_straggler_that_talks(void **state)
 	assert_false(tunnel.has_key[KEY_PREVIOUS]);
 }
 
-static void rotation_strict_cuts_a_straggler_at_the_end_of_the_overlap(void **state)
+TEST(rotation_strict_cuts_a_straggler_at_the_end_of_the_overlap, begin)
 {
 	settings.is_strict = true;
 	start_cluster();
@@ -205,7 +205,7 @@ static void rotation_strict_cuts_a_straggler_at_the_end_of_the_overlap(void **st
 	assert_false(tunnel.has_key[KEY_PREVIOUS]);
 }
 
-static void rotation_takes_the_slot_from_a_straggler_of_the_last_one(void **state)
+TEST(rotation_takes_the_slot_from_a_straggler_of_the_last_one, begin)
 {
 	struct public_key first = key(101), second = key(102);
 
@@ -225,7 +225,7 @@ static void rotation_takes_the_slot_from_a_straggler_of_the_last_one(void **stat
 	assert_true(public_key_is_equal(&tunnel.keys[KEY_PREVIOUS], &second));
 }
 
-static void rotation_revoked_ends_previous_and_its_sessions_at_once(void **state)
+TEST(rotation_revoked_ends_previous_and_its_sessions_at_once, begin)
 {
 	start_cluster();
 	assert_false(rotate_ask(&rotate, ROTATE_BY_COMMAND, true, now));
@@ -241,7 +241,7 @@ static void rotation_revoked_ends_previous_and_its_sessions_at_once(void **state
 	assert_published_as_armed();
 }
 
-static void rotation_revoked_while_it_runs_ends_previous_too(void **state)
+TEST(rotation_revoked_while_it_runs_ends_previous_too, begin)
 {
 	start_cluster();
 	ask();
@@ -262,7 +262,7 @@ static void rotation_revoked_while_it_runs_ends_previous_too(void **state)
 
 /* -- when one begins -- */
 
-static void rotation_merges_a_second_request(void **state)
+TEST(rotation_merges_a_second_request, begin)
 {
 	start_cluster();
 	assert_false(ask());
@@ -278,7 +278,7 @@ static void rotation_merges_a_second_request(void **state)
 }
 
 /* keyd died after making next: the request, not settled yet, is told to the one that comes back before the tunnel is. */
-static void rotation_merges_a_request_from_before_it_saw_the_tunnel(void **state)
+TEST(rotation_merges_a_request_from_before_it_saw_the_tunnel, begin)
 {
 	start_cluster();
 	ask();
@@ -297,7 +297,7 @@ static void rotation_merges_a_request_from_before_it_saw_the_tunnel(void **state
 	assert_state(ROTATE_CURRENT);
 }
 
-static void rotation_asked_for_by_the_registry_keeps_a_distance(void **state)
+TEST(rotation_asked_for_by_the_registry_keeps_a_distance, begin)
 {
 	start_cluster();
 	pass_time(MINUTE);
@@ -316,7 +316,7 @@ static void rotation_asked_for_by_the_registry_keeps_a_distance(void **state)
 	assert_true(tunnel.has_key[KEY_NEXT]);
 }
 
-static void rotation_asked_for_by_command_begins_at_once(void **state)
+TEST(rotation_asked_for_by_command_begins_at_once, begin)
 {
 	start_cluster();
 	rotate_ask(&rotate, ROTATE_BY_REGISTRY, false, now);
@@ -325,7 +325,7 @@ static void rotation_asked_for_by_command_begins_at_once(void **state)
 	assert_true(tunnel.has_key[KEY_NEXT]);
 }
 
-static void rotation_by_timer_begins_within_a_tenth_of_its_time(void **state)
+TEST(rotation_by_timer_begins_within_a_tenth_of_its_time, begin)
 {
 	settings.every_ms = 24 * HOUR;
 	start_cluster();
@@ -338,7 +338,7 @@ static void rotation_by_timer_begins_within_a_tenth_of_its_time(void **state)
 	assert_true(tunnel.has_key[KEY_NEXT]);
 }
 
-static void rotation_by_timer_is_due_after_a_restart_too(void **state)
+TEST(rotation_by_timer_is_due_after_a_restart_too, begin)
 {
 	settings.every_ms = 24 * HOUR;
 	start_cluster();
@@ -352,7 +352,7 @@ static void rotation_by_timer_is_due_after_a_restart_too(void **state)
 	assert_true(tunnel.has_key[KEY_NEXT]);
 }
 
-static void rotation_by_timer_comes_at_other_times_on_other_nodes(void **state)
+TEST(rotation_by_timer_comes_at_other_times_on_other_nodes, begin)
 {
 	int64_t begun[2] = {0};
 
@@ -370,42 +370,9 @@ static void rotation_by_timer_comes_at_other_times_on_other_nodes(void **state)
 	assert_int_not_equal(begun[0], begun[1]);
 }
 
-static void rotation_never_begins_by_itself_where_it_is_off(void **state)
+TEST(rotation_never_begins_by_itself_where_it_is_off, begin)
 {
 	start_cluster();
 	pass_time(1000 * 24 * HOUR);
 	assert_false(pass());
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(rotation_arms_next_then_publishes_it_and_waits),
-		TEST(rotation_promotes_when_every_live_peer_has_proved),
-		TEST(rotation_does_not_promote_what_is_not_published),
-		TEST(rotation_begins_from_a_published_record),
-		TEST(rotation_waits_until_the_peers_are_counted),
-		TEST(rotation_does_not_wait_for_idle_peers),
-		TEST(rotation_promotes_at_the_deadline_without_stragglers),
-		TEST(rotation_has_a_shorter_deadline_with_a_short_overlap),
-		TEST(rotation_wipes_previous_when_all_known_peers_have_proved),
-		TEST(rotation_wipes_previous_only_after_the_promotion_is_published),
-		TEST(rotation_wipes_previous_at_the_end_of_the_overlap),
-		TEST(rotation_keeps_previous_for_a_straggler_that_talks),
-		TEST(rotation_strict_cuts_a_straggler_at_the_end_of_the_overlap),
-		TEST(rotation_takes_the_slot_from_a_straggler_of_the_last_one),
-		TEST(rotation_revoked_ends_previous_and_its_sessions_at_once),
-		TEST(rotation_revoked_while_it_runs_ends_previous_too),
-		TEST(rotation_merges_a_second_request),
-		TEST(rotation_merges_a_request_from_before_it_saw_the_tunnel),
-		TEST(rotation_asked_for_by_the_registry_keeps_a_distance),
-		TEST(rotation_asked_for_by_command_begins_at_once),
-		TEST(rotation_by_timer_begins_within_a_tenth_of_its_time),
-		TEST(rotation_by_timer_is_due_after_a_restart_too),
-		TEST(rotation_by_timer_comes_at_other_times_on_other_nodes),
-		TEST(rotation_never_begins_by_itself_where_it_is_off),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static unsigned int reorder(struct world *w, struct datagram *datagram)
 	return 1;
 }
 
-static void rotation_of_both_at_once_loses_no_packet(void **state)
+ROTATION_TALKING_TEST(rotation_of_both_at_once_loses_no_packet)
 {
 	world->latency_ns = NS_PER_MS;
 	for (unsigned int round = 0; round < 25; round++) {
@@ -105,7 +105,7 @@ static void rotation_of_both_at_once_loses_no_packet(void **state)
 	assert_nothing_was_lost();
 }
 
-static void rotation_on_a_wire_that_reorders_loses_no_packet(void **state)
+ROTATION_TALKING_TEST(rotation_on_a_wire_that_reorders_loses_no_packet)
 {
 	world->on_wire = reorder;
 	world->latency_ns = 5 * NS_PER_MS;
@@ -114,7 +114,7 @@ static void rotation_on_a_wire_that_reorders_loses_no_packet(void **state)
 	assert_nothing_was_lost();
 }
 
-static void rotation_of_three_at_once_loses_no_packet(void **state)
+TEST(rotation_of_three_at_once_loses_no_packet, begin_three, world_end)
 {
 	talk_for(20 * NS_PER_MS);
 	for (unsigned int round = 0; round < 10; round++) {
@@ -132,7 +132,7 @@ static unsigned int lose_handshakes(struct world *w, struct datagram *datagram)
 	return is_data || world_random() % 100 < 60;
 }
 
-static void rotation_whose_handshakes_get_lost_comes_to_its_end_and_loses_no_packet(void **state)
+ROTATION_TALKING_TEST(rotation_whose_handshakes_get_lost_comes_to_its_end_and_loses_no_packet)
 {
 	world->on_wire = lose_handshakes;
 	for (unsigned int round = 0; round < 4; round++)
@@ -140,7 +140,7 @@ static void rotation_whose_handshakes_get_lost_comes_to_its_end_and_loses_no_pac
 	assert_nothing_was_lost();
 }
 
-static void ordinary_rekeying_goes_on_while_a_next_key_stands_for_long(void **state)
+ROTATION_TALKING_TEST(ordinary_rekeying_goes_on_while_a_next_key_stands_for_long)
 {
 	world->latency_ns = 5 * NS_PER_MS;
 	step_arm(A);
@@ -155,7 +155,7 @@ static void ordinary_rekeying_goes_on_while_a_next_key_stands_for_long(void **st
 
 /* -- who proves what, and when -- */
 
-static void next_key_of_a_live_peer_is_tried_and_proved_at_once(void **state)
+ROTATION_TALKING_TEST(next_key_of_a_live_peer_is_tried_and_proved_at_once)
 {
 	world->latency_ns = 10 * NS_PER_MS;
 	world_sleep(SECONDS(100)); /* silent, but live */
@@ -167,7 +167,7 @@ static void next_key_of_a_live_peer_is_tried_and_proved_at_once(void **state)
 	assert_false(peer_at(B, A)->has_proved[KEY_NEXT]); /* B has none */
 }
 
-static void arming_and_saying_again_send_nothing(void **state)
+ROTATION_TALKING_TEST(arming_and_saying_again_send_nothing)
 {
 	unsigned int sent[2];
 
@@ -185,7 +185,7 @@ static void arming_and_saying_again_send_nothing(void **state)
 	assert_int_equal(world->nodes[B].transmits, sent[B]);
 }
 
-static void proof_that_gets_lost_is_given_again_within_seconds(void **state)
+ROTATION_TALKING_TEST(proof_that_gets_lost_is_given_again_within_seconds)
 {
 	world->on_wire = lose_keepalives;
 	keepalives_to_lose = 2;
@@ -196,7 +196,7 @@ static void proof_that_gets_lost_is_given_again_within_seconds(void **state)
 	assert_true(is_proved(A, KEY_NEXT));
 }
 
-static void handshakes_come_from_the_newest_key_that_the_peer_has_proved(void **state)
+ROTATION_TALKING_TEST(handshakes_come_from_the_newest_key_that_the_peer_has_proved)
 {
 	const struct tunnel_state *a = tunnel_of(A)->state;
 	uint32_t pair;
@@ -211,7 +211,7 @@ static void handshakes_come_from_the_newest_key_that_the_peer_has_proved(void **
 }
 
 /* A straggler: it never saw the record with the new key. */
-static void peer_that_missed_a_rotation_is_reached_with_the_key_it_knows(void **state)
+ROTATION_TALKING_TEST(peer_that_missed_a_rotation_is_reached_with_the_key_it_knows)
 {
 	(void)arm_next(A);
 	promote(A);
@@ -229,7 +229,7 @@ static void peer_that_missed_a_rotation_is_reached_with_the_key_it_knows(void **
 	assert_nothing_was_lost();
 }
 
-static void peer_that_missed_two_rotations_recovers_with_the_record(void **state)
+ROTATION_TALKING_TEST(peer_that_missed_two_rotations_recovers_with_the_record)
 {
 	for (unsigned int round = 0; round < 2; round++) {
 		(void)arm_next(A);
@@ -261,7 +261,7 @@ static unsigned int count_begun_handshakes(unsigned int node)
 	return count;
 }
 
-static void next_keys_of_idle_peers_are_tried_at_random_within_the_window(void **state)
+ROTATION_SILENT_TEST(next_keys_of_idle_peers_are_tried_at_random_within_the_window)
 {
 	unsigned int buckets[10] = {0}, tried = 0;
 	struct tunnel *a = tunnel_of(A);
@@ -297,7 +297,7 @@ static void next_keys_of_idle_peers_are_tried_at_random_within_the_window(void *
 	assert_int_equal(count_begun_handshakes(A), 0); /* their secrets are wiped */
 }
 
-static void idle_peers_prove_a_key_without_any_traffic(void **state)
+ROTATION_SILENT_TEST(idle_peers_prove_a_key_without_any_traffic)
 {
 	step_arm(A);
 	world_settle();
@@ -309,7 +309,7 @@ static void idle_peers_prove_a_key_without_any_traffic(void **state)
 }
 
 /* A rotation does not wait for them; they prove the key where they find it. */
-static void idle_peers_prove_a_key_that_was_promoted_meanwhile(void **state)
+ROTATION_SILENT_TEST(idle_peers_prove_a_key_that_was_promoted_meanwhile)
 {
 	step_arm(A);
 	world_sleep(SECONDS(1));
@@ -319,7 +319,7 @@ static void idle_peers_prove_a_key_that_was_promoted_meanwhile(void **state)
 	assert_true(is_proved(A, KEY_CURRENT));
 }
 
-static void idle_peers_prove_a_key_that_they_learn_when_it_is_current(void **state)
+ROTATION_SILENT_TEST(idle_peers_prove_a_key_that_they_learn_when_it_is_current)
 {
 	(void)arm_next(A);
 	promote(A);
@@ -335,8 +335,7 @@ static unsigned int lose_everything(struct world *w, struct datagram *datagram)
 	return 0;
 }
 
-static void
-packet_that_comes_while_a_lost_try_is_under_way_waits_for_one_retry_at_most(void **state)
+ROTATION_SILENT_TEST(packet_that_comes_while_a_lost_try_is_under_way_waits_for_one_retry_at_most)
 {
 	step_arm(A);
 	world->on_wire = lose_everything;
@@ -359,7 +358,7 @@ static void publish_false_next(unsigned int node)
 	publish(node);
 }
 
-static void next_key_that_does_not_answer_costs_no_session_a_packet(void **state)
+ROTATION_TALKING_TEST(next_key_that_does_not_answer_costs_no_session_a_packet)
 {
 	publish_false_next(B);
 	for (unsigned int second = 0; second < 400; second++) {
@@ -370,7 +369,7 @@ static void next_key_that_does_not_answer_costs_no_session_a_packet(void **state
 	assert_false(peer_at(A, B)->has_reached[KEY_NEXT]);
 }
 
-static void next_key_that_does_not_answer_delays_the_first_packet_by_one_try(void **state)
+ROTATION_SILENT_TEST(next_key_that_does_not_answer_delays_the_first_packet_by_one_try)
 {
 	publish_false_next(B);
 	for (unsigned int i = 0; i < 60; i++) { /* impatient traffic resets no alternation */
@@ -383,7 +382,7 @@ static void next_key_that_does_not_answer_delays_the_first_packet_by_one_try(voi
 	assert_nothing_was_lost();
 }
 
-static void peer_that_lost_its_keys_is_talked_to_at_once(void **state)
+ROTATION_TALKING_TEST(peer_that_lost_its_keys_is_talked_to_at_once)
 {
 	uint32_t index = current_of(A)->local_index;
 	struct session_keys keys =
@@ -404,32 +403,4 @@ static void peer_that_lost_its_keys_is_talked_to_at_once(void **state)
 	world_settle();
 	assert_int_equal(came(B, 0), 1);
 	assert_int_equal(came(A, 1), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING(rotation_of_both_at_once_loses_no_packet),
-		TALKING(rotation_on_a_wire_that_reorders_loses_no_packet),
-		cmocka_unit_test_setup_teardown(rotation_of_three_at_once_loses_no_packet,
-						begin_three, world_end),
-		TALKING(rotation_whose_handshakes_get_lost_comes_to_its_end_and_loses_no_packet),
-		TALKING(ordinary_rekeying_goes_on_while_a_next_key_stands_for_long),
-		TALKING(next_key_of_a_live_peer_is_tried_and_proved_at_once),
-		TALKING(arming_and_saying_again_send_nothing),
-		TALKING(proof_that_gets_lost_is_given_again_within_seconds),
-		TALKING(handshakes_come_from_the_newest_key_that_the_peer_has_proved),
-		TALKING(peer_that_missed_a_rotation_is_reached_with_the_key_it_knows),
-		TALKING(peer_that_missed_two_rotations_recovers_with_the_record),
-		SILENT(next_keys_of_idle_peers_are_tried_at_random_within_the_window),
-		SILENT(idle_peers_prove_a_key_without_any_traffic),
-		SILENT(idle_peers_prove_a_key_that_was_promoted_meanwhile),
-		SILENT(idle_peers_prove_a_key_that_they_learn_when_it_is_current),
-		SILENT(packet_that_comes_while_a_lost_try_is_under_way_waits_for_one_retry_at_most),
-		TALKING(next_key_that_does_not_answer_costs_no_session_a_packet),
-		SILENT(next_key_that_does_not_answer_delays_the_first_packet_by_one_try),
-		TALKING(peer_that_lost_its_keys_is_talked_to_at_once),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 /* -- promotion and clearing -- */
 
-static void sessions_outlive_promotion_and_clearing(void **state)
+ROTATION_TALKING_TEST(sessions_outlive_promotion_and_clearing)
 {
 	uint32_t index = current_of(A)->local_index;
 
@@ -24,7 +24,7 @@ static void sessions_outlive_promotion_and_clearing(void **state)
 	assert_int_equal(came(A, 1), 1);
 }
 
-static void fresh_session_is_asked_for_only_where_the_newest_is_not_under_the_new_key(void **state)
+ROTATION_TALKING_TEST(fresh_session_is_asked_for_only_where_the_newest_is_not_under_the_new_key)
 {
 	unsigned int initiations;
 
@@ -62,7 +62,7 @@ static void initiate_from_b(void)
 	world_settle();
 }
 
-static void previous_key_takes_handshakes_until_it_is_cleared(void **state)
+ROTATION_TALKING_TEST(previous_key_takes_handshakes_until_it_is_cleared)
 {
 	unsigned int responses;
 
@@ -81,7 +81,7 @@ static void previous_key_takes_handshakes_until_it_is_cleared(void **state)
 	assert_int_equal(drops(A, DROP_BAD_MAC1), 1);
 }
 
-static void response_to_a_key_that_moved_meanwhile_is_taken(void **state)
+ROTATION_SILENT_TEST(response_to_a_key_that_moved_meanwhile_is_taken)
 {
 	world->latency_ns = 50 * NS_PER_MS;
 	(void)arm_next(A);
@@ -93,7 +93,7 @@ static void response_to_a_key_that_moved_meanwhile_is_taken(void **state)
 	assert_int_equal(all_drops(A), 0);
 }
 
-static void revocation_ends_the_sessions_of_that_key_alone(void **state)
+ROTATION_TALKING_TEST(revocation_ends_the_sessions_of_that_key_alone)
 {
 	uint32_t old = current_of(A)->local_index;
 
@@ -109,7 +109,7 @@ static void revocation_ends_the_sessions_of_that_key_alone(void **state)
 	assert_int_equal(came(B, 0), 1);
 }
 
-static void nothing_of_a_retired_key_is_left_in_memory(void **state)
+ROTATION_TALKING_TEST(nothing_of_a_retired_key_is_left_in_memory)
 {
 	struct private_key old, next = arm_next(A);
 	uint8_t shared[KEY_LEN];
@@ -168,7 +168,7 @@ static void assert_replay_is_refused(void)
 	assert_int_equal(drops(B, DROP_HANDSHAKE_REPLAY), before + 1);
 }
 
-static void recorded_initiation_is_refused_wherever_its_keys_have_gone(void **state)
+ROTATION_SILENT_TEST(recorded_initiation_is_refused_wherever_its_keys_have_gone)
 {
 	struct peer_keys with_both, with_current_alone;
 
@@ -202,7 +202,7 @@ static void set_preshared(unsigned int node, enum key_slot own, enum key_slot re
 	tunnel_set_preshared(tunnel_of(node), slots[node][1 - node], own, remote, &key);
 }
 
-static void preshared_keys_are_those_of_the_statics_that_are_used(void **state)
+ROTATION_SILENT_TEST(preshared_keys_are_those_of_the_statics_that_are_used)
 {
 	set_preshared(A, KEY_CURRENT, KEY_CURRENT, 1);
 	set_preshared(B, KEY_CURRENT, KEY_CURRENT, 1);
@@ -238,7 +238,7 @@ static void set_alternate(unsigned int node, uint8_t byte)
 }
 
 /* Both hold the old and the new secret, and only one of them knows that yet: either may begin. */
-static void handshakes_succeed_while_only_one_side_has_gone_over_to_a_new_secret(void **state)
+ROTATION_SILENT_TEST(handshakes_succeed_while_only_one_side_has_gone_over_to_a_new_secret)
 {
 	set_preshared(A, KEY_CURRENT, KEY_CURRENT, 2);
 	set_alternate(A, 1);
@@ -260,7 +260,7 @@ static void handshakes_succeed_while_only_one_side_has_gone_over_to_a_new_secret
 	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE), 1);
 }
 
-static void pairs_are_all_given_back(void **state)
+ROTATION_SILENT_TEST(pairs_are_all_given_back)
 {
 	const struct tunnel_state *a = tunnel_of(A)->state;
 
@@ -285,7 +285,7 @@ static void pairs_are_all_given_back(void **state)
 	assert_int_equal(a->peer_key_count, 0);
 }
 
-static void keys_beyond_the_room_for_pairs_are_refused(void **state)
+ROTATION_SILENT_TEST(keys_beyond_the_room_for_pairs_are_refused)
 {
 	struct tunnel *a = tunnel_of(A);
 	struct peer_keys keys = {.has_key = {true, true, false}};
@@ -305,23 +305,4 @@ static void keys_beyond_the_room_for_pairs_are_refused(void **state)
 	assert_int_equal(tunnel_check_peer_keys(a, slot, &keys), -ENOSPC);
 	clear(A, KEY_NEXT, false);
 	assert_int_equal(tunnel_check_peer_keys(a, slot, &keys), 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING(sessions_outlive_promotion_and_clearing),
-		TALKING(fresh_session_is_asked_for_only_where_the_newest_is_not_under_the_new_key),
-		TALKING(previous_key_takes_handshakes_until_it_is_cleared),
-		SILENT(response_to_a_key_that_moved_meanwhile_is_taken),
-		TALKING(revocation_ends_the_sessions_of_that_key_alone),
-		TALKING(nothing_of_a_retired_key_is_left_in_memory),
-		SILENT(recorded_initiation_is_refused_wherever_its_keys_have_gone),
-		SILENT(preshared_keys_are_those_of_the_statics_that_are_used),
-		SILENT(handshakes_succeed_while_only_one_side_has_gone_over_to_a_new_secret),
-		SILENT(pairs_are_all_given_back),
-		SILENT(keys_beyond_the_room_for_pairs_are_refused),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

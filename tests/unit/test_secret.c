@@ -3,14 +3,8 @@
  * keyd/cluster/secret.c: what a secret file may say, that nothing of it shows, that two nodes always come to the same secret and
  * the same preshared keys. Ids and keys are compared with those of another BLAKE2b (Python's hashlib).
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cluster/secret.h"
+#include "test.h"
 #include "vectors/hex.h"
 
 #define SECRET_A "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" /* bytes 0 to 31 */
@@ -62,7 +56,7 @@ static void assert_refused(const char *text, const char *expected)
 
 /* -- the file -- */
 
-static void secret_file_of_one_line_is_taken(void **state)
+TEST(secret_file_of_one_line_is_taken)
 {
 	struct secret_ids ids = parse(SECRET_A "\n");
 	uint8_t bytes[KEY_LEN];
@@ -74,7 +68,7 @@ static void secret_file_of_one_line_is_taken(void **state)
 	assert_string_equal(parse(SECRET_A).items[0].text, ID_A);
 }
 
-static void secret_file_of_two_lines_is_newest_first(void **state)
+TEST(secret_file_of_two_lines_is_newest_first)
 {
 	struct secret_ids ids = parse(SECRET_B "\n" SECRET_A "\n");
 
@@ -83,12 +77,12 @@ static void secret_file_of_two_lines_is_newest_first(void **state)
 	assert_string_equal(ids.items[1].text, ID_A);
 }
 
-static void secret_file_may_hold_blank_lines_and_ends_of_any_kind(void **state)
+TEST(secret_file_may_hold_blank_lines_and_ends_of_any_kind)
 {
 	assert_int_equal(parse("\n\r\n \t \n  " SECRET_A "\t\r\n\n\n" SECRET_B " \r\n\n").count, 2);
 }
 
-static void secret_file_may_say_none_beside_a_secret(void **state)
+TEST(secret_file_may_say_none_beside_a_secret)
 {
 	struct secret_ids ids = parse(SECRET_A "\nnone\n");
 
@@ -101,7 +95,7 @@ static void secret_file_may_say_none_beside_a_secret(void **state)
 	assert_false(secret_accepts_none(&ids));
 }
 
-static void secret_file_without_a_secret_is_refused(void **state)
+TEST(secret_file_without_a_secret_is_refused)
 {
 	assert_refused("", "is empty: expected a secret");
 	assert_refused("\n \n", "is empty");
@@ -109,7 +103,7 @@ static void secret_file_without_a_secret_is_refused(void **state)
 	assert_refused("none\nnone\n", "line 2 says the same as one before");
 }
 
-static void secret_file_with_a_bad_line_is_refused_by_its_number(void **state)
+TEST(secret_file_with_a_bad_line_is_refused_by_its_number)
 {
 	static const char *const bad[] = {
 		"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",	   /* without its end */
@@ -135,14 +129,14 @@ static void secret_file_with_a_bad_line_is_refused_by_its_number(void **state)
 	assert_text_refused(SECRET_A "\0", strlen(SECRET_A) + 1, "line 1 is no secret");
 }
 
-static void secret_file_with_three_lines_or_the_same_twice_is_refused(void **state)
+TEST(secret_file_with_three_lines_or_the_same_twice_is_refused)
 {
 	assert_refused(SECRET_A "\n" SECRET_B "\n\n" SECRET_C "\n", "line 4 is one too many");
 	assert_refused(SECRET_A "\n" SECRET_B "\nnone\n", "line 3 is one too many");
 	assert_refused(SECRET_A "\n" SECRET_A "\n", "line 2 says the same as one before");
 }
 
-static void secret_file_that_is_too_large_is_refused(void **state)
+TEST(secret_file_that_is_too_large_is_refused)
 {
 	char text[SECRET_FILE_MAX + 1];
 
@@ -152,7 +146,7 @@ static void secret_file_that_is_too_large_is_refused(void **state)
 	assert_true(secret_parse(&parsed, text, sizeof(text) - 1, &(struct refusal){0}));
 }
 
-static void secret_file_survives_every_cut_and_flip(void **state)
+TEST(secret_file_survives_every_cut_and_flip)
 {
 	const char good[] = SECRET_A "\n" SECRET_B "\n";
 	char text[sizeof(good)];
@@ -171,7 +165,7 @@ static void secret_file_survives_every_cut_and_flip(void **state)
 
 /* -- ids -- */
 
-static void secret_ids_are_sixteen_digits_or_none(void **state)
+TEST(secret_ids_are_sixteen_digits_or_none)
 {
 	static const char *const bad[] = {"",
 					  "None",
@@ -215,7 +209,7 @@ static void assert_choice(struct secret_ids a, struct secret_ids b, const char *
 	assert_string_equal(b.count ? b.items[of_b].text : SECRET_NONE, expected);
 }
 
-static void secret_in_use_is_the_newest_that_both_have(void **state)
+TEST(secret_in_use_is_the_newest_that_both_have)
 {
 	assert_choice(IDS(ID_A), IDS(ID_A), ID_A);
 	assert_choice(IDS(ID_B, ID_A), IDS(ID_A), ID_A);
@@ -225,7 +219,7 @@ static void secret_in_use_is_the_newest_that_both_have(void **state)
 	assert_choice(IDS(ID_B, ID_A), IDS(ID_C, ID_A), ID_A);
 }
 
-static void secret_is_not_replaced_by_none_or_another(void **state)
+TEST(secret_is_not_replaced_by_none_or_another)
 {
 	assert_choice(IDS(ID_A), IDS(ID_B), NULL);
 	assert_choice(IDS(ID_B, ID_A), IDS(ID_C), NULL);
@@ -234,7 +228,7 @@ static void secret_is_not_replaced_by_none_or_another(void **state)
 	assert_choice(IDS(ID_B, ID_A), (struct secret_ids){0}, NULL);
 }
 
-static void secret_may_be_none_where_both_sides_say_so(void **state)
+TEST(secret_may_be_none_where_both_sides_say_so)
 {
 	assert_choice((struct secret_ids){0}, (struct secret_ids){0}, SECRET_NONE);
 	assert_choice(IDS(ID_A, SECRET_NONE), (struct secret_ids){0}, SECRET_NONE);
@@ -246,14 +240,14 @@ static void secret_may_be_none_where_both_sides_say_so(void **state)
 	assert_choice(IDS(ID_A, SECRET_NONE), IDS(ID_B, SECRET_NONE), SECRET_NONE);
 }
 
-static void secret_chosen_from_contrary_orders_is_the_same_on_both_sides(void **state)
+TEST(secret_chosen_from_contrary_orders_is_the_same_on_both_sides)
 {
 	assert_choice(IDS(ID_A, ID_B), IDS(ID_B, ID_A), ID_B); /* the smaller id */
 	assert_choice(IDS(ID_A, SECRET_NONE), IDS(SECRET_NONE, ID_A), ID_A);
 }
 
 /* All lists of up to three out of four, against each other. */
-static void secret_choice_is_the_same_whichever_side_asks(void **state)
+TEST(secret_choice_is_the_same_whichever_side_asks)
 {
 	static const char *const names[] = {ID_A, ID_B, ID_C, SECRET_NONE};
 	struct secret_ids lists[1 + 4 + 16 + 64] = {{0}};
@@ -289,7 +283,7 @@ static struct preshared_key derive(uint32_t number, uint8_t a, uint8_t b)
 	return preshared;
 }
 
-static void preshared_key_is_that_of_another_implementation(void **state)
+TEST(preshared_key_is_that_of_another_implementation)
 {
 	struct preshared_key preshared;
 	uint8_t expected[KEY_LEN];
@@ -301,7 +295,7 @@ static void preshared_key_is_that_of_another_implementation(void **state)
 	assert_memory_equal(preshared.bytes, expected, KEY_LEN);
 }
 
-static void preshared_key_is_the_same_on_both_sides_and_another_for_all_else(void **state)
+TEST(preshared_key_is_the_same_on_both_sides_and_another_for_all_else)
 {
 	struct preshared_key there, back, others[3];
 
@@ -316,7 +310,7 @@ static void preshared_key_is_the_same_on_both_sides_and_another_for_all_else(voi
 		assert_memory_not_equal(&there, &others[i], KEY_LEN);
 }
 
-static void preshared_key_of_none_is_none(void **state)
+TEST(preshared_key_of_none_is_none)
 {
 	struct preshared_key preshared;
 
@@ -325,30 +319,4 @@ static void preshared_key_of_none_is_none(void **state)
 	assert_true(sodium_is_zero(preshared.bytes, KEY_LEN));
 	preshared = derive(0, 1, 2);
 	assert_false(sodium_is_zero(preshared.bytes, KEY_LEN));
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(secret_file_of_one_line_is_taken),
-		cmocka_unit_test(secret_file_of_two_lines_is_newest_first),
-		cmocka_unit_test(secret_file_may_hold_blank_lines_and_ends_of_any_kind),
-		cmocka_unit_test(secret_file_may_say_none_beside_a_secret),
-		cmocka_unit_test(secret_file_without_a_secret_is_refused),
-		cmocka_unit_test(secret_file_with_a_bad_line_is_refused_by_its_number),
-		cmocka_unit_test(secret_file_with_three_lines_or_the_same_twice_is_refused),
-		cmocka_unit_test(secret_file_that_is_too_large_is_refused),
-		cmocka_unit_test(secret_file_survives_every_cut_and_flip),
-		cmocka_unit_test(secret_ids_are_sixteen_digits_or_none),
-		cmocka_unit_test(secret_in_use_is_the_newest_that_both_have),
-		cmocka_unit_test(secret_is_not_replaced_by_none_or_another),
-		cmocka_unit_test(secret_may_be_none_where_both_sides_say_so),
-		cmocka_unit_test(secret_chosen_from_contrary_orders_is_the_same_on_both_sides),
-		cmocka_unit_test(secret_choice_is_the_same_whichever_side_asks),
-		cmocka_unit_test(preshared_key_is_that_of_another_implementation),
-		cmocka_unit_test(preshared_key_is_the_same_on_both_sides_and_another_for_all_else),
-		cmocka_unit_test(preshared_key_of_none_is_none),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void assert_udp_pieces(const struct shape *shape, size_t each)
 	assert_exhausted(index);
 }
 
-static void udp_datagrams_carry_every_byte(void **state)
+TEST(udp_datagrams_carry_every_byte)
 {
 	struct shape shape = {.protocol = IPPROTO_UDP, .fragment = 0};
 	struct virtio_net_hdr vnet;
@@ -44,7 +44,7 @@ static void udp_datagrams_carry_every_byte(void **state)
 		}
 }
 
-static void udp_datagrams_without_checksum_stay_without(void **state)
+TEST(udp_datagrams_without_checksum_stay_without)
 {
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 2500};
 	struct virtio_net_hdr vnet = {.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4, .gso_size = 1000};
@@ -60,7 +60,7 @@ static void udp_datagrams_without_checksum_stay_without(void **state)
 	assert_exhausted(3);
 }
 
-static void udp_datagrams_larger_than_the_mtu_are_too_big_with_df(void **state)
+TEST(udp_datagrams_larger_than_the_mtu_are_too_big_with_df)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_UDP, .fragment = 0x4000, .payload_len = 14000};
@@ -77,7 +77,7 @@ static void udp_datagrams_larger_than_the_mtu_are_too_big_with_df(void **state)
 
 /* -- plain packets -- */
 
-static void packet_that_fits_comes_out_unchanged(void **state)
+TEST(packet_that_fits_comes_out_unchanged)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tcp_shapes); i++) {
@@ -93,7 +93,7 @@ static void packet_that_fits_comes_out_unchanged(void **state)
 	}
 }
 
-static void padding_behind_the_packet_is_left_out(void **state)
+TEST(padding_behind_the_packet_is_left_out)
 {
 	struct shape shape = {.version = 4, .payload_len = 1};
 	size_t len = build(packet, &shape);
@@ -107,7 +107,7 @@ static void padding_behind_the_packet_is_left_out(void **state)
 	assert_exhausted(1);
 }
 
-static void missing_checksum_is_completed_for_every_length(void **state)
+TEST(missing_checksum_is_completed_for_every_length)
 {
 	(void)state;
 	for (int i = 0; i < 4; i++)
@@ -128,7 +128,7 @@ static void missing_checksum_is_completed_for_every_length(void **state)
 }
 
 /* A pod's own overlay: the checksum that is missing is that of the packet inside. */
-static void missing_checksum_deep_inside_is_completed(void **state)
+TEST(missing_checksum_deep_inside_is_completed)
 {
 	struct shape outer = {
 		.version = 4, .protocol = IPPROTO_UDP, .payload_len = 8 + 14 + 20 + 20 + 100};
@@ -147,7 +147,7 @@ static void missing_checksum_deep_inside_is_completed(void **state)
 
 /* -- what contradicts itself -- */
 
-static void packet_that_is_not_whole_is_malformed(void **state)
+TEST(packet_that_is_not_whole_is_malformed)
 {
 	struct shape shape = {.payload_len = 100};
 
@@ -163,7 +163,7 @@ static void packet_that_is_not_whole_is_malformed(void **state)
 	}
 }
 
-static void header_that_contradicts_the_packet_is_malformed(void **state)
+TEST(header_that_contradicts_the_packet_is_malformed)
 {
 	struct shape shape = {.version = 4, .payload_len = 3000};
 	struct virtio_net_hdr right, wrong;
@@ -195,7 +195,7 @@ static void header_that_contradicts_the_packet_is_malformed(void **state)
 #undef assert_refused
 }
 
-static void checksum_position_outside_the_packet_is_malformed(void **state)
+TEST(checksum_position_outside_the_packet_is_malformed)
 {
 	struct shape shape = {.version = 4, .payload_len = 100};
 	size_t len = build(packet, &shape);
@@ -214,7 +214,7 @@ static void checksum_position_outside_the_packet_is_malformed(void **state)
 	assert_int_equal(start(&vnet, len, MTU), SEGMENT_MALFORMED);
 }
 
-static void routing_header_with_segments_left_is_not_cut(void **state)
+TEST(routing_header_with_segments_left_is_not_cut)
 {
 	static const uint8_t routing[] = {6, 2, 2, 1, 0, 0, 0, 0, 0xfd, 0, 0, 0,
 					  0, 0, 0, 0, 0, 0, 0, 0, 0,	0, 0, 9};
@@ -271,7 +271,7 @@ static void run_once(const struct virtio_net_hdr *vnet, size_t len, size_t mtu)
 	free(exact);
 }
 
-static void no_mutation_reads_or_writes_outside(void **state)
+TEST(no_mutation_reads_or_writes_outside)
 {
 	(void)state;
 	for (int i = 0; i < 300000; i++) {
@@ -284,24 +284,4 @@ static void no_mutation_reads_or_writes_outside(void **state)
 		run_once(&vnet, any(4) ? len : any((uint32_t)len),
 			 any(4) ? 40 + any(1500) : any(100));
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(udp_datagrams_carry_every_byte),
-		cmocka_unit_test(udp_datagrams_without_checksum_stay_without),
-		cmocka_unit_test(udp_datagrams_larger_than_the_mtu_are_too_big_with_df),
-		cmocka_unit_test(packet_that_fits_comes_out_unchanged),
-		cmocka_unit_test(padding_behind_the_packet_is_left_out),
-		cmocka_unit_test(missing_checksum_is_completed_for_every_length),
-		cmocka_unit_test(missing_checksum_deep_inside_is_completed),
-		cmocka_unit_test(packet_that_is_not_whole_is_malformed),
-		cmocka_unit_test(header_that_contradicts_the_packet_is_malformed),
-		cmocka_unit_test(checksum_position_outside_the_packet_is_malformed),
-		cmocka_unit_test(routing_header_with_segments_left_is_not_cut),
-		cmocka_unit_test(no_mutation_reads_or_writes_outside),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

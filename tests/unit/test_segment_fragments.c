@@ -59,7 +59,7 @@ static void fragment_all(size_t mtu)
 	assert_exhausted(count);
 }
 
-static void packets_without_df_come_out_as_fragments_that_reassemble(void **state)
+TEST(packets_without_df_come_out_as_fragments_that_reassemble)
 {
 	(void)state;
 	for (size_t length = MTU; length < 65000; length += 1 + any(400))
@@ -79,7 +79,7 @@ static void packets_without_df_come_out_as_fragments_that_reassemble(void **stat
 		}
 }
 
-static void missing_checksum_is_completed_in_fragments(void **state)
+TEST(missing_checksum_is_completed_in_fragments)
 {
 	(void)state;
 	for (size_t length = 1393; length < 4000; length += 17) {
@@ -94,7 +94,7 @@ static void missing_checksum_is_completed_in_fragments(void **state)
 	}
 }
 
-static void missing_checksum_across_two_fragments_is_completed(void **state)
+TEST(missing_checksum_across_two_fragments_is_completed)
 {
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 200};
 	size_t len = build(packet, &shape);
@@ -110,7 +110,7 @@ static void missing_checksum_across_two_fragments_is_completed(void **state)
 	assert_reassembled(packet + 20, len - 20);
 }
 
-static void only_copied_options_stand_in_later_fragments(void **state)
+TEST(only_copied_options_stand_in_later_fragments)
 {
 	static const uint8_t blanked[] = {148, 4, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0};
 	struct shape shape = {.version = 4,
@@ -128,7 +128,7 @@ static void only_copied_options_stand_in_later_fragments(void **state)
 	assert_memory_equal(whole + 20, blanked, sizeof(blanked));
 }
 
-static void fragments_are_cut_again_with_right_offsets(void **state)
+TEST(fragments_are_cut_again_with_right_offsets)
 {
 	struct shape shape = {.version = 4,
 			      .protocol = IPPROTO_UDP,
@@ -153,7 +153,7 @@ static void fragments_are_cut_again_with_right_offsets(void **state)
 	assert_int_equal(get_be16(whole + 6), 475);
 }
 
-static void fragment_that_ends_beyond_the_largest_packet_is_malformed(void **state)
+TEST(fragment_that_ends_beyond_the_largest_packet_is_malformed)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_UDP, .payload_len = 2000, .fragment = 0x1fff};
@@ -163,7 +163,7 @@ static void fragment_that_ends_beyond_the_largest_packet_is_malformed(void **sta
 			 SEGMENT_MALFORMED);
 }
 
-static void each_datagram_of_a_udp_super_packet_is_fragmented_by_itself(void **state)
+TEST(each_datagram_of_a_udp_super_packet_is_fragmented_by_itself)
 {
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_UDP, .id = 9, .payload_len = 1472 * 3 + 1393};
@@ -230,7 +230,7 @@ static void assert_head_repeated(size_t at, size_t announced_at, uint8_t next)
 	assert_int_equal(whole[at], next);
 }
 
-static void ip6_of_the_minimum_mtu_is_cut_where_the_tunnel_is_narrower(void **state)
+TEST(ip6_of_the_minimum_mtu_is_cut_where_the_tunnel_is_narrower)
 {
 	(void)state;
 	for (size_t total = NARROW_MTU + 1; total <= 1280; total++)
@@ -259,7 +259,7 @@ static void ip6_of_the_minimum_mtu_is_cut_where_the_tunnel_is_narrower(void **st
 		}
 }
 
-static void ip6_beyond_the_minimum_mtu_is_too_big(void **state)
+TEST(ip6_beyond_the_minimum_mtu_is_too_big)
 {
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 1281 - 48};
 
@@ -273,7 +273,7 @@ static void ip6_beyond_the_minimum_mtu_is_too_big(void **state)
 			 SEGMENT_TOO_BIG);
 }
 
-static void missing_checksum_is_completed_in_ip6_fragments(void **state)
+TEST(missing_checksum_is_completed_in_ip6_fragments)
 {
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 1230};
 	size_t len = build(packet, &shape);
@@ -289,7 +289,7 @@ static void missing_checksum_is_completed_in_ip6_fragments(void **state)
 }
 
 /* What the pod's own kernel makes of 3000 bytes once it was told 1280. */
-static void ip6_fragments_are_cut_again_with_their_own_id_and_offsets(void **state)
+TEST(ip6_fragments_are_cut_again_with_their_own_id_and_offsets)
 {
 	static uint8_t original[PACKET_MAX];
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 2992};
@@ -324,7 +324,7 @@ static void ip6_fragments_are_cut_again_with_their_own_id_and_offsets(void **sta
 	assert_memory_equal(reassembly.bytes, original + 40, 3000);
 }
 
-static void each_datagram_of_an_ip6_super_packet_is_cut_by_itself(void **state)
+TEST(each_datagram_of_an_ip6_super_packet_is_cut_by_itself)
 {
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 3 * 1232};
 	struct virtio_net_hdr vnet;
@@ -344,24 +344,4 @@ static void each_datagram_of_an_ip6_super_packet_is_cut_by_itself(void **state)
 		assert_memory_equal(whole + 48, packet + 48 + datagram * 1232, 1232);
 	}
 	assert_exhausted(6);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(packets_without_df_come_out_as_fragments_that_reassemble),
-		cmocka_unit_test(missing_checksum_is_completed_in_fragments),
-		cmocka_unit_test(missing_checksum_across_two_fragments_is_completed),
-		cmocka_unit_test(only_copied_options_stand_in_later_fragments),
-		cmocka_unit_test(fragments_are_cut_again_with_right_offsets),
-		cmocka_unit_test(fragment_that_ends_beyond_the_largest_packet_is_malformed),
-		cmocka_unit_test(each_datagram_of_a_udp_super_packet_is_fragmented_by_itself),
-		cmocka_unit_test(ip6_of_the_minimum_mtu_is_cut_where_the_tunnel_is_narrower),
-		cmocka_unit_test(ip6_beyond_the_minimum_mtu_is_too_big),
-		cmocka_unit_test(missing_checksum_is_completed_in_ip6_fragments),
-		cmocka_unit_test(ip6_fragments_are_cut_again_with_their_own_id_and_offsets),
-		cmocka_unit_test(each_datagram_of_an_ip6_super_packet_is_cut_by_itself),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,7 @@ static void cut_tcp(struct shape shape, size_t payload_len, uint16_t gso_size, s
 	assert_tcp_pieces(&shape, MIN(gso_size, mtu - shape_head_len(&shape)));
 }
 
-static void tcp_segments_carry_every_byte_for_every_segment_size(void **state)
+TEST(tcp_segments_carry_every_byte_for_every_segment_size)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tcp_shapes); i++)
@@ -66,7 +66,7 @@ static void tcp_segments_carry_every_byte_for_every_segment_size(void **state)
 			cut_tcp(tcp_shapes[i], 1 + any(3000), size, 9000);
 }
 
-static void tcp_segments_carry_every_byte_for_every_payload_length(void **state)
+TEST(tcp_segments_carry_every_byte_for_every_payload_length)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tcp_shapes); i++) {
@@ -76,7 +76,7 @@ static void tcp_segments_carry_every_byte_for_every_payload_length(void **state)
 	}
 }
 
-static void tcp_segments_larger_than_the_mtu_are_cut_to_it(void **state)
+TEST(tcp_segments_larger_than_the_mtu_are_cut_to_it)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tcp_shapes); i++)
@@ -84,7 +84,7 @@ static void tcp_segments_larger_than_the_mtu_are_cut_to_it(void **state)
 			cut_tcp(tcp_shapes[i], 20000, 1448, mtu);
 }
 
-static void last_segment_alone_has_fin_and_push(void **state)
+TEST(last_segment_alone_has_fin_and_push)
 {
 	struct shape shape = {.version = 4, .flags = ACK | PSH | FIN};
 
@@ -93,7 +93,7 @@ static void last_segment_alone_has_fin_and_push(void **state)
 	cut_tcp(shape, 800, 1000, MTU);
 }
 
-static void first_segment_alone_has_cwr_when_ecn_is_marked(void **state)
+TEST(first_segment_alone_has_cwr_when_ecn_is_marked)
 {
 	struct shape shape = {.version = 6, .flags = ACK | CWR | ECE, .payload_len = 3000};
 	struct virtio_net_hdr vnet;
@@ -110,7 +110,7 @@ static void first_segment_alone_has_cwr_when_ecn_is_marked(void **state)
 	assert_exhausted(3);
 }
 
-static void urgent_pointer_keeps_its_byte(void **state)
+TEST(urgent_pointer_keeps_its_byte)
 {
 	struct shape shape = {
 		.version = 4, .flags = ACK | URG, .urgent = 2500, .payload_len = 4000};
@@ -129,7 +129,7 @@ static void urgent_pointer_keeps_its_byte(void **state)
 
 /* -- TCP packets of connections older than the agent -- */
 
-static void tcp_packet_larger_than_the_mtu_is_cut_like_a_super_packet(void **state)
+TEST(tcp_packet_larger_than_the_mtu_is_cut_like_a_super_packet)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tcp_shapes); i++)
@@ -148,7 +148,7 @@ static void tcp_packet_larger_than_the_mtu_is_cut_like_a_super_packet(void **sta
 		}
 }
 
-static void wrong_checksum_is_not_mended_by_cutting(void **state)
+TEST(wrong_checksum_is_not_mended_by_cutting)
 {
 	struct shape shape = {.version = 4, .payload_len = 1460};
 	struct virtio_net_hdr vnet = {0};
@@ -167,7 +167,7 @@ static void wrong_checksum_is_not_mended_by_cutting(void **state)
 	assert_int_equal(start(&vnet, len, MTU), SEGMENT_MALFORMED);
 }
 
-static void syn_reset_and_signed_segments_are_never_cut(void **state)
+TEST(syn_reset_and_signed_segments_are_never_cut)
 {
 	struct shape shapes[] = {
 		{.version = 6, .flags = SYN, .payload_len = 1440},
@@ -189,7 +189,7 @@ static void syn_reset_and_signed_segments_are_never_cut(void **state)
 	assert_true(segmenter.is_fragmenting);
 }
 
-static void packet_that_cannot_be_cut_is_too_big(void **state)
+TEST(packet_that_cannot_be_cut_is_too_big)
 {
 	struct shape shape = {.protocol = IPPROTO_UDP, .fragment = 0x4000};
 
@@ -202,22 +202,4 @@ static void packet_that_cannot_be_cut_is_too_big(void **state)
 		assert_int_equal(start(&(struct virtio_net_hdr){0}, build(packet, &shape), MTU),
 				 SEGMENT_TOO_BIG);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tcp_segments_carry_every_byte_for_every_segment_size),
-		cmocka_unit_test(tcp_segments_carry_every_byte_for_every_payload_length),
-		cmocka_unit_test(tcp_segments_larger_than_the_mtu_are_cut_to_it),
-		cmocka_unit_test(last_segment_alone_has_fin_and_push),
-		cmocka_unit_test(first_segment_alone_has_cwr_when_ecn_is_marked),
-		cmocka_unit_test(urgent_pointer_keeps_its_byte),
-		cmocka_unit_test(tcp_packet_larger_than_the_mtu_is_cut_like_a_super_packet),
-		cmocka_unit_test(wrong_checksum_is_not_mended_by_cutting),
-		cmocka_unit_test(syn_reset_and_signed_segments_are_never_cut),
-		cmocka_unit_test(packet_that_cannot_be_cut_is_too_big),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static void assert_refused(enum drop_reason reason, uint64_t packets)
 	assert_int_equal(tunnel_of_a()->outbox->messages, 0);
 }
 
-static void packet_to_nobody_is_dropped_and_its_sender_told(void **state)
+TALKING_TEST(packet_to_nobody_is_dropped_and_its_sender_told)
 {
 	uint8_t packet[100];
 
@@ -46,7 +46,7 @@ static void packet_to_nobody_is_dropped_and_its_sender_told(void **state)
 	assert_int_equal(world->nodes[A].last_injected[6], IPPROTO_ICMPV6);
 }
 
-static void multicast_of_our_own_kernel_is_named_and_unanswered(void **state)
+TALKING_TEST(multicast_of_our_own_kernel_is_named_and_unanswered)
 {
 	uint8_t packet[100];
 
@@ -61,7 +61,7 @@ static void multicast_of_our_own_kernel_is_named_and_unanswered(void **state)
 	assert_int_equal(world->nodes[A].injected, 0);
 }
 
-static void packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told(void **state)
+TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told)
 {
 	peer_of(A)->has_endpoint = false;
 	send_inner(A, 4, 100, 1);
@@ -83,7 +83,7 @@ static void build_own_datagram(uint8_t packet[static 100], uint8_t version)
 	peer_of(A)->endpoint = endpoint_of(&to, 4242);
 }
 
-static void own_datagram_that_comes_back_is_dropped_and_not_answered(void **state)
+TALKING_TEST(own_datagram_that_comes_back_is_dropped_and_not_answered)
 {
 	uint8_t packet[100];
 
@@ -96,7 +96,7 @@ static void own_datagram_that_comes_back_is_dropped_and_not_answered(void **stat
 	assert_int_equal(world->nodes[A].injected, 0);
 }
 
-static void datagram_that_is_only_like_our_own_is_sent(void **state)
+TALKING_TEST(datagram_that_is_only_like_our_own_is_sent)
 {
 	uint8_t packet[100];
 
@@ -115,7 +115,7 @@ static void datagram_that_is_only_like_our_own_is_sent(void **state)
 	assert_int_equal(all_drops(A), 0);
 }
 
-static void packet_is_dropped_while_we_have_no_key(void **state)
+TALKING_TEST(packet_is_dropped_while_we_have_no_key)
 {
 	tunnel_set_private_key(tunnel_of_a(), KEY_CURRENT, NULL);
 	send_inner(A, 4, 100, 1);
@@ -123,7 +123,7 @@ static void packet_is_dropped_while_we_have_no_key(void **state)
 	assert_int_equal(world->nodes[A].injected, 1);
 }
 
-static void bytes_that_are_no_packet_are_dropped(void **state)
+TALKING_TEST(bytes_that_are_no_packet_are_dropped)
 {
 	uint8_t packet[100];
 	unsigned int count = 0;
@@ -146,7 +146,7 @@ static void bytes_that_are_no_packet_are_dropped(void **state)
 	assert_int_equal(world->nodes[A].injected, 0);
 }
 
-static void packet_that_is_too_big_is_dropped_and_its_sender_told_the_mtu(void **state)
+TALKING_TEST(packet_that_is_too_big_is_dropped_and_its_sender_told_the_mtu)
 {
 	send_inner(A, 4, 1421, 1);
 	assert_refused(DROP_TOO_BIG, 1);
@@ -175,7 +175,7 @@ static size_t build_super(uint8_t *packet, struct virtio_net_hdr *ret_vnet, unsi
 	return len;
 }
 
-static void super_packet_counts_its_segments_when_it_is_dropped(void **state)
+TALKING_TEST(super_packet_counts_its_segments_when_it_is_dropped)
 {
 	static uint8_t packet[PACKET_MAX];
 	struct virtio_net_hdr vnet;
@@ -187,7 +187,7 @@ static void super_packet_counts_its_segments_when_it_is_dropped(void **state)
 
 /* -- data -- */
 
-static void every_length_is_padded_to_16_but_never_beyond_the_mtu(void **state)
+TALKING_TEST(every_length_is_padded_to_16_but_never_beyond_the_mtu)
 {
 	struct tunnel *tunnel = tunnel_of_a();
 
@@ -208,7 +208,7 @@ static void every_length_is_padded_to_16_but_never_beyond_the_mtu(void **state)
 	}
 }
 
-static void every_length_from_a_header_to_the_mtu_arrives_as_it_was(void **state)
+TALKING_TEST(every_length_from_a_header_to_the_mtu_arrives_as_it_was)
 {
 	uint8_t expected[1420];
 
@@ -227,7 +227,7 @@ static void every_length_from_a_header_to_the_mtu_arrives_as_it_was(void **state
 	}
 }
 
-static void packets_of_one_length_become_one_send_though_they_came_one_by_one(void **state)
+TALKING_TEST(packets_of_one_length_become_one_send_though_they_came_one_by_one)
 {
 	for (unsigned int i = 0; i < 40; i++)
 		send_inner(A, 4, 500, i);
@@ -246,7 +246,7 @@ static void packets_of_one_length_become_one_send_though_they_came_one_by_one(vo
 		assert_int_equal(came(B, i), 1);
 }
 
-static void sends_stay_within_what_the_kernel_cuts(void **state)
+TALKING_TEST(sends_stay_within_what_the_kernel_cuts)
 {
 	for (unsigned int i = 0; i < 200; i++)
 		send_inner(A, 4, 84, i); /* 64 segments each */
@@ -261,7 +261,7 @@ static void sends_stay_within_what_the_kernel_cuts(void **state)
 		assert_int_equal(came(B, i), 1);
 }
 
-static void full_outbox_sends_by_itself_and_loses_nothing(void **state)
+TALKING_TEST(full_outbox_sends_by_itself_and_loses_nothing)
 {
 	for (unsigned int i = 0; i < 5000; i++)
 		send_inner(A, 4, i % 2 ? 1420 : 60, i);
@@ -272,7 +272,7 @@ static void full_outbox_sends_by_itself_and_loses_nothing(void **state)
 	assert_int_equal(all_drops(A) + all_drops(B), 0);
 }
 
-static void packets_of_two_peers_are_not_mixed(void **state)
+TALKING_TEST(packets_of_two_peers_are_not_mixed)
 {
 	struct public_key key = {{9}};
 	uint32_t other;
@@ -299,7 +299,7 @@ static void packets_of_two_peers_are_not_mixed(void **state)
 	assert_int_equal(tunnel_of_a()->state->peers[other].stage_count, 10);
 }
 
-static void counters_go_up_by_one_in_the_order_of_the_packets(void **state)
+TALKING_TEST(counters_go_up_by_one_in_the_order_of_the_packets)
 {
 	uint64_t counter = current_of(A)->send_counter;
 	const struct outbox *outbox = tunnel_of_a()->outbox;
@@ -315,7 +315,7 @@ static void counters_go_up_by_one_in_the_order_of_the_packets(void **state)
 	assert_int_equal(counter, current_of(A)->send_counter);
 }
 
-static void traffic_figures_are_those_of_the_kernel(void **state)
+SILENT_TEST(traffic_figures_are_those_of_the_kernel)
 {
 	for (unsigned int i = 0; i < 10; i++) {
 		ping(A, i);
@@ -329,7 +329,7 @@ static void traffic_figures_are_those_of_the_kernel(void **state)
 	assert_int_equal(peer_of(B)->last_handshake_wall_ns, WORLD_BEGIN_WALL);
 }
 
-static void outer_tos_shows_the_handshake_and_congestion_and_nothing_else(void **state)
+TALKING_TEST(outer_tos_shows_the_handshake_and_congestion_and_nothing_else)
 {
 	uint8_t packet[100];
 	static const uint8_t outer[] = {0, 1, 2, 2}; /* RFC 6040: CE is not shown, ECT(0) is */
@@ -351,7 +351,7 @@ static void outer_tos_shows_the_handshake_and_congestion_and_nothing_else(void *
 	assert_int_equal(last_outgoing()->count, 1);
 }
 
-static void answers_leave_from_the_address_that_was_spoken_to(void **state)
+TALKING_TEST(answers_leave_from_the_address_that_was_spoken_to)
 {
 	send_inner(A, 4, 100, 1);
 	assert_true(address_is_equal(&last_outgoing()->from.address,
@@ -360,7 +360,7 @@ static void answers_leave_from_the_address_that_was_spoken_to(void **state)
 
 /* -- limits of a session -- */
 
-static void session_past_2_to_the_60_messages_asks_for_another(void **state)
+TALKING_TEST(session_past_2_to_the_60_messages_asks_for_another)
 {
 	world_sleep(10 * NS_PER_S);
 	current_of(A)->send_counter = 1ULL << 60;
@@ -370,7 +370,7 @@ static void session_past_2_to_the_60_messages_asks_for_another(void **state)
 	assert_int_equal(current_of(A)->send_counter, 1); /* the keepalive that confirmed */
 }
 
-static void session_sends_its_last_counter_and_then_no_more(void **state)
+TALKING_TEST(session_sends_its_last_counter_and_then_no_more)
 {
 	struct session *session = current_of(A);
 
@@ -392,7 +392,7 @@ static void session_sends_its_last_counter_and_then_no_more(void **state)
 	assert_int_equal(came(B, 3), 1);
 }
 
-static void super_packet_that_the_counters_do_not_suffice_for_waits_whole(void **state)
+TALKING_TEST(super_packet_that_the_counters_do_not_suffice_for_waits_whole)
 {
 	static uint8_t packet[PACKET_MAX];
 	struct virtio_net_hdr vnet;
@@ -412,7 +412,7 @@ static void super_packet_that_the_counters_do_not_suffice_for_waits_whole(void *
 
 /* -- staging -- */
 
-static void staged_packets_are_bounded_and_the_oldest_go(void **state)
+SILENT_TEST(staged_packets_are_bounded_and_the_oldest_go)
 {
 	world->latency_ns = NS_PER_S;
 	for (unsigned int i = 0; i < 300; i++)
@@ -425,7 +425,7 @@ static void staged_packets_are_bounded_and_the_oldest_go(void **state)
 	assert_int_equal(tunnel_of_a()->state->stage.free_count, STAGE_CHUNKS);
 }
 
-static void staged_super_packets_count_their_segments(void **state)
+SILENT_TEST(staged_super_packets_count_their_segments)
 {
 	static uint8_t packet[PACKET_MAX];
 	struct virtio_net_hdr vnet;
@@ -438,7 +438,7 @@ static void staged_super_packets_count_their_segments(void **state)
 	assert_int_equal(drops(A, DROP_STAGE_FULL), 40);
 }
 
-static void pool_that_many_silent_peers_have_filled_still_takes_the_newest(void **state)
+SILENT_TEST(pool_that_many_silent_peers_have_filled_still_takes_the_newest)
 {
 	struct tunnel *tunnel = tunnel_of_a();
 	static uint8_t packet[1400];
@@ -468,7 +468,7 @@ static void pool_that_many_silent_peers_have_filled_still_takes_the_newest(void 
 	assert_int_equal(all_drops(A) + waiting, sent);
 }
 
-static void staged_packet_goes_where_its_destination_is_when_the_session_is_made(void **state)
+SILENT_TEST(staged_packet_goes_where_its_destination_is_when_the_session_is_made)
 {
 	world->latency_ns = NS_PER_S;
 	send_inner(A, 4, 100, 1);
@@ -481,7 +481,7 @@ static void staged_packet_goes_where_its_destination_is_when_the_session_is_made
 
 /* -- the handshake -- */
 
-static void timestamps_never_go_back_though_the_clock_does(void **state)
+SILENT_TEST(timestamps_never_go_back_though_the_clock_does)
 {
 	ping(A, 1);
 	for (unsigned int i = 0; i < 5; i++) {
@@ -495,7 +495,7 @@ static void timestamps_never_go_back_though_the_clock_does(void **state)
 	assert_int_equal(drops(B, DROP_HANDSHAKE_REPLAY), 0);
 }
 
-static void initiator_confirms_the_session_with_what_waits_or_with_an_empty_packet(void **state)
+SILENT_TEST(initiator_confirms_the_session_with_what_waits_or_with_an_empty_packet)
 {
 	ping(A, 1);
 	assert_int_equal(world->nodes[A].sent[MESSAGE_DATA], 1);
@@ -513,7 +513,7 @@ static unsigned int lose_data_from_a(struct world *w, struct datagram *datagram)
 	return datagram->to == A || get_le32(datagram->bytes) != MESSAGE_DATA;
 }
 
-static void responder_sends_nothing_on_a_session_that_is_not_confirmed(void **state)
+SILENT_TEST(responder_sends_nothing_on_a_session_that_is_not_confirmed)
 {
 	world->on_wire = lose_data_from_a;
 	ping(A, 1);
@@ -529,48 +529,10 @@ static void responder_sends_nothing_on_a_session_that_is_not_confirmed(void **st
 	assert_int_equal(world->nodes[B].sent[MESSAGE_INITIATION], 0);
 }
 
-static void interface_that_comes_up_starts_persistent_keepalives(void **state)
+SILENT_TEST(interface_that_comes_up_starts_persistent_keepalives)
 {
 	peer_of(A)->persistent_keepalive_s = 25;
 	tunnel_interface_up(tunnel_of_a());
 	tunnel_flush(tunnel_of_a());
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING_TEST(packet_to_nobody_is_dropped_and_its_sender_told),
-		TALKING_TEST(multicast_of_our_own_kernel_is_named_and_unanswered),
-		TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told),
-		TALKING_TEST(own_datagram_that_comes_back_is_dropped_and_not_answered),
-		TALKING_TEST(datagram_that_is_only_like_our_own_is_sent),
-		TALKING_TEST(packet_is_dropped_while_we_have_no_key),
-		TALKING_TEST(bytes_that_are_no_packet_are_dropped),
-		TALKING_TEST(packet_that_is_too_big_is_dropped_and_its_sender_told_the_mtu),
-		TALKING_TEST(super_packet_counts_its_segments_when_it_is_dropped),
-		TALKING_TEST(every_length_is_padded_to_16_but_never_beyond_the_mtu),
-		TALKING_TEST(every_length_from_a_header_to_the_mtu_arrives_as_it_was),
-		TALKING_TEST(packets_of_one_length_become_one_send_though_they_came_one_by_one),
-		TALKING_TEST(sends_stay_within_what_the_kernel_cuts),
-		TALKING_TEST(full_outbox_sends_by_itself_and_loses_nothing),
-		TALKING_TEST(packets_of_two_peers_are_not_mixed),
-		TALKING_TEST(counters_go_up_by_one_in_the_order_of_the_packets),
-		SILENT_TEST(traffic_figures_are_those_of_the_kernel),
-		TALKING_TEST(outer_tos_shows_the_handshake_and_congestion_and_nothing_else),
-		TALKING_TEST(answers_leave_from_the_address_that_was_spoken_to),
-		TALKING_TEST(session_past_2_to_the_60_messages_asks_for_another),
-		TALKING_TEST(session_sends_its_last_counter_and_then_no_more),
-		TALKING_TEST(super_packet_that_the_counters_do_not_suffice_for_waits_whole),
-		SILENT_TEST(staged_packets_are_bounded_and_the_oldest_go),
-		SILENT_TEST(staged_super_packets_count_their_segments),
-		SILENT_TEST(pool_that_many_silent_peers_have_filled_still_takes_the_newest),
-		SILENT_TEST(staged_packet_goes_where_its_destination_is_when_the_session_is_made),
-		SILENT_TEST(timestamps_never_go_back_though_the_clock_does),
-		SILENT_TEST(initiator_confirms_the_session_with_what_waits_or_with_an_empty_packet),
-		SILENT_TEST(responder_sends_nothing_on_a_session_that_is_not_confirmed),
-		SILENT_TEST(interface_that_comes_up_starts_persistent_keepalives),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

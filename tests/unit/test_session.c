@@ -8,7 +8,7 @@ static const struct session fresh_initiator = {
 	.is_used = true, .is_initiator = true, .birth_ns = BIRTH_NS};
 static const struct session fresh_responder = {.is_used = true, .birth_ns = BIRTH_NS};
 
-static void session_sends_and_receives_until_180_seconds(void **state)
+TEST(session_sends_and_receives_until_180_seconds)
 {
 	(void)state;
 	assert_true(session_can_send(&fresh_initiator, BIRTH_NS));
@@ -18,7 +18,7 @@ static void session_sends_and_receives_until_180_seconds(void **state)
 	assert_false(session_can_receive(&fresh_responder, BIRTH_NS + 180 * NS_PER_S));
 }
 
-static void session_ends_at_reject_after_messages(void **state)
+TEST(session_ends_at_reject_after_messages)
 {
 	struct session session = fresh_initiator;
 
@@ -31,7 +31,7 @@ static void session_ends_at_reject_after_messages(void **state)
 	assert_false(session_can_receive(&session, BIRTH_NS));
 }
 
-static void session_of_the_initiator_alone_wants_rekey_at_120_seconds(void **state)
+TEST(session_of_the_initiator_alone_wants_rekey_at_120_seconds)
 {
 	(void)state;
 	assert_false(
@@ -40,7 +40,7 @@ static void session_of_the_initiator_alone_wants_rekey_at_120_seconds(void **sta
 	assert_false(session_wants_rekey_after_send(&fresh_responder, BIRTH_NS + 179 * NS_PER_S));
 }
 
-static void session_wants_rekey_after_2_to_the_60_messages_in_both_roles(void **state)
+TEST(session_wants_rekey_after_2_to_the_60_messages_in_both_roles)
 {
 	struct session session = fresh_responder;
 
@@ -51,7 +51,7 @@ static void session_wants_rekey_after_2_to_the_60_messages_in_both_roles(void **
 	assert_true(session_wants_rekey_after_send(&session, BIRTH_NS));
 }
 
-static void session_of_a_receiving_initiator_wants_rekey_at_165_seconds(void **state)
+TEST(session_of_a_receiving_initiator_wants_rekey_at_165_seconds)
 {
 	(void)state;
 	assert_false(
@@ -61,7 +61,7 @@ static void session_of_a_receiving_initiator_wants_rekey_at_165_seconds(void **s
 		session_wants_rekey_after_receive(&fresh_responder, BIRTH_NS + 179 * NS_PER_S));
 }
 
-static void session_that_is_retired_receives_only_and_asks_for_nothing(void **state)
+TEST(session_that_is_retired_receives_only_and_asks_for_nothing)
 {
 	struct session session = fresh_initiator;
 
@@ -162,7 +162,7 @@ static void receive_on(struct slots *model, uint32_t slot)
 	*model = (struct slots){0, model->next, model->current, model->former};
 }
 
-static void session_slots_follow_the_rules_through_any_sequence(void **state)
+SILENT_TEST(session_slots_follow_the_rules_through_any_sequence)
 {
 	struct slots model = {0};
 
@@ -191,7 +191,7 @@ static void session_slots_follow_the_rules_through_any_sequence(void **state)
 	assert_slots(&(struct slots){0});
 }
 
-static void session_that_can_receive_no_more_is_not_kept(void **state)
+SILENT_TEST(session_that_can_receive_no_more_is_not_kept)
 {
 	uint32_t first = finish_handshake(true), second, third;
 
@@ -206,7 +206,7 @@ static void session_that_can_receive_no_more_is_not_kept(void **state)
 	assert_null(index_find(world->nodes[A].tunnel.state, first));
 }
 
-static void sessions_made_with_one_key_of_ours_end_alone(void **state)
+SILENT_TEST(sessions_made_with_one_key_of_ours_end_alone)
 {
 	struct tunnel *tunnel = &world->nodes[A].tunnel;
 	struct private_key key;
@@ -226,7 +226,7 @@ static void sessions_made_with_one_key_of_ours_end_alone(void **state)
 	assert_slots(&(struct slots){0});
 }
 
-static void session_begins_only_from_a_finished_handshake(void **state)
+SILENT_TEST(session_begins_only_from_a_finished_handshake)
 {
 	(void)state;
 	for (enum handshake_state at = HANDSHAKE_NONE; at <= HANDSHAKE_INITIATION_CONSUMED; at++) {
@@ -238,7 +238,7 @@ static void session_begins_only_from_a_finished_handshake(void **state)
 	assert_int_equal(peer_of(A)->next, NO_SESSION);
 }
 
-static void session_takes_over_the_index_of_its_handshake(void **state)
+SILENT_TEST(session_takes_over_the_index_of_its_handshake)
 {
 	uint32_t index = finish_handshake(true);
 	const struct index_entry *entry;
@@ -256,7 +256,7 @@ static void session_takes_over_the_index_of_its_handshake(void **state)
 }
 
 /* watching_seal fails the test for a key of zeros. */
-static void session_that_ends_has_its_last_packets_sealed_before(void **state)
+TALKING_TEST(session_that_ends_has_its_last_packets_sealed_before)
 {
 	(void)state;
 	send_inner(A, 4, 100, 1);
@@ -265,24 +265,4 @@ static void session_that_ends_has_its_last_packets_sealed_before(void **state)
 	world_settle();
 	assert_int_equal(came(B, 1), 1);
 	assert_int_equal(came(B, 2), 1);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(session_sends_and_receives_until_180_seconds),
-		cmocka_unit_test(session_ends_at_reject_after_messages),
-		cmocka_unit_test(session_of_the_initiator_alone_wants_rekey_at_120_seconds),
-		cmocka_unit_test(session_wants_rekey_after_2_to_the_60_messages_in_both_roles),
-		cmocka_unit_test(session_of_a_receiving_initiator_wants_rekey_at_165_seconds),
-		cmocka_unit_test(session_that_is_retired_receives_only_and_asks_for_nothing),
-		SILENT_TEST(session_slots_follow_the_rules_through_any_sequence),
-		SILENT_TEST(session_that_can_receive_no_more_is_not_kept),
-		SILENT_TEST(sessions_made_with_one_key_of_ours_end_alone),
-		SILENT_TEST(session_begins_only_from_a_finished_handshake),
-		SILENT_TEST(session_takes_over_the_index_of_its_handshake),
-		TALKING_TEST(session_that_ends_has_its_last_packets_sealed_before),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

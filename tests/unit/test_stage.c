@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The pool in which packets wait for a session. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "stage.h"
+#include "test.h"
 
 struct queue {
 	uint32_t head, tail, count;
@@ -65,7 +59,7 @@ static void assert_pops(struct queue *queue, size_t len, uint16_t packets, unsig
 	assert_memory_equal(out, packet, len);
 }
 
-static void stage_gives_back_every_length_as_it_was(void **state)
+TEST(stage_gives_back_every_length_as_it_was, begin, end)
 {
 	struct queue queue = empty;
 
@@ -80,7 +74,7 @@ static void stage_gives_back_every_length_as_it_was(void **state)
 	assert_int_equal(stage->free_count, STAGE_CHUNKS);
 }
 
-static void stage_keeps_order_and_queues_apart(void **state)
+TEST(stage_keeps_order_and_queues_apart, begin, end)
 {
 	struct queue first = empty, second = empty;
 
@@ -99,7 +93,7 @@ static void stage_keeps_order_and_queues_apart(void **state)
 	assert_int_equal(stage->free_count, STAGE_CHUNKS);
 }
 
-static void stage_pops_nothing_from_an_empty_queue(void **state)
+TEST(stage_pops_nothing_from_an_empty_queue, begin, end)
 {
 	struct queue queue = empty;
 	uint16_t packets = 77;
@@ -109,7 +103,7 @@ static void stage_pops_nothing_from_an_empty_queue(void **state)
 	assert_int_equal(packets, 77);
 }
 
-static void stage_drops_without_copying(void **state)
+TEST(stage_drops_without_copying, begin, end)
 {
 	struct queue queue = empty;
 	uint16_t packets;
@@ -121,7 +115,7 @@ static void stage_drops_without_copying(void **state)
 	assert_int_equal(stage->free_count, STAGE_CHUNKS);
 }
 
-static void stage_refuses_what_does_not_fit_and_keeps_nothing_of_it(void **state)
+TEST(stage_refuses_what_does_not_fit_and_keeps_nothing_of_it, begin, end)
 {
 	struct queue queue = empty, late = empty;
 	unsigned int pushed = 0;
@@ -141,7 +135,7 @@ static void stage_refuses_what_does_not_fit_and_keeps_nothing_of_it(void **state
 	assert_true(push(&late, STAGE_PACKET_MAX, 45, 6));
 }
 
-static void stage_refuses_lengths_that_no_packet_has(void **state)
+TEST(stage_refuses_lengths_that_no_packet_has, begin, end)
 {
 	struct queue queue = empty;
 	static uint8_t long_packet[STAGE_PACKET_MAX + 1];
@@ -151,19 +145,4 @@ static void stage_refuses_lengths_that_no_packet_has(void **state)
 	assert_false(stage_push(stage, ends(&queue), &vnet, packet, 0, 1));
 	assert_false(stage_push(stage, ends(&queue), &vnet, long_packet, sizeof(long_packet), 1));
 	assert_int_equal(queue.count, 0);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
-	const struct CMUnitTest tests[] = {
-		TEST(stage_gives_back_every_length_as_it_was),
-		TEST(stage_keeps_order_and_queues_apart),
-		TEST(stage_pops_nothing_from_an_empty_queue),
-		TEST(stage_drops_without_copying),
-		TEST(stage_refuses_what_does_not_fit_and_keeps_nothing_of_it),
-		TEST(stage_refuses_lengths_that_no_packet_has),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

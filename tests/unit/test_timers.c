@@ -30,7 +30,7 @@ static uint64_t armed(unsigned int node, enum timer timer)
 	return peer_of(node)->timers.deadline_ns[timer];
 }
 
-static void initiator_rekeys_at_120_seconds_of_use_and_not_before(void **state)
+TALKING_TEST(initiator_rekeys_at_120_seconds_of_use_and_not_before)
 {
 	world_sleep(SECONDS(119));
 	ping(A, 1);
@@ -54,14 +54,14 @@ static void listen_for(unsigned int seconds)
 	}
 }
 
-static void responder_never_rekeys_at_120_seconds(void **state)
+TALKING_TEST(responder_never_rekeys_at_120_seconds)
 {
 	listen_for(164);
 	assert_int_equal(sent(B, MESSAGE_INITIATION), 0);
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1);
 }
 
-static void initiator_that_only_receives_rekeys_once_after_165_seconds(void **state)
+TALKING_TEST(initiator_that_only_receives_rekeys_once_after_165_seconds)
 {
 	listen_for(164);
 	world->on_wire = lose_responses;
@@ -77,7 +77,7 @@ static void initiator_that_only_receives_rekeys_once_after_165_seconds(void **st
 	assert_false(peer_of(A)->has_sent_lastminute_handshake);
 }
 
-static void nothing_is_sent_on_a_session_of_180_seconds(void **state)
+TALKING_TEST(nothing_is_sent_on_a_session_of_180_seconds)
 {
 	unsigned int data;
 
@@ -90,7 +90,7 @@ static void nothing_is_sent_on_a_session_of_180_seconds(void **state)
 	assert_int_equal(peer_of(B)->stage_count, 1);
 }
 
-static void nothing_is_received_on_a_session_of_180_seconds(void **state)
+TALKING_TEST(nothing_is_received_on_a_session_of_180_seconds)
 {
 	world->latency_ns = SECONDS(1);
 	world_sleep(SECONDS(179));
@@ -101,7 +101,7 @@ static void nothing_is_received_on_a_session_of_180_seconds(void **state)
 	assert_int_equal(drops(B, DROP_SESSION_EXPIRED), 1);
 }
 
-static void keepalive_follows_10_seconds_after_data_that_was_not_answered(void **state)
+TALKING_TEST(keepalive_follows_10_seconds_after_data_that_was_not_answered)
 {
 	unsigned int before = world->nodes[B].keepalives_sent;
 
@@ -116,7 +116,7 @@ static void keepalive_follows_10_seconds_after_data_that_was_not_answered(void *
 	assert_int_equal(world->nodes[B].keepalives_sent, before + 1);
 }
 
-static void keepalive_is_not_sent_where_data_went_the_other_way(void **state)
+TALKING_TEST(keepalive_is_not_sent_where_data_went_the_other_way)
 {
 	unsigned int before;
 
@@ -129,7 +129,7 @@ static void keepalive_is_not_sent_where_data_went_the_other_way(void **state)
 	assert_int_equal(world->nodes[B].keepalives_sent, before);
 }
 
-static void keepalive_is_repeated_where_more_data_came_meanwhile(void **state)
+TALKING_TEST(keepalive_is_repeated_where_more_data_came_meanwhile)
 {
 	unsigned int before;
 
@@ -146,7 +146,7 @@ static void keepalive_is_repeated_where_more_data_came_meanwhile(void **state)
 	assert_int_equal(world->nodes[B].keepalives_sent, before + 2);
 }
 
-static void handshake_begins_15_seconds_after_data_that_met_silence(void **state)
+TALKING_TEST(handshake_begins_15_seconds_after_data_that_met_silence)
 {
 	uint64_t deadline;
 
@@ -162,7 +162,7 @@ static void handshake_begins_15_seconds_after_data_that_met_silence(void **state
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 2);
 }
 
-static void handshake_after_silence_has_its_jitter_too(void **state)
+TALKING_TEST(handshake_after_silence_has_its_jitter_too)
 {
 	uint64_t least = UINT64_MAX, most = 0;
 
@@ -180,14 +180,14 @@ static void handshake_after_silence_has_its_jitter_too(void **state)
 	assert_true(most - least > JITTER_MAX * 3 / 4);
 }
 
-static void handshake_is_not_begun_where_a_keepalive_answered(void **state)
+TALKING_TEST(handshake_is_not_begun_where_a_keepalive_answered)
 {
 	ping(A, 1);
 	world_sleep(SECONDS(100));
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1);
 }
 
-static void handshake_is_tried_20_times_and_then_given_up(void **state)
+SILENT_TEST(handshake_is_tried_20_times_and_then_given_up)
 {
 	uint64_t begin = world->now_ns, last = begin;
 	unsigned int count = 1;
@@ -214,7 +214,7 @@ static void handshake_is_tried_20_times_and_then_given_up(void **state)
 
 /* Nobody answers: what waits is purged, the keepalive is not owed any more, the keys go, and a new packet tries as often
  * as the first. */
-static void giving_up_ends_everything_until_the_next_packet(void **state)
+TALKING_TEST(giving_up_ends_everything_until_the_next_packet)
 {
 	world_sleep(SECONDS(30));
 	ping(B, 1); /* A owes a keepalive from now on */
@@ -238,7 +238,7 @@ static void giving_up_ends_everything_until_the_next_packet(void **state)
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20 + 20);
 }
 
-static void handshake_that_was_given_up_begins_anew_with_the_next_packet(void **state)
+SILENT_TEST(handshake_that_was_given_up_begins_anew_with_the_next_packet)
 {
 	world->on_wire = lose_all;
 	ping(A, 1);
@@ -250,7 +250,7 @@ static void handshake_that_was_given_up_begins_anew_with_the_next_packet(void **
 	assert_int_equal(peer_of(A)->timers.attempts, 0);
 }
 
-static void packets_keep_the_handshake_from_being_given_up(void **state)
+SILENT_TEST(packets_keep_the_handshake_from_being_given_up)
 {
 	world->on_wire = lose_all;
 	for (unsigned int i = 0; i < 300; i++) {
@@ -261,7 +261,7 @@ static void packets_keep_the_handshake_from_being_given_up(void **state)
 	assert_int_equal(drops(A, DROP_STAGE_PURGED), 0);
 }
 
-static void initiations_are_5_seconds_apart_whatever_asks_for_them(void **state)
+SILENT_TEST(initiations_are_5_seconds_apart_whatever_asks_for_them)
 {
 	world->on_wire = lose_all;
 	for (unsigned int i = 0; i < 100; i++) {
@@ -272,7 +272,7 @@ static void initiations_are_5_seconds_apart_whatever_asks_for_them(void **state)
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1);
 }
 
-static void retry_that_comes_too_soon_after_a_response_waits_for_its_time(void **state)
+SILENT_TEST(retry_that_comes_too_soon_after_a_response_waits_for_its_time)
 {
 	uint64_t answered;
 
@@ -292,7 +292,7 @@ static void retry_that_comes_too_soon_after_a_response_waits_for_its_time(void *
 	assert_int_equal(came(B, 1), 1);
 }
 
-static void jitter_spreads_over_a_third_of_a_second(void **state)
+SILENT_TEST(jitter_spreads_over_a_third_of_a_second)
 {
 	unsigned int buckets[10] = {0};
 
@@ -311,7 +311,7 @@ static void jitter_spreads_over_a_third_of_a_second(void **state)
 		assert_in_range(buckets[i], 400, 600);
 }
 
-static void keys_are_gone_from_memory_540_seconds_after_the_last_session(void **state)
+TALKING_TEST(keys_are_gone_from_memory_540_seconds_after_the_last_session)
 {
 	struct session_keys keys =
 		world->nodes[A].tunnel.state->secrets.session_keys[peer_of(A)->current];
@@ -329,7 +329,7 @@ static void keys_are_gone_from_memory_540_seconds_after_the_last_session(void **
 	}
 }
 
-static void handshake_that_was_given_up_is_wiped_after_540_seconds(void **state)
+SILENT_TEST(handshake_that_was_given_up_is_wiped_after_540_seconds)
 {
 	uint8_t ephemeral[KEY_LEN];
 
@@ -344,7 +344,7 @@ static void handshake_that_was_given_up_is_wiped_after_540_seconds(void **state)
 	assert_int_equal(handshake_of(A)->handshake_index, 0);
 }
 
-static void persistent_keepalive_is_off_by_default_and_keeps_its_interval(void **state)
+TALKING_TEST(persistent_keepalive_is_off_by_default_and_keeps_its_interval)
 {
 	unsigned int before;
 
@@ -366,7 +366,7 @@ static void persistent_keepalive_is_off_by_default_and_keeps_its_interval(void *
 	assert_int_equal(sent(A, MESSAGE_DATA), before + 3);
 }
 
-static void persistent_keepalive_begins_a_conversation_and_never_gives_up(void **state)
+SILENT_TEST(persistent_keepalive_begins_a_conversation_and_never_gives_up)
 {
 	world->on_wire = lose_all;
 	tunnel_set_keepalive(&world->nodes[A].tunnel, world->nodes[A].peer, 25);
@@ -379,7 +379,7 @@ static void persistent_keepalive_begins_a_conversation_and_never_gives_up(void *
 	assert_int_not_equal(peer_of(B)->current, NO_SESSION);
 }
 
-static void source_address_is_forgotten_with_every_retry(void **state)
+TALKING_TEST(source_address_is_forgotten_with_every_retry)
 {
 	assert_int_equal(peer_of(A)->source.address.family, AF_INET);
 	world->on_wire = lose_all;
@@ -388,7 +388,7 @@ static void source_address_is_forgotten_with_every_retry(void **state)
 	assert_int_equal(peer_of(A)->source.address.family, 0);
 }
 
-static void source_address_is_forgotten_with_a_retransmission_too(void **state)
+SILENT_TEST(source_address_is_forgotten_with_a_retransmission_too)
 {
 	world->on_wire = lose_all;
 	ping(A, 1);
@@ -409,7 +409,7 @@ static void set_wall_clock(uint64_t wall_ns)
 }
 
 /* Only what people are shown, and the timestamp of an initiation, go by it. */
-static void wall_clock_moves_no_timer(void **state)
+TALKING_TEST(wall_clock_moves_no_timer)
 {
 	set_wall_clock(WORLD_BEGIN_WALL + SECONDS(1000000));
 	world_sleep(SECONDS(119));
@@ -475,7 +475,7 @@ static void do_something(struct tunnel *tunnel, uint32_t peer)
 	events[world_random() % ARRAY_SIZE(events)](tunnel, peer);
 }
 
-static void deadlines_of_many_peers_are_never_missed(void **state)
+SILENT_TEST(deadlines_of_many_peers_are_never_missed)
 {
 	struct tunnel *tunnel = &world->nodes[A].tunnel;
 	uint32_t crowd[CROWD];
@@ -499,38 +499,4 @@ static void deadlines_of_many_peers_are_never_missed(void **state)
 		assert_true(naive_earliest(tunnel->state) > tunnel->now_ns);
 		assert_true(tunnel_next_deadline(tunnel) > tunnel->now_ns);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TALKING_TEST(initiator_rekeys_at_120_seconds_of_use_and_not_before),
-		TALKING_TEST(responder_never_rekeys_at_120_seconds),
-		TALKING_TEST(initiator_that_only_receives_rekeys_once_after_165_seconds),
-		TALKING_TEST(nothing_is_sent_on_a_session_of_180_seconds),
-		TALKING_TEST(nothing_is_received_on_a_session_of_180_seconds),
-		TALKING_TEST(keepalive_follows_10_seconds_after_data_that_was_not_answered),
-		TALKING_TEST(keepalive_is_not_sent_where_data_went_the_other_way),
-		TALKING_TEST(keepalive_is_repeated_where_more_data_came_meanwhile),
-		TALKING_TEST(handshake_begins_15_seconds_after_data_that_met_silence),
-		TALKING_TEST(handshake_after_silence_has_its_jitter_too),
-		TALKING_TEST(handshake_is_not_begun_where_a_keepalive_answered),
-		SILENT_TEST(handshake_is_tried_20_times_and_then_given_up),
-		TALKING_TEST(giving_up_ends_everything_until_the_next_packet),
-		SILENT_TEST(handshake_that_was_given_up_begins_anew_with_the_next_packet),
-		SILENT_TEST(packets_keep_the_handshake_from_being_given_up),
-		SILENT_TEST(initiations_are_5_seconds_apart_whatever_asks_for_them),
-		SILENT_TEST(retry_that_comes_too_soon_after_a_response_waits_for_its_time),
-		SILENT_TEST(jitter_spreads_over_a_third_of_a_second),
-		TALKING_TEST(keys_are_gone_from_memory_540_seconds_after_the_last_session),
-		SILENT_TEST(handshake_that_was_given_up_is_wiped_after_540_seconds),
-		TALKING_TEST(persistent_keepalive_is_off_by_default_and_keeps_its_interval),
-		SILENT_TEST(persistent_keepalive_begins_a_conversation_and_never_gives_up),
-		TALKING_TEST(source_address_is_forgotten_with_every_retry),
-		SILENT_TEST(source_address_is_forgotten_with_a_retransmission_too),
-		TALKING_TEST(wall_clock_moves_no_timer),
-		SILENT_TEST(deadlines_of_many_peers_are_never_missed),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

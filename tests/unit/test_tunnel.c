@@ -14,7 +14,7 @@ static unsigned int nothing_is_lost(struct world *w, struct datagram *datagram)
 
 /* -- beginning -- */
 
-static void packets_pass_both_ways_and_both_families_after_one_handshake(void **state)
+SILENT_TEST(packets_pass_both_ways_and_both_families_after_one_handshake)
 {
 	uint8_t expected[700];
 
@@ -37,7 +37,7 @@ static void packets_pass_both_ways_and_both_families_after_one_handshake(void **
 	assert_int_equal(all_drops(A) + all_drops(B), 0);
 }
 
-static void packet_that_began_the_conversation_is_not_lost(void **state)
+SILENT_TEST(packet_that_began_the_conversation_is_not_lost)
 {
 	world->latency_ns = 30 * NS_PER_MS;
 	for (unsigned int i = 0; i < 20; i++)
@@ -47,7 +47,7 @@ static void packet_that_began_the_conversation_is_not_lost(void **state)
 		assert_int_equal(came(B, i), 1);
 }
 
-static void both_sides_that_begin_at_once_come_to_talk(void **state)
+SILENT_TEST(both_sides_that_begin_at_once_come_to_talk)
 {
 	for (unsigned int round = 0; round < 1000; round++) {
 		uint32_t sequence = 2 * round;
@@ -76,7 +76,7 @@ static unsigned int lose_one(struct world *w, struct datagram *datagram)
 	return w->counter++ != lost_number;
 }
 
-static void any_one_message_may_be_lost(void **state)
+SILENT_TEST(any_one_message_may_be_lost)
 {
 	for (lost_number = 0; lost_number < 12; lost_number++) {
 		world->on_wire = lose_one;
@@ -104,7 +104,7 @@ static unsigned int lose_double_and_reorder(struct world *w, struct datagram *da
 	return luck < 10 ? 0 : luck < 20 ? 2 : 1;
 }
 
-static void bad_wire_loses_packets_but_doubles_none_and_ends_nothing(void **state)
+SILENT_TEST(bad_wire_loses_packets_but_doubles_none_and_ends_nothing)
 {
 	uint32_t sequence = 0;
 	unsigned int arrived = 0;
@@ -129,7 +129,7 @@ static void bad_wire_loses_packets_but_doubles_none_and_ends_nothing(void **stat
 
 /* -- a session takes over from another -- */
 
-static void rekeying_loses_nothing_of_what_is_under_way(void **state)
+TALKING_TEST(rekeying_loses_nothing_of_what_is_under_way)
 {
 	uint32_t sequence = 0;
 
@@ -161,7 +161,7 @@ static void move_state(struct node *node)
 	node->tunnel.state = copy;
 }
 
-static void state_that_was_copied_goes_on_in_the_middle_of_anything(void **state)
+SILENT_TEST(state_that_was_copied_goes_on_in_the_middle_of_anything)
 {
 	world->latency_ns = SECONDS(1) / 2;
 	send_inner(A, 4, 100, 1); /* staged */
@@ -237,7 +237,7 @@ static void assert_stream(size_t payload_len, uint16_t gso_size)
 		assert_int_equal(stream[i], payload_byte(0, i));
 }
 
-static void super_packets_arrive_as_segments_that_are_complete(void **state)
+TALKING_TEST(super_packets_arrive_as_segments_that_are_complete)
 {
 	static const struct {
 		size_t payload_len;
@@ -258,7 +258,7 @@ static void super_packets_arrive_as_segments_that_are_complete(void **state)
 	assert_int_equal(all_drops(A) + all_drops(B), 0);
 }
 
-static void super_packet_of_47_segments_takes_two_sends(void **state)
+TALKING_TEST(super_packet_of_47_segments_takes_two_sends)
 {
 	unsigned int before;
 
@@ -270,7 +270,7 @@ static void super_packet_of_47_segments_takes_two_sends(void **state)
 	assert_int_equal(world->nodes[A].transmits, before + 2);
 }
 
-static void super_packet_that_waited_arrives_too(void **state)
+SILENT_TEST(super_packet_that_waited_arrives_too)
 {
 	allow_super_packets();
 	world->nodes[B].tunnel.upcalls.deliver = collect_stream;
@@ -294,7 +294,7 @@ static void rekey_both(void)
 }
 
 /* Whatever was said a moment before: no handshake has to wait for REKEY_TIMEOUT. */
-static void keys_of_both_may_change_and_packets_pass_within_a_second(void **state)
+TALKING_TEST(keys_of_both_may_change_and_packets_pass_within_a_second)
 {
 	for (unsigned int round = 0; round < 40; round++) {
 		rekey_both();
@@ -304,7 +304,7 @@ static void keys_of_both_may_change_and_packets_pass_within_a_second(void **stat
 	}
 }
 
-static void own_key_that_changes_ends_sending_under_the_old_one_at_once(void **state)
+TALKING_TEST(own_key_that_changes_ends_sending_under_the_old_one_at_once)
 {
 	struct session *session = current_of(A);
 	uint64_t counter = session->send_counter;
@@ -323,7 +323,7 @@ static void own_key_that_changes_ends_sending_under_the_old_one_at_once(void **s
 }
 
 /* A spoke under the old one a moment ago. */
-static void own_key_that_changes_begins_a_handshake_without_waiting(void **state)
+TALKING_TEST(own_key_that_changes_begins_a_handshake_without_waiting)
 {
 	for (unsigned int round = 0; round < 10; round++) {
 		make_key(&world->nodes[A]);
@@ -337,7 +337,7 @@ static void own_key_that_changes_begins_a_handshake_without_waiting(void **state
 	}
 }
 
-static void own_key_given_again_changes_nothing(void **state)
+TALKING_TEST(own_key_given_again_changes_nothing)
 {
 	uint32_t session = peer_of(A)->current;
 
@@ -348,7 +348,7 @@ static void own_key_given_again_changes_nothing(void **state)
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], 1);
 }
 
-static void own_key_that_comes_late_starts_persistent_keepalives(void **state)
+SILENT_TEST(own_key_that_comes_late_starts_persistent_keepalives)
 {
 	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, NULL);
 	tunnel_set_keepalive(&world->nodes[A].tunnel, world->nodes[A].peer, 25);
@@ -360,14 +360,14 @@ static void own_key_that_comes_late_starts_persistent_keepalives(void **state)
 	assert_int_not_equal(peer_of(B)->current, NO_SESSION);
 }
 
-static void own_key_leaves_memory_when_it_is_cleared(void **state)
+SILENT_TEST(own_key_leaves_memory_when_it_is_cleared)
 {
 	assert_true(state_holds(A, world->nodes[A].private_key.bytes, KEY_LEN));
 	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, NULL);
 	assert_false(state_holds(A, world->nodes[A].private_key.bytes, KEY_LEN));
 }
 
-static void handshake_under_a_key_in_another_slot_is_told_by_mac1_and_harms_nothing(void **state)
+SILENT_TEST(handshake_under_a_key_in_another_slot_is_told_by_mac1_and_harms_nothing)
 {
 	struct tunnel *b = &world->nodes[B].tunnel;
 	struct node next = {0};
@@ -384,7 +384,7 @@ static void handshake_under_a_key_in_another_slot_is_told_by_mac1_and_harms_noth
 
 /* -- peers that go -- */
 
-static void peer_that_is_removed_while_packets_fly_is_simply_gone(void **state)
+TALKING_TEST(peer_that_is_removed_while_packets_fly_is_simply_gone)
 {
 	world->latency_ns = 20 * NS_PER_MS;
 	for (unsigned int i = 0; i < 100; i++) {
@@ -410,7 +410,7 @@ static void peer_that_is_removed_while_packets_fly_is_simply_gone(void **state)
 	assert_int_equal(came(A, 200), 1);
 }
 
-static void peer_that_forgot_everything_is_reached_again(void **state)
+TALKING_TEST(peer_that_forgot_everything_is_reached_again)
 {
 	tunnel_remove_peer(&world->nodes[B].tunnel, world->nodes[B].peer);
 	assert_int_equal(tunnel_add_peer(&world->nodes[B].tunnel, &world->nodes[A].public_key,
@@ -428,7 +428,7 @@ static void peer_that_forgot_everything_is_reached_again(void **state)
 
 /* -- the device goes down -- */
 
-static void interface_that_goes_down_leaves_no_session_behind(void **state)
+TALKING_TEST(interface_that_goes_down_leaves_no_session_behind)
 {
 	struct session_keys keys =
 		world->nodes[A].tunnel.state->secrets.session_keys[peer_of(A)->current];
@@ -464,7 +464,7 @@ static void set_wall_clock(unsigned int node, uint64_t wall_ns)
 
 /* CVE-2021-46873: somebody sets a node's clock years ahead, it talks, and its clock is set right again. It goes on from
  * its greatest timestamp; and when it starts anew, it has another key. */
-static void clock_that_was_years_ahead_locks_nobody_out(void **state)
+SILENT_TEST(clock_that_was_years_ahead_locks_nobody_out)
 {
 	ping(A, 1);
 	world_sleep(SECONDS(600));
@@ -491,7 +491,7 @@ static void clock_that_was_years_ahead_locks_nobody_out(void **state)
 
 /* With the same key and the same peers, in the middle of everything; the world fails on any counter that is used twice
  * under one key. */
-static void tunnel_that_starts_again_uses_no_counter_twice(void **state)
+SILENT_TEST(tunnel_that_starts_again_uses_no_counter_twice)
 {
 	struct private_key key;
 	uint32_t sequence = 0;
@@ -544,7 +544,7 @@ static unsigned int every_datagram_is_a_message(struct world *w, struct datagram
 	return nothing_is_lost(w, datagram);
 }
 
-static void nothing_clear_is_ever_on_the_wire(void **state)
+SILENT_TEST(nothing_clear_is_ever_on_the_wire)
 {
 	uint8_t packet[1400];
 
@@ -590,7 +590,7 @@ static off_t end_diary(void)
 }
 
 /* All that holds a key is CORE, and CORE tells nobody anything: neither in a good life nor in a bad one. */
-static void conversation_leaves_no_word_in_any_log(void **state)
+SILENT_TEST(conversation_leaves_no_word_in_any_log)
 {
 	off_t written;
 
@@ -611,37 +611,4 @@ static void conversation_leaves_no_word_in_any_log(void **state)
 	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, NULL);
 	written = end_diary();
 	assert_int_equal(written, 0);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		SILENT_TEST(packets_pass_both_ways_and_both_families_after_one_handshake),
-		SILENT_TEST(packet_that_began_the_conversation_is_not_lost),
-		SILENT_TEST(both_sides_that_begin_at_once_come_to_talk),
-		SILENT_TEST(any_one_message_may_be_lost),
-		SILENT_TEST(bad_wire_loses_packets_but_doubles_none_and_ends_nothing),
-		TALKING_TEST(rekeying_loses_nothing_of_what_is_under_way),
-		SILENT_TEST(state_that_was_copied_goes_on_in_the_middle_of_anything),
-		TALKING_TEST(super_packets_arrive_as_segments_that_are_complete),
-		TALKING_TEST(super_packet_of_47_segments_takes_two_sends),
-		SILENT_TEST(super_packet_that_waited_arrives_too),
-		TALKING_TEST(keys_of_both_may_change_and_packets_pass_within_a_second),
-		TALKING_TEST(own_key_that_changes_ends_sending_under_the_old_one_at_once),
-		TALKING_TEST(own_key_that_changes_begins_a_handshake_without_waiting),
-		TALKING_TEST(own_key_given_again_changes_nothing),
-		SILENT_TEST(own_key_that_comes_late_starts_persistent_keepalives),
-		SILENT_TEST(own_key_leaves_memory_when_it_is_cleared),
-		SILENT_TEST(
-			handshake_under_a_key_in_another_slot_is_told_by_mac1_and_harms_nothing),
-		TALKING_TEST(peer_that_is_removed_while_packets_fly_is_simply_gone),
-		TALKING_TEST(peer_that_forgot_everything_is_reached_again),
-		TALKING_TEST(interface_that_goes_down_leaves_no_session_behind),
-		SILENT_TEST(clock_that_was_years_ahead_locks_nobody_out),
-		SILENT_TEST(tunnel_that_starts_again_uses_no_counter_twice),
-		SILENT_TEST(nothing_clear_is_ever_on_the_wire),
-		SILENT_TEST(conversation_leaves_no_word_in_any_log),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

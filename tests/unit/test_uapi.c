@@ -71,13 +71,13 @@ static struct peer *only_peer(void)
 
 /* -- get -- */
 
-static void get_on_a_fresh_device_is_empty(void **state)
+TUNNEL_TEST(get_on_a_fresh_device_is_empty)
 {
 	(void)state;
 	assert_get("errno=0\n\n");
 }
 
-static void get_gives_back_what_was_set(void **state)
+TUNNEL_TEST(get_gives_back_what_was_set)
 {
 	struct peer *peer;
 
@@ -102,7 +102,7 @@ static void get_gives_back_what_was_set(void **state)
 		   "allowed_ip=10.0.0.0/24\nallowed_ip=fd00::/64\nerrno=0\n\n");
 }
 
-static void get_shows_every_peer(void **state)
+TUNNEL_TEST(get_shows_every_peer)
 {
 	(void)state;
 	assert_int_equal(
@@ -116,7 +116,7 @@ static void get_shows_every_peer(void **state)
 		   "allowed_ip=0.0.0.0/0\nerrno=0\n\n");
 }
 
-static void endpoints_of_both_families_and_scopes_are_understood(void **state)
+TUNNEL_TEST(endpoints_of_both_families_and_scopes_are_understood)
 {
 	static const struct {
 		const char *given, *shown;
@@ -142,7 +142,7 @@ static void endpoints_of_both_families_and_scopes_are_understood(void **state)
 
 /* -- the device -- */
 
-static void port_and_mark_are_one_act_on_the_sockets(void **state)
+TUNNEL_TEST(port_and_mark_are_one_act_on_the_sockets)
 {
 	(void)state;
 	assert_int_equal(set("listen_port=51820\nfwmark=7\n"), 0);
@@ -154,7 +154,7 @@ static void port_and_mark_are_one_act_on_the_sockets(void **state)
 	assert_int_equal(device_log.fwmark, UINT32_MAX);
 }
 
-static void port_and_mark_as_they_are_leave_the_sockets_alone(void **state)
+TUNNEL_TEST(port_and_mark_as_they_are_leave_the_sockets_alone)
 {
 	(void)state;
 	assert_int_equal(set("listen_port=51820\nfwmark=7\n"), 0);
@@ -167,7 +167,7 @@ static void port_and_mark_as_they_are_leave_the_sockets_alone(void **state)
 	assert_int_equal(device_log.fwmark, 7);
 }
 
-static void port_that_is_taken_stops_everything_else(void **state)
+TUNNEL_TEST(port_that_is_taken_stops_everything_else)
 {
 	struct fingerprint before = take_fingerprint();
 
@@ -178,7 +178,7 @@ static void port_that_is_taken_stops_everything_else(void **state)
 	assert_unchanged(&before);
 }
 
-static void private_key_given_again_disturbs_no_handshake(void **state)
+TUNNEL_TEST(private_key_given_again_disturbs_no_handshake)
 {
 	(void)state;
 	assert_int_equal(set("private_key=" PEER_B "\npublic_key=" PEER_A "\n"), 0);
@@ -189,7 +189,7 @@ static void private_key_given_again_disturbs_no_handshake(void **state)
 	assert_int_equal(tunnel.state->secrets.pairs[0].state, HANDSHAKE_NONE);
 }
 
-static void private_key_of_zeros_takes_the_key_away(void **state)
+TUNNEL_TEST(private_key_of_zeros_takes_the_key_away)
 {
 	(void)state;
 	assert_int_equal(set("private_key=" PEER_B "\n"), 0);
@@ -198,7 +198,7 @@ static void private_key_of_zeros_takes_the_key_away(void **state)
 	assert_get("errno=0\n\n");
 }
 
-static void managed_device_is_read_only_and_hides_its_secrets(void **state)
+TUNNEL_TEST(managed_device_is_read_only_and_hides_its_secrets)
 {
 	struct fingerprint before;
 
@@ -220,7 +220,7 @@ static void managed_device_is_read_only_and_hides_its_secrets(void **state)
 
 /* -- peers -- */
 
-static void replace_peers_removes_those_not_named(void **state)
+TUNNEL_TEST(replace_peers_removes_those_not_named)
 {
 	struct public_key a = key_number(0x11), b = key_number(0x22);
 
@@ -232,7 +232,7 @@ static void replace_peers_removes_those_not_named(void **state)
 	assert_int_equal(find_address("10.0.0.1"), NO_PEER);
 }
 
-static void removed_peer_is_gone_and_unknown_ones_are_not_made(void **state)
+TUNNEL_TEST(removed_peer_is_gone_and_unknown_ones_are_not_made)
 {
 	(void)state;
 	assert_int_equal(set("public_key=" PEER_A "\nallowed_ip=10.0.0.0/24\n"), 0);
@@ -243,7 +243,7 @@ static void removed_peer_is_gone_and_unknown_ones_are_not_made(void **state)
 	assert_int_equal(peer_count(), 0);
 }
 
-static void removed_peer_can_be_made_anew_in_the_same_request(void **state)
+TUNNEL_TEST(removed_peer_can_be_made_anew_in_the_same_request)
 {
 	(void)state;
 	assert_int_equal(set("public_key=" PEER_A "\nallowed_ip=10.0.0.0/24\n"), 0);
@@ -255,7 +255,7 @@ static void removed_peer_can_be_made_anew_in_the_same_request(void **state)
 	assert_int_not_equal(find_address("10.0.1.1"), NO_PEER);
 }
 
-static void update_only_never_makes_a_peer(void **state)
+TUNNEL_TEST(update_only_never_makes_a_peer)
 {
 	(void)state;
 	assert_int_equal(set("public_key=" PEER_A "\nupdate_only=true\nallowed_ip=10.0.0.0/24\n"),
@@ -270,7 +270,7 @@ static void update_only_never_makes_a_peer(void **state)
 	assert_int_not_equal(find_address("10.0.0.1"), NO_PEER);
 }
 
-static void own_key_as_peer_is_ignored(void **state)
+TUNNEL_TEST(own_key_as_peer_is_ignored)
 {
 	char own[2 * KEY_LEN + 1], text[512];
 
@@ -290,14 +290,14 @@ static void own_key_as_peer_is_ignored(void **state)
 	assert_int_not_equal(find_address("10.0.1.1"), NO_PEER);
 }
 
-static void low_order_key_may_be_configured(void **state)
+TUNNEL_TEST(low_order_key_may_be_configured)
 {
 	(void)state;
 	assert_int_equal(set("public_key=" ZERO "\nallowed_ip=10.0.0.0/24\n"), 0);
 	assert_int_equal(peer_count(), 1);
 }
 
-static void keepalive_is_set_and_taken_away(void **state)
+TUNNEL_TEST(keepalive_is_set_and_taken_away)
 {
 	(void)state;
 	assert_int_equal(set("public_key=" PEER_A "\npersistent_keepalive_interval=65535\n"), 0);
@@ -308,7 +308,7 @@ static void keepalive_is_set_and_taken_away(void **state)
 
 /* -- allowed IPs -- */
 
-static void allowed_ips_are_added_replaced_and_taken_away(void **state)
+TUNNEL_TEST(allowed_ips_are_added_replaced_and_taken_away)
 {
 	(void)state;
 	assert_int_equal(
@@ -331,7 +331,7 @@ static void allowed_ips_are_added_replaced_and_taken_away(void **state)
 	assert_int_equal(tunnel.state->allowedips.count, 0);
 }
 
-static void replacing_concerns_the_named_peer_alone(void **state)
+TUNNEL_TEST(replacing_concerns_the_named_peer_alone)
 {
 	(void)state;
 	assert_int_equal(set("public_key=" PEER_A "\nallowed_ip=10.0.0.0/24\n"
@@ -347,7 +347,7 @@ static void replacing_concerns_the_named_peer_alone(void **state)
 	assert_int_not_equal(find_address("10.0.3.1"), NO_PEER);
 }
 
-static void old_allowed_ips_stay_where_there_is_no_room_for_new_ones(void **state)
+TUNNEL_TEST(old_allowed_ips_stay_where_there_is_no_room_for_new_ones)
 {
 	(void)state;
 	assert_int_equal(
@@ -365,7 +365,7 @@ static void old_allowed_ips_stay_where_there_is_no_room_for_new_ones(void **stat
 	assert_int_equal(find_address("10.0.0.1"), 0);
 }
 
-static void many_allowed_ips_are_set_and_read_back_exactly(void **state)
+TUNNEL_TEST(many_allowed_ips_are_set_and_read_back_exactly)
 {
 	size_t used = (size_t)sprintf(request,
 				      "set=1\npublic_key=" PEER_A "\nreplace_allowed_ips=true\n");
@@ -483,7 +483,7 @@ static const struct {
 	{-EINVAL, "public_key=" PEER_A "\nallowed_ip=10.0.0.0/24 \n"},
 };
 
-static void malformed_line_refuses_the_whole_request(void **state)
+TUNNEL_TEST(malformed_line_refuses_the_whole_request)
 {
 	char text[1024];
 
@@ -504,7 +504,7 @@ static void malformed_line_refuses_the_whole_request(void **state)
 	}
 }
 
-static void request_cut_short_is_refused(void **state)
+TUNNEL_TEST(request_cut_short_is_refused)
 {
 	static const char whole[] =
 		"set=1\nlisten_port=51820\npublic_key=" PEER_A "\nallowed_ip=10.0.0.0/24\n";
@@ -521,7 +521,7 @@ static void request_cut_short_is_refused(void **state)
 	}
 }
 
-static void unknown_operation_is_refused(void **state)
+TUNNEL_TEST(unknown_operation_is_refused)
 {
 	static const char *const bad[] = {
 		"",	 "\n",	   "get=2\n",	"set=0\n",	  "get\n",
@@ -535,7 +535,7 @@ static void unknown_operation_is_refused(void **state)
 	}
 }
 
-static void empty_set_changes_nothing(void **state)
+TUNNEL_TEST(empty_set_changes_nothing)
 {
 	struct fingerprint before = take_fingerprint();
 
@@ -576,7 +576,7 @@ static void damage(char *text)
 	}
 }
 
-static void damaged_text_never_does_harm(void **state)
+TUNNEL_TEST(damaged_text_never_does_harm)
 {
 	static const char whole[] =
 		"set=1\nprivate_key=" PEER_B "\nlisten_port=51820\nfwmark=119\n"
@@ -600,40 +600,4 @@ static void damaged_text_never_does_harm(void **state)
 			assert_int_equal(set("replace_peers=true\n"), 0);
 	}
 	assert_true(refused > 500 && taken > 500);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, tunnel_begin, tunnel_end)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		TEST(get_on_a_fresh_device_is_empty),
-		TEST(get_gives_back_what_was_set),
-		TEST(get_shows_every_peer),
-		TEST(endpoints_of_both_families_and_scopes_are_understood),
-		TEST(port_and_mark_are_one_act_on_the_sockets),
-		TEST(port_and_mark_as_they_are_leave_the_sockets_alone),
-		TEST(port_that_is_taken_stops_everything_else),
-		TEST(private_key_given_again_disturbs_no_handshake),
-		TEST(private_key_of_zeros_takes_the_key_away),
-		TEST(managed_device_is_read_only_and_hides_its_secrets),
-		TEST(replace_peers_removes_those_not_named),
-		TEST(removed_peer_is_gone_and_unknown_ones_are_not_made),
-		TEST(removed_peer_can_be_made_anew_in_the_same_request),
-		TEST(update_only_never_makes_a_peer),
-		TEST(own_key_as_peer_is_ignored),
-		TEST(low_order_key_may_be_configured),
-		TEST(keepalive_is_set_and_taken_away),
-		TEST(allowed_ips_are_added_replaced_and_taken_away),
-		TEST(replacing_concerns_the_named_peer_alone),
-		TEST(old_allowed_ips_stay_where_there_is_no_room_for_new_ones),
-		TEST(many_allowed_ips_are_set_and_read_back_exactly),
-		TEST(malformed_line_refuses_the_whole_request),
-		TEST(request_cut_short_is_refused),
-		TEST(unknown_operation_is_refused),
-		TEST(empty_set_changes_nothing),
-		TEST(damaged_text_never_does_harm),
-	};
-
-	return cmocka_run_group_tests_name("uapi", tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* keyd/host/underlay.c: which devices lead to other nodes, which addresses are ours, how large a packet may be. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "host/underlay.h"
+#include "test.h"
 
 static struct underlay_device devices[16];
 static struct underlay_address addresses[16];
@@ -84,7 +78,7 @@ static void assert_pod_device(const char *name)
 	assert_false(is_among(underlay.uplinks, underlay.uplink_count, name));
 }
 
-static void underlay_everything_but_pods_and_ours_is_an_uplink(void **state)
+TEST(underlay_everything_but_pods_and_ours_is_an_uplink, begin)
 {
 	const struct underlay_device *bridge;
 
@@ -103,7 +97,7 @@ static void underlay_everything_but_pods_and_ours_is_an_uplink(void **state)
 	assert_pod_device("cali1");
 }
 
-static void underlay_doubtful_devices_are_uplinks(void **state)
+TEST(underlay_doubtful_devices_are_uplinks, begin)
 {
 	const struct underlay_device *nic = add_device("eth0", 0),
 				     *overlay = add_device("vxlan0", 0);
@@ -118,7 +112,7 @@ static void underlay_doubtful_devices_are_uplinks(void **state)
 	assert_uplink("wide0");
 }
 
-static void underlay_devices_that_show_our_pods_decide_alone(void **state)
+TEST(underlay_devices_that_show_our_pods_decide_alone, begin)
 {
 	const struct underlay_device *nic = add_device("eth0", 0);
 
@@ -131,7 +125,7 @@ static void underlay_devices_that_show_our_pods_decide_alone(void **state)
 	assert_pod_device("cali1");
 }
 
-static void underlay_default_route_of_another_table_publishes_nothing(void **state)
+TEST(underlay_default_route_of_another_table_publishes_nothing, begin)
 {
 	const struct underlay_device *nic = add_device("eth0", 0), *second = add_device("eth1", 0);
 
@@ -145,7 +139,7 @@ static void underlay_default_route_of_another_table_publishes_nothing(void **sta
 	assert_int_equal(underlay.own_count, 2);
 }
 
-static void underlay_named_uplinks_are_just_those(void **state)
+TEST(underlay_named_uplinks_are_just_those, begin)
 {
 	static const char names[][IF_NAMESIZE] = {"eth1", "absent0"};
 
@@ -159,7 +153,7 @@ static void underlay_named_uplinks_are_just_those(void **state)
 	assert_uplink("eth1");
 }
 
-static void underlay_endpoints_are_ipv4_first_and_settled(void **state)
+TEST(underlay_endpoints_are_ipv4_first_and_settled, begin)
 {
 	const struct underlay_device *nic = add_device("eth0", 0);
 
@@ -175,7 +169,7 @@ static void underlay_endpoints_are_ipv4_first_and_settled(void **state)
 	assert_int_equal(underlay.own_count, 3); /* ours even before it is settled */
 }
 
-static void underlay_addresses_in_our_pods_are_ours_but_not_published(void **state)
+TEST(underlay_addresses_in_our_pods_are_ours_but_not_published, begin)
 {
 	const struct underlay_device *bridge = add_device("cni0", 0),
 				     *overlay = add_device("flannel.1", 0);
@@ -190,7 +184,7 @@ static void underlay_addresses_in_our_pods_are_ours_but_not_published(void **sta
 	assert_int_equal(underlay.endpoint_count, 1);
 }
 
-static void underlay_default_route_decides_what_is_published(void **state)
+TEST(underlay_default_route_decides_what_is_published, begin)
 {
 	const struct underlay_device *nic = add_device("eth0", 0);
 
@@ -204,7 +198,7 @@ static void underlay_default_route_decides_what_is_published(void **state)
 	assert_int_equal(underlay.own_count, 2);
 }
 
-static void underlay_fixed_endpoints_win(void **state)
+TEST(underlay_fixed_endpoints_win, begin)
 {
 	struct address fixed;
 
@@ -218,7 +212,7 @@ static void underlay_fixed_endpoints_win(void **state)
 	assert_int_equal(underlay.published_count, 1);
 }
 
-static void underlay_mtu_is_the_smallest_of_those_that_carry_endpoints(void **state)
+TEST(underlay_mtu_is_the_smallest_of_those_that_carry_endpoints, begin)
 {
 	struct underlay_device *nic = add_device("eth0", 0), *second = add_device("eth1", 0),
 			       *other;
@@ -241,7 +235,7 @@ static void underlay_mtu_is_the_smallest_of_those_that_carry_endpoints(void **st
 	assert_int_equal(underlay.uplink_mtu, 1400);
 }
 
-static void underlay_inner_mtu_leaves_room_for_the_outer_headers(void **state)
+TEST(underlay_inner_mtu_leaves_room_for_the_outer_headers, begin)
 {
 	assert_int_equal(underlay_inner_mtu(1500, false), 1440);
 	assert_int_equal(underlay_inner_mtu(1500, true), 1420);
@@ -250,7 +244,7 @@ static void underlay_inner_mtu_leaves_room_for_the_outer_headers(void **state)
 	assert_int_equal(underlay_inner_mtu(0, false), UNDERLAY_MTU_MIN);
 }
 
-static void underlay_device_keeps_ipv6_where_the_uplink_has_it(void **state)
+TEST(underlay_device_keeps_ipv6_where_the_uplink_has_it, begin)
 {
 	(void)state;
 	assert_int_equal(underlay_device_mtu(1440), 1440);
@@ -258,25 +252,4 @@ static void underlay_device_keeps_ipv6_where_the_uplink_has_it(void **state)
 	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1280, false)), 1280);
 	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1280, true)), 1280);
 	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1000, false)), 940);
-}
-
-int main(void)
-{
-#define TEST(name) cmocka_unit_test_setup(name, begin)
-	const struct CMUnitTest tests[] = {
-		TEST(underlay_everything_but_pods_and_ours_is_an_uplink),
-		TEST(underlay_doubtful_devices_are_uplinks),
-		TEST(underlay_devices_that_show_our_pods_decide_alone),
-		TEST(underlay_default_route_of_another_table_publishes_nothing),
-		TEST(underlay_named_uplinks_are_just_those),
-		TEST(underlay_endpoints_are_ipv4_first_and_settled),
-		TEST(underlay_addresses_in_our_pods_are_ours_but_not_published),
-		TEST(underlay_default_route_decides_what_is_published),
-		TEST(underlay_fixed_endpoints_win),
-		TEST(underlay_mtu_is_the_smallest_of_those_that_carry_endpoints),
-		TEST(underlay_inner_mtu_leaves_room_for_the_outer_headers),
-		TEST(underlay_device_keeps_ipv6_where_the_uplink_has_it),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,12 +6,6 @@
  */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants those above it */
-#include <cmocka.h>
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -19,6 +13,7 @@
 #include "outbox.h"
 #include "receive.h"
 #include "send.h"
+#include "test.h"
 #include "tunnel.h"
 
 #define A		 0
@@ -553,8 +548,8 @@ static inline int world_end(void **state)
 	return 0;
 }
 
-#define TALKING_TEST(test) cmocka_unit_test_setup_teardown(test, world_begin_talking, world_end)
-#define SILENT_TEST(test)  cmocka_unit_test_setup_teardown(test, world_begin, world_end)
+#define TALKING_TEST(name) TEST(name, world_begin_talking, world_end)
+#define SILENT_TEST(name)  TEST(name, world_begin, world_end)
 
 /* Does the state hold these bytes anywhere? */
 static inline bool state_holds(unsigned int node, const void *bytes, size_t len)
