@@ -106,7 +106,6 @@ static int tunnel_begin(void **state)
 	static const struct tunnel_upcalls upcalls = {transmit_nothing, deliver_nothing,
 						      inject_nothing, count_up, know_no_path};
 
-	(void)state;
 	assert_int_not_equal(sodium_init(), -1);
 	memset(&device_log, 0, sizeof(device_log));
 	outbox = map_zeroed(sizeof(*outbox));
@@ -119,7 +118,6 @@ static int tunnel_begin(void **state)
 
 static int tunnel_end(void **state)
 {
-	(void)state;
 	munmap(tunnel.state, sizeof(struct tunnel_state));
 	munmap(outbox, sizeof(*outbox));
 	return 0;

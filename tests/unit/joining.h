@@ -46,7 +46,6 @@ static inline void take_write(void *context, const struct iovec *vector, unsigne
 
 static inline int begin(void **state)
 {
-	(void)state;
 	coalesce_init(&coalescer, take_write, &coalescer, true, true);
 	written_count = 0;
 	in_used = out_used = 0;

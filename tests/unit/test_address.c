@@ -30,7 +30,6 @@ TEST(address_of_either_family_is_read_and_written)
 					    "::",      "fd00::1",    "2001:db8:1:2:3:4:5:6"};
 	char text[ADDRESS_TEXT_LEN];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++) {
 		struct address parsed = address(texts[i]);
 
@@ -56,7 +55,6 @@ TEST(text_that_is_no_address_is_refused)
 					  "\n"};
 	struct address parsed = {.family = 77};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		if (address_parse(&parsed, bad[i]))
 			fail_msg("'%s' was taken for an address", bad[i]);
@@ -68,7 +66,6 @@ TEST(addresses_of_different_families_are_never_equal)
 {
 	struct address ipv4 = address("0.0.0.0"), ipv6 = address("::");
 
-	(void)state;
 	assert_false(address_is_equal(&ipv4, &ipv6));
 	assert_false(address_shares_prefix(&ipv4, &ipv6, 0));
 	assert_true(address_is_equal(&ipv6, &ipv6));
@@ -95,7 +92,6 @@ TEST(prefix_is_read_with_its_host_bits_cleared)
 	};
 	char text[CIDR_TEXT_LEN];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(prefixes); i++) {
 		struct cidr parsed = cidr(prefixes[i].given);
 
@@ -110,7 +106,6 @@ TEST(longest_texts_fit)
 	union endpoint endpoint = endpoint_of(&parsed.address, 65535);
 	char text[CIDR_TEXT_LEN], endpoint_text[ENDPOINT_TEXT_LEN], wanted[128];
 
-	(void)state;
 	snprintf(wanted, sizeof(wanted), "%s/128", longest);
 	assert_string_equal(cidr_format(text, &parsed), wanted);
 	snprintf(wanted, sizeof(wanted), "[%s]:65535", longest);
@@ -142,7 +137,6 @@ TEST(text_that_is_no_prefix_is_refused)
 	};
 	struct cidr parsed = {.prefix_len = 77};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		if (cidr_parse(&parsed, bad[i]))
 			fail_msg("'%s' was taken for a prefix", bad[i]);
@@ -174,7 +168,6 @@ TEST(prefix_contains_its_addresses_and_no_others)
 		{"fd00::1/128", "fd00::", false},
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct cidr prefix = cidr(cases[i].cidr);
 		struct address inner = address(cases[i].address);
@@ -190,7 +183,6 @@ TEST(containment_and_overlap_of_prefixes)
 		    other = cidr("10.245.0.0/16");
 	struct cidr all = cidr("0.0.0.0/0"), all6 = cidr("::/0");
 
-	(void)state;
 	assert_true(cidr_contains(&wide, &narrow));
 	assert_false(cidr_contains(&narrow, &wide));
 	assert_true(cidr_contains(&wide, &wide));
@@ -205,7 +197,6 @@ TEST(prefixes_are_equal_only_with_length_and_family)
 	struct cidr a = cidr("10.0.0.0/8"), b = cidr("10.0.0.0/16"), c = cidr("0a00::/8"),
 		    d = cidr("10.1.2.3/8");
 
-	(void)state;
 	assert_false(cidr_is_equal(&a, &b));
 	assert_false(cidr_is_equal(&a, &c));
 	assert_true(cidr_is_equal(&a, &d));
@@ -215,7 +206,6 @@ TEST(address_alone_is_the_longest_prefix)
 {
 	struct address ipv4 = address("10.244.1.2"), ipv6 = address("fd00::1");
 
-	(void)state;
 	assert_int_equal(cidr_of_address(&ipv4).prefix_len, 32);
 	assert_int_equal(cidr_of_address(&ipv6).prefix_len, 128);
 }
@@ -233,7 +223,6 @@ TEST(endpoint_keeps_address_and_port)
 	};
 	char text[ENDPOINT_TEXT_LEN];
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct address given = address(cases[i].address), kept;
 		union endpoint endpoint = endpoint_of(&given, 51890);
@@ -253,7 +242,6 @@ TEST(endpoints_differ_by_address_port_and_scope)
 	union endpoint a = endpoint_of(&one, 1), b = endpoint_of(&one, 1), c = endpoint_of(&two, 1);
 	union endpoint d = endpoint_of(&one, 2), e = endpoint_of(&ipv4, 1);
 
-	(void)state;
 	assert_true(endpoint_is_equal(&a, &b));
 	assert_false(endpoint_is_equal(&a, &c));
 	assert_false(endpoint_is_equal(&a, &d));
@@ -264,11 +252,10 @@ TEST(endpoints_differ_by_address_port_and_scope)
 
 /* -- util.h -- */
 
-TEST(numbers_stand_in_the_byte_order_of_the_wire)
+TEST(numbers_are_in_the_byte_order_of_the_wire)
 {
 	uint8_t bytes[9] = {0};
 
-	(void)state;
 	put_be16(bytes + 1, 0x0102);
 	assert_memory_equal(bytes + 1, "\x01\x02", 2);
 	assert_int_equal(get_be16(bytes + 1), 0x0102);
@@ -289,7 +276,6 @@ TEST(text_that_does_not_fit_is_cut_and_said_so)
 {
 	char copy[4] = "xyz";
 
-	(void)state;
 	assert_true(copy_text(copy, sizeof(copy), "abc"));
 	assert_string_equal(copy, "abc");
 	assert_false(copy_text(copy, sizeof(copy), "abcd"));
@@ -303,7 +289,6 @@ TEST(what_is_taken_is_owned_once)
 	void *memory = copy_text, *taken = TAKE_PTR(memory);
 	int fd = 5, taken_fd = TAKE_FD(fd);
 
-	(void)state;
 	assert_null(memory);
 	assert_non_null(taken);
 	assert_int_equal(fd, -1);

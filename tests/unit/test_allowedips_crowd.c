@@ -251,7 +251,6 @@ static void fill(void)
 
 static int begin(void **state)
 {
-	(void)state;
 	allowedips_init(&table);
 	allowedips_init(&copy);
 	memset(heads, 0, sizeof(heads));
@@ -263,7 +262,6 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	(void)state;
 	list_clear();
 	return 0;
 }
@@ -311,7 +309,6 @@ TEST(random_prefixes_agree_with_a_list_to_the_last_one, begin, end)
 {
 	uint32_t order[PEERS];
 
-	(void)state;
 	fill();
 	assert_in_range(table.count, INSERTS / 2, INSERTS); /* short prefixes are drawn again */
 	compare_lookups(20000);
@@ -345,7 +342,6 @@ TEST(random_prefixes_agree_with_a_list_to_the_last_one, begin, end)
 
 TEST(lists_of_all_peers_make_the_same_table_again, begin, end)
 {
-	(void)state;
 	fill();
 	for (uint32_t peer = 0; peer < PEERS; peer++) {
 		uint32_t at = 0, count = 0;
@@ -433,7 +429,6 @@ static void build_and_take_down(uint8_t family)
 
 TEST(nest_of_129_prefixes_is_built_and_taken_down_in_any_order, begin, end)
 {
-	(void)state;
 	for (unsigned int round = 0; round < 50; round++) {
 		build_and_take_down(AF_INET);
 		build_and_take_down(AF_INET6);

@@ -150,7 +150,7 @@ TEST(annotation_unknown_fields_are_left_alone)
 	assert_null(refusal_of(text, strlen(text)));
 }
 
-TEST(annotation_refuses_what_is_no_object)
+TEST(annotation_that_is_no_object_is_refused)
 {
 	assert_refused("", "no JSON");
 	assert_refused("{", "no JSON");
@@ -180,7 +180,7 @@ TEST(annotation_refuses_duplicate_fields_and_nuls)
 	assert_non_null(refusal_of("{\"version\":1,\0\"epoch\":1}", 24));
 }
 
-TEST(annotation_refuses_what_is_too_long)
+TEST(annotation_that_is_too_long_is_refused)
 {
 	static char text[ANNOTATION_TEXT_MAX + 2];
 

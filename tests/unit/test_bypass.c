@@ -108,7 +108,7 @@ TEST(bypass_additions_come_before_removals)
 	assert_change(&changes[2], &have[0], true);
 }
 
-TEST(bypass_that_opens_less_comes_after_what_opens_more)
+TEST(bypass_that_opens_less_comes_after_one_that_opens_more)
 {
 	struct bypass_entry have[] = {entry_of("10.0.0.1:443", BYPASS_TCP_UDP),
 				      entry_of("[fd00::1]:443", BYPASS_PROBE),

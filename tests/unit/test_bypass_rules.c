@@ -381,7 +381,7 @@ TEST(kept_bypass_falls_when_a_member_claims_it)
 	}
 }
 
-TEST(what_is_configured_needs_no_proof_for_the_rest_to_go)
+TEST(configured_server_needs_no_proof_before_the_rest_is_removed)
 {
 	FOR_BOTH_FAMILIES
 	{
@@ -460,7 +460,7 @@ TEST(earlier_agents_bypass_of_a_pods_address_falls_at_once)
 
 /* -- too many -- */
 
-TEST(table_that_is_full_keeps_what_comes_first)
+TEST(full_table_keeps_the_bypasses_that_come_first)
 {
 	FOR_BOTH_FAMILIES
 	{

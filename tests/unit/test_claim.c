@@ -69,7 +69,7 @@ CLAIM_TEST(claim_of_this_node_is_beyond_dispute)
 	assert_refused_because_of(same, own_address);
 }
 
-CLAIM_TEST(claim_around_this_nodes_own_stands_everywhere_else)
+CLAIM_TEST(claim_around_this_nodes_own_is_accepted_everywhere_else)
 {
 	uint32_t around_pods = add(CLAIM_POD, 1, "10.1.0.0/16"),
 		 around_address = add(CLAIM_POD, 1, "10.2.0.0/16"),
@@ -152,7 +152,7 @@ CLAIM_TEST(claim_with_the_earlier_proof_beats_the_older_node)
 }
 
 /* Who answers last does not matter, only who answered first. */
-CLAIM_TEST(claim_with_a_later_proof_displaces_nobody_however_often_it_is_made)
+CLAIM_TEST(claim_with_a_later_proof_displaces_no_other_however_often_it_is_made)
 {
 	struct claim_evidence again = proved(1, LATE);
 
@@ -178,7 +178,7 @@ CLAIM_TEST(claim_of_a_silent_node_yields_to_one_of_a_live_node)
 	assert_beats(CLAIM_ADDRESS, aged(2), CLAIM_POD, silent(published(1)));
 }
 
-CLAIM_TEST(claim_of_a_silent_node_stands_where_no_live_node_makes_one)
+CLAIM_TEST(claim_of_a_silent_node_is_accepted_where_no_live_node_makes_one)
 {
 	uint32_t address = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, silent(aged(1))),
 		 pods = add_with(CLAIM_POD, "10.1.3.0/24", 1, silent(published(1)));
@@ -202,14 +202,14 @@ CLAIM_TEST(claim_to_an_address_that_its_node_left_yields_to_the_one_that_answers
 	assert_beats(CLAIM_ADDRESS, proved(2, LATE), CLAIM_ADDRESS, left(aged(1), LATE - 1));
 }
 
-CLAIM_TEST(claim_to_an_address_that_its_node_left_stands_while_nobody_answers_there)
+CLAIM_TEST(claim_to_an_address_that_its_node_left_is_accepted_while_no_node_answers_there)
 {
 	assert_beats(CLAIM_ADDRESS, left(proved(1, EARLY), LATE), CLAIM_ADDRESS, aged(2));
 	assert_beats(CLAIM_ADDRESS, left(aged(1), LATE), CLAIM_ADDRESS, aged(2));
 }
 
 /* The proof that counts is one of the ten seconds before, or a later one. */
-CLAIM_TEST(claim_to_an_address_that_its_node_left_stands_where_another_answered_long_ago)
+CLAIM_TEST(claim_to_an_address_that_its_node_left_is_accepted_if_another_answered_long_ago)
 {
 	uint64_t limit = LATE + CLAIM_ANSWER_NS;
 
@@ -227,7 +227,7 @@ CLAIM_TEST(claim_to_an_address_that_two_nodes_left_stays_with_the_earlier_proof)
 }
 
 /* Of the node itself, that is: its last answer was before the questions that have none. */
-CLAIM_TEST(address_that_is_left_is_told_from_the_answers_of_two_other_nodes)
+CLAIM_TEST(address_that_its_node_left_goes_to_the_earlier_of_two_other_proofs)
 {
 	uint32_t gone = add_with(CLAIM_ADDRESS, "10.1.2.7", 1, left(proved(1, LATE), LATE + 1)),
 		 first = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE + 3)),
@@ -262,7 +262,7 @@ CLAIM_TEST(claim_of_a_node_without_a_record_never_wins)
 	assert_beats(CLAIM_ADDRESS, left(aged(2), EARLY), CLAIM_ADDRESS, without_record(1));
 }
 
-CLAIM_TEST(claim_of_a_node_without_a_record_stands_where_nobody_else_makes_one)
+CLAIM_TEST(claim_of_a_node_without_a_record_is_accepted_where_no_other_node_makes_one)
 {
 	uint32_t address = add_with(CLAIM_ADDRESS, "192.168.50.1", 1, without_record(1)),
 		 pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, without_record(1));
@@ -279,7 +279,7 @@ CLAIM_TEST(claims_of_nodes_without_a_record_are_the_older_nodes)
 
 /* -- a dispute concerns the overlap alone -- */
 
-CLAIM_TEST(claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger)
+CLAIM_TEST(wider_claim_is_accepted_around_a_narrower_and_stronger_one)
 {
 	uint32_t wide = add(CLAIM_POD, 2, "10.1.0.0/16"), narrow = add(CLAIM_POD, 1, "10.1.1.0/24"),
 		 beside = add(CLAIM_POD, 3, "10.1.2.0/24");
@@ -290,7 +290,7 @@ CLAIM_TEST(claim_that_is_wider_stands_around_one_that_is_narrower_and_stronger)
 	assert_refused_because_of(beside, wide);
 }
 
-CLAIM_TEST(claim_that_is_narrower_and_weaker_falls_inside_a_wider_one)
+CLAIM_TEST(narrower_and_weaker_claim_is_refused_inside_a_wider_one)
 {
 	uint32_t wide = add(CLAIM_POD, 1, "10.1.0.0/16"), pods = add(CLAIM_POD, 2, "10.1.1.0/24"),
 		 address = add(CLAIM_ADDRESS, 2, "10.1.2.7");
@@ -301,7 +301,7 @@ CLAIM_TEST(claim_that_is_narrower_and_weaker_falls_inside_a_wider_one)
 	assert_refused_because_of(address, wide);
 }
 
-CLAIM_TEST(claim_that_is_refused_stands_against_nobody)
+CLAIM_TEST(refused_claim_prevents_no_other)
 {
 	uint32_t first = add(CLAIM_POD, 1, "10.1.2.0/24"),
 		 refused = add(CLAIM_POD, 2, "10.1.2.0/24"),
@@ -313,7 +313,7 @@ CLAIM_TEST(claim_that_is_refused_stands_against_nobody)
 	assert_stands_except(first, CLAIM_NONE);
 }
 
-CLAIM_TEST(claim_around_what_two_other_nodes_have_names_one_of_them)
+CLAIM_TEST(claim_around_the_prefixes_of_two_other_nodes_names_one_of_them)
 {
 	uint32_t wide = add(CLAIM_POD, 3, "10.1.0.0/16"), own = add(CLAIM_POD, 3, "10.1.3.0/24"),
 		 first = add(CLAIM_POD, 1, "10.1.1.0/24"),
@@ -353,7 +353,7 @@ CLAIM_TEST(claim_to_an_address_that_its_owner_lists_twice_is_no_dispute)
 
 /* -- a proved address is evidence of the network -- */
 
-CLAIM_TEST(proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_one)
+CLAIM_TEST(proved_address_is_accepted_inside_a_wider_pod_prefix_even_a_published_one)
 {
 	uint32_t pods = add_with(CLAIM_POD, "10.1.2.0/24", 1, published(1)),
 		 address = add_with(CLAIM_ADDRESS, "10.1.2.7", 2, proved(2, LATE)),
@@ -367,7 +367,7 @@ CLAIM_TEST(proved_address_stands_inside_a_wider_pod_prefix_even_of_a_published_o
 	assert_accepted(inside_older);
 }
 
-CLAIM_TEST(unproved_address_stands_in_younger_pods_and_falls_in_published_ones)
+CLAIM_TEST(unproved_address_is_accepted_in_younger_pods_and_refused_in_published_ones)
 {
 	uint32_t younger = add(CLAIM_POD, 2, "10.1.2.0/24"),
 		 stands = add(CLAIM_ADDRESS, 1, "10.1.2.7"),
@@ -395,7 +395,7 @@ CLAIM_TEST(proof_of_a_silent_node_or_of_an_address_it_left_is_no_evidence)
 
 /* -- endpoints -- */
 
-CLAIM_TEST(endpoint_takes_nothing_from_anybody)
+CLAIM_TEST(endpoint_takes_nothing_from_another_node)
 {
 	uint32_t endpoint = add_with(CLAIM_ENDPOINT, "192.168.50.1", 1, proved(1, EARLY)),
 		 address = add(CLAIM_ADDRESS, 2, "192.168.50.1"),
@@ -411,7 +411,7 @@ CLAIM_TEST(endpoint_takes_nothing_from_anybody)
 	assert_stands_except(pods, CLAIM_NONE);
 }
 
-CLAIM_TEST(endpoint_falls_in_anothers_pods_and_in_its_own)
+CLAIM_TEST(endpoint_is_refused_in_another_nodes_pods_and_in_its_own)
 {
 	uint32_t anothers = add(CLAIM_POD, 1, "10.1.2.0/24"),
 		 falls = add(CLAIM_ENDPOINT, 2, "10.1.2.7"), own = add(CLAIM_POD, 2, "10.1.3.0/24"),
@@ -424,7 +424,7 @@ CLAIM_TEST(endpoint_falls_in_anothers_pods_and_in_its_own)
 	assert_accepted(outside);
 }
 
-CLAIM_TEST(endpoint_that_was_proved_stands_in_any_wider_pods)
+CLAIM_TEST(proved_endpoint_is_accepted_in_any_wider_pod_prefix)
 {
 	uint32_t endpoints[3];
 
@@ -439,7 +439,7 @@ CLAIM_TEST(endpoint_that_was_proved_stands_in_any_wider_pods)
 		assert_accepted(endpoints[i]);
 }
 
-CLAIM_TEST(endpoint_that_was_proved_falls_at_a_published_pod_of_its_own_length)
+CLAIM_TEST(proved_endpoint_is_refused_at_a_published_pod_prefix_of_its_own_length)
 {
 	uint32_t pod = add_with(CLAIM_POD, "10.1.2.7/32", 1, published(1)),
 		 endpoint = add_with(CLAIM_ENDPOINT, "10.1.2.7", 2, proved(2, EARLY));
@@ -457,7 +457,7 @@ CLAIM_TEST(endpoint_of_a_silent_node_has_no_proof)
 	assert_refused_because_of(endpoint, pods);
 }
 
-CLAIM_TEST(endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_published)
+CLAIM_TEST(endpoint_on_the_link_is_accepted_in_another_nodes_pods_unless_published)
 {
 	uint32_t stands, falls, in_own, same, published_pods, own, pod;
 
@@ -476,7 +476,7 @@ CLAIM_TEST(endpoint_without_a_gateway_stands_in_anothers_pods_unless_they_are_pu
 	assert_refused_because_of(same, pod);
 }
 
-CLAIM_TEST(endpoint_is_neither_ours_nor_in_our_pods_whatever_speaks_for_it)
+CLAIM_TEST(endpoint_that_is_ours_or_in_our_pods_is_refused_despite_any_evidence)
 {
 	struct claim_evidence evidence = proved(1, EARLY);
 	uint32_t pods = add_own(CLAIM_OWN_POD, "10.1.2.0/24"),
@@ -504,23 +504,23 @@ static bool gets_beside_our_pods(const char *pod)
 	return is_accepted(index);
 }
 
-CLAIM_TEST(claim_in_a_hole_of_our_own_prefix_stands)
+CLAIM_TEST(claim_in_a_hole_of_our_own_prefix_is_accepted)
 {
 	assert_true(gets_beside_our_pods("10.1.1.7/32"));
 }
 
-CLAIM_TEST(claim_beside_a_hole_of_our_own_prefix_falls)
+CLAIM_TEST(claim_beside_a_hole_of_our_own_prefix_is_refused)
 {
 	assert_false(gets_beside_our_pods("10.1.2.7/32"));
 }
 
-CLAIM_TEST(claim_in_a_hole_but_on_our_own_pod_falls)
+CLAIM_TEST(claim_in_a_hole_but_on_our_own_pod_is_refused)
 {
 	add_own(CLAIM_OWN_POD, "10.1.1.7/32");
 	assert_false(gets_beside_our_pods("10.1.1.7/32"));
 }
 
-CLAIM_TEST(claim_to_an_address_or_endpoint_in_a_hole_falls)
+CLAIM_TEST(claim_to_an_address_or_endpoint_in_a_hole_is_refused)
 {
 	uint32_t pods = add_own(CLAIM_OWN_POD, "10.1.0.0/16"), address, endpoint;
 

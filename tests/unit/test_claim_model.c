@@ -750,7 +750,7 @@ static void assert_exception_is_named(const struct claim *claim)
 	assert_true(prefix_key_contains(&claim->key, &opponent->key));
 }
 
-TEST(claim_refused_names_what_covers_it_and_an_accepted_one_what_it_stands_around, begin)
+TEST(claim_names_the_one_that_refuses_it_or_the_one_that_it_contains, begin)
 {
 	uint32_t owners[OWNERS + 1] = {CLAIM_SELF, 0, 1, 2, 3, 4}, number[CLAIMS_MAX];
 	struct dispute dispute;

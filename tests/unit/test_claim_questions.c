@@ -77,7 +77,7 @@ CLAIM_TEST(address_among_pods_outside_the_range_is_not_contested)
 	assert_false(is_contested(address));
 }
 
-CLAIM_TEST(claim_inside_the_range_is_told_from_one_outside)
+CLAIM_TEST(claim_inside_the_range_is_distinguished_from_one_outside)
 {
 	uint32_t inside = add(CLAIM_ENDPOINT, 1, "10.1.2.1"),
 		 outside = add(CLAIM_ENDPOINT, 1, "192.168.50.1");
@@ -149,7 +149,7 @@ CLAIM_TEST(question_is_not_asked_of_one_proof_that_its_node_lists_twice)
 	assert_false(items[first].is_asked || items[again].is_asked);
 }
 
-CLAIM_TEST(question_is_never_asked_where_pods_stand_against_the_address)
+CLAIM_TEST(question_is_never_asked_where_pods_refuse_the_address)
 {
 	uint32_t first, second;
 
@@ -179,7 +179,7 @@ CLAIM_TEST(incumbent_keeps_a_contested_address_until_every_claimant_was_asked)
 	assert_beats(CLAIM_ADDRESS, incumbent(left(aged(2), EARLY)), CLAIM_ADDRESS, aged(1));
 }
 
-CLAIM_TEST(incumbent_yields_to_the_older_node_where_all_were_asked_in_vain)
+CLAIM_TEST(incumbent_yields_to_the_older_node_if_no_claimant_answered)
 {
 	assert_beats(CLAIM_ADDRESS, left(aged(1), EARLY), CLAIM_ADDRESS,
 		     incumbent(left(aged(2), EARLY)));
@@ -231,7 +231,7 @@ CLAIM_TEST(incumbent_keeps_an_address_under_new_pods_until_it_was_asked)
 	assert_false(items[address].is_asked);
 }
 
-CLAIM_TEST(proved_address_among_pods_is_asked_whether_its_node_is_still_there)
+CLAIM_TEST(proved_address_among_pods_is_asked_if_its_node_is_still_present)
 {
 	uint32_t address = lay_pods_over(published(1), proved(2, EARLY));
 
@@ -240,7 +240,7 @@ CLAIM_TEST(proved_address_among_pods_is_asked_whether_its_node_is_still_there)
 }
 
 /* No question is asked about pods, nor about an address that nothing lies around. */
-CLAIM_TEST(incumbent_of_what_no_question_decides_is_judged_by_age)
+CLAIM_TEST(incumbent_that_no_question_can_prove_is_judged_by_age)
 {
 	uint32_t alone;
 

@@ -31,14 +31,14 @@ static bool node_1_gets(const char *pods)
 	return is_accepted(node_1_asks_for(pods));
 }
 
-CLAIM_TEST(claim_stands_where_the_route_leads_to_the_claimant)
+CLAIM_TEST(claim_is_accepted_where_the_route_leads_to_the_claimant)
 {
 	add_route("10.1.1.0/24", "192.168.50.1");
 	add_route("10.1.0.0/16", "192.168.50.2"); /* a narrower one counts */
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-CLAIM_TEST(claim_falls_where_the_route_leads_to_another_node)
+CLAIM_TEST(claim_is_refused_where_the_route_leads_to_another_node)
 {
 	uint32_t index;
 
@@ -49,13 +49,13 @@ CLAIM_TEST(claim_falls_where_the_route_leads_to_another_node)
 	assert_int_equal(items[items[index].opponent].owner, 2);
 }
 
-CLAIM_TEST(claim_of_a_part_of_a_route_to_another_node_falls)
+CLAIM_TEST(claim_to_part_of_a_route_to_another_node_is_refused)
 {
 	add_route("10.1.0.0/16", "192.168.50.2");
 	assert_false(node_1_gets("10.1.1.0/24"));
 }
 
-CLAIM_TEST(claim_is_not_judged_by_routes_that_say_nothing)
+CLAIM_TEST(claim_is_not_judged_by_routes_without_a_known_gateway)
 {
 	add_route("10.1.0.0/16", "192.168.50.2");
 	add_route("10.1.1.0/24", NULL); /* an overlay's device, the node's own subnet */
@@ -68,14 +68,14 @@ CLAIM_TEST(claim_is_not_judged_by_a_gateway_that_is_no_node)
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-CLAIM_TEST(claim_stands_where_one_of_several_equal_routes_leads_to_the_claimant)
+CLAIM_TEST(claim_is_accepted_where_one_of_several_equal_routes_leads_to_the_claimant)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.1.0/24", "192.168.50.1");
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-CLAIM_TEST(claim_falls_where_equal_routes_lead_to_two_other_nodes)
+CLAIM_TEST(claim_is_refused_where_equal_routes_lead_to_two_other_nodes)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.1.0/24", "192.168.50.3");
@@ -90,14 +90,14 @@ CLAIM_TEST(claim_is_not_judged_by_equal_routes_to_more_than_two_nodes)
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-CLAIM_TEST(claim_around_a_route_to_another_node_falls)
+CLAIM_TEST(claim_around_a_route_to_another_node_is_refused)
 {
 	add_route("10.1.1.0/24", "192.168.50.2");
 	add_route("10.1.2.0/24", "192.168.50.3");
 	assert_false(node_1_gets("10.1.0.0/16"));
 }
 
-CLAIM_TEST(claim_with_its_own_route_stands_around_a_route_to_another_node)
+CLAIM_TEST(claim_with_its_own_route_is_accepted_around_a_route_to_another_node)
 {
 	add_route("10.1.0.0/16", "192.168.50.1");
 	add_route("10.1.1.7/32", "192.168.50.2");
@@ -173,7 +173,7 @@ CLAIM_TEST(gateway_of_a_node_that_left_is_the_one_that_answers_now)
 	assert_accepted(pods);
 }
 
-CLAIM_TEST(gateway_that_was_asked_in_vain_is_no_witness_but_is_asked)
+CLAIM_TEST(gateway_that_did_not_answer_is_no_witness_but_is_asked)
 {
 	uint32_t pods = ask_past_gateway(CLAIM_ADDRESS, left(aged(2), EARLY), aged(1));
 
@@ -234,7 +234,7 @@ CLAIM_TEST(claim_with_one_of_several_equal_routes_is_not_held_up_by_the_others)
 	assert_true(node_1_gets("10.1.1.0/24"));
 }
 
-CLAIM_TEST(gateway_is_never_asked_where_pods_stand_against_it)
+CLAIM_TEST(gateway_is_never_asked_where_pods_refuse_its_address)
 {
 	uint32_t gateway;
 
@@ -263,7 +263,7 @@ CLAIM_TEST(gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_o
 }
 
 /* What the node left is its endpoint no less than its address. */
-CLAIM_TEST(claim_around_routes_to_three_other_nodes_falls_as_around_one)
+CLAIM_TEST(claim_around_routes_to_three_other_nodes_is_refused_as_around_one)
 {
 	add_route("10.1.2.0/24", "192.168.50.2");
 	add_route("10.1.3.0/24", "192.168.50.3");

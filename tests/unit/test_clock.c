@@ -46,7 +46,6 @@ TEST(time_goes_on_while_the_machine_sleeps)
 {
 	struct tunnel tunnel = {0};
 
-	(void)state;
 	clocks[CLOCK_BOOTTIME] = (struct timespec){1000, 7};
 	clocks[CLOCK_MONOTONIC] = (struct timespec){1000, 7};
 	clocks[CLOCK_REALTIME] = (struct timespec){1795348800, 9};
@@ -64,7 +63,6 @@ TEST(randomness_is_waited_for_and_comes_whole)
 {
 	uint8_t bytes[300];
 
-	(void)state;
 	memset(&generator, 0, sizeof(generator));
 	generator.interruptions = 3;
 	generator.most = 7;

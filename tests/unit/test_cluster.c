@@ -42,7 +42,7 @@ TEST(cluster_node_without_annotation_is_dropped_not_forgotten, begin)
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
-TEST(cluster_garbled_annotation_is_dropped_and_named, begin)
+TEST(cluster_malformed_annotation_is_dropped_and_named, begin)
 {
 	struct node *node = add_member();
 
@@ -54,7 +54,7 @@ TEST(cluster_garbled_annotation_is_dropped_and_named, begin)
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
-TEST(cluster_garbled_annotation_keeps_the_last_good_one, begin)
+TEST(cluster_malformed_annotation_keeps_the_last_good_one, begin)
 {
 	add_member();
 	follow_up(1)->voice = NODE_GARBLED;
@@ -150,7 +150,7 @@ TEST(cluster_epoch_far_ahead_is_refused, begin)
 	assert_refused(1, "more than 24 hours ahead");
 }
 
-TEST(cluster_new_uid_starts_afresh, begin)
+TEST(cluster_new_uid_discards_the_history_of_the_name, begin)
 {
 	struct node *node;
 
@@ -179,7 +179,7 @@ TEST(cluster_annotation_of_another_uid_is_refused, begin)
 
 /* -- what a node had before it left, or before it was made anew -- */
 
-TEST(cluster_node_that_comes_back_with_an_older_record_is_refused, begin)
+TEST(cluster_node_that_returns_with_an_older_record_is_refused, begin)
 {
 	struct annotation floor = add_member()->annotation;
 
@@ -191,7 +191,7 @@ TEST(cluster_node_that_comes_back_with_an_older_record_is_refused, begin)
 	assert_int_equal(members[0].state, MEMBER_REFUSED);
 }
 
-TEST(cluster_node_that_comes_back_as_it_was_is_taken, begin)
+TEST(cluster_node_that_returns_unchanged_is_accepted, begin)
 {
 	struct annotation floor = add_member()->annotation;
 
@@ -206,7 +206,7 @@ TEST(cluster_node_that_comes_back_as_it_was_is_taken, begin)
 	assert_usable(1);
 }
 
-TEST(cluster_floor_of_another_uid_says_nothing, begin)
+TEST(cluster_floor_of_another_uid_is_ignored, begin)
 {
 	struct annotation floor = add_member()->annotation;
 
@@ -240,7 +240,7 @@ TEST(cluster_record_older_than_the_tunnels_is_ignored_and_the_peer_held, begin)
 	assert_false(members[0].is_held);
 }
 
-TEST(cluster_record_that_the_tunnel_has_is_taken, begin)
+TEST(cluster_record_that_the_tunnel_has_is_accepted, begin)
 {
 	add_member();
 	tell_tunnel(1, "u1", 100);
@@ -263,7 +263,7 @@ TEST(cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone, begin)
 	assert_false(members[0].is_held);
 }
 
-TEST(cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing, begin)
+TEST(cluster_tunnel_that_knew_the_node_before_it_was_recreated_is_ignored, begin)
 {
 	add_member();
 	tell_tunnel(1, "u9", 101);
@@ -271,7 +271,7 @@ TEST(cluster_tunnel_that_knew_the_node_before_it_was_made_anew_says_nothing, beg
 	assert_usable(1);
 }
 
-TEST(cluster_record_taken_before_the_tunnel_was_found_gives_way_to_it, begin)
+TEST(cluster_record_accepted_before_the_tunnel_was_found_yields_to_it, begin)
 {
 	add_member();
 	members[0].good = &seen[0];

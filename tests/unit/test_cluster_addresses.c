@@ -25,7 +25,7 @@ TEST(cluster_prefix_outside_the_range_is_refused, begin)
 	assert_class("8.8.8.8", 0, 0);
 }
 
-TEST(cluster_whole_range_as_prefix_stands_around_what_others_have, begin)
+TEST(cluster_whole_range_as_prefix_is_accepted_around_the_prefixes_of_others, begin)
 {
 	add_member();
 	add_pod(add_member(), pods[1], "10.244.0.0/16");
@@ -52,7 +52,7 @@ TEST(cluster_overlapping_prefix_is_the_older_nodes, begin)
 	assert_class("10.244.2.5", PREFIX_PEER, 2);
 }
 
-TEST(cluster_refused_prefix_does_not_stand_against_a_third, begin)
+TEST(cluster_refused_prefix_does_not_refuse_a_third, begin)
 {
 	add_member();
 	pods[0][0] = cidr("10.244.2.0/23"); /* oldest */
@@ -114,7 +114,7 @@ TEST(cluster_hole_in_our_own_prefix_is_dropped_or_its_claimants, begin)
 	assert_class("10.244.0.65", PREFIX_PEER, 1);
 }
 
-TEST(cluster_own_prefix_that_is_a_hole_is_not_ours, begin)
+TEST(cluster_own_prefix_that_is_a_hole_does_not_count_as_own, begin)
 {
 	self.hole_count = 1;
 	self.holes[0] = self.pods[0];
@@ -149,7 +149,7 @@ TEST(cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved,
 
 /* -- addresses and endpoints -- */
 
-TEST(cluster_address_of_ours_or_in_our_pods_is_refused, begin)
+TEST(cluster_address_of_this_node_or_in_its_pods_is_refused, begin)
 {
 	struct node *node = add_member();
 
@@ -204,7 +204,7 @@ TEST(cluster_special_prefixes_and_endpoints_are_refused, begin)
 	assert_class("10.244.0.7", PREFIX_LOCAL, 0);
 }
 
-TEST(cluster_endpoint_in_pods_or_of_ours_is_refused, begin)
+TEST(cluster_endpoint_in_pods_or_of_this_node_is_refused, begin)
 {
 	struct node *node = add_member();
 

@@ -98,7 +98,7 @@ TEST(cluster_secrets_may_change_within_an_epoch, begin)
 
 /* -- keys -- */
 
-TEST(cluster_own_key_is_nobody_elses, begin)
+TEST(cluster_own_key_belongs_to_no_other_node, begin)
 {
 	struct node *node = add_member();
 
@@ -125,7 +125,7 @@ TEST(cluster_key_claimed_twice_is_the_older_nodes, begin)
 	assert_null(members[0].chosen);
 }
 
-TEST(cluster_key_is_the_one_whose_current_it_is_not_next_or_previous, begin)
+TEST(cluster_key_belongs_to_the_node_that_has_it_as_current_not_next_or_previous, begin)
 {
 	struct node *older = add_member();
 
@@ -141,7 +141,7 @@ TEST(cluster_key_is_the_one_whose_current_it_is_not_next_or_previous, begin)
 	assert_refused(1, "a key of node n2");
 }
 
-TEST(cluster_key_that_nobody_proved_goes_round_until_it_is_proved, begin)
+TEST(cluster_unproved_key_is_given_to_each_claimant_in_turn_until_it_is_proved, begin)
 {
 	add_member();
 	add_member()->annotation.keys[KEY_CURRENT] = key(1);
@@ -197,7 +197,7 @@ TEST(cluster_proofs_of_the_newest_keys_are_remembered, begin)
 }
 
 /* Node 2 announces its next key; node 1, which is older, says at once that it is its own. */
-TEST(cluster_next_key_stays_with_who_published_it_first, begin)
+TEST(cluster_next_key_stays_with_the_node_that_published_it_first, begin)
 {
 	add_member();
 	add_member();
@@ -211,7 +211,7 @@ TEST(cluster_next_key_stays_with_who_published_it_first, begin)
 	assert_refused(1, "a key of node n2");
 }
 
-TEST(cluster_promoted_key_is_taken_from_the_record_that_says_so, begin)
+TEST(cluster_promoted_key_comes_from_the_record_that_promotes_it, begin)
 {
 	struct node *node = add_member();
 

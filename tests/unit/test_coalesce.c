@@ -32,7 +32,6 @@ TEST(short_segment_ends_the_super_packet, begin)
 {
 	struct shape shape = {.version = 6, .payload_len = 1000}, first = shape, second;
 
-	(void)state;
 	add_next(&shape);
 	add_next(&shape);
 	shape.payload_len = 999;
@@ -49,7 +48,6 @@ TEST(longer_segment_begins_a_new_super_packet, begin)
 {
 	struct shape shape = {.version = 4, .payload_len = 500}, first = shape, second;
 
-	(void)state;
 	add_next(&shape);
 	add_next(&shape);
 	second = shape;
@@ -82,7 +80,6 @@ TEST(lone_segment_is_written_as_it_came, begin)
 {
 	struct shape shape = {.version = 6, .payload_len = 700};
 
-	(void)state;
 	add(&shape);
 	assert_int_equal(written_count, 0);
 	flush_and_count(1);
@@ -129,7 +126,6 @@ TEST(super_packet_has_no_more_pieces_than_a_vector, begin)
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 20},
 		     first = shape;
 
-	(void)state;
 	for (int i = 0; i < COALESCE_PIECES + 1; i++)
 		add_next(&shape);
 	flush_and_count(2);
@@ -140,7 +136,6 @@ TEST(interleaved_flows_are_joined_each_by_itself, begin)
 {
 	struct shape shapes[COALESCE_FLOWS], first[COALESCE_FLOWS];
 
-	(void)state;
 	for (unsigned int i = 0; i < COALESCE_FLOWS; i++)
 		first[i] = shapes[i] =
 			(struct shape){.version = i % 2 ? 4 : 6,
@@ -159,7 +154,6 @@ TEST(interleaved_flows_are_joined_each_by_itself, begin)
 
 TEST(one_flow_too_many_evicts_another, begin)
 {
-	(void)state;
 	for (unsigned int i = 0; i <= COALESCE_FLOWS; i++)
 		add(&(struct shape){
 			.version = 4, .port = (uint16_t)(1000 + i), .payload_len = 100});

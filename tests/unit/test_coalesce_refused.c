@@ -30,7 +30,6 @@ TEST(segments_whose_headers_differ_are_not_joined, begin)
 			      .payload_len = 300};
 	struct shape next = first;
 
-	(void)state;
 	next.sequence += 300;
 	next.id = 1;
 #define assert_refused(field, value)              \
@@ -77,7 +76,6 @@ TEST(ids_do_not_matter_with_df, begin)
 	struct shape first = {.version = 4, .fragment = 0x4000, .id = 9, .payload_len = 300},
 		     second = first;
 
-	(void)state;
 	second.sequence = 300;
 	add(&first);
 	add(&second);
@@ -118,7 +116,6 @@ TEST(wrong_ip_header_checksum_is_never_joined, begin)
 	uint8_t packet[PACKET_MAX];
 	size_t len = build(packet, &shape);
 
-	(void)state;
 	add_next(&shape);
 	len = build(packet, &shape);
 	packet[10] ^= 1;
@@ -131,7 +128,6 @@ TEST(datagrams_without_checksum_are_not_joined, begin)
 	struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 100};
 	uint8_t packet[PACKET_MAX];
 
-	(void)state;
 	for (int i = 0; i < 2; i++) {
 		size_t len = build(packet, &shape);
 
@@ -153,7 +149,6 @@ TEST(nothing_is_joined_that_the_device_does_not_take, begin)
 	struct shape tcp = {.version = 4, .payload_len = 100};
 	struct shape udp = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = 100};
 
-	(void)state;
 	coalesce_init(&coalescer, take_write, &coalescer, false, false);
 	add_next(&tcp);
 	add_next(&tcp);
@@ -212,7 +207,6 @@ TEST(packet_that_cannot_be_joined_keeps_its_place_in_the_flow, begin)
 	static const uint8_t router_alert[] = {148, 4, 0, 0};
 	static const uint8_t later_fragment[] = {6, 0, 0, 16, 0, 0, 0, 1};
 
-	(void)state;
 	assert_kept_in_order((struct shape){.version = 4, .flags = SYN});
 	assert_kept_in_order((struct shape){.version = 6, .flags = RST | ACK});
 	assert_kept_in_order((struct shape){.version = 4, .sequence = 77, .payload_len = 200});
@@ -233,7 +227,6 @@ TEST(other_flows_stay_held_when_a_packet_passes, begin)
 {
 	struct shape shape = {.version = 4, .payload_len = 200}, first = shape;
 
-	(void)state;
 	add_next(&shape);
 	add(&(struct shape){.version = 4, .port = 99, .flags = SYN});
 	add(&(struct shape){.version = 4, .host = 3, .fragment = 7, .payload_len = 8});

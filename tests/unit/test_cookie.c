@@ -151,7 +151,7 @@ TEST(macs_are_compared_in_constant_time, begin)
 	}
 }
 
-TEST(mac1_tells_which_of_our_identities_is_addressed, begin)
+TEST(mac1_shows_which_own_identity_is_addressed, begin)
 {
 	struct private_key other_key = {{7}};
 	struct identity other = {0};
@@ -243,7 +243,7 @@ TEST(reply_is_consumed_once, begin)
 	assert_true(jar.cookie_birth_ns == NOW_NS);
 }
 
-TEST(reply_without_a_message_of_ours_is_refused, begin)
+TEST(reply_without_a_sent_message_is_refused, begin)
 {
 	struct message_cookie reply;
 
@@ -265,7 +265,7 @@ TEST(reply_to_an_earlier_message_is_refused, begin)
 	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
 }
 
-TEST(reply_from_somebody_else_is_refused, begin)
+TEST(reply_from_another_node_is_refused, begin)
 {
 	struct private_key other_key = {{7}};
 	struct identity other = {0};

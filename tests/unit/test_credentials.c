@@ -173,7 +173,7 @@ TEST(kubeconfig_may_hold_everything_itself, set_up)
 	credentials_close(account);
 }
 
-TEST(certificate_and_key_speak_for_us, set_up)
+TEST(certificate_and_key_authenticate_the_client, set_up)
 {
 	const struct credentials_view *view;
 	struct credentials *account;
@@ -188,7 +188,7 @@ TEST(certificate_and_key_speak_for_us, set_up)
 	credentials_close(account);
 }
 
-TEST(what_would_run_or_trust_anything_is_refused, set_up)
+TEST(config_that_runs_a_program_or_trusts_any_server_is_refused, set_up)
 {
 	refused(CONTEXT CLUSTER "users: [{name: u, user: {exec: {command: aws}}}]", "'exec'");
 	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: t, auth-provider: {name: gcp}}}]",
@@ -204,7 +204,7 @@ TEST(what_would_run_or_trust_anything_is_refused, set_up)
 		"proxy-url");
 }
 
-TEST(servers_that_are_none_are_refused, set_up)
+TEST(malformed_server_addresses_are_refused, set_up)
 {
 	static const char *const servers[] = {
 		"http://192.0.2.1:8080", "192.0.2.1:6443",	   "https://",	  "https:///x",
@@ -225,7 +225,7 @@ TEST(servers_that_are_none_are_refused, set_up)
 		"'tls-server-name' is 'a/b'");
 }
 
-TEST(configs_that_are_none_are_named, set_up)
+TEST(malformed_configs_are_named, set_up)
 {
 	char *deep = calloc(1, 300001);
 
@@ -255,7 +255,7 @@ TEST(configs_that_are_none_are_named, set_up)
 	free(deep);
 }
 
-TEST(files_that_are_none_are_named, set_up)
+TEST(unusable_files_are_named, set_up)
 {
 	char *large = calloc(1, ACCOUNT_PEM_MAX + 2);
 
@@ -283,7 +283,7 @@ TEST(files_that_are_none_are_named, set_up)
 		"/key: holds no private key");
 }
 
-TEST(config_that_is_not_there_is_named, set_up)
+TEST(missing_config_is_named, set_up)
 {
 	struct credentials *account = NULL;
 
@@ -374,7 +374,7 @@ TEST(certificate_and_key_change_together, set_up)
 	credentials_close(account);
 }
 
-TEST(what_cannot_be_read_leaves_the_old_in_use_and_is_said_once, set_up)
+TEST(unreadable_file_leaves_the_old_one_in_use_and_is_reported_once, set_up)
 {
 	struct credentials *account = open_config();
 	const struct credentials_view *view;
@@ -453,7 +453,7 @@ static void be_a_pod(void)
 	_exit(credentials_open(&account, NULL) ? 0 : 6);
 }
 
-TEST(pod_speaks_with_its_service_account, set_up)
+TEST(pod_authenticates_with_its_service_account, set_up)
 {
 	int status = -1;
 	pid_t pid;

@@ -265,7 +265,7 @@ TEST(open_refuses_every_flipped_bit)
 	assert_true(crypto_open(plain, sealed, sizeof(sealed), ad, sizeof(ad), 7, key));
 }
 
-TEST(open_refuses_what_is_shorter_than_a_tag)
+TEST(open_refuses_input_shorter_than_a_tag)
 {
 	uint8_t key[KEY_LEN] = {0}, sealed[TAG_LEN] = {0}, plain[TAG_LEN];
 

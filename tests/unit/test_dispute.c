@@ -186,7 +186,7 @@ DISPUTE_TEST(cluster_younger_node_gets_no_pods_address_by_an_endpoint_either)
 }
 
 /* Without the control plane's word, age decides; but nothing leaves in cleartext for that. */
-DISPUTE_TEST(cluster_older_node_gets_a_pods_address_only_where_pod_cidrs_are_not_given)
+DISPUTE_TEST(cluster_older_node_gets_a_pods_address_only_where_pod_cidrs_are_not_assigned)
 {
 	add_members(2);
 	add_address(&seen[0], "10.244.2.10");
@@ -229,7 +229,7 @@ static void assert_address_stays_with_n2(void)
 	assert_false(may_send_from(1, "192.168.50.2/32"));
 }
 
-DISPUTE_TEST(cluster_record_without_an_endpoint_that_we_can_reach_is_none)
+DISPUTE_TEST(cluster_record_without_a_reachable_endpoint_does_not_count)
 {
 	const char *other_family = family == AF_INET ? "fd00::1" : "192.168.50.1",
 		   *special = family == AF_INET ? "127.0.0.1" : "::1";
@@ -244,7 +244,7 @@ DISPUTE_TEST(cluster_record_without_an_endpoint_that_we_can_reach_is_none)
 	assert_address_stays_with_n2();
 }
 
-DISPUTE_TEST(cluster_record_with_another_secret_is_none)
+DISPUTE_TEST(cluster_record_with_another_secret_does_not_count)
 {
 	struct secret_ids *secrets;
 
@@ -288,7 +288,7 @@ static void assert_nobody_lost_pods(void)
 	assert_class("10.244.2.5", PREFIX_PEER, 2);
 }
 
-DISPUTE_TEST(cluster_routers_address_takes_no_pods_from_those_who_have_them)
+DISPUTE_TEST(cluster_routers_address_takes_no_pods_from_their_owners)
 {
 	add_members(3);
 	resolve();
@@ -302,7 +302,7 @@ DISPUTE_TEST(cluster_routers_address_takes_no_pods_from_those_who_have_them)
 	assert_nobody_lost_pods();
 }
 
-DISPUTE_TEST(cluster_routers_address_holds_new_pods_up_until_it_was_asked_in_vain)
+DISPUTE_TEST(cluster_routers_address_delays_new_pods_until_it_does_not_answer)
 {
 	add_members_behind_a_router();
 	resolve();
@@ -317,7 +317,7 @@ DISPUTE_TEST(cluster_routers_address_holds_new_pods_up_until_it_was_asked_in_vai
 	assert_nobody_lost_pods();
 }
 
-DISPUTE_TEST(cluster_routers_address_says_nothing_without_a_record)
+DISPUTE_TEST(cluster_routers_address_is_ignored_without_a_record)
 {
 	add_members_behind_a_router();
 	make_silent(3);
@@ -325,7 +325,7 @@ DISPUTE_TEST(cluster_routers_address_says_nothing_without_a_record)
 	assert_nobody_lost_pods();
 }
 
-DISPUTE_TEST(cluster_gateway_where_a_node_was_proved_to_be_is_a_witness)
+DISPUTE_TEST(cluster_gateway_with_a_proved_node_is_a_witness)
 {
 	add_members(3);
 	set_pods(3, "10.244.7.0/24");
@@ -339,7 +339,7 @@ DISPUTE_TEST(cluster_gateway_where_a_node_was_proved_to_be_is_a_witness)
 }
 
 /* A node whose record has no endpoint that is accepted is never asked anything: nothing may wait for its answer. */
-DISPUTE_TEST(cluster_node_that_cannot_be_asked_holds_nothing_up)
+DISPUTE_TEST(cluster_node_that_cannot_be_asked_delays_nothing)
 {
 	add_members_behind_a_router();
 	seen[2].annotation.endpoints[0] = address("10.244.3.9"); /* in its own pods */
@@ -350,7 +350,7 @@ DISPUTE_TEST(cluster_node_that_cannot_be_asked_holds_nothing_up)
 }
 
 /* Nor may anything wait for a question for which there is no room. */
-DISPUTE_TEST(cluster_address_that_is_one_too_many_to_be_asked_holds_nothing_up)
+DISPUTE_TEST(cluster_address_beyond_the_limit_of_questions_delays_nothing)
 {
 	struct address asked[CLUSTER_PLACES_MAX];
 	char text[ADDRESS_TEXT_LEN];
@@ -440,7 +440,7 @@ DISPUTE_TEST(cluster_pod_cidr_of_two_nodes_is_the_older_ones)
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
-DISPUTE_TEST(cluster_pod_cidr_around_an_older_nodes_stands_around_it)
+DISPUTE_TEST(cluster_pod_cidr_around_an_older_nodes_is_accepted_around_it)
 {
 	add_members(2);
 	set_pods(2, "10.244.0.0/20");
@@ -462,7 +462,7 @@ DISPUTE_TEST(cluster_pod_cidr_inside_an_older_nodes_is_refused)
 	assert_class("10.244.2.5", PREFIX_PEER, 1);
 }
 
-DISPUTE_TEST(cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given)
+DISPUTE_TEST(cluster_pod_cidr_beats_an_older_nodes_record_only_where_it_is_assigned)
 {
 	add_members(2);
 	publish_other_pods(1, "10.244.2.0/24");
@@ -472,7 +472,7 @@ DISPUTE_TEST(cluster_pod_cidr_beats_an_older_nodes_word_only_where_it_is_given)
 }
 
 /* Its node was heard, but does not answer there any more. */
-DISPUTE_TEST(cluster_address_whose_proof_lapsed_is_a_pods_again)
+DISPUTE_TEST(cluster_address_with_a_lapsed_proof_is_a_pods_again)
 {
 	add_members(3);
 	add_address(&seen[2], "10.244.2.10");
@@ -513,7 +513,7 @@ DISPUTE_TEST(cluster_node_with_another_port_is_not_asked)
 }
 
 /* A node that reads its pods from its kernel publishes them one by one. */
-DISPUTE_TEST(cluster_part_of_a_given_pod_cidr_counts_as_it)
+DISPUTE_TEST(cluster_part_of_an_assigned_pod_cidr_counts_as_the_whole)
 {
 	add_members(2);
 	publish_other_pods(1, "10.244.2.7/32");
@@ -527,7 +527,7 @@ DISPUTE_TEST(cluster_part_of_a_given_pod_cidr_counts_as_it)
 	assert_class("10.244.3.7", PREFIX_PEER, 2);
 }
 
-DISPUTE_TEST(cluster_pod_cidr_that_its_node_does_not_publish_is_nobodys)
+DISPUTE_TEST(cluster_pod_cidr_that_its_node_does_not_publish_has_no_owner)
 {
 	add_members(2);
 	publish_other_pods(1, "10.244.2.0/24");
@@ -622,7 +622,7 @@ DISPUTE_TEST(cluster_vip_stays_with_its_incumbent_until_every_claimant_was_asked
 	assert_class("192.168.50.200", PREFIX_NODE, 1);
 }
 
-DISPUTE_TEST(cluster_vip_is_nobodys_to_keep_for_a_member_without_an_id)
+DISPUTE_TEST(cluster_vip_has_no_incumbent_if_its_member_has_no_id)
 {
 	add_members(2);
 	members[1].id = 0;
@@ -636,7 +636,7 @@ DISPUTE_TEST(cluster_vip_is_nobodys_to_keep_for_a_member_without_an_id)
 
 /* -- questions -- */
 
-DISPUTE_TEST(cluster_questions_are_those_that_decide)
+DISPUTE_TEST(cluster_asks_only_questions_that_decide)
 {
 	add_members_with_vip();
 	resolve();
@@ -650,7 +650,7 @@ DISPUTE_TEST(cluster_questions_are_those_that_decide)
 	assert_true(is_asked(1, "192.168.50.200") && is_asked(2, "192.168.50.200"));
 }
 
-DISPUTE_TEST(cluster_questions_are_no_more_than_there_is_room_for)
+DISPUTE_TEST(cluster_questions_are_limited_to_the_room_for_them)
 {
 	struct address asked[2];
 
@@ -661,7 +661,7 @@ DISPUTE_TEST(cluster_questions_are_no_more_than_there_is_room_for)
 	assert_int_equal(cluster_list_questions(&workspace, &members[0], asked, 0), 0);
 }
 
-DISPUTE_TEST(cluster_question_to_a_node_without_a_record_is_none)
+DISPUTE_TEST(cluster_node_without_a_record_is_asked_no_question)
 {
 	add_members_with_vip();
 	make_silent(2);
@@ -723,7 +723,7 @@ DISPUTE_TEST(cluster_wide_pods_cover_an_endpoint_that_was_not_proved)
 }
 
 /* An address of another cannot be proved while it is refused; but nobody is between us and this one. */
-DISPUTE_TEST(cluster_endpoint_on_our_link_stands_among_pods_that_were_not_given)
+DISPUTE_TEST(cluster_endpoint_on_our_link_is_accepted_among_pods_that_were_not_assigned)
 {
 	add_members_inside_the_range();
 	route_by("10.244.50.0/24", NULL);
@@ -735,7 +735,7 @@ DISPUTE_TEST(cluster_endpoint_on_our_link_stands_among_pods_that_were_not_given)
 	assert_int_equal(members[1].endpoint_count, 0);
 }
 
-DISPUTE_TEST(cluster_endpoint_inside_the_range_alone_is_its_nodes_in_cleartext)
+DISPUTE_TEST(cluster_endpoint_inside_the_range_without_pods_is_reached_in_cleartext)
 {
 	add_members(2);
 	seen[1].addresses[0] = seen[1].annotation.endpoints[0] = address("10.244.50.2");
@@ -746,7 +746,7 @@ DISPUTE_TEST(cluster_endpoint_inside_the_range_alone_is_its_nodes_in_cleartext)
 	assert_false(is_target(1, "192.168.50.1")); /* outside, where it passes anyway */
 }
 
-DISPUTE_TEST(cluster_targets_hold_what_is_asked_inside_the_range)
+DISPUTE_TEST(cluster_targets_are_the_addresses_asked_inside_the_range)
 {
 	struct address targets[1];
 

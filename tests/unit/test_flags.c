@@ -111,7 +111,6 @@ static void assert_refused(const struct parsed *parsed, const char *message)
 
 static int clear_environment(void **state)
 {
-	(void)state;
 	unsetenv("PODVEIL_NODE_NAME");
 	unsetenv("PODVEIL_STRICT");
 	unsetenv("PODVEIL_ITEM");
@@ -123,7 +122,6 @@ TEST(flags_are_taken_with_space_or_equals_sign)
 	struct parsed spaced = PARSE("--node-name", "n1", "--strict");
 	struct parsed joined = PARSE("--node-name=n2=x");
 
-	(void)state;
 	assert_int_equal(spaced.outcome, FLAGS_RUN);
 	assert_string_equal(spaced.settings.name, "n1");
 	assert_true(spaced.settings.is_strict);
@@ -137,7 +135,6 @@ TEST(flags_repeat_only_by_adding)
 	struct parsed parsed =
 		PARSE("--item", "a", "--item=b", "--node-name", "x", "--node-name", "y");
 
-	(void)state;
 	assert_string_equal(parsed.settings.list, "a;b;");
 	assert_string_equal(parsed.settings.name, "y");
 }
@@ -147,7 +144,6 @@ TEST(flags_unknown_is_named)
 	struct parsed parsed = PARSE("--nodename", "n1");
 	struct parsed prefix = PARSE("--node", "n1");
 
-	(void)state;
 	assert_refused(&parsed,
 		       "test: error: unknown flag '--nodename': see --help for those there are\n");
 	assert_int_equal(prefix.outcome, FLAGS_WRONG); /* no abbreviations */
@@ -158,16 +154,14 @@ TEST(flags_without_value_are_named)
 	struct parsed missing = PARSE("--node-name");
 	struct parsed unwanted = PARSE("--strict=yes");
 
-	(void)state;
 	assert_refused(&missing, "test: error: flag '--node-name' needs a value: NAME\n");
 	assert_refused(&unwanted, "test: error: flag '--strict=yes' takes no value\n");
 }
 
-TEST(flags_bad_value_is_quoted_with_what_was_expected)
+TEST(flags_bad_value_is_quoted_with_the_expected_form)
 {
 	struct parsed parsed = PARSE("--node-name", "bad");
 
-	(void)state;
 	assert_refused(&parsed, "test: error: --node-name: 'bad': expected a good name\n");
 }
 
@@ -175,7 +169,6 @@ TEST(flags_hostile_text_stays_one_line)
 {
 	struct parsed parsed = PARSE("--x\n\x1b[2Jy");
 
-	(void)state;
 	assert_refused(
 		&parsed,
 		"test: error: unknown flag '--x\\x0a\\x1b[2Jy': see --help for those there are\n");
@@ -187,7 +180,6 @@ TEST(flags_words_are_errors_unless_wanted)
 	struct parsed wanted = PARSE_REST("--strict", "word", "--unknown");
 	struct parsed none = PARSE_REST("--strict");
 
-	(void)state;
 	assert_refused(
 		&refused,
 		"test: error: unexpected argument 'word': expected only flags (see --help)\n");
@@ -200,7 +192,6 @@ TEST(flags_come_from_the_environment, NULL, clear_environment)
 {
 	struct parsed parsed;
 
-	(void)state;
 	setenv("PODVEIL_NODE_NAME", "from-env", 1);
 	setenv("PODVEIL_STRICT", "true", 1);
 	setenv("PODVEIL_ITEM", "a,b", 1);
@@ -215,7 +206,6 @@ TEST(flags_command_line_wins_over_the_environment, NULL, clear_environment)
 {
 	struct parsed parsed;
 
-	(void)state;
 	setenv("PODVEIL_NODE_NAME", "from-env", 1);
 	setenv("PODVEIL_STRICT", "0", 1);
 	setenv("PODVEIL_ITEM", "a", 1);
@@ -229,7 +219,6 @@ TEST(flags_empty_variable_counts_as_unset, NULL, clear_environment)
 {
 	struct parsed parsed;
 
-	(void)state;
 	setenv("PODVEIL_NODE_NAME", "", 1);
 	setenv("PODVEIL_STRICT", "", 1); /* neither true nor false */
 	parsed = PARSE(NULL);
@@ -242,7 +231,6 @@ TEST(flags_bad_variable_is_named, NULL, clear_environment)
 {
 	struct parsed value, truth;
 
-	(void)state;
 	setenv("PODVEIL_NODE_NAME", "bad", 1);
 	value = PARSE(NULL);
 	assert_refused(&value,
@@ -257,7 +245,6 @@ TEST(flags_help_lists_every_flag)
 {
 	struct parsed parsed = PARSE("--strict", "--help");
 
-	(void)state;
 	assert_int_equal(parsed.outcome, FLAGS_DONE);
 	assert_non_null(strstr(parsed.output, "usage: test"));
 	for (const struct flag *flag = flags; flag->name; flag++)
@@ -268,7 +255,6 @@ TEST(flags_version_names_program_and_version)
 {
 	struct parsed parsed = PARSE("--version");
 
-	(void)state;
 	assert_int_equal(parsed.outcome, FLAGS_DONE);
 	assert_string_equal(parsed.output, "test " PODVEIL_VERSION "\n");
 }

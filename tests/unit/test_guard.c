@@ -87,7 +87,7 @@ TEST(own_addresses_among_the_pods_count_as_pods_and_others_do_not)
 	assert_string_equal(list(&table, GUARD_NODES6, AF_INET6), "");
 }
 
-TEST(exceptions_and_what_is_claimed_in_them_follow_the_longest_prefix)
+TEST(exceptions_and_claims_inside_them_follow_the_longest_prefix)
 {
 	struct table table = cluster();
 
@@ -125,7 +125,7 @@ TEST(hole_in_our_pods_is_remote)
 			    "10.244.1.0-10.244.1.128 10.244.1.200-10.244.1.201");
 }
 
-TEST(permissive_mode_covers_only_who_was_reached)
+TEST(permissive_mode_covers_only_nodes_that_were_reached)
 {
 	static const uint32_t reached[] = {3, 7, 9};
 	struct table table = cluster();
@@ -250,7 +250,7 @@ static bool is_in(const struct guard_element *elements, uint32_t count, uint8_t 
 	return is_inside;
 }
 
-TEST(ranges_say_what_the_longest_prefix_says)
+TEST(ranges_agree_with_the_longest_prefix)
 {
 	struct guard_element remote[ELEMENTS_MAX], nodes[ELEMENTS_MAX];
 

@@ -59,7 +59,7 @@ TEST(tunnels_own_datagrams_pass_before_anything_is_judged)
 	assert_string_equal(line(text, "new rule podveil_guard leaves", 6), "");
 }
 
-TEST(what_nothing_excuses_is_marked_and_dropped)
+TEST(packet_without_an_exception_is_marked_and_dropped)
 {
 	uint32_t mark = GUARD_MARK;
 	char wanted[256], shown[16] = "";
@@ -94,7 +94,7 @@ TEST(rules_are_replaced_and_never_doubled)
 	assert_true(strstr(text, "new rule") > deletion);
 }
 
-TEST(chain_stands_behind_source_nat)
+TEST(chain_comes_after_source_nat)
 {
 	/* hook 4, NF_INET_POST_ROUTING; priority 300; policy accept */
 	assert_string_equal(line(table_text(51890, false), "new chain podveil_guard leaves", 0),

@@ -134,7 +134,7 @@ HTTP_TEST(answer_of_exactly_its_bound_is_taken)
 	assert_int_equal(heard->result.error, -EMSGSIZE);
 }
 
-HTTP_TEST(error_is_told_however_much_it_says)
+HTTP_TEST(error_of_any_length_is_reported)
 {
 	char text[200000];
 	struct heard *heard = *state;
@@ -153,7 +153,7 @@ HTTP_TEST(error_is_told_however_much_it_says)
 	}
 }
 
-HTTP_TEST(stream_that_is_refused_tells_the_status)
+HTTP_TEST(refused_stream_reports_the_status)
 {
 	struct heard *heard = *state;
 
@@ -239,7 +239,7 @@ HTTP_TEST(answer_that_is_cut_off_is_no_answer)
 	}
 }
 
-HTTP_TEST(stream_that_is_cut_off_says_so)
+HTTP_TEST(truncated_stream_is_reported)
 {
 	static const char *const commands[] = {"{\"then\": \"cut\"}", "{\"then\": \"reset\"}"};
 	struct heard *heard = *state;
@@ -283,7 +283,7 @@ HTTP_TEST(stream_ends_where_its_reader_wants)
 	assert_int_equal(heard->pieces, 2);
 }
 
-HTTP_TEST(cancelled_request_says_nothing)
+HTTP_TEST(cancelled_request_reports_nothing)
 {
 	struct heard *heard = *state;
 	int handle = watch(heard, 5);

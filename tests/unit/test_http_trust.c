@@ -181,7 +181,7 @@ HTTP_TEST(connection_stays_where_nothing_changed)
 			 apiserver_asked(&server, 1, "connection"));
 }
 
-HTTP_TEST(connections_are_made_anew_where_that_is_asked_for)
+HTTP_TEST(new_connections_are_made_on_request)
 {
 	struct heard *heard = *state, stream = {.talk = heard->talk};
 	json_int_t before;
@@ -283,7 +283,7 @@ HTTP_TEST(server_at_another_address_is_verified_by_the_name_for_tls)
 	assert_int_equal(heard->result.status, 0);
 }
 
-HTTP_TEST(anonymous_request_shows_no_token_and_says_nothing_of_it)
+HTTP_TEST(anonymous_request_sends_no_token_and_counts_no_failure)
 {
 	struct heard *heard = *state;
 	uint64_t failures = http_counts(heard->talk->http).failures;

@@ -28,7 +28,6 @@ static void crowding_random(void *context, void *bytes, size_t len)
 
 static int begin(void **state)
 {
-	(void)state;
 	world = world_map(sizeof(*world));
 	world->random = 88172645463325252;
 	live_count = 0;
@@ -40,7 +39,6 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	(void)state;
 	munmap(node.tunnel.state, sizeof(struct tunnel_state));
 	munmap(world, sizeof(*world));
 	return 0;
@@ -76,7 +74,6 @@ static void assert_all_found(void)
 
 TEST(indices_are_unique_and_never_zero, begin, end)
 {
-	(void)state;
 	for (unsigned int i = 0; i < LIVE_MAX; i++) {
 		add_one();
 		assert_int_not_equal(live[i].index, 0);
@@ -104,7 +101,6 @@ TEST(indices_of_65536_sessions_differ_though_randomness_repeats, begin, end)
 {
 	static uint8_t seen[0x20000];
 
-	(void)state;
 	node.tunnel.upcalls.random = forgetful_random;
 	memset(seen, 0, sizeof(seen));
 	for (uint32_t slot = 0; slot < 65536; slot++) {
@@ -117,7 +113,6 @@ TEST(indices_of_65536_sessions_differ_though_randomness_repeats, begin, end)
 
 TEST(index_search_survives_removals_within_runs, begin, end)
 {
-	(void)state;
 	for (unsigned int round = 0; round < 40; round++) {
 		forced_low_bits = round % 2 ? INDEX_SLOTS - 4 : 77777;
 		while (live_count < 300)
@@ -130,7 +125,6 @@ TEST(index_search_survives_removals_within_runs, begin, end)
 
 TEST(index_that_is_unknown_is_not_found_and_may_be_removed, begin, end)
 {
-	(void)state;
 	assert_null(index_find(node.tunnel.state, 12345));
 	add_one();
 	index_remove(node.tunnel.state, 0);

@@ -17,7 +17,6 @@ TEST(key_is_written_as_wg_prints_it)
 {
 	char text[KEY_BASE64_LEN + 1];
 
-	(void)state;
 	public_key_encode(text, &example);
 	assert_string_equal(text, EXAMPLE_TEXT);
 }
@@ -26,7 +25,6 @@ TEST(key_written_is_read_back)
 {
 	struct public_key key = {0};
 
-	(void)state;
 	assert_true(public_key_decode(&key, EXAMPLE_TEXT));
 	assert_true(public_key_is_equal(&key, &example));
 	assert_false(public_key_is_zero(&key));
@@ -49,7 +47,6 @@ TEST(text_that_is_no_key_is_refused_and_leaves_the_key_alone)
 		"\xc3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
 	};
 
-	(void)state;
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct public_key key = example;
 
@@ -82,7 +79,6 @@ TEST(points_of_low_order_are_found_out)
 		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}},
 	};
 
-	(void)state;
 	assert_false(public_key_is_low_order(&example));
 	for (unsigned int i = 0; i < ARRAY_SIZE(low); i++) {
 		struct public_key with_high_bit = low[i];
@@ -95,7 +91,6 @@ TEST(points_of_low_order_are_found_out)
 
 TEST(slots_have_names)
 {
-	(void)state;
 	assert_string_equal(key_slot_name(KEY_NEXT), "next");
 	assert_string_equal(key_slot_name(KEY_CURRENT), "current");
 	assert_string_equal(key_slot_name(KEY_PREVIOUS), "previous");

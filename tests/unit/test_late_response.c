@@ -149,7 +149,7 @@ static unsigned int hold_response_and_lose_the_answer(struct world *where,
 	return hold_response(where, datagram);
 }
 
-HOLDING_TEST(answer_to_the_peers_initiation_makes_ours_no_younger)
+HOLDING_TEST(answering_the_peers_initiation_does_not_renew_our_own)
 {
 	world->on_wire = hold_response_and_lose_the_answer;
 	send_inner(A, 4, 100, 1);

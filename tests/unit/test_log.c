@@ -16,7 +16,6 @@ static void assert_escaped(const char *text, bool is_json, const char *expected)
 
 TEST(log_escape_leaves_printable_ascii_alone)
 {
-	(void)state;
 	assert_escaped("node n1: 10.244.1.0/24 ~ 'x'", false, "node n1: 10.244.1.0/24 ~ 'x'");
 	assert_escaped("", false, "");
 }
@@ -25,7 +24,6 @@ TEST(log_escape_never_passes_a_control_character)
 {
 	char text[] = "?", line[64];
 
-	(void)state;
 	for (int c = 1; c < 256; c++) {
 		text[0] = (char)c;
 		for (int is_json = 0; is_json < 2; is_json++) {
@@ -38,14 +36,12 @@ TEST(log_escape_never_passes_a_control_character)
 
 TEST(log_escape_shows_what_it_replaced)
 {
-	(void)state;
 	assert_escaped("a\x1b[2J\nb\x7f\xc3", false, "a\\x1b[2J\\x0ab\\x7f\\xc3");
 	assert_escaped("a\x1b\n", true, "a\\u001b\\u000a");
 }
 
 TEST(log_escape_keeps_quotes_from_ending_a_json_string)
 {
-	(void)state;
 	assert_escaped("say \"no\" \\ ", true, "say \\\"no\\\" \\\\ ");
 	assert_escaped("say \"no\"", false, "say \"no\"");
 }
@@ -54,7 +50,6 @@ TEST(log_escape_cuts_at_the_end_of_its_room)
 {
 	char line[12];
 
-	(void)state;
 	memset(line, 'x', sizeof(line));
 	log_escape(line, sizeof(line), "\n\n\n\n\n\n\n\n", true);
 	assert_in_range(strlen(line), 1, sizeof(line) - 1);
@@ -65,7 +60,6 @@ TEST(log_level_is_parsed_by_name_only)
 {
 	enum log_level level = LOG_INFO;
 
-	(void)state;
 	assert_true(log_parse_level(&level, "debug"));
 	assert_int_equal(level, LOG_DEBUG);
 	assert_false(log_parse_level(&level, "verbose"));
@@ -100,17 +94,15 @@ TEST(log_text_is_one_line_with_program_and_level)
 {
 	char text[256];
 
-	(void)state;
 	capture(text, sizeof(text), false, LOG_WARNING, "two\nlines");
 	assert_string_equal(text, "test: warning: two\\x0alines\n");
 }
 
-TEST(log_json_is_one_document_whatever_the_message)
+TEST(log_json_is_one_document_for_any_message)
 {
 	json_t *document;
 	char text[512];
 
-	(void)state;
 	capture(text, sizeof(text), true, LOG_ERROR, "a \"quoted\"\n\x01 \\ word");
 	document = json_loads(text, 0, NULL);
 	assert_non_null(document);
@@ -126,7 +118,6 @@ TEST(log_below_its_level_writes_nothing)
 {
 	char text[64];
 
-	(void)state;
 	capture(text, sizeof(text), false, LOG_DEBUG, "not wanted");
 	assert_string_equal(text, "");
 }

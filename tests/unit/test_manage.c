@@ -8,11 +8,10 @@
 
 /* -- the envelope -- */
 
-TUNNEL_TEST(hello_tells_what_the_tunnel_holds)
+TUNNEL_TEST(hello_reports_the_contents_of_the_tunnel)
 {
 	const struct control_hello *hello = answer_body();
 
-	(void)state;
 	assert_int_equal(ask(CONTROL_HELLO, NULL, 0), 0);
 	assert_int_equal(answer_len, sizeof(struct control_header) + sizeof(*hello));
 	assert_false(hello->is_managed || hello->has_key[KEY_CURRENT] || hello->port ||
@@ -43,7 +42,6 @@ TUNNEL_TEST(answers_never_hold_the_private_key)
 {
 	uint8_t private_key[KEY_LEN];
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
@@ -62,7 +60,6 @@ TUNNEL_TEST(unknown_version_and_verb_are_refused)
 {
 	struct control_header header = {.version = CONTROL_VERSION + 1, .verb = CONTROL_HELLO};
 
-	(void)state;
 	memcpy(request, &header, sizeof(header));
 	assert_int_equal(send_packet(sizeof(header)), -EPROTONOSUPPORT);
 	assert_int_equal(ask(0, NULL, 0), -EOPNOTSUPP);
@@ -88,7 +85,6 @@ TUNNEL_TEST(wrong_length_is_refused_and_changes_nothing)
 	uint8_t body[256];
 	struct fingerprint before;
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	before = take_fingerprint();
@@ -110,7 +106,6 @@ TUNNEL_TEST(truncated_peer_is_refused_and_changes_nothing)
 	struct fingerprint before = take_fingerprint();
 	size_t whole;
 
-	(void)state;
 	draft_peer(1);
 	whole = encode_peer(body);
 	for (size_t len = 0; len < whole + 20; len++)
@@ -126,7 +121,6 @@ TUNNEL_TEST(device_is_opened_only_where_it_differs)
 {
 	struct control_device wanted = {.port = 51890, .fwmark = 3};
 
-	(void)state;
 	assert_int_equal(ask(CONTROL_SET_DEVICE, &wanted, sizeof(wanted)), 0);
 	assert_int_equal(ask(CONTROL_SET_DEVICE, &wanted, sizeof(wanted)), 0);
 	assert_int_equal(device_log.opens, 1);
@@ -141,7 +135,6 @@ TUNNEL_TEST(port_zero_and_port_taken_are_refused)
 {
 	struct control_device wanted = {.port = 0};
 
-	(void)state;
 	assert_int_equal(ask(CONTROL_SET_DEVICE, &wanted, sizeof(wanted)), -EINVAL);
 	assert_int_equal(device_log.opens, 0);
 	wanted.port = 51820;
@@ -170,7 +163,6 @@ TUNNEL_TEST(list_is_ascending_and_complete_page_by_page)
 	struct control_peer_id after = {0};
 	uint32_t pages = 0;
 
-	(void)state;
 	add_peers_in_odd_order(2 * CONTROL_PAGE + 3);
 	do {
 		assert_int_equal(ask(CONTROL_LIST_PEERS, &after, sizeof(after)), 0);
@@ -190,7 +182,6 @@ TUNNEL_TEST(list_of_exactly_one_page_is_the_last)
 	const struct control_page *page = answer_body();
 	struct control_peer_id after = {0};
 
-	(void)state;
 	assert_int_equal(ask(CONTROL_LIST_PEERS, &after, sizeof(after)), 0);
 	assert_true(page->is_last && !page->count);
 	add_peers_in_odd_order(CONTROL_PAGE);
@@ -198,14 +189,13 @@ TUNNEL_TEST(list_of_exactly_one_page_is_the_last)
 	assert_true(page->is_last && page->count == CONTROL_PAGE);
 }
 
-TUNNEL_TEST(list_tells_the_state_of_each_peer)
+TUNNEL_TEST(list_reports_the_state_of_each_peer)
 {
 	const struct control_page *page = answer_body();
 	struct control_peer_status status;
 	struct control_peer_id after = {0};
 	struct peer *peer;
 
-	(void)state;
 	draft_peer(7);
 	assert_int_equal(set_peer(), 0);
 	peer = peer_of(7);
@@ -247,11 +237,10 @@ TUNNEL_TEST(list_tells_the_state_of_each_peer)
 	peer->current = NO_SESSION;
 }
 
-TUNNEL_TEST(drops_are_told_by_reason)
+TUNNEL_TEST(drops_are_reported_by_reason)
 {
 	const struct control_drops *drops = answer_body();
 
-	(void)state;
 	tunnel_count_drop(&tunnel, DROP_REPLAYED, 3);
 	assert_int_equal(ask(CONTROL_READ_DROPS, NULL, 0), 0);
 	assert_int_equal(drops->count, DROP_REASON_COUNT);

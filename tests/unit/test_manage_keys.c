@@ -9,7 +9,6 @@
 
 TUNNEL_TEST(identity_makes_the_device_managed_and_persistent_once)
 {
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	assert_true(tunnel.state->is_managed);
 	assert_int_equal(set_identity(9), 0);
@@ -21,7 +20,6 @@ TUNNEL_TEST(identity_given_twice_disturbs_no_handshake)
 {
 	struct fingerprint before;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
@@ -37,7 +35,6 @@ TUNNEL_TEST(identity_keeps_its_slot_uid_and_epoch)
 {
 	struct control_identity identity = identity_number(9);
 
-	(void)state;
 	identity.slot = KEY_NEXT;
 	assert_int_equal(ask(CONTROL_SET_IDENTITY, &identity, sizeof(identity)), 0);
 	assert_true(tunnel.state->secrets.identities[KEY_NEXT].is_set);
@@ -51,7 +48,6 @@ TUNNEL_TEST(identity_with_bad_slot_uid_or_key_is_refused)
 	struct fingerprint before = take_fingerprint();
 	struct control_identity identity = identity_number(9);
 
-	(void)state;
 	identity.slot = KEY_SLOTS;
 	assert_int_equal(ask(CONTROL_SET_IDENTITY, &identity, sizeof(identity)), -EINVAL);
 	identity = identity_number(9);
@@ -94,7 +90,6 @@ TUNNEL_TEST(promotion_moves_each_key_by_one_slot)
 	struct control_epoch epoch = {1795348800001};
 	struct control_hello before, after;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
 	before = say_hello();
@@ -115,7 +110,6 @@ TUNNEL_TEST(next_and_previous_may_be_cleared_and_current_may_not)
 {
 	struct fingerprint before;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
 	assert_int_equal(set_identity_in(KEY_PREVIOUS, 11), 0);
@@ -135,7 +129,6 @@ TUNNEL_TEST(identity_that_another_slot_has_is_refused)
 {
 	struct fingerprint before;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	before = take_fingerprint();
 	assert_int_equal(set_identity_in(KEY_NEXT, 9), -EEXIST);
@@ -148,7 +141,6 @@ TUNNEL_TEST(taking_over_removes_the_peers_of_wg)
 	struct cidr cidr;
 	uint32_t slot;
 
-	(void)state;
 	assert_int_equal(tunnel_add_peer(&tunnel, &key, &slot), 0);
 	assert_true(cidr_parse(&cidr, "0.0.0.0/0"));
 	assert_int_equal(allowedips_insert(&tunnel.state->allowedips,
@@ -174,7 +166,6 @@ TUNNEL_TEST(low_order_and_own_keys_are_refused_in_every_slot)
 	const struct public_key *bad[] = {
 		&zero, &one, &order8, &tunnel.state->secrets.identities[KEY_CURRENT].public_key};
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
 		for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
@@ -187,7 +178,6 @@ TUNNEL_TEST(low_order_and_own_keys_are_refused_in_every_slot)
 
 TUNNEL_TEST(key_of_another_peer_is_refused)
 {
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	draft_peer(2);
@@ -202,7 +192,6 @@ TUNNEL_TEST(key_of_another_peer_is_refused)
 
 TUNNEL_TEST(other_keys_of_a_peer_may_be_given)
 {
-	(void)state;
 	draft_peer(1);
 	packet.fixed.has_key[KEY_NEXT] = true;
 	packet.fixed.keys[KEY_NEXT] = key_number(0x66);
@@ -214,7 +203,6 @@ TUNNEL_TEST(new_key_takes_the_place_of_the_old)
 	struct public_key old_key = key_number(0x41), new_key = key_number(0x66);
 	uint32_t slot;
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	slot = tunnel_find_peer(&tunnel, &old_key);
@@ -242,7 +230,6 @@ TUNNEL_TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one)
 	struct fingerprint before;
 	struct public_key next;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	draft_rotating_peer(1);
 	assert_int_equal(set_peer(), 0);
@@ -265,7 +252,6 @@ TUNNEL_TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one)
 
 TUNNEL_TEST(key_in_two_slots_is_refused)
 {
-	(void)state;
 	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++) {
 		draft_rotating_peer(1);
 		packet.fixed.keys[slot] = packet.fixed.keys[(slot + 1) % KEY_SLOTS];
@@ -284,7 +270,6 @@ TUNNEL_TEST(preshared_keys_lie_between_two_statics_and_move_with_them)
 {
 	struct control_epoch epoch = {1795348800001};
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	draft_rotating_peer(1);
 	assert_int_equal(set_peer(), 0);
@@ -305,7 +290,6 @@ TUNNEL_TEST(alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_sa
 	struct control_epoch epoch = {1795348800001};
 	const struct noise_pair *noise;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	assert_int_equal(set_identity_in(KEY_NEXT, 10), 0);
 	draft_rotating_peer(1);
@@ -330,9 +314,8 @@ TUNNEL_TEST(alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_sa
 	assert_true(sodium_is_zero(noise->alternate.bytes, KEY_LEN));
 }
 
-TUNNEL_TEST(preshared_key_can_be_taken_away)
+TUNNEL_TEST(preshared_key_can_be_removed)
 {
-	(void)state;
 	draft_peer(1);
 	memset(packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT].bytes, 0x55, KEY_LEN);
 	assert_int_equal(set_peer(), 0);

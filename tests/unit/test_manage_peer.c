@@ -13,7 +13,6 @@ TUNNEL_TEST(peer_gets_all_it_was_given)
 	struct public_key key = key_number(0x41);
 	const struct peer *peer;
 
-	(void)state;
 	draft_peer(1);
 	memset(packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT].bytes, 0x55, KEY_LEN);
 	assert_int_equal(set_peer(), 0);
@@ -34,7 +33,6 @@ TUNNEL_TEST(same_peer_twice_changes_nothing)
 {
 	struct fingerprint before;
 
-	(void)state;
 	assert_int_equal(set_identity(9), 0);
 	draft_peer(1);
 	memset(packet.fixed.preshared[KEY_CURRENT][KEY_CURRENT].bytes, 0x55, KEY_LEN);
@@ -50,7 +48,6 @@ TUNNEL_TEST(invalid_peer_is_refused_and_changes_nothing)
 	static const char *const endpoints[] = {"0.0.0.0", "224.0.0.1", "255.255.255.255",
 						"::",	   "ff02::1",	"::ffff:192.0.2.1"};
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 
@@ -104,7 +101,6 @@ TUNNEL_TEST(invalid_peer_is_refused_and_changes_nothing)
 
 TUNNEL_TEST(peer_is_never_taken_back_to_an_older_record)
 {
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	packet.fixed.epoch++;
@@ -123,7 +119,6 @@ TUNNEL_TEST(peer_is_never_taken_back_to_an_older_record)
 
 TUNNEL_TEST(peer_of_another_uid_may_have_any_epoch)
 {
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	copy_text(packet.fixed.uid, sizeof(packet.fixed.uid), "7f2");
@@ -141,7 +136,6 @@ TUNNEL_TEST(allowed_ips_are_replaced_as_a_whole)
 {
 	uint32_t slot;
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	slot = (uint32_t)(peer_of(1) - tunnel.state->peers);
@@ -158,7 +152,6 @@ TUNNEL_TEST(allowed_ips_are_replaced_as_a_whole)
 
 TUNNEL_TEST(prefix_moves_to_the_peer_named_last)
 {
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	draft_peer(2);
@@ -171,7 +164,6 @@ TUNNEL_TEST(peer_without_room_for_its_prefixes_is_refused)
 {
 	uint32_t slot;
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	slot = (uint32_t)(peer_of(1) - tunnel.state->peers);
@@ -191,7 +183,6 @@ TUNNEL_TEST(endpoint_in_use_stays_while_it_is_published)
 {
 	struct peer *peer;
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	peer = peer_of(1);
@@ -214,7 +205,6 @@ TUNNEL_TEST(endpoint_no_longer_published_gives_way_to_the_best)
 {
 	struct peer *peer;
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	peer = peer_of(1);
@@ -237,7 +227,6 @@ TUNNEL_TEST(removed_peer_is_gone_and_is_not_found_again)
 {
 	struct control_peer_id id = {1}, none = {0};
 
-	(void)state;
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	assert_int_equal(ask(CONTROL_REMOVE_PEER, &id, sizeof(id)), 0);
@@ -252,7 +241,6 @@ TUNNEL_TEST(peer_that_is_to_be_tried_gets_one_handshake)
 	struct control_peer_id id = {1};
 	uint32_t slot;
 
-	(void)state;
 	assert_int_equal(set_identity(1), 0);
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
@@ -269,7 +257,6 @@ TUNNEL_TEST(peer_without_an_endpoint_cannot_be_tried)
 {
 	struct control_peer_id id = {1}, stranger = {2}, none = {0};
 
-	(void)state;
 	draft_peer(1);
 	packet.fixed.endpoint_count = 0;
 	assert_int_equal(set_peer(), 0);

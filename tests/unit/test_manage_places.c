@@ -58,7 +58,7 @@ static void pass_time(uint64_t duration_ns)
 
 /* -- questions -- */
 
-PEER_TEST(question_is_sent_where_keyd_says_and_moves_nothing)
+PEER_TEST(question_is_sent_to_the_requested_endpoint_and_moves_nothing)
 {
 	struct peer *peer = peer_of(1);
 	union endpoint endpoint = peer->endpoint;
@@ -70,7 +70,7 @@ PEER_TEST(question_is_sent_where_keyd_says_and_moves_nothing)
 	assert_int_equal(read_status()->place_count, 1);
 }
 
-PEER_TEST(question_to_a_peer_that_there_is_not_is_refused)
+PEER_TEST(question_to_an_unknown_peer_is_refused)
 {
 	struct fingerprint before = take_fingerprint();
 
@@ -79,7 +79,7 @@ PEER_TEST(question_to_a_peer_that_there_is_not_is_refused)
 	assert_unchanged(&before);
 }
 
-PEER_TEST(question_to_an_endpoint_that_can_be_none_is_refused)
+PEER_TEST(question_to_an_impossible_endpoint_is_refused)
 {
 	static const char *const addresses[] = {"0.0.0.0", "224.0.0.1", "255.255.255.255",
 						"::",	   "ff02::1",	"::ffff:192.0.2.1"};
@@ -97,7 +97,7 @@ PEER_TEST(question_to_an_endpoint_that_can_be_none_is_refused)
 	assert_unchanged(&before);
 }
 
-PEER_TEST(question_too_soon_after_another_is_to_be_asked_again)
+PEER_TEST(question_too_soon_after_another_must_be_repeated_later)
 {
 	struct fingerprint before;
 
@@ -110,7 +110,7 @@ PEER_TEST(question_too_soon_after_another_is_to_be_asked_again)
 	assert_int_equal(read_status()->place_count, 2);
 }
 
-PEER_TEST(question_while_a_handshake_is_under_way_is_to_be_asked_again)
+PEER_TEST(question_during_a_handshake_must_be_repeated_later)
 {
 	struct control_peer_id id = {1};
 	struct fingerprint before;
@@ -125,7 +125,7 @@ PEER_TEST(question_while_a_handshake_is_under_way_is_to_be_asked_again)
 
 /* -- the status -- */
 
-PEER_TEST(status_tells_how_long_a_peer_is_known_and_asked)
+PEER_TEST(status_reports_how_long_a_peer_is_known_and_asked)
 {
 	struct control_peer_id id = {1};
 
@@ -146,7 +146,7 @@ PEER_TEST(status_tells_how_long_a_peer_is_known_and_asked)
 	assert_true(read_status()->asked_age_ns == 7 * NS_PER_S);
 }
 
-PEER_TEST(status_tells_the_places_of_a_peer)
+PEER_TEST(status_reports_the_places_of_a_peer)
 {
 	struct address reached, asked;
 	struct peer *peer = peer_of(1);
@@ -169,7 +169,7 @@ PEER_TEST(status_tells_the_places_of_a_peer)
 	assert_int_equal(status.places[1].asked_count, 2);
 }
 
-PEER_TEST(status_tells_all_places_and_no_gap_between_them)
+PEER_TEST(status_reports_all_places_without_gaps)
 {
 	char text[ADDRESS_TEXT_LEN];
 	struct address address;
@@ -188,7 +188,7 @@ PEER_TEST(status_tells_all_places_and_no_gap_between_them)
 
 /* -- forgotten -- */
 
-PEER_TEST(place_that_is_forgotten_leaves_the_others)
+PEER_TEST(forgetting_a_place_keeps_the_others)
 {
 	assert_int_equal(ask_peer(1, "192.0.2.77", 51890), 0);
 	pass_time(QUESTION_WAIT_NS);
@@ -199,7 +199,7 @@ PEER_TEST(place_that_is_forgotten_leaves_the_others)
 	assert_memory_equal(status.places[0].address.bytes, ((uint8_t[]){192, 0, 2, 78}), 4);
 }
 
-PEER_TEST(place_of_a_peer_that_there_is_not_cannot_be_forgotten)
+PEER_TEST(place_of_an_unknown_peer_cannot_be_forgotten)
 {
 	struct fingerprint before = take_fingerprint();
 

@@ -66,7 +66,7 @@ TEST(batch_that_does_not_fit_is_never_whole)
 	assert_true(nft_write_removal(&batch, "somebody"));
 }
 
-TEST(attribute_longer_than_its_length_can_say_is_refused)
+TEST(attribute_too_long_for_its_length_field_is_refused)
 {
 	static uint8_t bytes[80000], data[1000];
 	struct nft_batch batch;

@@ -50,7 +50,7 @@ TEST(node_without_annotation_is_silent)
 	assert_int_equal(node.voice, NODE_SILENT);
 }
 
-TEST(node_with_bad_annotation_still_tells_its_pods)
+TEST(node_with_bad_annotation_still_shows_its_pods)
 {
 	assert_true(decode(RECORD(
 		",\"podCIDRs\":[\"10.244.2.0/24\"],\"annotations\":{\"podveil.io/tunnel\":\"{\"}")));

@@ -130,7 +130,7 @@ TEST(node_with_more_addresses_than_fit_is_refused)
 	assert_non_null(strstr(refusal.text, "more than 64"));
 }
 
-TEST(node_says_by_label_that_it_is_excluded)
+TEST(label_excludes_a_node)
 {
 	assert_true(decode_node(NODE(",\"labels\":{\"podveil.io/exclude\":\"true\"}", "")));
 	assert_true(node.is_excluded);
@@ -226,7 +226,7 @@ TEST(places_change_with_endpoints_and_pods_and_not_with_keys)
 	assert_memory_equal(same, digests[ARRAY_SIZE(others) - 1], NODE_DIGEST_LEN);
 }
 
-TEST(taint_is_found_where_it_stands)
+TEST(taint_is_found_at_its_position)
 {
 	json_auto_t *with = load(
 		NODE("", ",\"spec\":{\"taints\":[{\"key\":\"other\",\"effect\":\"NoSchedule\"},7,"

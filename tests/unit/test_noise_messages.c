@@ -226,7 +226,7 @@ TEST(forged_responses_leave_the_pending_handshake_alone, begin)
 	finish();
 }
 
-TEST(initiation_from_the_peer_takes_the_place_of_ours, begin)
+TEST(initiation_from_the_peer_replaces_our_own, begin)
 {
 	struct noise_opening opening;
 	uint8_t timestamp[TIMESTAMP_LEN], ephemeral[KEY_LEN] = {9};

@@ -218,7 +218,7 @@ TEST(event_that_is_a_bookmark_has_a_version_only)
 	assert_string_equal(event.meta.version, "99");
 }
 
-TEST(event_that_is_an_error_tells_its_status)
+TEST(error_event_reports_its_status)
 {
 	struct object_event event;
 	json_auto_t *root = load_event(
@@ -309,7 +309,7 @@ TEST(name_that_no_node_can_have_is_no_nodes_name)
 	assert_string_equal(name, "before");
 }
 
-TEST(object_without_a_name_is_told_apart)
+TEST(object_without_a_name_is_distinguished)
 {
 	static const char *const texts[] = {"{}",
 					    "[]",
@@ -324,7 +324,7 @@ TEST(object_without_a_name_is_told_apart)
 	assert_int_equal(object_find_name(NULL, name), OBJECT_UNNAMED);
 }
 
-TEST(status_that_says_nothing_is_no_failure)
+TEST(unreadable_status_leaves_every_field_unset)
 {
 	static const char *const texts[] = {"",
 					    "no JSON",

@@ -57,7 +57,7 @@ TEST(customary_ports_give_way_to_those_of_devices, begin)
 	assert_int_equal(config.vxlan_ports[3], 9003);
 }
 
-TEST(more_ports_than_there_is_room_for_are_told, begin)
+TEST(ports_beyond_the_limit_are_reported, begin)
 {
 	for (uint16_t i = 0; i < OVERLAY_PORTS_MAX + 1; i++)
 		devices[i].vxlan_port = (uint16_t)(9000 + i);

@@ -269,7 +269,7 @@ SILENT_TEST(product_of_the_statics_is_computed_once)
 	assert_int_equal(drops(B, DROP_BAD_HANDSHAKE), 1);
 }
 
-SILENT_TEST(new_key_of_ours_costs_no_product_until_a_handshake_needs_it)
+SILENT_TEST(new_own_key_costs_no_product_until_a_handshake_needs_it)
 {
 	struct private_key next = set_own_key(KEY_NEXT), current;
 	uint32_t pair = peer_of(A)->pairs[KEY_NEXT][KEY_CURRENT];
@@ -315,7 +315,7 @@ SILENT_TEST(pair_with_a_key_of_low_order_is_unusable_for_good)
 	}
 }
 
-SILENT_TEST(pair_without_a_key_of_ours_is_unusable_until_there_is_one)
+SILENT_TEST(pair_without_an_own_key_is_unusable_until_one_is_set)
 {
 	struct private_key key;
 
@@ -409,7 +409,7 @@ TALKING_TEST(renewed_pair_keeps_only_preshared_key_and_greatest_timestamp)
 	assert_has_no_past(pair, KEY_CURRENT);
 }
 
-TALKING_TEST(greatest_timestamp_outlives_a_new_key_of_ours_and_its_first_use)
+TALKING_TEST(greatest_timestamp_outlives_a_new_own_key_and_its_first_use)
 {
 	uint32_t pair = pair_number(B); /* B has accepted an initiation of A's */
 	struct tunnel *tunnel = &world->nodes[B].tunnel;

@@ -92,7 +92,7 @@ TALKING_TEST(flood_of_hints_does_not_make_every_packet_ask)
 	assert_in_range(world->nodes[A].path_asked - before, 15, 21);
 }
 
-TALKING_TEST(path_grows_again_when_the_kernel_says_so)
+TALKING_TEST(path_mtu_grows_again_when_the_kernel_reports_more)
 {
 	kernel_says(1280);
 	wait_ms(1000);
@@ -120,7 +120,7 @@ TALKING_TEST(another_endpoint_is_another_path)
 
 /* -- what becomes of packets -- */
 
-TALKING_TEST(packet_too_big_for_the_path_is_told_the_path)
+TALKING_TEST(sender_of_a_packet_too_big_for_the_path_learns_the_mtu)
 {
 	kernel_says(1400);
 	wait_ms(1000);

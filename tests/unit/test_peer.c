@@ -107,7 +107,7 @@ SILENT_TEST(own_key_is_no_peers)
 	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &key), slot);
 }
 
-TALKING_TEST(peer_whose_key_becomes_our_own_is_removed)
+TALKING_TEST(peer_with_the_key_that_becomes_ours_is_removed)
 {
 	tunnel_set_private_key(tunnel_of_a(), KEY_CURRENT, &world->nodes[B].private_key);
 	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &world->nodes[B].public_key), NO_PEER);
@@ -199,7 +199,7 @@ SILENT_TEST(peer_that_is_removed_takes_its_handshake_and_its_staged_packets_alon
 	assert_int_equal(drops(A, DROP_NO_ALLOWED_IP), 1);
 }
 
-TALKING_TEST(key_that_changes_ends_what_was_said_under_the_old_one)
+TALKING_TEST(changed_key_ends_the_sessions_of_the_old_one)
 {
 	struct session_keys keys = tunnel_of_a()->state->secrets.session_keys[peer_of(A)->current];
 	struct public_key key = random_key();
@@ -237,7 +237,7 @@ TALKING_TEST(endpoint_follows_a_free_peer_anywhere)
 	assert_int_equal(came(A, 2), 1);
 }
 
-TALKING_TEST(endpoint_of_a_managed_peer_stays_within_what_was_published)
+TALKING_TEST(endpoint_of_a_managed_peer_is_always_a_published_one)
 {
 	union endpoint published = world->nodes[A].address;
 

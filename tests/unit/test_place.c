@@ -92,7 +92,7 @@ TEST(answer_again_leaves_the_first_proof, begin)
 	assert_place(&at, (struct peer_place){.proved_ns = 20, .answered_ns = 40});
 }
 
-TEST(addresses_of_both_families_are_told_apart, begin)
+TEST(addresses_of_both_families_are_distinguished, begin)
 {
 	struct address v4 = address("192.0.2.1"), v6 = address("fd00::1"),
 		       other = address("192.0.2.2");

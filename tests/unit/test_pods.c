@@ -167,7 +167,7 @@ TEST(pods_veth_with_a_default_route_is_none, begin)
 	assert_false(veth->is_pods);
 }
 
-TEST(pods_in_the_subnet_of_the_node_are_told_from_its_nic, begin)
+TEST(pods_in_the_subnet_of_the_node_are_distinguished_from_its_nic, begin)
 {
 	struct underlay_device *pod = add_veth("eni1", NULL);
 

@@ -119,7 +119,7 @@ TEST(node_will_be_quiet_when_the_rest_of_180_seconds_is_over, begin)
 
 /* -- its addresses -- */
 
-TEST(places_are_told_as_the_tunnel_has_them, begin)
+TEST(places_are_reported_as_the_tunnel_has_them, begin)
 {
 	struct control_place *place = add_place("192.0.2.1");
 
@@ -138,7 +138,7 @@ TEST(places_are_told_as_the_tunnel_has_them, begin)
 	assert_int_equal(member.place_count, 0);
 }
 
-TEST(places_are_no_more_than_a_member_holds_whatever_the_tunnel_says, begin)
+TEST(tunnel_cannot_report_more_places_than_a_member_holds, begin)
 {
 	while (status.place_count < CONTROL_PLACES_MAX)
 		add_place("192.0.2.1");

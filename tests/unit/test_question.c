@@ -239,7 +239,7 @@ LATER_TEST(question_leaves_endpoint_and_source_as_they_are_and_its_answer_is_not
 	assert_memory_equal(&peer_of(A)->source, &source, sizeof(source));
 }
 
-LATER_TEST(question_that_nobody_answers_leaves_everything_as_it_is)
+LATER_TEST(unanswered_question_changes_nothing)
 {
 	struct peer before = *peer_of(A);
 
@@ -399,7 +399,7 @@ QUESTION_TEST(question_is_sent_to_a_peer_without_an_endpoint)
 	assert_false(peer_of(A)->has_endpoint);
 }
 
-QUESTION_TEST(question_in_vain_is_gone_from_memory_after_540_seconds)
+QUESTION_TEST(unanswered_question_is_wiped_from_memory_after_540_seconds)
 {
 	assert_true(ask(ELSEWHERE));
 	assert_int_equal(pair_of(A)->state, HANDSHAKE_INITIATION_SENT);

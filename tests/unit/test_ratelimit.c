@@ -109,7 +109,7 @@ TEST(ratelimit_counts_all_ports_of_an_address_as_one_source, make_empty)
 }
 
 /* 1.2.3.4 and 102:304:: begin with the same bytes. */
-TEST(ratelimit_tells_families_apart, make_empty)
+TEST(ratelimit_distinguishes_families, make_empty)
 {
 	spend_burst("1.2.3.4");
 	assert_true(is_allowed("102:304::"));

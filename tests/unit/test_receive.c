@@ -11,7 +11,7 @@ static bool is_right_len(uint32_t type, size_t len)
 	       (type == 4 && len >= 32);
 }
 
-TALKING_TEST(malformed_messages_meet_silence_whatever_their_length_and_type)
+TALKING_TEST(malformed_messages_of_any_length_and_type_are_dropped_silently)
 {
 	uint8_t bytes[200];
 	uint64_t lengths = 0, types = 0, total = 0;
@@ -84,7 +84,7 @@ TALKING_TEST(million_random_datagrams_meet_silence)
 	assert_silent(B);
 }
 
-SILENT_TEST(types_whose_three_zero_bytes_are_not_zero_meet_silence)
+SILENT_TEST(messages_with_nonzero_reserved_bytes_are_dropped_silently)
 {
 	uint8_t bytes[148];
 	size_t len = take_initiation(bytes);

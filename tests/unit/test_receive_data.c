@@ -341,7 +341,7 @@ static const uint8_t *decapsulated(uint8_t version, uint8_t inner, uint8_t outer
 }
 
 /* RFC 6040, figure 4; what is to be dropped there comes unmarked, as from the kernel. */
-TALKING_TEST(outer_marks_become_inner_ones_as_rfc_6040_says)
+TALKING_TEST(outer_marks_become_inner_ones_as_in_rfc_6040)
 {
 	enum { NOT_ECT, ECT1, ECT0, CE };
 	static const uint8_t shown[4][4] = {

@@ -115,7 +115,7 @@ SILENT_TEST(cookie_is_good_for_one_address_and_port)
 	assert_int_equal(world->nodes[B].sent[MESSAGE_RESPONSE], 1);
 }
 
-SILENT_TEST(cookie_reply_is_taken_once_and_only_for_what_was_sent)
+SILENT_TEST(cookie_reply_is_accepted_once_and_only_for_the_message_that_was_sent)
 {
 	uint8_t initiation[148], reply[64];
 	size_t len = take_initiation(initiation);

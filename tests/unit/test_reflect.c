@@ -175,7 +175,7 @@ TEST(reflect_spreads_the_ends_of_watches, begin)
 
 /* -- silence -- */
 
-TEST(reflect_stops_a_watch_that_says_nothing, begin)
+TEST(reflect_stops_a_silent_watch, begin)
 {
 	double waited_s;
 
@@ -323,7 +323,7 @@ TEST(reflect_goes_on_with_the_page_that_failed, begin)
 	assert_string_equal(wait_for_step(NULL).next, "second");
 }
 
-TEST(reflect_lists_anew_where_the_list_has_grown_too_old, begin)
+TEST(reflect_lists_again_if_the_list_has_become_too_old, begin)
 {
 	list_begins();
 	page("10", "second");
@@ -335,7 +335,7 @@ TEST(reflect_lists_anew_where_the_list_has_grown_too_old, begin)
 
 /* -- a watch that cannot go on -- */
 
-TEST(reflect_lists_anew_after_410, begin)
+TEST(reflect_lists_again_after_410, begin)
 {
 	is_listed("10");
 	pass_s(3600);
@@ -345,7 +345,7 @@ TEST(reflect_lists_anew_after_410, begin)
 	watch_begins("50");
 }
 
-TEST(reflect_lists_anew_after_a_line_that_cannot_be_read, begin)
+TEST(reflect_lists_again_after_an_unreadable_line, begin)
 {
 	is_listed("10");
 	watch_begins("10");
@@ -354,7 +354,7 @@ TEST(reflect_lists_anew_after_a_line_that_cannot_be_read, begin)
 	is_listed("12");
 }
 
-TEST(reflect_lists_anew_when_its_version_is_refused_again_and_again, begin)
+TEST(reflect_lists_again_if_its_version_is_refused_repeatedly, begin)
 {
 	is_listed("10");
 	for (int i = 0; i < REFLECT_STRIKES; i++) {
@@ -435,7 +435,7 @@ TEST(reflect_forgets_the_lists_of_long_ago, begin)
 
 /* -- a server that goes back in time -- */
 
-TEST(reflect_takes_nothing_from_the_past, begin)
+TEST(reflect_accepts_no_event_older_than_the_last, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -472,7 +472,7 @@ TEST(reflect_watches_again_while_the_list_has_to_wait, begin)
 	watch_begins("90");
 }
 
-TEST(reflect_believes_nobody_gone_by_a_list_from_the_past, begin)
+TEST(reflect_removes_no_object_because_of_an_outdated_list, begin)
 {
 	is_listed("100");
 	watch_begins("100");
@@ -567,7 +567,7 @@ TEST(reflect_sees_a_server_that_was_restored, begin)
 
 /* -- items that cannot be read -- */
 
-TEST(reflect_believes_no_object_gone_by_a_list_with_an_item_lost, begin)
+TEST(reflect_removes_no_object_because_of_a_list_with_a_lost_item, begin)
 {
 	double waited_s;
 

@@ -50,7 +50,7 @@ TEST(rotate_takes_over_the_key_of_a_running_tunnel, begin)
 	assert_publishes(70, 5);
 }
 
-TEST(rotate_publishes_what_was_armed_before_a_crash, begin)
+TEST(rotate_publishes_the_key_that_was_armed_before_a_crash, begin)
 {
 	see_record("u-1", 70, 5);
 	find_tunnel("u-1", 80, 6);
@@ -99,7 +99,7 @@ TEST(rotate_epoch_grows_even_when_the_clock_went_back, begin)
 	assert_makes_key(NOW_MS + 1001);
 }
 
-TEST(rotate_floor_is_also_what_the_tunnel_had, begin)
+TEST(rotate_floor_includes_the_epoch_of_the_tunnel, begin)
 {
 	struct rotate_identity keyless = {.uid = "u-1", .epoch = NOW_MS + 5};
 
@@ -168,7 +168,7 @@ TEST(rotate_is_not_moved_by_an_older_record, begin)
 
 /* -- a rotation that is disturbed -- */
 
-TEST(rotation_wipes_nothing_while_the_registry_is_away, begin)
+TEST(rotation_wipes_nothing_while_the_registry_is_unreachable, begin)
 {
 	struct rotate_action action;
 

@@ -40,7 +40,7 @@ TEST(rotation_promotes_when_every_live_peer_has_proved, begin)
 	assert_published_as_armed();
 }
 
-TEST(rotation_does_not_promote_what_is_not_published, begin)
+TEST(rotation_does_not_promote_an_unpublished_key, begin)
 {
 	struct rotate_action action;
 	struct public_key made = key(102);

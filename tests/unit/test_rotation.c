@@ -132,7 +132,7 @@ static unsigned int lose_handshakes(struct world *w, struct datagram *datagram)
 	return is_data || world_random() % 100 < 60;
 }
 
-ROTATION_TALKING_TEST(rotation_whose_handshakes_get_lost_comes_to_its_end_and_loses_no_packet)
+ROTATION_TALKING_TEST(rotation_completes_without_packet_loss_though_handshakes_are_lost)
 {
 	world->on_wire = lose_handshakes;
 	for (unsigned int round = 0; round < 4; round++)
@@ -140,7 +140,7 @@ ROTATION_TALKING_TEST(rotation_whose_handshakes_get_lost_comes_to_its_end_and_lo
 	assert_nothing_was_lost();
 }
 
-ROTATION_TALKING_TEST(ordinary_rekeying_goes_on_while_a_next_key_stands_for_long)
+ROTATION_TALKING_TEST(ordinary_rekeying_continues_while_a_next_key_waits_for_long)
 {
 	world->latency_ns = 5 * NS_PER_MS;
 	step_arm(A);

@@ -82,7 +82,7 @@ TEST(secret_file_may_hold_blank_lines_and_ends_of_any_kind)
 	assert_int_equal(parse("\n\r\n \t \n  " SECRET_A "\t\r\n\n\n" SECRET_B " \r\n\n").count, 2);
 }
 
-TEST(secret_file_may_say_none_beside_a_secret)
+TEST(secret_file_may_list_none_beside_a_secret)
 {
 	struct secret_ids ids = parse(SECRET_A "\nnone\n");
 
@@ -228,7 +228,7 @@ TEST(secret_is_not_replaced_by_none_or_another)
 	assert_choice(IDS(ID_B, ID_A), (struct secret_ids){0}, NULL);
 }
 
-TEST(secret_may_be_none_where_both_sides_say_so)
+TEST(secret_may_be_none_if_both_sides_allow_it)
 {
 	assert_choice((struct secret_ids){0}, (struct secret_ids){0}, SECRET_NONE);
 	assert_choice(IDS(ID_A, SECRET_NONE), (struct secret_ids){0}, SECRET_NONE);

@@ -32,7 +32,6 @@ TEST(udp_datagrams_carry_every_byte)
 	struct shape shape = {.protocol = IPPROTO_UDP, .fragment = 0};
 	struct virtio_net_hdr vnet;
 
-	(void)state;
 	for (shape.version = 4; shape.version <= 6; shape.version += 2)
 		for (uint16_t size = 1; size <= MTU - 48; size += 9) {
 			size_t len;
@@ -50,7 +49,6 @@ TEST(udp_datagrams_without_checksum_stay_without)
 	struct virtio_net_hdr vnet = {.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4, .gso_size = 1000};
 	size_t len = build(packet, &shape);
 
-	(void)state;
 	memset(packet + 26, 0, 2);
 	assert_int_equal(start(&vnet, len, MTU), SEGMENT_READY);
 	for (int i = 0; i < 3; i++) {
@@ -67,7 +65,6 @@ TEST(udp_datagrams_larger_than_the_mtu_are_too_big_with_df)
 	struct virtio_net_hdr vnet;
 	size_t len = build_super(&vnet, &shape, VIRTIO_NET_HDR_GSO_UDP_L4, 1400);
 
-	(void)state;
 	assert_int_equal(start(&vnet, len, MTU), SEGMENT_TOO_BIG);
 	assert_int_equal(segmenter.count, 10);
 	shape.version = 6;
@@ -79,7 +76,6 @@ TEST(udp_datagrams_larger_than_the_mtu_are_too_big_with_df)
 
 TEST(packet_that_fits_comes_out_unchanged)
 {
-	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(tcp_shapes); i++) {
 		struct shape shape = tcp_shapes[i];
 		size_t len;
@@ -99,7 +95,6 @@ TEST(padding_behind_the_packet_is_left_out)
 	size_t len = build(packet, &shape);
 	struct virtio_net_hdr vnet = leave_checksum(packet, &shape);
 
-	(void)state;
 	memset(packet + len, 0xee, 5);
 	assert_int_equal(start(&vnet, len + 5, MTU), SEGMENT_READY);
 	assert_int_equal(take(), len);
@@ -109,7 +104,6 @@ TEST(padding_behind_the_packet_is_left_out)
 
 TEST(missing_checksum_is_completed_for_every_length)
 {
-	(void)state;
 	for (int i = 0; i < 4; i++)
 		for (size_t length = 0; length < 600; length++) {
 			struct shape shape = {.version = i & 1 ? 4 : 6,
@@ -136,7 +130,6 @@ TEST(missing_checksum_deep_inside_is_completed)
 	size_t len = build(packet, &outer), inner_at = 28 + 8 + 14;
 	struct virtio_net_hdr vnet;
 
-	(void)state;
 	build(packet + inner_at, &shape);
 	vnet = leave_checksum(packet + inner_at, &shape);
 	vnet.csum_start = (uint16_t)(vnet.csum_start + inner_at);
@@ -151,7 +144,6 @@ TEST(packet_that_is_not_whole_is_malformed)
 {
 	struct shape shape = {.payload_len = 100};
 
-	(void)state;
 	for (shape.version = 4; shape.version <= 6; shape.version += 2) {
 		size_t len = build(packet, &shape);
 
@@ -169,7 +161,6 @@ TEST(header_that_contradicts_the_packet_is_malformed)
 	struct virtio_net_hdr right, wrong;
 	size_t len = build_super(&right, &shape, VIRTIO_NET_HDR_GSO_TCPV4, 1000);
 
-	(void)state;
 #define assert_refused(field, value)                                          \
 	do {                                                                  \
 		wrong = right;                                                \
@@ -201,7 +192,6 @@ TEST(checksum_position_outside_the_packet_is_malformed)
 	size_t len = build(packet, &shape);
 	struct virtio_net_hdr vnet = leave_checksum(packet, &shape);
 
-	(void)state;
 	vnet.csum_offset = (uint16_t)(len - 20 - 2);
 	assert_int_equal(start(&vnet, len, MTU), SEGMENT_READY);
 	vnet.csum_offset++;
@@ -225,7 +215,6 @@ TEST(routing_header_with_segments_left_is_not_cut)
 			      .payload_len = 1440};
 	size_t len = build(packet, &shape);
 
-	(void)state;
 	assert_int_equal(start(&(struct virtio_net_hdr){0}, len, MTU), SEGMENT_TOO_BIG);
 }
 
@@ -273,7 +262,6 @@ static void run_once(const struct virtio_net_hdr *vnet, size_t len, size_t mtu)
 
 TEST(no_mutation_reads_or_writes_outside)
 {
-	(void)state;
 	for (int i = 0; i < 300000; i++) {
 		struct virtio_net_hdr vnet;
 		size_t len = build_anything(&vnet);

@@ -61,7 +61,6 @@ static void fragment_all(size_t mtu)
 
 TEST(packets_without_df_come_out_as_fragments_that_reassemble)
 {
-	(void)state;
 	for (size_t length = MTU; length < 65000; length += 1 + any(400))
 		for (int has_options = 0; has_options < 2; has_options++) {
 			struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .id = 77};
@@ -81,7 +80,6 @@ TEST(packets_without_df_come_out_as_fragments_that_reassemble)
 
 TEST(missing_checksum_is_completed_in_fragments)
 {
-	(void)state;
 	for (size_t length = 1393; length < 4000; length += 17) {
 		struct shape shape = {.version = 4, .protocol = IPPROTO_UDP, .payload_len = length};
 		size_t len = build(packet, &shape);
@@ -102,7 +100,6 @@ TEST(missing_checksum_across_two_fragments_is_completed)
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 20, .csum_offset = 63};
 	uint16_t sum;
 
-	(void)state;
 	assert_int_equal(start(&vnet, len, 84), SEGMENT_READY);
 	fragment_all(84);
 	sum = (uint16_t)~naive_sum(0, packet + 20, len - 20);
@@ -120,7 +117,6 @@ TEST(only_copied_options_stand_in_later_fragments)
 			      .payload_len = 3000};
 	size_t len = build(packet, &shape);
 
-	(void)state;
 	assert_int_equal(start(&(struct virtio_net_hdr){0}, len, MTU), SEGMENT_READY);
 	take();
 	assert_memory_equal(whole + 20, ip_options, sizeof(ip_options));
@@ -136,7 +132,6 @@ TEST(fragments_are_cut_again_with_right_offsets)
 			      .fragment = 0x2000 | 300};
 	size_t len = build(packet, &shape);
 
-	(void)state;
 	assert_int_equal(start(&(struct virtio_net_hdr){0}, len, MTU), SEGMENT_READY);
 	assert_int_equal(segmenter.count, 2);
 	assert_int_equal(take(), 20 + 1400);
@@ -158,7 +153,6 @@ TEST(fragment_that_ends_beyond_the_largest_packet_is_malformed)
 	struct shape shape = {
 		.version = 4, .protocol = IPPROTO_UDP, .payload_len = 2000, .fragment = 0x1fff};
 
-	(void)state;
 	assert_int_equal(start(&(struct virtio_net_hdr){0}, build(packet, &shape), MTU),
 			 SEGMENT_MALFORMED);
 }
@@ -170,7 +164,6 @@ TEST(each_datagram_of_a_udp_super_packet_is_fragmented_by_itself)
 	struct virtio_net_hdr vnet;
 	size_t len = build_super(&vnet, &shape, VIRTIO_NET_HDR_GSO_UDP_L4, 1472);
 
-	(void)state;
 	assert_int_equal(start(&vnet, len, MTU), SEGMENT_READY);
 	assert_int_equal(segmenter.count, 8);
 	for (size_t datagram = 0; datagram < 4; datagram++) {
@@ -232,7 +225,6 @@ static void assert_head_repeated(size_t at, size_t announced_at, uint8_t next)
 
 TEST(ip6_of_the_minimum_mtu_is_cut_where_the_tunnel_is_narrower)
 {
-	(void)state;
 	for (size_t total = NARROW_MTU + 1; total <= 1280; total++)
 		for (int has_extensions = 0; has_extensions < 2; has_extensions++) {
 			struct shape shape = {.version = 6,
@@ -263,7 +255,6 @@ TEST(ip6_beyond_the_minimum_mtu_is_too_big)
 {
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 1281 - 48};
 
-	(void)state;
 	assert_int_equal(start(&(struct virtio_net_hdr){0}, build(packet, &shape), NARROW_MTU),
 			 SEGMENT_TOO_BIG);
 	shape.payload_len--;
@@ -279,7 +270,6 @@ TEST(missing_checksum_is_completed_in_ip6_fragments)
 	size_t len = build(packet, &shape);
 	struct virtio_net_hdr vnet = leave_checksum(packet, &shape);
 
-	(void)state;
 	assert_int_equal(start(&vnet, len, NARROW_MTU), SEGMENT_READY);
 	memset(&reassembly, 0, sizeof(reassembly));
 	reassemble6(whole, take(), 40, 0);
@@ -295,7 +285,6 @@ TEST(ip6_fragments_are_cut_again_with_their_own_id_and_offsets)
 	struct shape shape = {.version = 6, .protocol = IPPROTO_UDP, .payload_len = 2992};
 	uint32_t pieces_taken = 0;
 
-	(void)state;
 	build(original, &shape);
 	memset(&reassembly, 0, sizeof(reassembly));
 	for (size_t at = 0; at < 3000; at += 1232) {
@@ -330,7 +319,6 @@ TEST(each_datagram_of_an_ip6_super_packet_is_cut_by_itself)
 	struct virtio_net_hdr vnet;
 	size_t len = build_super(&vnet, &shape, VIRTIO_NET_HDR_GSO_UDP_L4, 1232);
 
-	(void)state;
 	assert_int_equal(start(&vnet, len, NARROW_MTU), SEGMENT_READY);
 	segmenter.fragment_id = FRAGMENT_ID;
 	for (uint32_t datagram = 0; datagram < 3; datagram++) {

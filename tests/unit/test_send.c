@@ -27,7 +27,7 @@ static void assert_refused(enum drop_reason reason, uint64_t packets)
 	assert_int_equal(tunnel_of_a()->outbox->messages, 0);
 }
 
-TALKING_TEST(packet_to_nobody_is_dropped_and_its_sender_told)
+TALKING_TEST(packet_without_a_peer_is_dropped_and_answered_with_an_error)
 {
 	uint8_t packet[100];
 
@@ -61,7 +61,7 @@ TALKING_TEST(multicast_of_our_own_kernel_is_named_and_unanswered)
 	assert_int_equal(world->nodes[A].injected, 0);
 }
 
-TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_its_sender_told)
+TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_answered_with_an_error)
 {
 	peer_of(A)->has_endpoint = false;
 	send_inner(A, 4, 100, 1);
@@ -146,7 +146,7 @@ TALKING_TEST(bytes_that_are_no_packet_are_dropped)
 	assert_int_equal(world->nodes[A].injected, 0);
 }
 
-TALKING_TEST(packet_that_is_too_big_is_dropped_and_its_sender_told_the_mtu)
+TALKING_TEST(packet_that_is_too_big_is_dropped_and_answered_with_the_mtu)
 {
 	send_inner(A, 4, 1421, 1);
 	assert_refused(DROP_TOO_BIG, 1);
@@ -246,7 +246,7 @@ TALKING_TEST(packets_of_one_length_become_one_send_though_they_came_one_by_one)
 		assert_int_equal(came(B, i), 1);
 }
 
-TALKING_TEST(sends_stay_within_what_the_kernel_cuts)
+TALKING_TEST(sends_stay_within_the_kernels_limits_for_segmentation)
 {
 	for (unsigned int i = 0; i < 200; i++)
 		send_inner(A, 4, 84, i); /* 64 segments each */
@@ -495,7 +495,7 @@ SILENT_TEST(timestamps_never_go_back_though_the_clock_does)
 	assert_int_equal(drops(B, DROP_HANDSHAKE_REPLAY), 0);
 }
 
-SILENT_TEST(initiator_confirms_the_session_with_what_waits_or_with_an_empty_packet)
+SILENT_TEST(initiator_confirms_the_session_with_a_staged_or_an_empty_packet)
 {
 	ping(A, 1);
 	assert_int_equal(world->nodes[A].sent[MESSAGE_DATA], 1);

@@ -10,7 +10,6 @@ static const struct session fresh_responder = {.is_used = true, .birth_ns = BIRT
 
 TEST(session_sends_and_receives_until_180_seconds)
 {
-	(void)state;
 	assert_true(session_can_send(&fresh_initiator, BIRTH_NS));
 	assert_true(session_can_send(&fresh_initiator, BIRTH_NS + 180 * NS_PER_S - 1));
 	assert_true(session_can_receive(&fresh_responder, BIRTH_NS + 180 * NS_PER_S - 1));
@@ -22,7 +21,6 @@ TEST(session_ends_at_reject_after_messages)
 {
 	struct session session = fresh_initiator;
 
-	(void)state;
 	session.send_counter = session.replay.greatest = UINT64_MAX - 8128 - 2;
 	assert_true(session_can_send(&session, BIRTH_NS));
 	assert_true(session_can_receive(&session, BIRTH_NS));
@@ -33,7 +31,6 @@ TEST(session_ends_at_reject_after_messages)
 
 TEST(session_of_the_initiator_alone_wants_rekey_at_120_seconds)
 {
-	(void)state;
 	assert_false(
 		session_wants_rekey_after_send(&fresh_initiator, BIRTH_NS + 120 * NS_PER_S - 1));
 	assert_true(session_wants_rekey_after_send(&fresh_initiator, BIRTH_NS + 120 * NS_PER_S));
@@ -44,7 +41,6 @@ TEST(session_wants_rekey_after_2_to_the_60_messages_in_both_roles)
 {
 	struct session session = fresh_responder;
 
-	(void)state;
 	session.send_counter = 1ULL << 60;
 	assert_false(session_wants_rekey_after_send(&session, BIRTH_NS));
 	session.send_counter++;
@@ -53,7 +49,6 @@ TEST(session_wants_rekey_after_2_to_the_60_messages_in_both_roles)
 
 TEST(session_of_a_receiving_initiator_wants_rekey_at_165_seconds)
 {
-	(void)state;
 	assert_false(
 		session_wants_rekey_after_receive(&fresh_initiator, BIRTH_NS + 165 * NS_PER_S - 1));
 	assert_true(session_wants_rekey_after_receive(&fresh_initiator, BIRTH_NS + 165 * NS_PER_S));
@@ -65,7 +60,6 @@ TEST(session_that_is_retired_receives_only_and_asks_for_nothing)
 {
 	struct session session = fresh_initiator;
 
-	(void)state;
 	session.is_retired = true;
 	assert_false(session_can_send(&session, BIRTH_NS));
 	assert_true(session_can_receive(&session, BIRTH_NS));
@@ -166,7 +160,6 @@ SILENT_TEST(session_slots_follow_the_rules_through_any_sequence)
 {
 	struct slots model = {0};
 
-	(void)state;
 	for (unsigned int step = 0; step < 20000; step++) {
 		switch (world_random() % 6) {
 		case 0:
@@ -206,7 +199,7 @@ SILENT_TEST(session_that_can_receive_no_more_is_not_kept)
 	assert_null(index_find(world->nodes[A].tunnel.state, first));
 }
 
-SILENT_TEST(sessions_made_with_one_key_of_ours_end_alone)
+SILENT_TEST(sessions_of_one_own_key_end_alone)
 {
 	struct tunnel *tunnel = &world->nodes[A].tunnel;
 	struct private_key key;
@@ -228,7 +221,6 @@ SILENT_TEST(sessions_made_with_one_key_of_ours_end_alone)
 
 SILENT_TEST(session_begins_only_from_a_finished_handshake)
 {
-	(void)state;
 	for (enum handshake_state at = HANDSHAKE_NONE; at <= HANDSHAKE_INITIATION_CONSUMED; at++) {
 		finish_handshake(true);
 		pair_of(A)->state = at;
@@ -243,7 +235,6 @@ SILENT_TEST(session_takes_over_the_index_of_its_handshake)
 	uint32_t index = finish_handshake(true);
 	const struct index_entry *entry;
 
-	(void)state;
 	assert_true(session_begin(&world->nodes[A].tunnel, pair_number(A)));
 	entry = index_find(world->nodes[A].tunnel.state, index);
 	assert_non_null(entry);
@@ -258,7 +249,6 @@ SILENT_TEST(session_takes_over_the_index_of_its_handshake)
 /* watching_seal fails the test for a key of zeros. */
 TALKING_TEST(session_that_ends_has_its_last_packets_sealed_before)
 {
-	(void)state;
 	send_inner(A, 4, 100, 1);
 	send_inner(A, 4, 100, 2);
 	session_remove_all(&world->nodes[A].tunnel, world->nodes[A].peer);

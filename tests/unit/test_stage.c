@@ -19,7 +19,6 @@ static const struct queue empty = {NO_CHUNK, NO_CHUNK, 0};
 
 static int begin(void **state)
 {
-	(void)state;
 	stage = calloc(1, sizeof(*stage));
 	assert_non_null(stage);
 	stage_init(stage);
@@ -28,7 +27,6 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	(void)state;
 	free(stage);
 	return 0;
 }
@@ -63,7 +61,6 @@ TEST(stage_gives_back_every_length_as_it_was, begin, end)
 {
 	struct queue queue = empty;
 
-	(void)state;
 	for (unsigned int len = 1; len <= STAGE_PACKET_MAX; len += len < 5000 ? 1 : 997) {
 		assert_true(push(&queue, len, 1, len));
 		assert_pops(&queue, len, 1, len);
@@ -78,7 +75,6 @@ TEST(stage_keeps_order_and_queues_apart, begin, end)
 {
 	struct queue first = empty, second = empty;
 
-	(void)state;
 	for (unsigned int i = 0; i < 50; i++) {
 		assert_true(push(&first, 100 + i * 90, (uint16_t)(1 + i % 5), i));
 		assert_true(push(&second, 5000 - i * 90, 1, 1000 + i));
@@ -98,7 +94,6 @@ TEST(stage_pops_nothing_from_an_empty_queue, begin, end)
 	struct queue queue = empty;
 	uint16_t packets = 77;
 
-	(void)state;
 	assert_int_equal(stage_pop(stage, ends(&queue), NULL, out, &packets), 0);
 	assert_int_equal(packets, 77);
 }
@@ -108,19 +103,17 @@ TEST(stage_drops_without_copying, begin, end)
 	struct queue queue = empty;
 	uint16_t packets;
 
-	(void)state;
 	assert_true(push(&queue, 9000, 7, 1));
 	assert_int_equal(stage_pop(stage, ends(&queue), NULL, NULL, &packets), 9000);
 	assert_int_equal(packets, 7);
 	assert_int_equal(stage->free_count, STAGE_CHUNKS);
 }
 
-TEST(stage_refuses_what_does_not_fit_and_keeps_nothing_of_it, begin, end)
+TEST(stage_refuses_a_packet_that_does_not_fit_and_keeps_no_part_of_it, begin, end)
 {
 	struct queue queue = empty, late = empty;
 	unsigned int pushed = 0;
 
-	(void)state;
 	while (push(&queue, STAGE_PACKET_MAX, 45, pushed))
 		pushed++;
 	assert_int_equal(pushed, STAGE_CHUNKS / ((STAGE_PACKET_MAX + STAGE_CHUNK_LEN - 1) /
@@ -141,7 +134,6 @@ TEST(stage_refuses_lengths_that_no_packet_has, begin, end)
 	static uint8_t long_packet[STAGE_PACKET_MAX + 1];
 	struct virtio_net_hdr vnet = {0};
 
-	(void)state;
 	assert_false(stage_push(stage, ends(&queue), &vnet, packet, 0, 1));
 	assert_false(stage_push(stage, ends(&queue), &vnet, long_packet, sizeof(long_packet), 1));
 	assert_int_equal(queue.count, 0);

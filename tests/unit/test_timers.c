@@ -238,7 +238,7 @@ TALKING_TEST(giving_up_ends_everything_until_the_next_packet)
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20 + 20);
 }
 
-SILENT_TEST(handshake_that_was_given_up_begins_anew_with_the_next_packet)
+SILENT_TEST(abandoned_handshake_restarts_with_the_next_packet)
 {
 	world->on_wire = lose_all;
 	ping(A, 1);
@@ -261,7 +261,7 @@ SILENT_TEST(packets_keep_the_handshake_from_being_given_up)
 	assert_int_equal(drops(A, DROP_STAGE_PURGED), 0);
 }
 
-SILENT_TEST(initiations_are_5_seconds_apart_whatever_asks_for_them)
+SILENT_TEST(initiations_are_5_seconds_apart_for_any_cause)
 {
 	world->on_wire = lose_all;
 	for (unsigned int i = 0; i < 100; i++) {

@@ -184,7 +184,7 @@ TEST(underlay_addresses_in_our_pods_are_ours_but_not_published, begin)
 	assert_int_equal(underlay.endpoint_count, 1);
 }
 
-TEST(underlay_default_route_decides_what_is_published, begin)
+TEST(underlay_default_route_decides_which_endpoints_are_published, begin)
 {
 	const struct underlay_device *nic = add_device("eth0", 0);
 
@@ -246,7 +246,6 @@ TEST(underlay_inner_mtu_leaves_room_for_the_outer_headers, begin)
 
 TEST(underlay_device_keeps_ipv6_where_the_uplink_has_it, begin)
 {
-	(void)state;
 	assert_int_equal(underlay_device_mtu(1440), 1440);
 	assert_int_equal(underlay_device_mtu(1280), 1280);
 	assert_int_equal(underlay_device_mtu(underlay_inner_mtu(1280, false)), 1280);

@@ -498,7 +498,6 @@ static inline void node_know(struct node *node, const struct node *other)
 /* Both nodes, configured, without a word spoken. */
 static inline int world_begin(void **state)
 {
-	(void)state;
 	assert_int_not_equal(sodium_init(), -1);
 	world = world_map(sizeof(*world));
 	world->random = 0x2545f4914f6cdd1d;
@@ -538,7 +537,6 @@ static inline int world_begin_talking(void **state)
 
 static inline int world_end(void **state)
 {
-	(void)state;
 	clear_wire();
 	for (unsigned int i = 0; i < world->count; i++) {
 		munmap(world->nodes[i].tunnel.state, sizeof(struct tunnel_state));
