@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The main() of every test program: runs the tests that their definitions have registered. The first argument, if any, is
- * a pattern, and only tests whose names match it run.
+ * The main() of every test program: runs the registered tests. The first argument, if any, is a
+ * pattern that selects tests by name.
  */
 #include "test.h"
 

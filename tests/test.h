@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All that a test program includes of cmocka. A definition registers its test, and test.c runs them:
+ * The only header of cmocka's for test programs. A definition registers its test for test.c:
  *
- *   TEST(name) { ... }                     a test
- *   TEST(name, setup) { ... }              with fixtures of cmocka's kind
+ *   TEST(name) { ... }                    a test
+ *   TEST(name, setup) { ... }             with fixtures of cmocka's kind
  *   TEST(name, setup, teardown) { ... }
- *   TEST_GROUP(setup, teardown);           once around all tests of the program
- *   TESTS_NEED(predicate);                 no test runs where it returns false; it prints the reason
+ *   TEST_GROUP(setup, teardown);          runs once around all tests of the program
+ *   TESTS_NEED(predicate);                if false, no test runs; it has printed the reason
  *
- * `state` in the body is cmocka's, as the setup has set it.
+ * The body may use cmocka's `state`, as the setup has set it.
  */
 #pragma once
 
@@ -49,7 +49,8 @@
 	}                                                             \
 	_Static_assert(true, "")
 
-/* Tests run in the order of their lines: a compiler may run the constructors of a file in any order. */
+/* Tests run in the order of their lines: a compiler may run the constructors of a file in any
+ * order. */
 void test_register(const struct CMUnitTest *test, int line);
 void test_register_group(CMFixtureFunction setup, CMFixtureFunction teardown);
 void test_register_needs(bool (*predicate)(void));

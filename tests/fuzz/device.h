@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device beneath a tunnel that is being configured: it opens any port but the even ones above 60000, so that a
- * request may also fail halfway.
+ * The device beneath a tunnel that is being configured: it opens any port but the even ones above
+ * 60000, so that a request may also fail halfway.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The trie of allowed IPs beside a plain list (B15, B16): who owns an address, who has a prefix, in which order a peer
- * has its own, after any sequence of giving, taking, replacing and removing. Few bits are chosen, so that prefixes meet.
+ * The trie of allowed IPs beside a plain list (B15, B16): the owner of an address, the holder of a
+ * prefix, and the order of a peer's prefixes, after any sequence of adding, moving, replacing and
+ * removing. Few bits are chosen, so that prefixes meet.
  */
 #include "allowedips.h"
 #include "cursor.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The annotation that whoever can write a Node may have written: what is taken is within its bounds and is the same
- * after it was written and read again; what is refused is named in one printable line and leaves the result alone.
+ * The annotation, which anybody with write access to a Node may have written: an accepted one is
+ * within its bounds and is unchanged after it is written and read again; a refused one is named in
+ * one printable line and leaves the result alone.
  */
 #include "cluster/annotation.h"
 #include "cursor.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Packets of a few flows, joined for the TUN and cut again as the kernel would: every packet comes back, to the byte (but
- * for ids that mean nothing), and those of one flow in the order in which they came. Nothing with a wrong checksum
- * is vouched for.
+ * Packets of a few flows, joined for the TUN and cut again as the kernel would: every packet comes
+ * back, to the byte (but for ids that mean nothing), and those of one flow in the order in which
+ * they came. Nothing with a wrong checksum is vouched for.
  */
-#include "packet/coalesce.h"
 #include "cursor.h"
+#include "packet/coalesce.h"
 #include "packet/inner.h"
 #include "packet/segment.h"
 #include "unit/packets.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's requests to the tunnel as bytes, some of them laid out as they should be: each is answered within bounds and
- * wiped, no answer holds a private key, what is refused changes nothing, and what is taken is what a lookup then finds.
+ * keyd's requests to the tunnel as bytes, some of them well formed: each is answered within bounds
+ * and wiped, no answer holds a private key, a refused one changes nothing, and a lookup finds the
+ * effect of an accepted one.
  */
 #include "device.h"
 

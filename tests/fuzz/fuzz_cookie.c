@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cookie replies sealed by the target, to a stand that initiates again and again because nobody answers (B5, C12): beside
- * it a plain jar says which reply counts. One does only if it answers the last message, and once; nothing is sent because
- * of it; mac2 of the next initiation is made with it, for 115 seconds.
+ * Cookie replies sealed by the target, for a stand that retries its initiation because no peer
+ * answers (B5, C12). A plain jar beside it decides which reply counts: only one that answers the
+ * last message, and only once. A reply causes no packet; mac2 of the next initiation is made with
+ * it, for 115 seconds.
  */
 #include "stand.h"
 
@@ -50,7 +51,7 @@ static void note_initiation(struct stand *on, const union endpoint *to, uint8_t 
 	check_mac2(&jar.sent);
 }
 
-/* A packet waits; whoever has given up begins anew. */
+/* A packet waits; a stand that has given up starts again. */
 static void want_session(void)
 {
 	uint8_t inner[64];

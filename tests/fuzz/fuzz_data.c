@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Data sealed by the target, which holds the session's keys: any inner packet, any counter, many at once, some changed
- * after sealing (B11, B12, B16, B17, C2, C4, C18). A plain judgement says beforehand which packets have to come out: those,
- * in this order, to the byte, and nothing else.
+ * Data sealed by the target, which holds the session's keys: any inner packet, any counter, many at
+ * once, some changed after sealing (B11, B12, B16, B17, C2, C4, C18). A plain judgement says
+ * beforehand which packets have to come out: those, in this order, to the byte, and nothing else.
  */
 #include "stand.h"
 
@@ -84,7 +84,7 @@ static bool is_from_peer(const uint8_t *inner, bool is_ip4)
 	return is_ip4 ? !memcmp(inner + 12, prefix4, 3) : !memcmp(inner + 8, prefix6, 8);
 }
 
-/* What has to come out of it: its length, 0 for nothing. */
+/* The expected result: its length, 0 for none. */
 static size_t judge_inner(const uint8_t *inner, size_t len)
 {
 	size_t total, head;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Initiations sealed by the target, which holds all keys, with anything in them: another static, any timestamp, bytes
- * changed before the macs are made. Beside it a plain judgement of which are to be answered (B1, B2, B3, B6, C13): those, no
- * others, and what was refused never keeps a good one from being answered.
+ * Initiations sealed by the target, which holds all keys, with any content: another static, any
+ * timestamp, bytes changed before the macs are made. A plain model beside it decides which are to
+ * be answered (B1, B2, B3, B6, C13): those and no others, and a refused one never prevents the
+ * answer to a good one.
  */
 #include "stand.h"
 
@@ -22,7 +23,7 @@ static struct identity remote, stranger;
 static struct noise_pair fresh_pair; /* of remote with the stand */
 static union endpoint at;
 
-/* The naive peer: what was accepted last, and the cookie. */
+/* The naive peer: the last accepted timestamp, and the cookie. */
 static struct {
 	uint8_t timestamp[TIMESTAMP_LEN];
 	uint64_t accepted_ns;
@@ -43,7 +44,7 @@ static void begin(void)
 	memset(&known, 0, sizeof(known));
 }
 
-/* True where what was changed is bound to the handshake: all but the sender's index is. */
+/* True if the changed byte is bound to the handshake: all but the sender's index are. */
 static bool change_bytes(struct message_initiation *message, struct cursor *cursor)
 {
 	size_t offset = take_8(cursor) % offsetof(struct message_initiation, macs);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A record of the registry, any bytes: what the Node object says is taken although its annotation may be garbled, is
- * within its bounds, and is the same after it was written and read again.
+ * A record of the registry, any bytes: a Node object that is accepted, though its annotation may be
+ * malformed, is within its bounds and is unchanged after it is written and read again.
  */
-#include "cursor.h"
 #include "cluster/node.h"
+#include "cursor.h"
 
 static struct cidr pods[ANNOTATION_PODS_MAX], pods_again[ANNOTATION_PODS_MAX];
 static char text[NODE_TEXT_MAX];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The replay window beside a plain set of all counters it took (C18, C2): both give the same answer to each counter, in
- * any order, over jumps of any length, up to the limit.
+ * The replay window beside a plain set of all counters it took (C18, C2): both give the same answer
+ * to each counter, in any order, over jumps of any length, up to the limit.
  */
 #include "cursor.h"
 #include "replay.h"

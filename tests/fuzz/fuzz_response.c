@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The stand has initiated; the target answers, many times, as whoever holds the peer's keys and as whoever does not (B7,
- * B8, B27, and tailscale-rs #334: what is refused must not end the handshake). The first right answer makes the session,
- * on which the packet that waited goes out; no other answer does anything.
+ * The stand has initiated; the target answers many times, with the peer's keys and without them
+ * (B7, B8, B27, and tailscale-rs #334: a refused response must not end the handshake). The first
+ * right answer makes the session, and the waiting packet goes out on it; no other answer has any
+ * effect.
  */
 #include "stand.h"
 
@@ -54,7 +55,7 @@ static void begin(void)
 	consume_initiation();
 }
 
-/* The sender's index is what mac1 alone protects. */
+/* The sender's index is protected by mac1 alone. */
 static bool change_bytes(struct message_response *message, struct cursor *cursor)
 {
 	size_t offset = take_8(cursor) % offsetof(struct message_response, macs);
@@ -89,7 +90,7 @@ static bool make_response(struct message_response *message, struct noise_pair *p
 	return is_spoilt;
 }
 
-/* What was staged comes out, and only the peer can open it. */
+/* The staged packet comes out, and only the peer can open it. */
 static void check_session(struct noise_pair *pair)
 {
 	uint8_t plain[STAND_MESSAGE];

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The file of the cluster secret, any bytes: what is taken is one or two secrets that derive, whoever asks, the same
- * preshared key; what is refused leaves no trace, and nothing that stands in the file stands in the refusal.
+ * The file of the cluster secret, any bytes: an accepted file has one or two secrets that derive
+ * the same preshared key on both nodes; a refused one leaves no trace, and no part of the file is
+ * quoted in the refusal.
  */
-#include "cursor.h"
 #include "cluster/secret.h"
+#include "cursor.h"
 
 #define GIVEAWAY_LEN 4
 
-/* Secrets in capitals: a refusal has none, so one that stands in it came from the file. */
+/* Secrets in capitals: a refusal has none, so a capital in it came from the file. */
 static void capitalize(char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

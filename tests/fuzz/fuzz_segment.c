@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Packets from the TUN with any virtio header: what is cut comes out in packets that fit, each whole and with right
- * lengths and checksums, and their payloads end to end are the payload that went in (or its fragments, with their
- * offsets). What cannot be carried is answered by an ICMP error that is whole itself, or by none.
+ * Packets from the TUN with any virtio header: pieces fit, each is whole with right lengths and
+ * checksums, and their payloads in sequence are the payload that went in (or its fragments, with
+ * their offsets). A packet that cannot be carried is answered by a whole ICMP error or by none.
  */
 #include "cursor.h"
 #include "packet/icmp.h"

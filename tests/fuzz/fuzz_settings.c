@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil-keyd's command line, an argument a line: whatever is on it, the settings that come out are within their bounds,
- * each prefix without host bits, this node's pods inside the cluster's range and outside of what is excepted.
+ * podveil-keyd's command line, one argument a line: for any input the resulting settings are within
+ * their bounds, each prefix is without host bits, and this node's pods are inside the cluster's
+ * range and outside the exceptions.
  */
 #include "cursor.h"
 #include "settings.h"
@@ -49,7 +50,7 @@ static void check_settings(const struct settings *settings)
 		MUST(is_in(settings->ranges, settings->range_count, &settings->excepts[i]));
 }
 
-/* What the program prints is not what is looked at here; the sanitizers write to the descriptor itself. */
+/* The program's output is not checked here; the sanitizers write to the descriptor itself. */
 static void be_silent(void)
 {
 	static bool is_silent;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Two tunnels, a wire between them that loses, doubles, delays and reorders as the input says, keys that rotate, hours
- * that pass. What holds throughout: no counter twice under one key (B29, B30), no data from a responder before its session was
- * confirmed (B9), a response that is late makes no session (B7), and nothing comes out but what went in, once. When the
- * wire is good again, packets arrive (B10, B11).
+ * Two tunnels and a wire between them that loses, duplicates, delays and reorders as the input
+ * says, keys that rotate, hours that pass. Invariants: no counter is used twice under one key (B29,
+ * B30), a responder sends no data before its session is confirmed (B9), a late response makes no
+ * session (B7), and each packet that comes out went in and comes out once. When the wire is good
+ * again, packets arrive (B10, B11).
  */
 #include "stand.h"
 
@@ -32,13 +33,13 @@ static struct stand stands[2];
 static struct datagram wire[WIRE_MAX];
 static unsigned int wire_len;
 static uint64_t arriving_sent_ns; /* of the datagram that arrives */
-static struct cursor fates;	  /* what becomes of each datagram; behind its end all arrive */
+static struct cursor fates;	  /* the fate of each datagram; after its end all arrive */
 static struct answered answered[RESPONSES_MAX];
 static unsigned int answered_count;
 static uint8_t arrived[PACKETS_MAX];
 static uint32_t next_packet;
 
-/* Where each stand's rotation is, and what the other one knows of it. */
+/* The state of each stand's rotation, and the other one's knowledge of it. */
 static struct rotation {
 	struct identity keys[KEY_SLOTS];
 	uint8_t made;
@@ -134,7 +135,8 @@ static bool is_late_response(const struct datagram *datagram)
 	return false;
 }
 
-/* The datagram at this place arrives, wherever it stood. Who has made a session of a response says so at once. */
+/* Delivers the datagram at this place in the queue. A stand that has made a session of a response
+ * announces it at once. */
 static void deliver(unsigned int place)
 {
 	struct datagram datagram = wire[place];
@@ -295,9 +297,9 @@ static void do_one_thing(uint8_t what)
 	}
 }
 
-/* Everybody hears of everything, and the wire is good: packets arrive both ways. Not all at once: initiations of long ago
- * have put sessions away, and what replaces them begins with the packet that is lost. Where a session was ended on one
- * side alone, the other learns it from silence. */
+/* Every stand learns everything, and the wire is good: packets arrive both ways. Not all at once:
+ * old initiations have displaced sessions, and their replacement begins with the lost packet. If a
+ * session was ended on one side alone, the other learns it from silence. */
 static void end(void)
 {
 	unsigned int rounds = has_revoked ? 3 : 2;

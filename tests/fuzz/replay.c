@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Runs a fuzz target on every input of its corpus, tests/fuzz/corpus/<target>, once and in order, without libFuzzer: any
- * compiler and any build will do. corpus.sh describes the file. Prints TAP; a target that finds something ends the program.
+ * Runs a fuzz target on every input of its corpus, tests/fuzz/corpus/<target>, once and in order,
+ * without libFuzzer: any compiler and any build will do. corpus.sh describes the file. Prints TAP;
+ * a target that finds something ends the program.
  */
 #include "cursor.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tunnel on its stand: fresh for each input, under a clock that the target turns, with randomness that is the same in
- * every run, and hooks for what it sends and delivers. The target plays everybody else, and holds all keys.
+ * A tunnel on its stand: fresh for each input, under a clock that the target sets, with the same
+ * randomness in every run, and hooks for the packets that it sends and delivers. The target plays
+ * all peers and holds all keys.
  */
 #pragma once
 
@@ -202,7 +203,7 @@ static inline uint64_t stand_drops(const struct stand *stand)
 	return sum;
 }
 
-/* mac1 of a message to whoever has this key; mac2 stays empty. */
+/* Writes mac1 of a message to the owner of this key; mac2 stays empty. */
 static inline void stand_add_mac1(void *message, size_t len, const struct identity *to)
 {
 	uint8_t *macs = (uint8_t *)message + len - sizeof(struct message_macs);
@@ -211,7 +212,8 @@ static inline void stand_add_mac1(void *message, size_t len, const struct identi
 	crypto_mac(macs, to->mac1_key, HASH_LEN, message, len - sizeof(struct message_macs));
 }
 
-/* A plain IPv4 packet of the node behind the stand's peer or the other way round, with a number in it. */
+/* A plain IPv4 packet of the node behind the stand's peer or the other way round, with a number in
+ * it. */
 static inline void stand_build_inner(uint8_t *packet, uint8_t from, uint8_t to, size_t len,
 				     uint32_t number)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Objects as the API server says them, for the tests of what reads them.
- */
+/* Objects in the form of the API server's answers, for the tests of their readers. */
 #pragma once
 
 #include "registry/kube/object.h"

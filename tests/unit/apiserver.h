@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/tools/apiserver.py beside a unit test: started on a free port of the loopback device with certificates of its own,
- * told what to do wrong, asked what it was asked, and ended with the test.
+ * Runs tests/tools/apiserver.py beside a unit test: on a free port of the loopback device, with
+ * certificates of its own. The test orders faults and reads back the requests that the server
+ * received; the server ends with the test.
  */
 #pragma once
 
@@ -20,7 +21,7 @@
 #define APISERVER_WAIT_MS 20000
 
 struct apiserver {
-	char folder[64]; /* certificates, the control socket, what the test puts there */
+	char folder[64]; /* certificates, the control socket, files of the test */
 	pid_t pid;
 	unsigned int port;
 };
@@ -114,7 +115,7 @@ static inline size_t apiserver_collect(char *data, size_t size, size_t count, vo
 	return size * count;
 }
 
-/* What it answers, the caller's; NULL: nothing to be read as JSON. */
+/* Returns its answer, which the caller frees, or NULL if it is no JSON. */
 static inline json_t *apiserver_tell(const struct apiserver *server, const char *method,
 				     const char *path, const char *body)
 {

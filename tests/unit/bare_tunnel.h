@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tunnel without packets for the tests of its configuration: fresh state for each test, and a device whose upcalls
- * write down what was asked of it.
+ * A tunnel without packets for the tests of its configuration: fresh state for each test, and a
+ * device whose upcalls record each request.
  */
 #pragma once
 
@@ -156,7 +156,8 @@ static inline void fill_allowed_ips(uint32_t peer, uint32_t left)
 	}
 }
 
-/* Of everything that can be configured, as far as these tests go (the first peers, the first prefixes). */
+/* Of everything that can be configured, as far as these tests go (the first peers, the first
+ * prefixes). */
 struct fingerprint {
 	uint8_t hash[32];
 };

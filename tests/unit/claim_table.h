@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table of claims for the tests of keyd/cluster/claim.c, empty at the beginning of each, or with a cluster range in it. Node 1 is
- * the oldest, node 2 the next one, and so on; each has a record unless the test says otherwise.
+ * A table of claims for the tests of keyd/cluster/claim.c, empty at the beginning of each, or with
+ * a cluster range in it. Node 1 is the oldest, node 2 the next one, and so on; each has a record
+ * unless the test says otherwise.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A packet that is given to segment.c, super-packets as the kernel hands them over among them, and its pieces, taken
- * one by one: each is as long as was announced.
+ * A packet that is given to segment.c, super-packets as the kernel hands them over among them, and
+ * its pieces, taken one by one: each is as long as was announced.
  */
 #pragma once
 
@@ -55,7 +55,7 @@ static inline enum segment_verdict start(const struct virtio_net_hdr *vnet, size
 	return segment_init(&segmenter, vnet, packet, len, mtu);
 }
 
-/* Takes the next one into `whole`; its announced length must be what comes. */
+/* Takes the next piece into `whole` and checks that it has its announced length. */
 static inline size_t take(void)
 {
 	size_t announced = segment_peek_len(&segmenter), len = segment_next(&segmenter, whole);

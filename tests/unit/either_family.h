@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A test is written with IPv4 addresses and runs for IPv6 too: there 10.1.2.3 stands for fd00:a:1:2::3, and a prefix
- * for the one around the same addresses. Addresses that are written as IPv6 are what they are.
+ * Runs a test that is written with IPv4 addresses for IPv6 too: 10.1.2.3 then means fd00:a:1:2::3,
+ * and a prefix means the one around the same addresses. Addresses written as IPv6 do not change.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two sides of a handshake and the messages between them, with keys and randomness from the vectors of an independent
- * implementation.
+ * Two sides of a handshake and the messages between them, with keys and randomness from the vectors
+ * of an independent implementation.
  */
 #pragma once
 
@@ -14,7 +14,8 @@
 #define NOW_NS	1000000000000ULL
 #define WALL_NS (1795348800 * NS_PER_S)
 
-/* Two sides and the messages between them, as of the first vector; each test moves on from there. */
+/* Two sides and the messages between them, as of the first vector; each test moves on from
+ * there. */
 static struct identity initiator, responder;
 static struct noise_pair to_responder, to_initiator;
 static struct message_initiation initiation;

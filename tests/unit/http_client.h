@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keyd's HTTP client beside tests/tools/apiserver.py, one for each test, with a server that is well and credentials
- * that are good until the test changes that; driven as keyd does, by its descriptor alone; and what is heard of it.
+ * keyd's HTTP client and tests/tools/apiserver.py, one for each test. The server works and the
+ * credentials are valid until the test changes that. The client is driven as in keyd, by its
+ * descriptor alone, and its answers are recorded.
  */
 #pragma once
 
@@ -96,7 +97,7 @@ static inline int64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Only what http_fd says makes it go on, as in keyd. */
+/* Waits on the descriptor of http_fd alone, as keyd does. */
 static inline void drive_for(struct talk *talk, int ms)
 {
 	int64_t until_ms = now_ms() + ms;

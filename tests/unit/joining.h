@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets that are given to coalesce.c, and what it writes, laid out flat: a packet that came out alone, or a joined
- * one, is compared to the byte with what it has to be.
+ * Gives packets to coalesce.c and lays out its output flat, so that each packet, alone or joined,
+ * is compared byte by byte with the expected one.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 static const uint8_t timestamp[] = {1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8};
 
-/* What was written, laid out flat, and what was put in, which must not move before the flush. */
+/* The output, laid out flat, and the input, which must not move before the flush. */
 struct written {
 	struct virtio_net_hdr vnet;
 	unsigned int packets;
@@ -69,7 +69,7 @@ static inline void add(const struct shape *shape)
 	add_bytes(packet, build(packet, shape));
 }
 
-/* Adds the shape and moves it on to what would follow in its flow. */
+/* Adds the shape and advances it to the next packet of its flow. */
 static inline void add_next(struct shape *shape)
 {
 	add(shape);

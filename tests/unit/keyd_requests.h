@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keyd's requests for the tests of manage.c, written as keyd would write them and given to a bare tunnel. Of every
- * answer is checked what include/tunnel_control.h says of all: its version, its length, and that the request was wiped.
+ * keyd's requests for the tests of manage.c, written as keyd writes them and given to a bare
+ * tunnel. Each answer is checked for its version, its length and the wiping of the request, as
+ * include/tunnel_control.h promises.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A batch of nf_tables as text, one line for each message, so that tests compare what a person can read: the message's
- * name, then its texts and numbers in their order. Fails where lengths do not fit together.
+ * Prints a batch of nf_tables as text, one line a message, so that tests compare readable text: the
+ * name of the message, then its texts and numbers in order. Fails if lengths do not fit together.
  */
 #pragma once
 

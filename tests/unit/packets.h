@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets for the tests of what cuts, joins and answers packets: built and judged byte by byte, without a line of the
- * code under test, so that an error cannot stand on both sides.
+ * Packets for the tests of segmentation, coalescing and ICMP errors, built and checked byte by byte
+ * without any code under test, so that an error cannot cancel itself out.
  */
 #pragma once
 
@@ -28,11 +28,12 @@ enum {
 	CWR = 0x80
 };
 
-/* What a packet is made of. Zero means the plain thing: protocol TCP, ports, addresses and payload of their own. */
+/* Describes a packet. Zero means the default: protocol TCP, and default ports, addresses and
+ * payload. */
 struct shape {
 	uint8_t version, protocol;
-	const uint8_t *
-		extra; /* IPv4 options, or IPv6 extension headers that end with the protocol in place */
+	/* IPv4 options, or IPv6 extension headers that end with the protocol in place */
+	const uint8_t *extra;
 	size_t extra_len;
 	uint8_t first_next; /* IPv6: type of the first extension header */
 	const uint8_t *tcp_options;

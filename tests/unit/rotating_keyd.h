@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keyd/cluster/rotate.c between a tunnel that does what it is told, a registry and peers, all of them plain values. The agent's
- * passes are made until there is nothing left to do, and keyd may die after any step. What is published was armed
- * before, and what is promoted was published (keyd/cluster/rotate.h): checked at every step.
+ * Runs keyd/cluster/rotate.c against a tunnel, a registry and peers that are plain values. The
+ * agent's passes are repeated until nothing is left to do, and keyd may crash after any step. Every
+ * step checks that a published key was armed before and that a promoted key was published
+ * (keyd/cluster/rotate.h).
  */
 #pragma once
 
@@ -18,7 +19,7 @@
 #define PEERS_MAX 3
 #define STEPS_MAX 40
 
-/* What outlives keyd: the tunnel's slots, the registry's record, the peers. */
+/* The state that outlives keyd: the tunnel's slots, the registry's record, the peers. */
 static struct rotate_identity tunnel;
 static struct annotation record;
 static bool has_record;
@@ -86,7 +87,7 @@ static inline void pass_time(int64_t ms)
 	now.wall_ms += (uint64_t)ms;
 }
 
-/* -- the world around it: a tunnel that does what it is told, a registry, peers -- */
+/* -- its environment: an obedient tunnel, a registry, peers -- */
 
 static inline void start_keyd(void)
 {
@@ -159,7 +160,7 @@ static inline void count_peers(void)
 	rotate_peers_counted(&rotate, &census);
 }
 
-/* The agent dies here if it is the chosen moment: what it knew is gone. */
+/* Crashes the agent here if this is the chosen moment: it forgets everything. */
 static inline bool dies(void)
 {
 	if (++steps_made != crash_at)
@@ -193,7 +194,7 @@ static inline bool pass(void)
 			assert_true(
 				public_key_is_equal(&rotate.armed.keys[slot], &tunnel.keys[slot]));
 	}
-	rotate.armed = tunnel; /* also what is in the empty slots, for the comparison in publish */
+	rotate.armed = tunnel; /* empty slots included, for the comparison in publish */
 	return true;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keyd's steps of a rotation between the nodes of world.h: keys armed, promoted and cleared, records published to the
- * others; and numbered packets between each two nodes, so that one that is lost is seen.
+ * keyd's steps of a rotation between the nodes of world.h: keys armed, promoted and cleared,
+ * records published to the others; and numbered packets between each two nodes, so that one that is
+ * lost is seen.
  */
 #pragma once
 
@@ -12,7 +13,7 @@
 
 /* What a node's record says. */
 static struct peer_keys records[NODES_MAX];
-static uint32_t slots[NODES_MAX][NODES_MAX]; /* of a peer, by whose table and which node */
+static uint32_t slots[NODES_MAX][NODES_MAX]; /* index of a peer, by owner of the table and node */
 static uint32_t sequence;
 
 static inline struct tunnel *tunnel_of(unsigned int node)
@@ -70,7 +71,7 @@ static inline void publish(unsigned int node)
 			publish_to(node, other);
 }
 
-/* The private key, for those who search for it. */
+/* Returns the private key, for tests that search memory for it. */
 static inline struct private_key arm_next(unsigned int node)
 {
 	struct private_key key;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This node and up to four others as keyd/cluster/cluster.c sees them, with records that are good until a test makes them bad.
- * What it decides is asked of the members, and of the prefixes for the maps, which are looked up as the kernel does.
+ * This node and up to four others as input of keyd/cluster/cluster.c, with valid records until a
+ * test changes them. Its verdicts are read from the members and from the prefixes for the maps,
+ * which are looked up as the kernel does.
  */
 #pragma once
 
@@ -97,7 +98,7 @@ static inline struct node *add_member(void)
 	return node;
 }
 
-/* What is seen of node i becomes what is in use, and a copy of it the newest record. */
+/* Puts the record seen of node i in use, and makes a copy of it the newest record. */
 static inline struct node *follow_up(uint32_t i)
 {
 	good[i - 1] = seen[i - 1];
@@ -119,7 +120,7 @@ static inline void resolve(void)
 	entry_count = cluster_list_prefixes(&workspace, list, entries);
 }
 
-/* The maps hold from now on what the last resolution said. */
+/* Fills the maps with the prefixes of the last resolution. */
 static inline void fill_maps(void)
 {
 	memcpy(entries_before, entries, sizeof(entries));
@@ -127,7 +128,7 @@ static inline void fill_maps(void)
 	self.entry_count = entry_count;
 }
 
-/* What the tunnel knows of an address of node i, 0: nothing. */
+/* The tunnel's knowledge of an address of node i; 0: none. */
 static inline void note_place(uint32_t i, const char *text, uint64_t proved_ns, uint64_t left_ns)
 {
 	struct cluster_member *member = &members[i - 1];
@@ -146,7 +147,7 @@ static inline void add_address(struct node *node, const char *text)
 	node->addresses[node->address_count++] = address(text);
 }
 
-/* What the maps say of an address: the longest prefix, as the kernel looks it up. */
+/* Looks an address up in the maps as the kernel does: the longest prefix decides. */
 static inline struct prefix_value look_up(const char *text)
 {
 	struct cidr host = cidr(text);
@@ -178,7 +179,7 @@ static inline void assert_refused(uint32_t i, const char *expected)
 		fail_msg("n%u: '%s', expected '%s'", i, members[i - 1].refusal.text, expected);
 }
 
-/* The refusal names the claim, and whose the other prefix is. */
+/* The refusal names the claim and the owner of the other prefix. */
 static inline void assert_refused_over(uint32_t i, const char *claim, const char *other,
 				       const char *owner)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Addresses, prefixes and endpoints: their text forms, and the questions of containment that decide where a packet
- * may go; and the small words of util.h that they are made of.
+ * Addresses, prefixes and endpoints: their text forms, and the questions of containment that decide
+ * where a packet may go; and the small words of util.h that they are made of.
  */
 #include "address.h"
 #include "test.h"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A flood of messages that are made for our key: what is load, and what each costs where it is. */
+/*
+ * A flood of messages with a valid mac1: when the responder is under load, and the cost of each
+ * message then.
+ */
 #include "receive.h"
 
 #include "world.h"

@@ -130,7 +130,8 @@ static void flags_forgeries(const struct aead_engine *engine)
 	}
 }
 
-/* The published vector has associated data, which data messages lack: what is sealed agrees, the tag cannot. */
+/* The published vector has associated data, which data messages lack: the ciphertext agrees, the
+ * tag cannot. */
 static void agrees_with_rfc_8439(const struct aead_engine *engine)
 {
 	uint8_t key[KEY_LEN], text[RFC8439_A_5_LEN], output[RFC8439_A_5_LEN + TAG_LEN];

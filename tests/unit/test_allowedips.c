@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cryptokey routing against a table of known answers, against a plain list that does the same slowly, and at the
- * limits of its pool. The ideas of the static and the random part are those of the kernel's own self-test.
+ * Cryptokey routing against a table of known answers, against a plain list that does the same
+ * slowly, and at the limits of its pool. The ideas of the static and the random part are those of
+ * the kernel's own self-test.
  */
 #include <errno.h>
 
@@ -62,7 +63,8 @@ static uint32_t count_list(uint32_t peer)
 	return count;
 }
 
-/* Prefixes below and including the node; every rule that the structure keeps is checked on the way. */
+/* Prefixes below and including the node; every rule that the structure keeps is checked on the
+ * way. */
 static uint32_t count_tree(uint32_t index, uint32_t parent, uint32_t *ret_nodes)
 {
 	const struct allowedips_node *node = &table.nodes[index];
@@ -355,7 +357,7 @@ static struct cidr draw_cidr(uint8_t family)
 	return drawn;
 }
 
-/* The same to a random bit, random after it: what makes deep tries and near misses. */
+/* The same up to a random bit and random after it, which makes deep tries and near misses. */
 static struct cidr mutate(const struct cidr *base)
 {
 	struct cidr mutated = draw_cidr(base->address.family);

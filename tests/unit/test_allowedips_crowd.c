@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cryptokey routing at the size of the kernel's own random self-test: 2,000 peers, 400 random prefixes and 100 mutations
- * of each per family, beside a list for each prefix length that is searched from the longest on. Prefixes are taken
- * over, taken away one by one, replaced and removed with their peers, to the last one; and as deep a trie as there can be.
+ * Cryptokey routing at the size of the kernel's own random self-test: 2,000 peers, 400 random
+ * prefixes and 100 mutations of each per family, beside a list for each prefix length that is
+ * searched from the longest on. Prefixes are taken over, taken away one by one, replaced and
+ * removed with their peers, to the last one; and as deep a trie as there can be.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -64,7 +65,8 @@ static struct cidr cidr_of(uint8_t family, unsigned int prefix_len, const struct
 	return cidr;
 }
 
-/* The yardstick: sanitizers are for what it measures, and it takes nearly all of the time. */
+/* The reference list runs without sanitizers: they are for the code under test, and this takes
+ * nearly all of the time. */
 __attribute__((no_sanitize("address", "undefined"))) static struct route *
 list_find(struct routes *routes, const struct route *wanted)
 {
@@ -222,7 +224,7 @@ static uint32_t count_nodes(uint32_t index)
 	return 1 + count_nodes(node->children[0]) + count_nodes(node->children[1]);
 }
 
-/* No node is lost, and there is none that nobody needs. */
+/* No node is lost, and none is superfluous. */
 static void assert_sound(void)
 {
 	uint32_t nodes = count_nodes(table.root4) + count_nodes(table.root6), unused = 0;
@@ -283,7 +285,7 @@ static void remove_some(uint32_t peer)
 	}
 }
 
-/* The first half of what it has stays, new ones come, the rest goes. */
+/* The first half of its prefixes stays, new ones are added, the rest is removed. */
 static void replace_some(uint32_t peer)
 {
 	struct cidr kept[200];
@@ -376,7 +378,8 @@ static struct cidr nested(uint8_t family, unsigned int prefix_len)
 	return cidr;
 }
 
-/* The address that leaves the nest behind so many bits goes to the longest prefix of no more bits. */
+/* The address that leaves the nest behind so many bits goes to the longest prefix of no more
+ * bits. */
 static void assert_depths(uint8_t family, const bool *is_there)
 {
 	uint32_t expected = NO_PEER;

@@ -231,7 +231,7 @@ TEST(annotation_refuses_keys_that_are_none)
 		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBg==", /* 31 bytes */
 		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmlm", /* 33 bytes */
 		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk",	/* no padding */
-		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBml=", /* not canonical: bits beyond the end */
+		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBml=", /* bits beyond the end */
 		"yAnz5TF-lXXJte14tji3zlMNq-hd2rYUIgJBgB3fBmk=", /* the URL alphabet */
 		"yAnz5TF+lXXJte14tji3zlMNq+hd2rYU gJBgB3fBmk=",
 		NULL,
@@ -346,7 +346,8 @@ TEST(annotation_refusal_leaves_the_result_alone)
 	assert_int_equal(annotation.epoch, 99);
 }
 
-/* Every prefix of a good record, and every single changed byte, is taken or refused: nothing else happens. */
+/* Every prefix of a good record, and every single changed byte, is taken or refused: nothing else
+ * happens. */
 TEST(annotation_survives_every_cut_and_flip)
 {
 	const char *good = RECORD(",\"next\":\"" KEY_B

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/cluster/bypass.c: addresses with a port, from text to the map's key and back, and the difference of two lists. */
+/*
+ * keyd/cluster/bypass.c: addresses with a port, from text to the map's key and back, and the
+ * difference of two lists.
+ */
 #include "cluster/bypass.h"
 #include "test.h"
 

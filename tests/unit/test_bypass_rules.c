@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/bypass_rules.c: every line of the rule, in both families: what each source opens, which address is a pod's, and
- * which bypasses stay while a new server has not been reached.
+ * keyd/cluster/bypass_rules.c: every line of the rule, in both families: the bypasses of each
+ * source, the distinction between addresses of pods and others, and the bypasses that remain while
+ * a new server has not been reached.
  */
 #include "cluster/bypass_rules.h"
 #include "test.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/claim.c: who gets which prefix and which address, each rule of the order in claim.h by itself and in both
- * families. Routes are in test_claim_routes.c, disputes that a proof would decide in test_claim_questions.c, and all of it
- * together in test_claim_model.c.
+ * keyd/cluster/claim.c: the owner of each prefix and address, each rule of the order in claim.h by
+ * itself and in both families. Routes are in test_claim_routes.c, disputes that a proof would
+ * decide in test_claim_questions.c, and all of them together in test_claim_model.c.
  */
 #include "claim_table.h"
 
@@ -151,7 +151,7 @@ CLAIM_TEST(claim_with_the_earlier_proof_beats_the_older_node)
 	assert_beats(CLAIM_ADDRESS, proved(2, EARLY), CLAIM_ADDRESS, proved(1, LATE));
 }
 
-/* Who answers last does not matter, only who answered first. */
+/* Only the first answer counts, not the last. */
 CLAIM_TEST(claim_with_a_later_proof_displaces_no_other_however_often_it_is_made)
 {
 	struct claim_evidence again = proved(1, LATE);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/claim.c: the outcome of many random disputes is compared with that of a model that asks every pair of claims, by
- * the rules of claim.h. The model knows no places: it takes the strongest claim that is left, and looks at all the others.
+ * keyd/cluster/claim.c: the outcome of many random disputes is compared with that of a model that
+ * asks every pair of claims, by the rules of claim.h. The model knows no places: it takes the
+ * strongest claim that is left, and looks at all the others.
  */
 #include "claim_table.h"
 
@@ -82,7 +83,7 @@ static uint64_t moment(uint32_t owner)
 	return (1 + owner + OWNERS * below(20)) * NS_PER_S;
 }
 
-/* What the tunnel knows of one address of one node. */
+/* The tunnel's knowledge of one address of one node. */
 static void add_proof(struct claim_evidence *evidence, uint32_t owner)
 {
 	if (!one_in(3)) {
@@ -93,7 +94,8 @@ static void add_proof(struct claim_evidence *evidence, uint32_t owner)
 		evidence->left_ns = evidence->answered_ns + (1 + below(60)) * NS_PER_S;
 }
 
-/* An owner lists an address once, and its endpoints are addresses of its own, or else nothing is known of them. */
+/* An owner lists an address once, and its endpoints are addresses of its own, or else nothing is
+ * known of them. */
 static void wish_addresses(struct dispute *dispute, const struct claim_evidence *common,
 			   uint32_t owner)
 {
@@ -127,7 +129,7 @@ static bool has_wish(const struct dispute *dispute, const struct wish *wish)
 	return false;
 }
 
-/* What speaks for a prefix is the same however often its node lists it. */
+/* The evidence for a prefix does not change if its node lists it more than once. */
 static void wish_pods(struct dispute *dispute, const struct claim_evidence *common, uint32_t owner)
 {
 	for (uint32_t n = below(5); n > 0; n--) {
@@ -156,7 +158,8 @@ static struct cidr gateway_number(uint32_t number)
 	return cidr(texts[number]);
 }
 
-/* One owner at most has a gateway's address unproved: who comes first among several is for the caller to say. */
+/* At most one owner has a gateway's address unproved: the caller decides which of several is first.
+ */
 static void wish_gateways(struct dispute *dispute, const struct claim_evidence *common,
 			  uint32_t owner, const uint32_t suspects[static GATEWAYS])
 {
@@ -241,7 +244,7 @@ static void create_dispute(struct dispute *dispute)
 	lay_routes(dispute);
 }
 
-/* -- the model: what claim.h says of two claims -- */
+/* -- the model: two claims, as in claim.h -- */
 
 static bool is_at(const struct wish *wish, const struct cidr *prefix)
 {
@@ -329,7 +332,7 @@ static bool is_among_pods(const struct dispute *dispute, const struct cidr *pref
 	return false;
 }
 
-/* Is it its node's so far, and may a question still decide whose it is? */
+/* Does it belong to its node so far, and may a question still decide its owner? */
 static bool is_undecided(const struct dispute *dispute, const struct wish *wish)
 {
 	if (wish->kind != CLAIM_ADDRESS || !wish->evidence.is_incumbent)
@@ -389,7 +392,7 @@ static uint32_t find_strongest(const struct dispute *dispute)
 	return found;
 }
 
-/* -- the model: what stands against a claim -- */
+/* -- the model: the claims that refuse a claim -- */
 
 static bool pods_stand_against(const struct dispute *dispute, const struct wish *pods,
 			       const struct wish *wanted)
@@ -443,7 +446,7 @@ static uint32_t node_at_gateway(const struct dispute *dispute, const struct way 
 	return owner;
 }
 
-/* Who claims a gateway, with a record but without a proof; CLAIMS_MAX: nobody. */
+/* Returns the node that claims a gateway, with a record but without a proof; CLAIMS_MAX: none. */
 static uint32_t find_suspect(const struct dispute *dispute, const struct way *way)
 {
 	struct cidr prefix = cidr_of_address(&way->gateway);
@@ -460,7 +463,7 @@ static uint32_t find_suspect(const struct dispute *dispute, const struct way *wa
 /* The nodes to which some routes lead. */
 struct led {
 	bool is_to[OWNERS];
-	uint32_t owners, firsts[2]; /* two are told from each other, more are only counted */
+	uint32_t owners, firsts[2]; /* two are distinguished, more are only counted */
 	bool is_open;		    /* one of them leads to no node */
 	uint32_t suspect;	    /* the wish */
 };

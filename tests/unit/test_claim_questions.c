@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/claim.c: which addresses are contested, at which of them a node is asked for a proof, and what holds until its
- * answer (claim.h).
+ * keyd/cluster/claim.c: contested addresses, the questions that ask a node for a proof at them, and
+ * the verdict until the answer (claim.h).
  */
 #include "claim_table.h"
 
@@ -202,7 +202,8 @@ CLAIM_TEST(incumbent_that_is_silent_or_has_no_record_yields_to_live_nodes)
 	assert_beats(CLAIM_ADDRESS, aged(1), CLAIM_ADDRESS, incumbent(without_record(2)));
 }
 
-/* Pods of which 10.1.2.7 is an address that is node 2's so far, and not yet or no longer to be proved. */
+/* Pods of which 10.1.2.7 is an address that is node 2's so far, and not yet or no longer to be
+ * proved. */
 static uint32_t lay_pods_over(struct claim_evidence pods, struct claim_evidence address)
 {
 	uint32_t index;

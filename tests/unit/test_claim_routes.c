@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/claim.c: what this machine's routes say about pod prefixes, and which gateway is a witness (claim.h).
+ * keyd/cluster/claim.c: the evidence of this machine's routes about pod prefixes, and the gateways
+ * that are witnesses (claim.h).
  */
 #include "claim_table.h"
 
@@ -119,7 +120,8 @@ CLAIM_TEST(claim_of_a_published_pod_cidr_is_not_judged_by_routes)
 
 #define GATEWAY 1
 
-/* Node 1 asks for 10.1.1.0/24, to which a route leads by the GATEWAY, which node 2 claims. The number of its claim. */
+/* Node 1 asks for 10.1.1.0/24, to which a route leads by the GATEWAY, which node 2 claims. The
+ * number of its claim. */
 static uint32_t ask_past_gateway(enum claim_kind kind, struct claim_evidence evidence,
 				 struct claim_evidence claimant)
 {
@@ -262,7 +264,7 @@ CLAIM_TEST(gateway_that_two_nodes_claim_without_a_proof_is_taken_for_the_older_o
 	}
 }
 
-/* What the node left is its endpoint no less than its address. */
+/* The node left its endpoint as well as its address. */
 CLAIM_TEST(claim_around_routes_to_three_other_nodes_is_refused_as_around_one)
 {
 	add_route("10.1.2.0/24", "192.168.50.2");
@@ -271,7 +273,7 @@ CLAIM_TEST(claim_around_routes_to_three_other_nodes_is_refused_as_around_one)
 	assert_false(node_1_gets("10.1.0.0/16"));
 }
 
-/* The gateways are asked, and until they have answered, what is new waits. */
+/* The gateways are asked, and new claims wait until they have answered. */
 CLAIM_TEST(claim_around_routes_to_suspected_gateways_waits_for_their_answers)
 {
 	uint32_t gateway = add_with(CLAIM_ADDRESS, "192.168.50.2", 2, aged(2)), pods;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Time and randomness as the kernel gives them to CORE. Both system calls are this file's: a machine that has slept, one
- * whose clock was set, and one that has only just been switched on.
+ * Time and randomness as the kernel gives them to CORE. This file replaces both system calls: a
+ * machine that has slept, one whose clock was set, and one that has just booted.
  */
 #include "clock.h"
 #include "test.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/cluster.c: which record of a node counts (keyd/cluster/cluster.h): good ones and garbled ones, epochs, nodes made anew,
- * what an earlier agent told the tunnel; and what the maps must say in the end. Keys and secrets are in
- * test_cluster_keys.c, prefixes and addresses in test_cluster_addresses.c.
+ * keyd/cluster/cluster.c: the record of a node that counts (keyd/cluster/cluster.h): good and
+ * malformed records, epochs, recreated nodes, the tunnel's memory of an earlier agent, and the
+ * resulting maps. Keys and secrets are in test_cluster_keys.c, prefixes and addresses in
+ * test_cluster_addresses.c.
  */
 #include "small_cluster.h"
 
@@ -177,7 +178,7 @@ TEST(cluster_annotation_of_another_uid_is_refused, begin)
 	assert_null(members[0].chosen);
 }
 
-/* -- what a node had before it left, or before it was made anew -- */
+/* -- records from before a node left or was recreated -- */
 
 TEST(cluster_node_that_returns_with_an_older_record_is_refused, begin)
 {
@@ -217,7 +218,7 @@ TEST(cluster_floor_of_another_uid_is_ignored, begin)
 	assert_usable(1);
 }
 
-/* -- what an earlier agent told the tunnel -- */
+/* -- records that an earlier agent gave to the tunnel -- */
 
 static void tell_tunnel(uint32_t i, const char *uid, uint64_t epoch)
 {

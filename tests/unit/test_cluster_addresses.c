@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/cluster.c and keyd/cluster/claim.c: whose a prefix, an address, an endpoint is (the rules stand in keyd/cluster/claim.h), and
- * what the maps must say of each of them in the end. What nodes do to each other is in test_cluster_disputes.c.
+ * keyd/cluster/cluster.c and keyd/cluster/claim.c: the owner of a prefix, an address, an endpoint
+ * (the rules are in keyd/cluster/claim.h), and the resulting maps. Disputes between nodes are in
+ * test_dispute.c.
  */
 #include "small_cluster.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/cluster.c: which secret two nodes have in common (README.md, "The cluster secret"), and whose a key is that two
- * nodes claim. Whoever is refused is refused by name, and its last good record stays in use.
+ * keyd/cluster/cluster.c: the secret that two nodes have in common (README.md, "The cluster
+ * secret"), and the owner of a key that two nodes claim. A refused node is refused by name, and its
+ * last good record stays in use.
  */
 #include "small_cluster.h"
 
@@ -65,7 +66,8 @@ TEST(cluster_node_without_a_secret_in_common_is_refused, begin)
 	assert_kept_out("it has no cluster secret");
 }
 
-/* Also where its record is the one in use so far, and where the tunnel has it from an earlier agent. */
+/* Also where its record is the one in use so far, and where the tunnel has it from an earlier
+ * agent. */
 TEST(cluster_node_that_was_used_is_refused_without_a_secret_in_common, begin)
 {
 	struct node *node;

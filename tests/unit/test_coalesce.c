@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coalesce.c: what is joined, as the kernel's GRO joins it, carries the same bytes in the same order per flow, and a
- * super-packet cut again gives back the packets that went in; nothing is read or written outside. What is not joined is
- * in test_coalesce_refused.c.
+ * coalesce.c: packets are joined as the kernel's GRO joins them. A super-packet carries the same
+ * bytes in the same order per flow, and cutting it gives back the packets that went in; nothing is
+ * read or written out of bounds. Packets that are not joined are in test_coalesce_refused.c.
  */
 #include "joining.h"
 #include "packet/segment.h"
@@ -194,7 +194,8 @@ TEST(cut_again_a_super_packet_gives_the_packets_that_went_in, begin)
 	}
 }
 
-/* Everything that is written, cut again, must be the packets that were added, in order within each flow. */
+/* Everything that is written, cut again, must be the packets that were added, in order within each
+ * flow. */
 struct expectation {
 	uint8_t packet[1500];
 	size_t len;

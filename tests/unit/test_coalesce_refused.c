@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * coalesce.c: what the kernel's GRO would not have joined comes out as it came, and keeps its place in its flow.
+ * coalesce.c: a packet that the kernel's GRO would not join comes out unchanged and keeps its place
+ * in its flow.
  */
 #include "joining.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mac1, mac2 and cookies: to the byte against an independent implementation, the two clocks, and what is bound to what.
+ * mac1, mac2 and cookies: byte by byte against an independent implementation, the two clocks, and
+ * the addresses and keys that each of them is bound to.
  */
 #include "cookie.h"
 #include "crypto.h"
@@ -16,7 +17,8 @@ static struct cookie_jar jar;
 static struct message_initiation initiation;
 static uint8_t fresh_secret[HASH_LEN];
 
-/* In place of the library's, on which crypto_is_equal stands: the only way to compare that takes as long for any bytes. */
+/* Replaces the library's function, on which crypto_is_equal is built: the only comparison that
+ * takes the same time for any bytes. */
 static size_t compared_in_constant_time;
 
 int sodium_memcmp(const void *const a, const void *const b, size_t len)
@@ -76,7 +78,8 @@ static struct message_cookie reply_to(union endpoint source)
 	return reply;
 }
 
-/* A cookie for the source is in the jar and in the message; the checker's secret and the cookie are as old as NOW_NS. */
+/* A cookie for the source is in the jar and in the message; the checker's secret and the cookie are
+ * as old as NOW_NS. */
 static void get_cookie_for(union endpoint source)
 {
 	struct message_cookie reply;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/registry/kube/credentials.c, kubeconfig.c, yaml_text.c: what is taken from a kubeconfig and from a pod's service account, what
- * is refused and with which words, and what happens as files change under us.
+ * keyd/registry/kube/credentials.c, kubeconfig.c, yaml_text.c: the credentials read from a
+ * kubeconfig and from a pod's service account, the refusals and their messages, and files that
+ * change while in use.
  */
 #include <errno.h>
 #include <fcntl.h>

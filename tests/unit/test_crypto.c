@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The primitives against published vectors, and what WireGuard builds on them against an independent implementation.
+ * The primitives against published vectors, and WireGuard's constructions on them against an
+ * independent implementation.
  */
 #include <blake2.h>
 
@@ -62,7 +63,8 @@ static void fill(uint8_t *ret_bytes, size_t len, uint32_t seed)
 	}
 }
 
-/* One pair of hashes of the self-test; where our own functions have that shape, they must agree with libb2. */
+/* One pair of hashes of the self-test; where our own functions have that shape, they must agree
+ * with libb2. */
 static void hash_both_ways(blake2s_state *all, unsigned int output_len, unsigned int input_len)
 {
 	uint8_t input[1024], key[32], hash[32], own[32];
@@ -222,7 +224,7 @@ TEST(dh_refuses_every_point_of_low_order)
 	}
 }
 
-/* Its nonce is not one of WireGuard's: the library that crypto_seal stands on is called as it is. */
+/* Its nonce is not one of WireGuard's: this calls the library below crypto_seal directly. */
 TEST(libsodium_seals_as_rfc_8439_2_8_2)
 {
 	uint8_t key[KEY_LEN], nonce[12], ad[12], sealed[SUNSCREEN_LEN + TAG_LEN];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/cluster.c: what one node's claims do to another's, and what the maps, the allowed IPs and the questions are then.
- * Each test runs for both families, and for both registries: under Kubernetes the podCIDRs are the control plane's word,
- * in file:DIR each node's own. n1 is the oldest, with 10.244.1.0/24 and 192.168.50.1; n2 and n3 likewise.
+ * keyd/cluster/cluster.c: the effect of one node's claims on another's, and the maps, allowed IPs
+ * and questions that follow. Each test runs for both families and for both registries: under
+ * Kubernetes the control plane assigns the podCIDRs, with file:DIR each node claims its own. n1 is
+ * the oldest, with 10.244.1.0/24 and 192.168.50.1; n2 and n3 likewise.
  */
 #include "small_cluster.h"
 
@@ -61,7 +62,7 @@ static void publish_other_pods(uint32_t i, const char *text)
 	pods[i - 1][0] = cidr(text);
 }
 
-/* What it was given does not count: what it publishes is judged by the node's age. */
+/* Its assigned podCIDR does not count: the prefix that it publishes is judged by the node's age. */
 static void forget_place_of(uint32_t i)
 {
 	members[i - 1].place_count = 0;
@@ -219,7 +220,8 @@ DISPUTE_TEST(cluster_older_node_without_a_record_gets_no_pods_address)
 	}
 }
 
-/* n1 claims an address of n2, and its record does not count: it protects nobody's traffic, so it takes nobody's. */
+/* n1 claims an address of n2, and its record does not count: it protects no traffic, so it takes
+ * none. */
 static void assert_address_stays_with_n2(void)
 {
 	add_address(&seen[0], "192.168.50.2");
@@ -338,7 +340,7 @@ DISPUTE_TEST(cluster_gateway_with_a_proved_node_is_a_witness)
 	assert_int_equal(members[1].is_in_dispute, !self.has_given_pod_cidrs);
 }
 
-/* A node whose record has no endpoint that is accepted is never asked anything: nothing may wait for its answer. */
+/* A node without an accepted endpoint is never asked, so nothing may wait for its answer. */
 DISPUTE_TEST(cluster_node_that_cannot_be_asked_delays_nothing)
 {
 	add_members_behind_a_router();
@@ -416,7 +418,7 @@ DISPUTE_TEST(cluster_block_around_an_unused_pod_cidr_is_no_dispute_either)
 	assert_class("10.244.3.5", PREFIX_PEER, 1);
 }
 
-/* As when a node is made anew in a range that this one has taken meanwhile. */
+/* As when a node is recreated in a range that this one has taken in the meantime. */
 DISPUTE_TEST(cluster_pod_cidr_of_a_node_without_a_record_under_our_pods_is_no_dispute)
 {
 	add_members(1);
@@ -488,7 +490,7 @@ DISPUTE_TEST(cluster_address_with_a_lapsed_proof_is_a_pods_again)
 	assert_class("10.244.2.10", PREFIX_PEER, 2);
 }
 
-/* Until somebody's pods are around it, it is its node's; then it is nobody's in cleartext. */
+/* It belongs to its node until pods surround it; then no node reaches it in cleartext. */
 DISPUTE_TEST(cluster_address_in_the_range_is_in_cleartext_only_without_pods_around_it)
 {
 	add_members(2);
@@ -722,7 +724,8 @@ DISPUTE_TEST(cluster_wide_pods_cover_an_endpoint_that_was_not_proved)
 	assert_class("10.244.50.2", PREFIX_PEER, 1);
 }
 
-/* An address of another cannot be proved while it is refused; but nobody is between us and this one. */
+/* An address of another node cannot be proved while it is refused; but no node is between us and
+ * this one. */
 DISPUTE_TEST(cluster_endpoint_on_our_link_is_accepted_among_pods_that_were_not_assigned)
 {
 	add_members_inside_the_range();
@@ -758,7 +761,7 @@ DISPUTE_TEST(cluster_targets_are_the_addresses_asked_inside_the_range)
 	assert_int_equal(cluster_list_targets(&workspace, &members[0], targets, 0), 0);
 }
 
-/* Inside the range, cleartext is for what no prefix covers. */
+/* Inside the range, only an address that no prefix covers is reached in cleartext. */
 DISPUTE_TEST(cluster_address_among_its_own_nodes_pods_is_tunnelled)
 {
 	add_members(1);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* include/flags.h: flags from the command line and the environment, and one clear line for each that is wrong. */
+/*
+ * include/flags.h: flags from the command line and the environment, and one clear line for each
+ * that is wrong.
+ */
 #include "flags.h"
 #include "test.h"
 
@@ -44,7 +47,7 @@ static const struct flag flags[] = {
 	{0},
 };
 
-/* What a parse gave: its outcome, the settings, the index of the first word, and what it wrote. */
+/* The result of a parse: its outcome, the settings, the index of the first word, and its output. */
 struct parsed {
 	enum flags_outcome outcome;
 	struct settings settings;
@@ -81,7 +84,8 @@ static void end_capture(const int saved[2], int reader, char *ret_text, size_t s
 	ret_text[length < 0 ? 0 : length] = '\0';
 }
 
-/* Parses the words as a command line, up to a NULL; wants_rest: words that are no flags end the flags. */
+/* Parses the words as a command line, up to a NULL; wants_rest: words that are no flags end the
+ * flags. */
 static struct parsed parse(bool wants_rest, const char *const words[WORDS_MAX])
 {
 	struct parsed parsed = {0};

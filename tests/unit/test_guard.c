@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/guard/guard.c: what the guard's sets hold, from what the BPF maps hold. */
+/* keyd/guard/guard.c: the contents of the guard's sets follow from the contents of the BPF maps. */
 #include "address.h"
 #include "guard/guard.h"
 #include "test.h"
@@ -204,7 +204,7 @@ TEST(bypass_is_the_protocols_of_its_value_in_its_family)
 	assert_int_equal(guard_list(&facts, GUARD_BYPASS4, elements), 0);
 }
 
-/* -- any content: the ranges say of every address what the longest prefix says -- */
+/* -- random content: the ranges agree with the longest prefix of every address -- */
 
 static uint32_t seed = 1;
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/guard/guard_rules.c: the guard's table, as it goes to the kernel. Numbers are <linux/netfilter/nf_tables.h>'s. */
+/*
+ * keyd/guard/guard_rules.c: the guard's table, as it goes to the kernel. Numbers are
+ * <linux/netfilter/nf_tables.h>'s.
+ */
 #include "bpf_abi.h"
 #include "guard/guard.h"
 #include "nft_text.h"
@@ -38,13 +41,15 @@ TEST(guarded_devices_are_asked_first)
 			    " lookup guarded 0x00000001 immediate 0x00000000 0x00000001");
 }
 
-/* They are ciphertext, wherever an endpoint lies; by which device they came tells them from a pod's. */
+/* They are ciphertext, wherever an endpoint lies; by which device they came tells them from a
+ * pod's. */
 TEST(tunnels_own_datagrams_pass_before_anything_is_judged)
 {
 	static const char *const sets[] = {"remote4", "remote6", "nodes4", "nodes6"};
 	const char *text = table_text(51890, false);
 
-	/* meta iif is 0; meta l4proto is UDP; two bytes of the transport header from 0 are the port; verdict accept */
+	/* meta iif is 0; meta l4proto is UDP; two bytes of the transport header from 0 are the
+	 * port; verdict accept */
 	assert_string_equal(line(text, "new rule podveil_guard leaves", 1),
 			    "new rule podveil_guard leaves meta 0x00000004 0x00000001"
 			    " cmp 0x00000001 0x00000000 0x00000000"
@@ -66,7 +71,8 @@ TEST(packet_without_an_exception_is_marked_and_dropped)
 
 	for (unsigned int i = 0; i < sizeof(mark); i++)
 		sprintf(shown + 2 * i, "%02x", ((const uint8_t *)&mark)[i]);
-	/* counter, immediate into register 1, meta mark from it, verdict drop: the last message, so answered */
+	/* counter, immediate into register 1, meta mark from it, verdict drop: the last message, so
+	 * answered */
 	snprintf(wanted, sizeof(wanted),
 		 "new rule podveil_guard judge counter immediate 0x00000001 0x%s"
 		 " meta 0x00000003 0x00000001 immediate 0x00000000 0x00000000 !",

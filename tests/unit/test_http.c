@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/registry/kube/http.c and transfer.c against a scripted HTTPS server (keyd/registry/kube/http.h): what comes whole, what is cut
- * off, what never comes, and what the caller ends. Whom it speaks to is in test_http_trust.c.
+ * keyd/registry/kube/http.c and transfer.c against a scripted HTTPS server
+ * (keyd/registry/kube/http.h): complete answers, truncated ones, missing ones, and requests that
+ * the caller cancels. The verification of the server is in test_http_trust.c.
  */
 #include "http_client.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/registry/kube/http.c and transfer.c against a scripted HTTPS server (keyd/registry/kube/http.h): whom it speaks to and whom it
- * never does, whatever the machine and the environment say, credentials that change, and descriptors that nobody
- * inherits.
+ * keyd/registry/kube/http.c and transfer.c against a scripted HTTPS server
+ * (keyd/registry/kube/http.h): the servers that the client trusts and those that it refuses despite
+ * the machine and the environment, credentials that change, and descriptors that no child inherits.
  */
 #include "http_client.h"
 
@@ -55,7 +55,8 @@ HTTP_TEST(server_may_be_called_by_the_name_it_carries)
 	assert_unverified(heard, "nobody.test");
 }
 
-/* A mount namespace of its own, where the server's authority is one of the machine's. In a child: it cannot be left. */
+/* A mount namespace of its own, where the server's authority is one of the machine's. In a child:
+ * it cannot be left. */
 static void machine_trusts_the_server_and_we_do_not(struct heard *heard)
 {
 	char command[512];
@@ -70,7 +71,8 @@ static void machine_trusts_the_server_and_we_do_not(struct heard *heard)
 		 "NO_PROXY='*' curl -sf https://127.0.0.1:%u/api/v1/nodes >%s/trusted",
 		 server.folder, server.folder, server.folder, server.port, server.folder);
 	if (system(command))
-		_exit(2); /* the positive control: those who ask the machine do trust it */
+		/* The positive control: a client that uses the machine's store does trust it. */
+		_exit(2);
 	if (start(heard, &(struct http_request){
 				 .path = "/api/v1/nodes", .body_max = 1 << 20, .timeout_s = 5}) < 0)
 		_exit(3);
@@ -148,7 +150,8 @@ HTTP_TEST(refused_token_is_read_again)
 			 apiserver_asked(&server, 1, "connection"));
 }
 
-/* The authority changes on disk; the server has the same certificate, which the old one has signed. */
+/* The authority changes on disk; the server has the same certificate, which the old one has
+ * signed. */
 HTTP_TEST(connections_made_under_another_authority_are_not_used)
 {
 	struct heard *heard = *state, stream = {.talk = heard->talk};
@@ -295,7 +298,7 @@ HTTP_TEST(anonymous_request_sends_no_token_and_counts_no_failure)
 	assert_string_equal(text, "");
 	assert_int_equal(heard->result.status, 401);
 	assert_int_equal(http_counts(heard->talk->http).failures, failures);
-	write_token("bad"); /* which is not read before a request of ours is refused */
+	write_token("bad"); /* read only after one of our requests is refused */
 	get(heard, "/api/v1/nodes", 1 << 20, 5);
 	assert_int_equal(heard->result.status, 200);
 }

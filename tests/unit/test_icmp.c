@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* icmp.c: what an error says, to whom it goes, what it quotes, and whom it must not answer. */
+/*
+ * icmp.c: the content and the receiver of an error, the quotation in it, and the packets that it
+ * must not answer.
+ */
 #include "packet/icmp.h"
 
 #include "packets.h"

@@ -37,7 +37,8 @@ TEST(identity_clamps_its_copy_alone)
 	assert_int_equal(key.bytes[0], 0xff);
 }
 
-/* mac1 of the vector's initiation was made from the label and the responder's public key, by other code. */
+/* mac1 of the vector's initiation was made from the label and the responder's public key, by other
+ * code. */
 TEST(identity_derives_the_mac1_key_that_others_use_for_it)
 {
 	struct private_key key = key_of(vector->responder_private);

@@ -87,7 +87,8 @@ TEST(indices_are_unique_and_never_zero, begin, end)
 		assert_int_equal(node.tunnel.state->indices[i].kind, INDEX_FREE);
 }
 
-/* Of 32 bits, two of 65,536 sessions would get the same index in every third node's life; of 17 bits, most would. */
+/* Of 32 bits, two of 65,536 sessions would get the same index in every third node's life; of 17
+ * bits, most would. */
 static void forgetful_random(void *context, void *bytes, size_t len)
 {
 	uint32_t value = (uint32_t)(world_random() >> 20) & 0x1ffff;

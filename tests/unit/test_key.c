@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Keys as text: only canonical base64 of 32 bytes is a key, and the points of low order are known for what they are
- * (RFC 7748, 6.1 and 7; the list is that of https://cr.yp.to/ecdh.html).
+ * Keys as text: only canonical base64 of 32 bytes is a key, and the points of low order are
+ * recognized (RFC 7748, 6.1 and 7; the list is that of https://cr.yp.to/ecdh.html).
  */
 #include "key.h"
 #include "with_sodium.h"

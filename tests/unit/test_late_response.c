@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A response that comes late: how long an initiation waits for it (paper, 6.4), and what would be lost if it waited
- * longer. The peer holds its half of such a session for no longer than other handshakes and the clock let it.
+ * A late response: how long an initiation waits for it (paper, 6.4), and the loss that a longer
+ * wait would cause. The peer keeps its half of such a session no longer than other handshakes and
+ * the clock allow.
  */
 #include "world.h"
 
@@ -123,8 +124,8 @@ HOLDING_TEST(handshake_that_was_given_up_is_not_completed)
 	assert_int_equal(peer_of(A)->current, NO_SESSION);
 }
 
-/* The one that found its way was made with other keys, so it left the initiation alone; B has ended what it made of
- * that when the response comes. */
+/* The one that arrived was made with other keys, so it left the initiation alone; B has ended the
+ * resulting session when the response arrives. */
 HOLDING_TEST(late_response_takes_no_packet_from_a_session_of_other_keys)
 {
 	ping(A, 1);
@@ -163,7 +164,8 @@ HOLDING_TEST(answering_the_peers_initiation_does_not_renew_our_own)
 	assert_refused();
 }
 
-/* Both rotate: one's try with the new key waits for its answer while the other's handshake is completed. */
+/* Both rotate: one's try with the new key waits for its answer while the other's handshake is
+ * completed. */
 HOLDING_TEST(handshake_of_other_keys_leaves_an_initiation_that_may_still_be_answered)
 {
 	ping(A, 1);

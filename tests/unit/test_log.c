@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* include/log.h: what reaches a terminal or a log collector is one line of printable text, whatever was passed. */
+/*
+ * include/log.h: a terminal or a log collector receives one line of printable text for any message.
+ */
 
 #include <jansson.h>
 

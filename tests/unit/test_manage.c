@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's requests, packet in, packet out (include/tunnel_control.h): the envelope, the device, and what keyd asks and
- * is told. A request that is refused leaves the tunnel as it was, down to the byte. Keys are in test_manage_keys.c,
- * peers in test_manage_peer.c, the addresses at which they are in test_manage_places.c.
+ * keyd's requests, packet in, packet out (include/tunnel_control.h): the envelope, the device, and
+ * the state that keyd reads. A refused request leaves the tunnel unchanged, down to the byte. Keys
+ * are in test_manage_keys.c, peers in test_manage_peer.c, the addresses of peers in
+ * test_manage_places.c.
  */
 #include "keyd_requests.h"
 

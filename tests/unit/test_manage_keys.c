@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's requests about keys (include/tunnel_control.h): ours in their three slots, each peer's, and the preshared ones
- * between each two of them. No key stands for two nodes or in two slots, and a request that is refused changes nothing.
+ * keyd's requests about keys (include/tunnel_control.h): our own in their three slots, each peer's,
+ * and the preshared keys between every two of them. No key belongs to two nodes or two slots, and a
+ * refused request changes nothing.
  */
 #include "keyd_requests.h"
 
@@ -303,7 +304,7 @@ TUNNEL_TEST(alternates_lie_beside_the_preshared_keys_and_go_when_they_are_not_sa
 		assert_true(noise->has_alternate);
 		assert_int_equal(noise->alternate.bytes[KEY_LEN - 1], 101 + pair);
 	}
-	/* of a new key of ours nothing is known before keyd says it */
+	/* a new own key has no preshared key before keyd sets one */
 	assert_int_equal(set_identity_in(KEY_NEXT, 11), 0);
 	noise = &tunnel.state->secrets.pairs[peer_of(1)->pairs[KEY_NEXT][KEY_CURRENT]];
 	assert_false(noise->has_alternate);

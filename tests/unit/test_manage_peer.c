@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's requests about peers (include/tunnel_control.h): what each part of a peer changes, that saying it again
- * changes nothing, and that a refused one leaves the tunnel as it was, down to the byte. A peer's keys are in
- * test_manage_keys.c.
+ * keyd's requests about peers (include/tunnel_control.h): the effect of each part of a peer; a
+ * repeated request changes nothing, and a refused one leaves the tunnel unchanged, down to the
+ * byte. A peer's keys are in test_manage_keys.c.
  */
 #include "keyd_requests.h"
 

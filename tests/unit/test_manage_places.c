@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's questions about peers (include/tunnel_control.h): where one is asked for a handshake, which addresses are
- * forgotten, and what the status tells of both. What proves an address is in test_question.c.
+ * keyd's questions about peers (include/tunnel_control.h): the endpoint that is asked for a
+ * handshake, the addresses that are forgotten, and the status of both. The proof of an address is
+ * in test_question.c.
  */
 #include "keyd_requests.h"
 
@@ -208,7 +209,8 @@ PEER_TEST(place_of_an_unknown_peer_cannot_be_forgotten)
 	assert_unchanged(&before);
 }
 
-/* A proof belongs to the node that made it: not to the one that comes under its name later, but to each of its records. */
+/* A proof belongs to the node that made it: not to the one that comes under its name later, but to
+ * each of its records. */
 PEER_TEST(places_are_forgotten_with_the_uid_and_with_nothing_else)
 {
 	assert_int_equal(ask_peer(1, "192.0.2.77", 51890), 0);

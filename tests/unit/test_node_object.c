@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/registry/kube/node_object.c: what a Node says. */
+/* keyd/registry/kube/node_object.c: reading a Node. */
 #include "any_object.h"
 #include "registry/kube/node_object.h"
 #include "test.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The handshake (paper, 5.4.1-5.4.5): to the byte against an independent implementation, what it leaves behind,
- * preshared keys, timestamps. Which messages are accepted is in test_noise_messages.c, forged ones in
- * test_noise_forged.c.
+ * The handshake (paper, 5.4.1-5.4.5): byte by byte against an independent implementation, the state
+ * after it, preshared keys, timestamps. Accepted messages are in test_noise_messages.c, forged ones
+ * in test_noise_forged.c.
  */
 #include "handshake_sides.h"
 
@@ -132,7 +132,7 @@ TEST(alternate_key_does_not_hinder_the_first, begin)
 	assert_true(noise_consume_response(&to_responder, &response, &initiator));
 }
 
-/* Neither the zero that stands in its place, nor one that is there, when none is wanted. */
+/* Neither the zero key in its place nor an existing one, if none is wanted. */
 TEST(alternate_key_counts_only_where_there_is_one, begin)
 {
 	struct preshared_key other = {{1}};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Nothing forged moves the handshake: no message with a single bit flipped, and no point of low order (RFC 7748, 6.1),
- * with which anybody would know the product.
+ * Nothing forged moves the handshake: no message with a single bit flipped, and no point of low
+ * order (RFC 7748, 6.1), with which anybody would know the product.
  */
 #include "handshake_sides.h"
 
@@ -15,7 +15,8 @@ static void flip(void *message, size_t bit)
 	((uint8_t *)message)[bit / 8] ^= (uint8_t)(1 << bit % 8);
 }
 
-/* As the receiver asks it: is mac1 right, then noise. mac2 is not looked at while there is no load. */
+/* As the receiver asks it: is mac1 right, then noise. mac2 is not looked at while there is no
+ * load. */
 static bool is_initiation_taken(void)
 {
 	return get_le32(initiation.type) == MESSAGE_INITIATION &&
@@ -59,8 +60,8 @@ TEST(response_with_any_bit_flipped_is_refused, begin)
 	assert_true(is_response_taken());
 }
 
-/* mac1 needs only public keys: who knows them gets past it, so noise must refuse each bit by itself. The indices of
- * the sender are the one part that only mac1 covers. */
+/* mac1 needs only public keys, so an attacker that knows them passes it, and noise must refuse each
+ * bit by itself. The indices of the sender are the one part that only mac1 covers. */
 TEST(noise_alone_refuses_any_bit_of_an_initiation_flipped, begin)
 {
 	struct noise_pair before = to_initiator;
@@ -122,8 +123,8 @@ TEST(static_key_of_low_order_never_causes_a_message, begin)
 
 static const uint8_t zero[KEY_LEN];
 
-/* An initiation as far as its static key, for whom the product of its ephemeral and `receiver` is given: every tag is
- * right, so that only what the receiver itself checks can tell. */
+/* An initiation up to its static key, made with the given product of its ephemeral and `receiver`:
+ * every tag is right, so that only the receiver's own checks can refuse it. */
 static void forge_initiation(const uint8_t receiver[static KEY_LEN],
 			     const uint8_t ephemeral[static KEY_LEN],
 			     const uint8_t product[static KEY_LEN])
@@ -183,7 +184,7 @@ TEST(ephemeral_of_low_order_in_an_initiation_is_refused, begin)
 	}
 }
 
-/* The hardest case: an attacker who knew even the initiator's chaining key. */
+/* The hardest case: an attacker that knows even the initiator's chaining key. */
 static void forge_response(const uint8_t point[static KEY_LEN])
 {
 	uint8_t hash[HASH_LEN], chaining_key[HASH_LEN], key[KEY_LEN], preshared_hash[HASH_LEN];

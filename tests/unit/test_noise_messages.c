@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What each side accepts of the other's messages, and in which state of the handshake (paper, 5.4.2 and 5.4.3): every
- * verdict of noise.c. Whatever is refused leaves the pair as it was.
+ * The messages that each side accepts from the other, in every state of the handshake (paper, 5.4.2
+ * and 5.4.3): every verdict of noise.c. A refused message leaves the pair unchanged.
  */
 #include "handshake_sides.h"
 
@@ -59,7 +59,7 @@ TEST(initiation_for_another_key_is_refused, begin)
 	assert_memory_equal(&opening, &untouched, sizeof(opening));
 }
 
-/* Somebody who knows the initiator's public key only: the static opens, the timestamp cannot. */
+/* A sender that knows only the initiator's public key: the static opens, the timestamp cannot. */
 TEST(initiation_in_another_name_is_refused, begin)
 {
 	static const uint8_t other_key[KEY_LEN] = {7};
@@ -89,7 +89,8 @@ TEST(initiation_to_an_unusable_pair_is_refused, begin)
 	assert_memory_equal(&to_initiator, &before, sizeof(before));
 }
 
-/* Others count nanoseconds otherwise, or over 10^9; the twelve bytes are compared and nothing else. */
+/* Others count nanoseconds otherwise, or over 10^9; the twelve bytes are compared and nothing
+ * else. */
 TEST(timestamps_are_compared_as_bytes, begin)
 {
 	uint8_t timestamp[TIMESTAMP_LEN];
@@ -206,7 +207,8 @@ TEST(response_with_another_index_is_refused, begin)
 	assert_false(noise_consume_response(&to_responder, &response, &initiator));
 }
 
-/* tailscale-rs #334: a response anybody can make up must not end the handshake that is under way. */
+/* tailscale-rs #334: a response anybody can make up must not end the handshake that is under
+ * way. */
 TEST(forged_responses_leave_the_pending_handshake_alone, begin)
 {
 	struct message_response genuine;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/registry/kube/object.c: what the API server says of any object. */
+/* keyd/registry/kube/object.c: reading any object of the API server. */
 #include "any_object.h"
 #include "test.h"
 
@@ -89,8 +89,7 @@ TEST(list_that_is_cut_off_anywhere_is_refused)
 	static struct object_list list;
 
 	for (size_t len = 0; len < sizeof(whole) - 1; len++) {
-		char *part =
-			strndup(whole, len); /* so that a sanitizer sees what reads beyond it */
+		char *part = strndup(whole, len); /* so that a sanitizer detects a read beyond it */
 
 		refusal = (struct refusal){0};
 		assert_false(object_list_open(&list, part, len, &refusal));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What waits to be sent: which datagrams go together, and that none overtakes another. */
+/* Datagrams that wait to be sent: which of them share a send, and that none overtakes another. */
 #include "world.h"
 
 static union endpoint somewhere, elsewhere;

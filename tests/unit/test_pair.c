@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The pairs of statics: their pool, what is computed for them and when, what goes with them and what stays. A key of
- * ours or of a peer's that moves to another slot must not disturb one.
+ * The pairs of statics: their pool, the products that are computed for them, and the parts that go
+ * or stay when keys change. An own key or a peer's key that moves to another slot must not disturb
+ * a pair.
  */
 #include "world.h"
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How large a packet to a peer may be: what the kernel says of the path, when it is asked, and how far it is believed. */
+/*
+ * The largest packet to a peer: the path MTU that the kernel reports, when it is asked, and how far
+ * it is believed.
+ */
 #include "path.h"
 
 #include "packets.h"
@@ -150,7 +153,7 @@ TALKING_TEST(padding_never_goes_beyond_the_path)
 	assert_int_equal(all_drops(A), 0);
 }
 
-/* What the wire carries of everything in the outbox: no datagram may need fragments. */
+/* Everything in the outbox on the wire: no datagram may need fragments. */
 static void assert_fits(size_t headers, size_t path_mtu)
 {
 	const struct outbox *outbox = world->nodes[A].tunnel.outbox;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tunnel/place.c: what is remembered of the addresses of a peer, and which of them is forgotten where there are too many.
+ * tunnel/place.c: the memory of a peer's addresses, and the choice of the one to forget if they are
+ * too many.
  */
 #include "place.h"
 #include "test.h"
@@ -181,8 +182,8 @@ TEST(questions_never_push_more_than_one_proof_out, begin)
 	assert_int_equal(proofs, PEER_PLACES_MAX - 1);
 }
 
-/* keyd asks at fewer addresses than there are places, since handshakes go to the endpoint besides. Each must come to be
- * left in the end. */
+/* keyd asks at fewer addresses than there are places, since handshakes go to the endpoint besides.
+ * Each must come to be left in the end. */
 TEST(questions_at_all_places_but_the_endpoints_are_all_counted, begin)
 {
 	struct address endpoint = numbered(100);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/host/pods.c: which devices lead to pods of this node, and which prefixes are its own, from what the kernel shows. */
+/*
+ * keyd/host/pods.c: the devices that lead to pods of this node, and the node's own prefixes, from
+ * the kernel's links and routes.
+ */
 #include "host/pods.h"
 #include "test.h"
 
@@ -253,7 +256,7 @@ TEST(pods_block_with_a_gateway_of_our_own_is_whole, begin)
 	ASSERT_PODS("10.244.7.64/26");
 }
 
-/* -- what contradicts, what is elsewhere -- */
+/* -- contradictions, and prefixes that are elsewhere -- */
 
 static bool contradicts(const char *known, const char *because)
 {

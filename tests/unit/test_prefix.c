@@ -141,7 +141,7 @@ TEST(prefix_held_peers_lose_nothing_to_absence)
 
 	assert_int_equal(prefix_entries_diff(wanted, 2, have, 4, held, 2, changes), 2);
 	assert_int_equal(changes[0].entry.value.peer_id,
-			 4); /* another node's claim wins over what is only held */
+			 4); /* another node's claim wins over a prefix that is only held */
 	assert_true(changes[1].is_removal);
 	assert_int_equal(changes[1].entry.value.peer_id, 3);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/presence.c: what the tunnel's figures of a peer say of its node: heard, silent, and which addresses it has left.
+ * keyd/cluster/presence.c: from the tunnel's figures of a peer to the state of its node: heard,
+ * silent, and the addresses that it has left.
  */
 #include "cluster/presence.h"
 #include "test.h"

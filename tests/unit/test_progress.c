@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/cli/progress.c: who has rotated, who is waited for, and answers that make no sense. */
+/*
+ * keyd/cli/progress.c: the nodes that have rotated, the stragglers, and answers that make no sense.
+ */
 #include "cli/progress.h"
 #include "test.h"
 

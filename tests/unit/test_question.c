@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which handshakes prove at which address a peer is (tunnel/place.h), and questions: handshakes that are begun only to
- * learn that, and leave everything else as it is. A asks B, which is at 192.0.2.2 and for some tests elsewhere too.
+ * Which handshakes prove at which address a peer is (tunnel/place.h), and questions: handshakes
+ * that are begun only to learn that, and leave everything else as it is. A asks B, which is at
+ * 192.0.2.2 and for some tests elsewhere too.
  */
 #include "wire_by_hand.h"
 
 #define ELSEWHERE  "192.0.2.77"
 #define SECONDS(n) ((n)*NS_PER_S)
 
-/* What the node knows of the other at this address; all zero: nothing. */
+/* The node's knowledge of the other at this address; all zero: none. */
 static struct peer_place place_at(unsigned int node, const char *text)
 {
 	const struct peer_place *places = peer_of(node)->places;
@@ -116,7 +117,8 @@ QUESTION_TEST(initiation_without_an_answer_proves_nothing)
 	assert_true(initiations() >= 3);
 }
 
-/* Anybody on the way may write another source over it; and a node answers from whichever of its addresses leads back. */
+/* Anybody on the way may write another source over it; and a node answers from whichever of its
+ * addresses leads back. */
 QUESTION_TEST(response_from_another_address_proves_nothing_of_that_address)
 {
 	union endpoint forged = endpoint_from(ELSEWHERE, 51890);
@@ -152,7 +154,8 @@ QUESTION_TEST(response_proves_its_address_by_the_packet_that_confirms_it)
 
 	give_b(initiation, len);
 	tunnel_flush(tunnel_of_b());
-	assert_false(is_proved(B, "192.0.2.1")); /* whoever has the initiation can send it again */
+	/* An attacker that has the initiation can replay it. */
+	assert_false(is_proved(B, "192.0.2.1"));
 	len = take_from_wire(response);
 	give(A, &world->nodes[B].address, response, len);
 	tunnel_flush(&world->nodes[A].tunnel);
@@ -161,7 +164,8 @@ QUESTION_TEST(response_proves_its_address_by_the_packet_that_confirms_it)
 	assert_int_equal(place_at(B, "192.0.2.1").proved_ns, world->now_ns);
 }
 
-/* The initiation came by way of another address, to which our response went; the confirmation comes from home. */
+/* The initiation came by way of another address, to which our response went; the confirmation comes
+ * from home. */
 QUESTION_TEST(confirmation_proves_where_the_response_went_and_not_where_it_came_from)
 {
 	union endpoint relay = endpoint_from(ELSEWHERE, 51890);

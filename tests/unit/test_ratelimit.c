@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The rate limit by the idea of the kernel's selftest/ratelimiter.c, with a clock that is told the time instead of
- * slept through.
+ * The rate limit, after the kernel's selftest/ratelimiter.c, with a clock that the test sets
+ * instead of sleeping.
  */
 #include "ratelimit.h"
 #include "test.h"
@@ -70,8 +70,8 @@ TEST(ratelimit_allows_bursts_of_5_and_20_a_second_for_each_ipv6_64, make_empty)
 	walk_steps("2001:db8:0:1::1", "2001:db8:0:2::1");
 }
 
-/* As the kernel's self-test asks: four sources at once, one of each family and a neighbour of it; before, the table was
- * made and made again, full and empty. */
+/* As the kernel's self-test asks: four sources at once, one of each family and a neighbour of it;
+ * before, the table was made and made again, full and empty. */
 TEST(ratelimit_passes_the_49_checks_of_the_kernel, make_empty)
 {
 	static const char *const sources[] = {"28.0.0.1", "29.0.0.1", "2002:db8::1",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/cluster/reason.c: what a node says of itself follows from the kinds of its own reasons alone. */
+/* keyd/cluster/reason.c: a node's state follows from the kinds of its own reasons alone. */
 #include "cluster/reason.h"
 #include "test.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Datagrams that prove nothing are met with silence, counted under their reason, and change nothing (paper, 5.1):
- * handshake messages and garbage. Data is in test_receive_data.c, cookies in test_receive_load.c.
+ * Datagrams that prove nothing are met with silence, counted under their reason, and change nothing
+ * (paper, 5.1): handshake messages and garbage. Data is in test_receive_data.c, cookies in
+ * test_receive_load.c.
  */
 #include "wire_by_hand.h"
 
@@ -33,7 +34,8 @@ TALKING_TEST(malformed_messages_of_any_length_and_type_are_dropped_silently)
 	assert_silent(B);
 }
 
-/* Every length that a datagram can have, under every type and a bit beyond: nothing of it is authentic. */
+/* Every length that a datagram can have, under every type and a bit beyond: nothing of it is
+ * authentic. */
 TALKING_TEST(no_length_of_any_type_is_taken_for_another)
 {
 	static uint8_t bytes[UINT16_MAX];

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What becomes of a data message: a packet for the TUN, once, or a drop under one name (paper, 5.4.6): window and
- * limits of the counter, what is inside, whose address it has, batches, and the marks of congestion (RFC 6040).
+ * The fate of a data message: a packet for the TUN, once, or a drop with one reason (paper, 5.4.6):
+ * window and limits of the counter, the inner packet, the owner of its address, batches, and
+ * congestion marks (RFC 6040).
  */
 #include "wire_by_hand.h"
 
@@ -174,7 +175,8 @@ TALKING_TEST(source_that_is_not_the_peers_is_dropped_but_its_endpoint_is_learnt)
 	assert_true(endpoint_is_equal(&peer_of(B)->endpoint, &elsewhere));
 }
 
-/* The kernel's netns test: what one peer may send from goes, within a more specific prefix, to another. */
+/* The kernel's netns test: a more specific prefix gives part of one peer's source addresses to
+ * another. */
 TALKING_TEST(source_that_is_another_peers_is_dropped)
 {
 	struct public_key key = {{9}};
@@ -243,7 +245,7 @@ TALKING_TEST(more_than_a_batch_at_once_is_taken_in_order)
 	assert_int_equal(get_be32(world->nodes[B].last + 20), 16 * 64 - 1);
 }
 
-/* Data that confirms a session comes in one batch with data of the session whose place is needed. */
+/* Data that confirms a session comes in one batch with data of the session that it displaces. */
 TALKING_TEST(session_that_ends_within_a_batch_harms_nothing)
 {
 	uint8_t bytes[3][128], packet[80];
@@ -340,7 +342,7 @@ static const uint8_t *decapsulated(uint8_t version, uint8_t inner, uint8_t outer
 	return world->nodes[B].last;
 }
 
-/* RFC 6040, figure 4; what is to be dropped there comes unmarked, as from the kernel. */
+/* RFC 6040, figure 4; a packet to be dropped there arrives unmarked, as from the kernel. */
 TALKING_TEST(outer_marks_become_inner_ones_as_in_rfc_6040)
 {
 	enum { NOT_ECT, ECT1, ECT0, CE };

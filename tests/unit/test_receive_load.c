@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Under load a handshake message costs no scalar multiplication before its sender has shown, with a cookie, that it is
- * where it says; then as many as its rate allows (paper, 5.3 and 5.4.7).
+ * Under load a handshake message costs no scalar multiplication before its sender has shown, with a
+ * cookie, that it is where it says; then as many as its rate allows (paper, 5.3 and 5.4.7).
  */
 #include "wire_by_hand.h"
 
-/* In place of the library's, which crypto.c calls: a scalar multiplication is what a stranger must not get for nothing. */
+/* Replaces the library's function, which crypto.c calls: a stranger must not cause a scalar
+ * multiplication for free. */
 static unsigned int multiplications;
 
 int crypto_scalarmult(unsigned char *q, const unsigned char *n, const unsigned char *p)

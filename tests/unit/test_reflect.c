@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/registry/kube/reflect.c: list, watch, begin anew; with a clock that the tests turn. */
+/* keyd/registry/kube/reflect.c: list, watch, list again; with a clock that the tests set. */
 #include <errno.h>
 
 #include "registry/kube/reflect.h"

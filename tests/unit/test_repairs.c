@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/datapath/repairs.c: how often a hook may be put back, and when that is somebody's doing. */
+/*
+ * keyd/datapath/repairs.c: the rate at which a hook may be repaired, and when another program is to
+ * blame.
+ */
 #include "datapath/repairs.h"
 #include "test.h"
 

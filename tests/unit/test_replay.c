@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The replay window, by the checks that WireGuard's implementations share (the kernel's selftest/counter.c and
- * wireguard-go's replay/replay_test.go): hand-written ones and sweeps over the whole window.
+ * The replay window, by the checks that WireGuard's implementations share (the kernel's
+ * selftest/counter.c and wireguard-go's replay/replay_test.go): hand-written ones and sweeps over
+ * the whole window.
  */
 #include "replay.h"
 #include "test.h"
@@ -96,7 +97,8 @@ TEST(replay_rejects_the_message_limit_and_above, make_empty)
 	rejects(0);
 }
 
-/* A forged counter never comes here (it fails authentication); an authentic one beyond the limit must not move us. */
+/* A forged counter never comes here (it fails authentication); an authentic one beyond the limit
+ * must not move us. */
 TEST(replay_is_not_moved_by_what_it_rejects, make_empty)
 {
 	struct replay before;
@@ -156,7 +158,7 @@ TEST(replay_accepts_the_first_just_before_the_next_comes, make_empty)
 	accepts(WINDOW + 1);
 }
 
-/* The ring comes round to the word it stood in: what that word remembers is of another time. */
+/* The ring returns to the same word, whose bits belong to an older round. */
 TEST(replay_remembers_nothing_from_before_a_jump_of_the_whole_ring, make_empty)
 {
 	for (uint64_t i = 0; i < WINDOW; i++)
@@ -204,7 +206,8 @@ static uint64_t next_random(uint64_t *seed)
 	return *seed >> 33;
 }
 
-/* A counter near the greatest so far, mostly behind it; once in a thousand a jump that may pass the whole ring. */
+/* A counter near the greatest so far, mostly behind it; once in a thousand a jump that may pass the
+ * whole ring. */
 static uint64_t next_counter(uint64_t *seed, uint64_t greatest)
 {
 	bool is_jump = !(next_random(seed) % 1000);

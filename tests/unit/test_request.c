@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/registry/kube/request.c: what the API server is told. */
+/* keyd/registry/kube/request.c: the requests to the API server. */
 #include <errno.h>
 
 #include "registry/kube/request.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/rotate.c: when this node needs a key, and what survives: a crash after any step, a registry that is away or that
- * shows the past, a tunnel that lost its keys (keyd/cluster/rotate.h). The rotation itself is in test_rotate_steps.c.
+ * keyd/cluster/rotate.c: when this node needs a key, and its survival of a crash after any step, of
+ * a registry that is unreachable or outdated, and of a tunnel that lost its keys
+ * (keyd/cluster/rotate.h). The rotation itself is in test_rotate_steps.c.
  */
 #include "rotating_keyd.h"
 
@@ -245,7 +246,8 @@ TEST(rotation_is_not_prolonged_by_restarts, begin)
 
 /* -- crashes -- */
 
-/* A whole rotation during which keyd dies once, after the given step; returns false where there are not so many. */
+/* A whole rotation during which keyd dies once, after the given step; returns false where there are
+ * not so many. */
 static bool rotate_with_crash(unsigned int after, bool proves_before)
 {
 	uint8_t before;
@@ -258,7 +260,7 @@ static bool rotate_with_crash(unsigned int after, bool proves_before)
 	ask();
 	settle();
 	if (!tunnel.has_key[KEY_NEXT] && last_filling == before)
-		ask(); /* died before anything was made: whoever asked asks again */
+		ask(); /* crashed before anything was made: the caller asks again */
 	settle();
 	if (proves_before)
 		prove(KEY_NEXT);
@@ -309,7 +311,8 @@ static void set_remains(unsigned int slots, unsigned int tunnel_kind, unsigned i
 		record.keys[KEY_CURRENT] = key(99);
 }
 
-/* Whatever a crash, a restored registry or another node's past left: one key in the end, newer than all that was seen. */
+/* After any crash, restored registry or past of another node: one key in the end, newer than all
+ * earlier ones. */
 TEST(rotation_comes_to_rest_from_every_remains, begin)
 {
 	for (unsigned int all = 0; all < 8 * 3 * 4; all++) {

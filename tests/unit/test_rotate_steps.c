@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/rotate.c: when a rotation begins, and which of its steps comes next: make, publish, wait for the proofs,
- * promote, publish, wipe, publish (README.md, "The rotation of a key").
+ * keyd/cluster/rotate.c: when a rotation begins, and which of its steps comes next: make, publish,
+ * wait for the proofs, promote, publish, wipe, publish (README.md, "The rotation of a key").
  */
 #include "rotating_keyd.h"
 
@@ -277,7 +277,8 @@ TEST(rotation_merges_a_second_request, begin)
 	assert_current(102);
 }
 
-/* keyd died after making next: the request, not settled yet, is told to the one that comes back before the tunnel is. */
+/* keyd crashed after it made next: the unsettled request is reported to the agent that returns
+ * before the tunnel does. */
 TEST(rotation_merges_a_request_from_before_it_saw_the_tunnel, begin)
 {
 	start_cluster();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Static keys that rotate while packets fly: what the tunnels make of keyd's steps, in their order, on wires that
- * delay, reorder and lose. Promise 3 (README.md) is tested here packet by packet. What becomes of each key is in
- * test_rotation_keys.c.
+ * Static keys that rotate while packets fly: the tunnels follow keyd's steps in order, on wires
+ * that delay, reorder and lose. Promise 3 (README.md) is tested here packet by packet. The fate of
+ * each key is in test_rotation_keys.c.
  */
 #include "rotating_tunnels.h"
 
@@ -223,7 +223,7 @@ ROTATION_TALKING_TEST(peer_that_missed_a_rotation_is_reached_with_the_key_it_kno
 		world_sleep(SECONDS(1));
 	}
 	assert_false(is_proved(A, KEY_CURRENT));
-	publish(A); /* it reads again: current is unknown, previous is what it knew */
+	publish(A); /* it reads again: current is unknown, previous is the known key */
 	world_sleep(SECONDS(1));
 	assert_true(is_proved(A, KEY_CURRENT));
 	assert_nothing_was_lost();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Static keys that rotate: what outlives the promotion and the end of a key, what is left of a retired one (nothing),
- * and what stays with a pair of keys in whichever slots they stand (README.md, "The rotation of a key").
+ * Static keys that rotate: the state that survives the promotion and the end of a key, the remains
+ * of a retired one (none), and the state that stays with a pair of keys in any slots (README.md,
+ * "The rotation of a key").
  */
 #include "rotating_tunnels.h"
 
@@ -254,7 +255,7 @@ ROTATION_SILENT_TEST(handshakes_succeed_while_only_one_side_has_gone_over_to_a_n
 	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE) + drops(B, DROP_BAD_HANDSHAKE), 0);
 	tunnel_set_alternate(tunnel_of(A), slots[A][B], KEY_CURRENT, KEY_CURRENT, NULL);
 	world_sleep(SECONDS(200));
-	send_between(A, B); /* it dropped too early what the other still uses */
+	send_between(A, B); /* it dropped a key too early that the other node still uses */
 	world_settle();
 	assert_int_equal(came(B, 2), 0);
 	assert_int_equal(drops(A, DROP_BAD_HANDSHAKE), 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/secret.c: what a secret file may say, that nothing of it shows, that two nodes always come to the same secret and
- * the same preshared keys. Ids and keys are compared with those of another BLAKE2b (Python's hashlib).
+ * keyd/cluster/secret.c: the syntax of a secret file, that no part of it is logged, and that two
+ * nodes always choose the same secret and the same preshared keys. Ids and keys are compared with
+ * those of another BLAKE2b (Python's hashlib).
  */
 #include "cluster/secret.h"
 #include "test.h"

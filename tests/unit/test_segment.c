@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segment.c: UDP super-packets and plain packets come out right, byte by byte; whatever contradicts itself is refused;
- * and nothing is read or written outside. TCP is in test_segment_tcp.c, fragments in test_segment_fragments.c.
+ * segment.c: UDP super-packets and plain packets come out right, byte by byte; contradictory input
+ * is refused; nothing is read or written out of bounds. TCP is in test_segment_tcp.c, fragments in
+ * test_segment_fragments.c.
  */
 #include "cutting.h"
 

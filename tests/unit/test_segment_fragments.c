@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segment.c: what may be fragmented comes out in fragments that a naive reader puts together to the same bytes, by
- * their offsets alone: IPv4 (RFC 791), and IPv6 where the tunnel is narrower than its minimum (RFC 8200, 4.5).
+ * segment.c: a packet that may be fragmented comes out in fragments that a naive reader reassembles
+ * to the same bytes by their offsets alone: IPv4 (RFC 791), and IPv6 if the tunnel is narrower than
+ * its minimum (RFC 8200, 4.5).
  */
 #include "cutting.h"
 
@@ -190,7 +191,7 @@ TEST(each_datagram_of_a_udp_super_packet_is_fragmented_by_itself)
 #define NARROW_MTU  1220
 #define FRAGMENT_ID 0xa1b2c3d4
 
-/* Judges one fragment whose header stands at `at` and puts its part where it says. */
+/* Checks the fragment with the header at `at` and copies its part to its offset. */
 static void reassemble6(const uint8_t *fragment, size_t len, size_t at, uint32_t id)
 {
 	size_t offset = get_be16(fragment + at + 2) & 0xfff8;
@@ -211,7 +212,8 @@ static void reassemble6(const uint8_t *fragment, size_t len, size_t at, uint32_t
 	reassembly.end = offset + len - at - 8;
 }
 
-/* Every header before the fragments' own is repeated, but for length and the byte that announces it. */
+/* Every header before the fragments' own is repeated, but for length and the byte that announces
+ * it. */
 static void assert_head_repeated(size_t at, size_t announced_at, uint8_t next)
 {
 	uint8_t expected[PACKET_MAX];
@@ -278,7 +280,8 @@ TEST(missing_checksum_is_completed_in_ip6_fragments)
 	assert_reassembled(packet + 40, len - 40);
 }
 
-/* What the pod's own kernel makes of 3000 bytes once it was told 1280. */
+/* The pod's own kernel turns 3000 bytes into these fragments after it has learned an MTU of 1280.
+ */
 TEST(ip6_fragments_are_cut_again_with_their_own_id_and_offsets)
 {
 	static uint8_t original[PACKET_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segment.c: TCP, in super-packets or in packets of connections older than the agent, comes out in segments that a
- * naive reader puts together to the same bytes, each right in itself, with sequence numbers, flags and ids as the
- * kernel's GSO gives them.
+ * segment.c: TCP, in super-packets or in packets of connections older than the agent, comes out in
+ * segments that a naive reader puts together to the same bytes, each right in itself, with sequence
+ * numbers, flags and ids as the kernel's GSO gives them.
  */
 #include "cutting.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What becomes of a packet from the TUN: sealed, staged, or lost under one name. */
+/* The fate of a packet from the TUN: sealed, staged, or dropped with one reason. */
 #include "packets.h"
 #include "world.h"
 
@@ -69,7 +69,7 @@ TALKING_TEST(packet_for_a_peer_without_endpoint_is_dropped_and_answered_with_an_
 	assert_int_equal(world->nodes[A].injected, 1);
 }
 
-/* What a route into our device makes of it: from our port to where the peer is reached. */
+/* A route into our own device makes this packet: from our port to the peer's endpoint. */
 static void build_own_datagram(uint8_t packet[static 100], uint8_t version)
 {
 	size_t head = version == 4 ? 20 : 40;
@@ -486,8 +486,7 @@ SILENT_TEST(timestamps_never_go_back_though_the_clock_does)
 	ping(A, 1);
 	for (unsigned int i = 0; i < 5; i++) {
 		world_sleep(181 * NS_PER_S);
-		world->wall_ns -=
-			400 * NS_PER_S; /* somebody sets the clock back, again and again */
+		world->wall_ns -= 400 * NS_PER_S; /* the clock is set back, again and again */
 		world_set_clock(world->now_ns);
 		ping(A, 2 + i);
 		assert_int_equal(came(B, 2 + i), 1);

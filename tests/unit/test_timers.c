@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The protocol's timers, seen from outside: two tunnels, a clock, and what goes over the wire when. */
+/*
+ * The protocol's timers, seen from outside: two tunnels, a clock, and the times of the packets on
+ * the wire.
+ */
 #include "world.h"
 
 #define SECONDS(n) ((n)*NS_PER_S)
@@ -42,7 +45,8 @@ TALKING_TEST(initiator_rekeys_at_120_seconds_of_use_and_not_before)
 	assert_int_equal(came(B, 2), 1);
 }
 
-/* One packet a second from B to A, which says nothing, not even that it is alive; B does not mind. */
+/* One packet a second from B to A, which says nothing, not even that it is alive; B does not
+ * mind. */
 static void listen_for(unsigned int seconds)
 {
 	for (unsigned int second = 0; second < seconds; second++) {
@@ -212,8 +216,8 @@ SILENT_TEST(handshake_is_tried_20_times_and_then_given_up)
 	assert_int_equal(all_drops(A), 1);
 }
 
-/* Nobody answers: what waits is purged, the keepalive is not owed any more, the keys go, and a new packet tries as often
- * as the first. */
+/* No peer answers: staged packets are purged, the keepalive is no longer owed, the keys are wiped,
+ * and a new packet tries as often as the first. */
 TALKING_TEST(giving_up_ends_everything_until_the_next_packet)
 {
 	world_sleep(SECONDS(30));
@@ -408,7 +412,7 @@ static void set_wall_clock(uint64_t wall_ns)
 	world_set_clock(world->now_ns);
 }
 
-/* Only what people are shown, and the timestamp of an initiation, go by it. */
+/* The wall clock affects only times for display and the timestamp of an initiation. */
 TALKING_TEST(wall_clock_moves_no_timer)
 {
 	set_wall_clock(WORLD_BEGIN_WALL + SECONDS(1000000));

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whole conversations between two tunnels: what both sides must come to, whatever the wire and the clock do. */
+/*
+ * Whole conversations between two tunnels: the state that both sides must reach under any wire and
+ * any clock.
+ */
 #include "packets.h"
 #include "world.h"
 
@@ -293,7 +296,7 @@ static void rekey_both(void)
 				&world->nodes[1 - i].public_key);
 }
 
-/* Whatever was said a moment before: no handshake has to wait for REKEY_TIMEOUT. */
+/* Even right after another message, no handshake has to wait for REKEY_TIMEOUT. */
 TALKING_TEST(keys_of_both_may_change_and_packets_pass_within_a_second)
 {
 	for (unsigned int round = 0; round < 40; round++) {
@@ -462,8 +465,8 @@ static void set_wall_clock(unsigned int node, uint64_t wall_ns)
 	world->nodes[node].tunnel.wall_ns = wall_ns;
 }
 
-/* CVE-2021-46873: somebody sets a node's clock years ahead, it talks, and its clock is set right again. It goes on from
- * its greatest timestamp; and when it starts anew, it has another key. */
+/* CVE-2021-46873: a node's clock is set years ahead, the node sends, and its clock is set right
+ * again. It continues from its greatest timestamp; after a restart, it has another key. */
 SILENT_TEST(clock_that_was_years_ahead_locks_no_peer_out)
 {
 	ping(A, 1);
@@ -489,8 +492,8 @@ SILENT_TEST(clock_that_was_years_ahead_locks_no_peer_out)
 
 /* -- a tunnel that is started again -- */
 
-/* With the same key and the same peers, in the middle of everything; the world fails on any counter that is used twice
- * under one key. */
+/* With the same key and the same peers, in the middle of everything; the world fails on any counter
+ * that is used twice under one key. */
 SILENT_TEST(restarted_tunnel_uses_no_counter_twice)
 {
 	struct private_key key;
@@ -589,7 +592,8 @@ static off_t end_diary(void)
 	return written;
 }
 
-/* All that holds a key is CORE, and CORE tells nobody anything: neither in a good life nor in a bad one. */
+/* Everything that holds a key is CORE, and CORE logs nothing, neither in good conditions nor in bad
+ * ones. */
 SILENT_TEST(conversation_writes_nothing_to_a_log)
 {
 	off_t written;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The configuration protocol of wg(8), text in, text out: what wg(8) sends and expects, and text that nobody should
- * send. Errors are negative: wg(8) negates what it reads.
+ * The configuration protocol of wg(8), text in, text out: the requests and answers of wg(8), and
+ * malformed text. Errors are negative: wg(8) negates the number that it reads.
  */
 #include "bare_tunnel.h"
 #include "uapi.h"
@@ -340,7 +340,8 @@ TUNNEL_TEST(old_allowed_ips_stay_where_there_is_no_room_for_new_ones)
 	assert_int_equal(find_address("10.0.0.1"), 0);
 	assert_int_equal(find_address("10.0.1.1"), 0);
 	assert_int_equal(find_address("10.0.3.1"), NO_PEER);
-	/* What that request marked and did not sweep is not swept by a later one that replaces nothing. */
+	/* A peer that this request marked but did not sweep is not swept by a later one that
+	 * replaces nothing. */
 	assert_int_equal(set("public_key=" PEER_A "\nallowed_ip=-10.0.2.0/24\n"), 0);
 	assert_int_equal(find_address("10.0.0.1"), 0);
 }

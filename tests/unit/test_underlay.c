@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/host/underlay.c: which devices lead to other nodes, which addresses are ours, how large a packet may be. */
+/*
+ * keyd/host/underlay.c: which devices lead to other nodes, which addresses are ours, how large a
+ * packet may be.
+ */
 #include "host/underlay.h"
 #include "test.h"
 

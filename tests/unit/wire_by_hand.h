@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Datagrams taken off the wire of world.h, made or sealed by hand, and given to a node; nearly always to B.
+ * Datagrams taken off the wire of world.h, made or sealed by hand, and given to a node; nearly
+ * always to B.
  */
 #pragma once
 

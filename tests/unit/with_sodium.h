@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For programs whose tests need libsodium before any fixture of their own has initialized it. */
+/*
+ * Initializes libsodium before the first test, for programs without another fixture that does so.
+ */
 #pragma once
 
 #include <sodium.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two or three tunnels in one process under one clock that the test turns, with a wire between them that is a queue: it
- * can delay, lose, double and reorder. Every seal is watched: the same counter twice under one key fails the test, wherever
- * it happens.
+ * Two or three tunnels in one process under one clock that the test turns, with a wire between them
+ * that is a queue: it can delay, lose, double and reorder. Every seal is watched: the same counter
+ * twice under one key fails the test, wherever it happens.
  */
 #pragma once
 
@@ -27,7 +27,7 @@
 #define WORLD_BEGIN_NS	 (1000 * NS_PER_S)
 #define WORLD_BEGIN_WALL (1795348800 * NS_PER_S)
 
-/* What one transmit made of consecutive segments; arrives as UDP_GRO would give it. */
+/* The result of one transmit of consecutive segments; arrives as UDP_GRO would deliver it. */
 struct datagram {
 	unsigned int to; /* node */
 	union endpoint from;
@@ -66,7 +66,8 @@ struct world {
 	unsigned int wire_len;
 	uint64_t latency_ns;
 	uint8_t outer_tos_or; /* what routers on the way add to the TOS */
-	/* Called for each datagram: how many copies arrive. NULL: one. May change it, its arrival included. */
+	/* Called for each datagram: how many copies arrive. NULL: one. May change it, its arrival
+	 * included. */
 	unsigned int (*on_wire)(struct world *world, struct datagram *datagram);
 	uint32_t counter; /* for on_wire's use */
 	uint64_t random;
