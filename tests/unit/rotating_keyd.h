@@ -8,6 +8,7 @@
 #pragma once
 
 #include "cluster/rotate.h"
+#include "filled_key.h"
 #include "test.h"
 
 #define NOW_MS	  1795348800000ULL
@@ -45,14 +46,6 @@ static inline int begin(void **state)
 	crash_at = steps_made = 0;
 	rotate_init(&rotate, "u-1", &settings);
 	return 0;
-}
-
-static inline struct public_key key(uint8_t filling)
-{
-	struct public_key made;
-
-	memset(made.bytes, filling, KEY_LEN);
-	return made;
 }
 
 static inline struct rotate_identity identity(const char *uid, uint64_t epoch, uint8_t filling)

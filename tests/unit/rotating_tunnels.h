@@ -16,11 +16,6 @@ static struct peer_keys records[NODES_MAX];
 static uint32_t slots[NODES_MAX][NODES_MAX]; /* index of a peer, by owner of the table and node */
 static uint32_t sequence;
 
-static inline struct tunnel *tunnel_of(unsigned int node)
-{
-	return &world->nodes[node].tunnel;
-}
-
 static inline struct peer *peer_at(unsigned int node, unsigned int other)
 {
 	return &tunnel_of(node)->state->peers[slots[node][other]];

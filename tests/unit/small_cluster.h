@@ -7,6 +7,7 @@
 #pragma once
 
 #include "either_family.h"
+#include "filled_key.h"
 #include "with_sodium.h"
 
 #include "cluster/cluster.h"
@@ -30,14 +31,6 @@ static struct claim_place claim_places[512];
 static struct cluster_workspace workspace;
 static struct prefix_entry entries[512], entries_before[512];
 static uint32_t entry_count;
-
-static inline struct public_key key(uint8_t filling)
-{
-	struct public_key made;
-
-	memset(made.bytes, filling, KEY_LEN);
-	return made;
-}
 
 static inline int begin(void **state)
 {

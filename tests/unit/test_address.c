@@ -4,23 +4,7 @@
  * where a packet may go; and the small words of util.h that they are made of.
  */
 #include "address.h"
-#include "test.h"
-
-static struct address address(const char *text)
-{
-	struct address parsed = {0};
-
-	assert_true(address_parse(&parsed, text));
-	return parsed;
-}
-
-static struct cidr cidr(const char *text)
-{
-	struct cidr parsed = {0};
-
-	assert_true(cidr_parse(&parsed, text));
-	return parsed;
-}
+#include "values.h"
 
 /* -- addresses -- */
 

@@ -7,7 +7,8 @@
 #include <errno.h>
 
 #include "allowedips.h"
-#include "test.h"
+#include "draw.h"
+#include "values.h"
 
 enum { A, B, C, D, E, F, PEERS = 64 };
 
@@ -19,14 +20,6 @@ static int begin(void **state)
 	allowedips_init(&table);
 	memset(heads, 0, sizeof(heads));
 	return 0;
-}
-
-static struct cidr cidr(const char *text)
-{
-	struct cidr parsed;
-
-	assert_true(cidr_parse(&parsed, text));
-	return parsed;
 }
 
 static void give(const char *text, uint32_t peer)
@@ -336,15 +329,6 @@ struct entry {
 
 static struct entry list[16384];
 static uint32_t listed;
-static uint64_t seed = 0x9e3779b97f4a7c15;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 33) % below;
-}
 
 static struct cidr draw_cidr(uint8_t family)
 {
@@ -357,17 +341,9 @@ static struct cidr draw_cidr(uint8_t family)
 	return drawn;
 }
 
-/* The same up to a random bit and random after it, which makes deep tries and near misses. */
 static struct cidr mutate(const struct cidr *base)
 {
-	struct cidr mutated = draw_cidr(base->address.family);
-	unsigned int kept = draw(address_bits(base->address.family));
-
-	for (unsigned int bit = 0; bit < kept; bit++) {
-		mutated.address.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
-		mutated.address.bytes[bit / 8] |= base->address.bytes[bit / 8] & (0x80 >> bit % 8);
-	}
-	return mutated;
+	return draw_near(base, draw_cidr(base->address.family));
 }
 
 static struct entry *list_find(const struct cidr *wanted)

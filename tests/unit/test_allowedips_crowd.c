@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "allowedips.h"
+#include "draw.h"
 #include "test.h"
 
 #define PEERS	  2000
@@ -20,15 +21,6 @@
 
 static struct allowedips table, copy;
 static uint32_t heads[PEERS], copy_heads[PEERS];
-static uint64_t seed;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 33) % below;
-}
 
 /* -- the list -- */
 
@@ -159,18 +151,9 @@ static struct cidr draw_cidr(uint8_t family)
 	return drawn;
 }
 
-/* The same up to some bit, random behind it, and of another length. */
 static struct cidr mutate(const struct cidr *base)
 {
-	struct cidr mutated = draw_cidr(base->address.family);
-	unsigned int kept = draw(address_bits(base->address.family));
-
-	memcpy(mutated.address.bytes, base->address.bytes, kept / 8);
-	for (unsigned int bit = kept / 8 * 8; bit < kept; bit++) {
-		mutated.address.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
-		mutated.address.bytes[bit / 8] |= base->address.bytes[bit / 8] & (0x80 >> bit % 8);
-	}
-	return mutated;
+	return draw_near(base, draw_cidr(base->address.family));
 }
 
 static void insert(const struct cidr *cidr, uint32_t peer)

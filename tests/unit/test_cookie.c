@@ -5,7 +5,7 @@
  */
 #include "cookie.h"
 #include "crypto.h"
-#include "test.h"
+#include "values.h"
 #include "vectors/handshake.h"
 
 #define NOW_NS (1000 * NS_PER_S)
@@ -32,14 +32,6 @@ int sodium_memcmp(const void *const a, const void *const b, size_t len)
 	return differs ? -1 : 0;
 }
 
-static union endpoint endpoint(const char *text, uint16_t port)
-{
-	struct address address = {0};
-
-	assert_true(address_parse(&address, text));
-	return endpoint_of(&address, port);
-}
-
 enum verdict { MAC_INVALID, MAC_VALID, MAC_VALID_WITH_COOKIE };
 
 /* As receive.c does under load. */
@@ -58,7 +50,7 @@ static enum verdict check_from(union endpoint source, uint64_t now_ns)
 
 static enum verdict check_at(uint64_t now_ns)
 {
-	return check_from(endpoint("192.0.2.1", 51890), now_ns);
+	return check_from(endpoint_from("192.0.2.1", 51890), now_ns);
 }
 
 /* The initiator sends the vector's initiation once more: with mac2 if its jar holds a cookie. */
@@ -116,7 +108,7 @@ TEST(macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation, be
 
 	assert_memory_equal(&initiation, vector->initiation, sizeof(initiation));
 	assert_int_equal(check_at(NOW_NS), MAC_VALID);
-	reply = reply_to(endpoint("192.0.2.1", 51890));
+	reply = reply_to(endpoint_from("192.0.2.1", 51890));
 	assert_memory_equal(&reply, vector->cookie_reply, sizeof(reply));
 	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
 	assert_memory_equal(jar.cookie, vector->cookie, COOKIE_LEN);
@@ -127,7 +119,7 @@ TEST(macs_and_cookies_are_to_the_byte_those_of_an_independent_implementation, be
 
 TEST(message_with_any_bit_flipped_up_to_mac1_is_invalid, begin)
 {
-	get_cookie_for(endpoint("192.0.2.1", 51890));
+	get_cookie_for(endpoint_from("192.0.2.1", 51890));
 	for (size_t bit = 0; bit < 8 * sizeof(initiation); bit++) {
 		bool is_in_mac2 = bit >= 8 * offsetof(struct message_initiation, macs.mac2);
 
@@ -140,7 +132,7 @@ TEST(message_with_any_bit_flipped_up_to_mac1_is_invalid, begin)
 
 TEST(macs_are_compared_in_constant_time, begin)
 {
-	get_cookie_for(endpoint("192.0.2.1", 51890));
+	get_cookie_for(endpoint_from("192.0.2.1", 51890));
 	for (size_t i = 0; i < MAC_LEN; i++) {
 		compared_in_constant_time = 0;
 		initiation.macs.mac2[i] ^= 1;
@@ -193,20 +185,21 @@ TEST(responses_carry_macs_like_initiations, begin)
 
 TEST(mac2_is_bound_to_the_address_and_the_port, begin)
 {
-	get_cookie_for(endpoint("192.0.2.1", 51890));
-	assert_int_equal(check_from(endpoint("192.0.2.1", 51891), NOW_NS), MAC_VALID);
-	assert_int_equal(check_from(endpoint("192.0.2.1", 51890 ^ 0x100), NOW_NS), MAC_VALID);
-	assert_int_equal(check_from(endpoint("192.0.2.2", 51890), NOW_NS), MAC_VALID);
-	assert_int_equal(check_from(endpoint("::ffff:192.0.2.1", 51890), NOW_NS), MAC_VALID);
+	get_cookie_for(endpoint_from("192.0.2.1", 51890));
+	assert_int_equal(check_from(endpoint_from("192.0.2.1", 51891), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint_from("192.0.2.1", 51890 ^ 0x100), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint_from("192.0.2.2", 51890), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint_from("::ffff:192.0.2.1", 51890), NOW_NS), MAC_VALID);
 }
 
 TEST(mac2_is_bound_to_all_of_an_ipv6_address, begin)
 {
-	get_cookie_for(endpoint("2001:db8::1", 51890));
-	assert_int_equal(check_from(endpoint("2001:db8::2", 51890), NOW_NS), MAC_VALID);
-	assert_int_equal(check_from(endpoint("3001:db8::1", 51890), NOW_NS), MAC_VALID);
-	assert_int_equal(check_from(endpoint("2001:db8::1", 1), NOW_NS), MAC_VALID);
-	assert_int_equal(check_from(endpoint("2001:db8::1", 51890), NOW_NS), MAC_VALID_WITH_COOKIE);
+	get_cookie_for(endpoint_from("2001:db8::1", 51890));
+	assert_int_equal(check_from(endpoint_from("2001:db8::2", 51890), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint_from("3001:db8::1", 51890), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint_from("2001:db8::1", 1), NOW_NS), MAC_VALID);
+	assert_int_equal(check_from(endpoint_from("2001:db8::1", 51890), NOW_NS),
+			 MAC_VALID_WITH_COOKIE);
 }
 
 TEST(mac2_of_zeros_is_no_cookie, begin)
@@ -217,7 +210,7 @@ TEST(mac2_of_zeros_is_no_cookie, begin)
 
 TEST(secret_is_renewed_after_120_seconds, begin)
 {
-	get_cookie_for(endpoint("192.0.2.1", 51890));
+	get_cookie_for(endpoint_from("192.0.2.1", 51890));
 	memset(fresh_secret, 0x55, sizeof(fresh_secret));
 	assert_int_equal(check_at(NOW_NS + 120 * NS_PER_S - 1), MAC_VALID_WITH_COOKIE);
 	assert_memory_equal(checker.secret, vector->cookie_secret, HASH_LEN);
@@ -228,7 +221,7 @@ TEST(secret_is_renewed_after_120_seconds, begin)
 
 TEST(initiator_trusts_a_cookie_for_115_seconds, begin)
 {
-	get_cookie_for(endpoint("192.0.2.1", 51890));
+	get_cookie_for(endpoint_from("192.0.2.1", 51890));
 	add_macs_at(NOW_NS + 115 * NS_PER_S - 1);
 	assert_false(is_mac2_zero());
 	add_macs_at(NOW_NS + 115 * NS_PER_S);
@@ -240,7 +233,7 @@ TEST(reply_is_consumed_once, begin)
 	struct message_cookie reply;
 
 	assert_int_equal(check_at(NOW_NS), MAC_VALID);
-	reply = reply_to(endpoint("192.0.2.1", 51890));
+	reply = reply_to(endpoint_from("192.0.2.1", 51890));
 	assert_true(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
 	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS + 1));
 	assert_true(jar.cookie_birth_ns == NOW_NS);
@@ -251,7 +244,7 @@ TEST(reply_without_a_sent_message_is_refused, begin)
 	struct message_cookie reply;
 
 	assert_int_equal(check_at(NOW_NS), MAC_VALID);
-	reply = reply_to(endpoint("192.0.2.1", 51890));
+	reply = reply_to(endpoint_from("192.0.2.1", 51890));
 	memset(&jar, 0, sizeof(jar));
 	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
 	assert_true(sodium_is_zero((const uint8_t *)&jar, sizeof(jar)));
@@ -262,7 +255,7 @@ TEST(reply_to_an_earlier_message_is_refused, begin)
 	struct message_cookie reply;
 
 	assert_int_equal(check_at(NOW_NS), MAC_VALID);
-	reply = reply_to(endpoint("192.0.2.1", 51890));
+	reply = reply_to(endpoint_from("192.0.2.1", 51890));
 	initiation.sealed_timestamp[0] ^= 1;
 	add_macs_at(NOW_NS);
 	assert_false(cookie_consume_reply(&jar, &reply, responder.cookie_key, NOW_NS));
@@ -275,7 +268,7 @@ TEST(reply_from_another_node_is_refused, begin)
 	struct message_cookie reply;
 
 	assert_int_equal(check_at(NOW_NS), MAC_VALID);
-	reply = reply_to(endpoint("192.0.2.1", 51890));
+	reply = reply_to(endpoint_from("192.0.2.1", 51890));
 	identity_set(&other, &other_key);
 	assert_false(cookie_consume_reply(&jar, &reply, other.cookie_key, NOW_NS));
 }
@@ -286,9 +279,9 @@ TEST(forged_replies_leave_the_jar_alone, begin)
 	struct message_cookie reply;
 	struct cookie_jar before;
 
-	get_cookie_for(endpoint("192.0.2.1", 51890));
+	get_cookie_for(endpoint_from("192.0.2.1", 51890));
 	before = jar;
-	reply = reply_to(endpoint("192.0.2.1", 51890));
+	reply = reply_to(endpoint_from("192.0.2.1", 51890));
 	for (size_t bit = 8 * offsetof(struct message_cookie, nonce); bit < 8 * sizeof(reply);
 	     bit++) {
 		((uint8_t *)&reply)[bit / 8] ^= (uint8_t)(1 << bit % 8);

@@ -15,11 +15,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static struct tunnel *tunnel_of_a(void)
-{
-	return &world->nodes[A].tunnel;
-}
-
 static void add(const union endpoint *to, const struct local_source *from, uint8_t tos, size_t len)
 {
 	const struct outbox_address address = {to, from, tos};

@@ -8,11 +8,6 @@
 
 static const uint8_t mark[KEY_LEN] = "no product of any keys";
 
-static struct tunnel *tunnel_of_a(void)
-{
-	return &world->nodes[A].tunnel;
-}
-
 static struct tunnel_state *state_of_a(void)
 {
 	return tunnel_of_a()->state;

@@ -2,11 +2,6 @@
 /* The peers: found, added, changed, followed and removed without a trace. */
 #include "world.h"
 
-static struct tunnel *tunnel_of_a(void)
-{
-	return &world->nodes[A].tunnel;
-}
-
 static struct public_key random_key(void)
 {
 	struct public_key key;

@@ -4,7 +4,7 @@
  * too many.
  */
 #include "place.h"
-#include "test.h"
+#include "values.h"
 
 static struct peer_place places[PEER_PLACES_MAX];
 
@@ -12,14 +12,6 @@ static int begin(void **state)
 {
 	memset(places, 0, sizeof(places));
 	return 0;
-}
-
-static struct address address(const char *text)
-{
-	struct address parsed;
-
-	assert_true(address_parse(&parsed, text));
-	return parsed;
 }
 
 /* 192.0.2.number */

@@ -4,7 +4,7 @@
  * the kernel's links and routes.
  */
 #include "host/pods.h"
-#include "test.h"
+#include "values.h"
 
 #define MANY 250 /* pods on a node, as is usual */
 
@@ -14,14 +14,6 @@ static struct route routes[3 * MANY];
 static struct underlay_view view;
 static struct cidr ranges[2];
 static struct pods pods;
-
-static struct cidr cidr(const char *text)
-{
-	struct cidr parsed;
-
-	assert_true(cidr_parse(&parsed, text));
-	return parsed;
-}
 
 static struct underlay_device *add_device(const char *name, enum underlay_kind kind)
 {

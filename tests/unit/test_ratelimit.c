@@ -4,7 +4,7 @@
  * instead of sleeping.
  */
 #include "ratelimit.h"
-#include "test.h"
+#include "values.h"
 
 static struct ratelimit limit;
 static uint64_t now_ns;
@@ -19,17 +19,9 @@ static int make_empty(void **state)
 	return 0;
 }
 
-static union endpoint endpoint(const char *text)
-{
-	struct address address = {0};
-
-	assert_true(address_parse(&address, text));
-	return endpoint_of(&address, 51890);
-}
-
 static bool is_allowed(const char *text)
 {
-	union endpoint source = endpoint(text);
+	union endpoint source = endpoint_from(text, 51890);
 
 	return ratelimit_allow(&limit, &source, now_ns);
 }
@@ -101,7 +93,7 @@ TEST(ratelimit_counts_an_ipv6_64_as_one_source, make_empty)
 
 TEST(ratelimit_counts_all_ports_of_an_address_as_one_source, make_empty)
 {
-	union endpoint source = endpoint("192.0.2.1");
+	union endpoint source = endpoint_from("192.0.2.1", 51890);
 
 	spend_burst("192.0.2.1");
 	source.in4.sin_port = htons(1);

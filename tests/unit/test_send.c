@@ -5,11 +5,6 @@
 
 static const struct virtio_net_hdr plain;
 
-static struct tunnel *tunnel_of_a(void)
-{
-	return &world->nodes[A].tunnel;
-}
-
 static const struct outgoing *last_outgoing(void)
 {
 	const struct outbox *outbox = tunnel_of_a()->outbox;

@@ -4,6 +4,7 @@
  * malformed text. Errors are negative: wg(8) negates the number that it reads.
  */
 #include "bare_tunnel.h"
+#include "draw.h"
 #include "uapi.h"
 
 #define PEER_A "1111111111111111111111111111111111111111111111111111111111111111"
@@ -520,16 +521,6 @@ TUNNEL_TEST(empty_set_changes_nothing)
 	assert_unchanged(&before);
 }
 
-static uint64_t seed = 0x2545f4914f6cdd1d;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 33) % below;
-}
-
 /* Changes a byte, doubles a stretch, or takes one out. */
 static void damage(char *text)
 {
@@ -561,6 +552,7 @@ TUNNEL_TEST(damaged_text_never_does_harm)
 		"allowed_ip=10.0.0.0/24\nallowed_ip=-fd00::/64\npublic_key=" PSK "\nremove=true\n";
 	unsigned int refused = 0, taken = 0;
 
+	seed = 0x2545f4914f6cdd1d;
 	for (unsigned int i = 0; i < 4000; i++) {
 		strcpy(request, whole);
 		for (unsigned int j = draw(4); j; j--)

@@ -15,6 +15,7 @@
 #include "send.h"
 #include "test.h"
 #include "tunnel.h"
+#include "values.h"
 
 #define A		 0
 #define B		 1
@@ -74,6 +75,16 @@ struct world {
 };
 
 static struct world *world;
+
+static inline struct tunnel *tunnel_of(unsigned int node)
+{
+	return &world->nodes[node].tunnel;
+}
+
+static inline struct tunnel *tunnel_of_a(void)
+{
+	return tunnel_of(A);
+}
 
 /* -- determinism -- */
 
@@ -440,14 +451,6 @@ static inline void *world_map(size_t len)
 
 	assert_ptr_not_equal(memory, MAP_FAILED);
 	return memory;
-}
-
-static inline union endpoint endpoint_from(const char *text, uint16_t port)
-{
-	struct address address = {0};
-
-	assert_true(address_parse(&address, text));
-	return endpoint_of(&address, port);
 }
 
 static inline void allow(struct tunnel *tunnel, uint32_t peer, const char *text)
