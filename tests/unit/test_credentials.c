@@ -5,16 +5,15 @@
  * change while in use.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "outputs.h"
 #include "registry/kube/credentials.h"
 #include "registry/kube/kubeconfig.h"
-#include "test.h"
 
 #define CERTIFICATE(mark) "-----BEGIN CERTIFICATE-----\n" mark "\n-----END CERTIFICATE-----\n"
 #define PRIVATE_KEY(mark) "-----BEGIN PRIVATE KEY-----\n" mark "\n-----END PRIVATE KEY-----\n"
@@ -71,36 +70,6 @@ static int set_up(void **state)
 	return 0;
 }
 
-/* -- what was said -- */
-
-static char said_text[4096];
-static int real_stderr;
-
-static void listen_to_log(void)
-{
-	int fd = open(path_of("log"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	fflush(stderr);
-	real_stderr = dup(STDERR_FILENO);
-	dup2(fd, STDERR_FILENO);
-	close(fd);
-}
-
-static const char *stop_listening(void)
-{
-	ssize_t len;
-	int fd;
-
-	fflush(stderr);
-	dup2(real_stderr, STDERR_FILENO);
-	close(real_stderr);
-	fd = open(path_of("log"), O_RDONLY | O_CLOEXEC);
-	len = read(fd, said_text, sizeof(said_text) - 1);
-	close(fd);
-	said_text[len > 0 ? len : 0] = '\0';
-	return said_text;
-}
-
 static unsigned int count_lines(const char *text)
 {
 	unsigned int lines = 0;
@@ -128,9 +97,9 @@ static void refused(const char *config, const char *expected)
 	int error;
 
 	put("config", config);
-	listen_to_log();
+	begin_capture();
 	error = credentials_open(&account, path_of("config"));
-	said = stop_listening();
+	said = end_capture();
 	assert_int_equal(error, -EINVAL);
 	assert_null(account);
 	assert_int_equal(count_lines(said), 1);
@@ -287,10 +256,12 @@ TEST(unusable_files_are_named, set_up)
 TEST(missing_config_is_named, set_up)
 {
 	struct credentials *account = NULL;
+	int error;
 
-	listen_to_log();
-	assert_int_equal(credentials_open(&account, path_of("nothing")), -EINVAL);
-	assert_non_null(strstr(stop_listening(), "/nothing: cannot be read: No such file"));
+	begin_capture();
+	error = credentials_open(&account, path_of("nothing"));
+	assert_non_null(strstr(end_capture(), "/nothing: cannot be read: No such file"));
+	assert_int_equal(error, -EINVAL);
 }
 
 /* -- changes -- */
@@ -362,9 +333,9 @@ TEST(certificate_and_key_change_together, set_up)
 	generation = credentials_refresh(account, 1, true)->generation;
 	put("cert", CERTIFICATE("second"));
 	remove(path_of("key"));
-	listen_to_log();
+	begin_capture();
 	view = credentials_refresh(account, 2, true);
-	assert_non_null(strstr(stop_listening(), "/key: cannot be read"));
+	assert_non_null(strstr(end_capture(), "/key: cannot be read"));
 	assert_string_equal(view->cert_pem, CERTIFICATE("client"));
 	assert_int_equal(view->generation, generation);
 	put("key", PRIVATE_KEY("second"));
@@ -383,20 +354,20 @@ TEST(unreadable_file_leaves_the_old_one_in_use_and_is_reported_once, set_up)
 
 	put("ca", "-----BEGIN CERTIFICATE-----\nhalf"); /* its writer is not done */
 	put("token", "two");
-	listen_to_log();
+	begin_capture();
 	view = credentials_refresh(account, 2, true);
 	view = credentials_refresh(account, 3, true);
-	assert_int_equal(count_lines(stop_listening()), 1);
-	assert_non_null(strstr(said_text, "/ca: holds no certificate"));
+	assert_int_equal(count_lines(end_capture()), 1);
+	assert_non_null(strstr(captured, "/ca: holds no certificate"));
 	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
 	assert_string_equal(view->token, "two");
 	assert_int_equal(view->generation, generation);
 	put("ca", CERTIFICATE("first"));
-	listen_to_log();
+	begin_capture();
 	credentials_refresh(account, 4, true);
 	credentials_refresh(account, 5, true);
-	assert_int_equal(count_lines(stop_listening()), 1);
-	assert_non_null(strstr(said_text, "can be read again"));
+	assert_int_equal(count_lines(end_capture()), 1);
+	assert_non_null(strstr(captured, "can be read again"));
 	credentials_close(account);
 }
 
@@ -407,9 +378,9 @@ TEST(kubeconfig_that_went_bad_leaves_the_old_in_use, set_up)
 
 	put("config", CONTEXT);
 	put("token", "two");
-	listen_to_log();
+	begin_capture();
 	view = credentials_refresh(account, 2, true);
-	assert_non_null(strstr(stop_listening(), "has no cluster 'k'"));
+	assert_non_null(strstr(end_capture(), "has no cluster 'k'"));
 	assert_string_equal(view->server, "https://192.0.2.1:6443");
 	assert_string_equal(view->token, "one");
 	credentials_close(account);
@@ -463,7 +434,7 @@ TEST(pod_authenticates_with_its_service_account, set_up)
 		skip();
 	pid = fork();
 	if (!pid) {
-		listen_to_log(); /* it complains at the end, as it should */
+		begin_capture(); /* it complains at the end, as it should */
 		be_a_pod();
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -473,11 +444,13 @@ TEST(pod_authenticates_with_its_service_account, set_up)
 TEST(outside_of_a_pod_a_kubeconfig_is_asked_for, set_up)
 {
 	struct credentials *account;
+	int error;
 
 	unsetenv("KUBERNETES_SERVICE_HOST");
-	listen_to_log();
-	assert_int_equal(credentials_open(&account, NULL), -EINVAL);
-	assert_non_null(strstr(stop_listening(), "--kubeconfig"));
+	begin_capture();
+	error = credentials_open(&account, NULL);
+	assert_non_null(strstr(end_capture(), "--kubeconfig"));
+	assert_int_equal(error, -EINVAL);
 }
 
 TEST_GROUP(make_folder, remove_folder);

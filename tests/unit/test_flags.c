@@ -4,7 +4,7 @@
  * that is wrong.
  */
 #include "flags.h"
-#include "test.h"
+#include "outputs.h"
 
 #define WORDS_MAX 8
 
@@ -55,52 +55,23 @@ struct parsed {
 	char output[4096]; /* stdout and stderr */
 };
 
-static void begin_capture(int saved[2], int *ret_reader)
-{
-	int channel[2];
-
-	assert_int_equal(pipe(channel), 0);
-	fflush(stdout);
-	saved[0] = dup(STDOUT_FILENO);
-	saved[1] = dup(STDERR_FILENO);
-	dup2(channel[1], STDOUT_FILENO);
-	dup2(channel[1], STDERR_FILENO);
-	close(channel[1]);
-	*ret_reader = channel[0];
-}
-
-static void end_capture(const int saved[2], int reader, char *ret_text, size_t size)
-{
-	ssize_t length;
-
-	fflush(stdout);
-	fflush(stderr);
-	dup2(saved[0], STDOUT_FILENO);
-	dup2(saved[1], STDERR_FILENO);
-	close(saved[0]);
-	close(saved[1]);
-	length = read(reader, ret_text, size - 1);
-	close(reader);
-	ret_text[length < 0 ? 0 : length] = '\0';
-}
-
 /* Parses the words as a command line, up to a NULL; wants_rest: words that are no flags end the
  * flags. */
 static struct parsed parse(bool wants_rest, const char *const words[WORDS_MAX])
 {
 	struct parsed parsed = {0};
 	char *arguments[WORDS_MAX + 2] = {(char *)"program"};
-	int saved[2], reader, count = 1;
+	int count = 1;
 
 	while (words[count - 1]) {
 		arguments[count] = (char *)words[count - 1];
 		count++;
 	}
 	log_settings.program = "test";
-	begin_capture(saved, &reader);
+	begin_capture();
 	parsed.outcome = flags_parse(flags, "usage: test", &parsed.settings, count, arguments,
 				     wants_rest ? &parsed.rest : NULL);
-	end_capture(saved, reader, parsed.output, sizeof(parsed.output));
+	copy_text(parsed.output, sizeof(parsed.output), end_capture());
 	return parsed;
 }
 

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "log.h"
-#include "test.h"
+#include "outputs.h"
 
 static void assert_escaped(const char *text, bool is_json, const char *expected)
 {
@@ -70,43 +70,27 @@ TEST(log_level_is_parsed_by_name_only)
 	assert_int_equal(level, LOG_DEBUG);
 }
 
-/* What one log_error wrote to stderr. */
-static void capture(char *ret_text, size_t size, bool is_json, enum log_level level,
-		    const char *message)
+/* Returns the output of one message. */
+static const char *written(bool is_json, enum log_level level, const char *message)
 {
-	int saved = dup(STDERR_FILENO), channel[2];
-	ssize_t length;
-
-	assert_int_equal(pipe(channel), 0);
-	dup2(channel[1], STDERR_FILENO);
+	begin_capture();
 	log_settings =
 		(struct log_settings){.program = "test", .level = LOG_INFO, .is_json = is_json};
 	log_write(level, "%s", message);
-	fflush(stderr);
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	close(channel[1]);
-	length = read(channel[0], ret_text, size - 1);
-	close(channel[0]);
-	assert_true(length >= 0);
-	ret_text[length] = '\0';
+	return end_capture();
 }
 
 TEST(log_text_is_one_line_with_program_and_level)
 {
-	char text[256];
-
-	capture(text, sizeof(text), false, LOG_WARNING, "two\nlines");
-	assert_string_equal(text, "test: warning: two\\x0alines\n");
+	assert_string_equal(written(false, LOG_WARNING, "two\nlines"),
+			    "test: warning: two\\x0alines\n");
 }
 
 TEST(log_json_is_one_document_for_any_message)
 {
-	json_t *document;
-	char text[512];
+	const char *text = written(true, LOG_ERROR, "a \"quoted\"\n\x01 \\ word");
+	json_t *document = json_loads(text, 0, NULL);
 
-	capture(text, sizeof(text), true, LOG_ERROR, "a \"quoted\"\n\x01 \\ word");
-	document = json_loads(text, 0, NULL);
 	assert_non_null(document);
 	assert_string_equal(json_string_value(json_object_get(document, "level")), "error");
 	assert_string_equal(json_string_value(json_object_get(document, "program")), "test");
@@ -118,8 +102,5 @@ TEST(log_json_is_one_document_for_any_message)
 
 TEST(log_below_its_level_writes_nothing)
 {
-	char text[64];
-
-	capture(text, sizeof(text), false, LOG_DEBUG, "not wanted");
-	assert_string_equal(text, "");
+	assert_string_equal(written(false, LOG_DEBUG, "not wanted"), "");
 }
