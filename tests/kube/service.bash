@@ -19,7 +19,7 @@ services_add() { :; } # class.bash's own rules: kube-proxy does it here
 
 service_address() { of "$1" "10.96.0.${SERVICE_NUMBER[$2]}" "fd00:96::${SERVICE_NUMBER[$2]}"; } # FAMILY SERVICE
 
-# Every protocol and port leads somewhere, one of them to where nobody listens.
+# Every protocol and port leads to a pod, one of them to a port without a listener.
 service_ports() { # NODE_PORT
 	jq -n --argjson node "$1" --argjson client $CLIENT_PORT --argjson udp $PORT --argjson tcp $TCP_PORT \
 		--argjson closed $CLOSED_PORT --argjson nobody $CLOSED --argjson echoed $ECHOED_PORT --argjson echo $ECHO_PORT '[
@@ -47,7 +47,7 @@ proxy_rules() { # MODE NODE FAMILY
 	esac
 }
 
-# All that it is told is there before it starts, so that its first rules are the whole of them.
+# All its objects exist before it starts, so that its first rules are complete.
 proxy_knows() { # MODE NODE
 	local port=${SERVICE_NODE_PORT[near]}
 	proxy_rules "$1" "$2" 4 | grep -w "$port" && proxy_rules "$1" "$2" 6 | grep -w "$port"
@@ -73,8 +73,8 @@ service_cluster_up() { # iptables|nftables
 
 # -- cases --
 
-# A TCP connection that carries two megabytes, slowly enough for no queue to overflow. Its receiver counts what came.
-# Called by run_case, which appends marker and number.
+# A TCP connection that carries two megabytes, slowly enough for no queue to overflow. Its receiver
+# counts the bytes. Called by run_case, which appends marker and number.
 tcp_session() { # FROM TO-POD ADDRESS PORT --marker HEX --number N
 	local marker receiver
 	marker=${6:0:24}$(printf %08x "$8")
@@ -133,7 +133,7 @@ cases_of_nodeport() { # FAMILY
 	ask "$1" n1 h2 "$n2" $HOST_PORT
 }
 
-# What is Local goes no further than to a pod of the node that was asked, with the client's own address.
+# Local traffic goes only to a pod of the node that received it, with the client's own address.
 cases_of_local_nodeport() { # FAMILY
 	row "the world outside → pod, routed to its node"
 	ask "$1" x p1 "$(address_of "$1" n1)" "${SERVICE_NODE_PORT[near]}" n1
@@ -191,7 +191,7 @@ local_nodeports_lead_nowhere() {
 	was_sent 0 && was_sent 2 && nothing_arrives 0 && nothing_arrives 1 && tunnels_nothing 0 && tunnels_nothing 1
 }
 
-# The pod is told by its own service about the packet that it sent, and what fits arrives.
+# The pod's own service reports the pod's packet as too big, and smaller ones arrive.
 too_big_is_told() { # FAMILY LARGEST
 	local echo
 	rm -f "$RUN_DIR/echo.ready"

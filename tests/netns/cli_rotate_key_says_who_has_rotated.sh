@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil rotate-key waits until the nodes asked use their new keys and says so by its exit status, shows counts and
-# stragglers, says when a request was merged or may lose packets, and makes nothing of hostile or broken answers. A
-# scripted socket stands in for keyd's, so that each answer can be had; rotation itself is tested where the agents run.
+# podveil rotate-key waits until the requested nodes use their new keys and reports the outcome by
+# its exit status. It shows counts and stragglers, reports a merged request and a request that may
+# lose packets, and survives hostile or broken replies. A scripted socket stands in for keyd's to
+# produce each reply; other tests run real rotations.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-keyd refuses what it cannot keep a promise with, before it touches anything: one line that names the text and
-# says what was expected, and an exit status that is not 0.
+# podveil-keyd refuses a configuration with which it cannot keep its promise before it touches
+# anything: one line quotes the text and says what was expected, and the exit status is not 0.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -69,7 +69,7 @@ good_flags
 check "refuses to start without a node's name" refuses 2 "--node is missing" --registry "file:$RUN_DIR/registry" \
 	--cluster-cidr 10.0.0.0/8
 check "refuses to start without a registry" refuses 2 "--registry is missing" --node n1 --cluster-cidr 10.0.0.0/8
-check "strict mode refuses to start without the cluster's range, and says what to do" refuses 2 \
+check "strict mode refuses to start without the cluster's range, and names the flag" refuses 2 \
 	"give it with --cluster-cidr" --node n1 --registry "file:$RUN_DIR/registry" --pod-cidr 10.244.1.0/24
 
 bad_flag "unknown flag '--no-such-flag'" --no-such-flag
@@ -149,7 +149,7 @@ check "refuses to run on a kernel without BPF" refuses 1 "this kernel has no BPF
 AS=()
 
 check "starts without podveil-tunnel" starts_without_tunnel
-check "says that podveil-tunnel is missing and what to do" names_missing_tunnel
+check "names the missing podveil-tunnel and the remedy" names_missing_tunnel
 check "drops pod traffic to other nodes already" is_closed_without_tunnel
 check "refuses a second agent in the same run-time folder, naming the first" refuses 1 \
 	"another podveil-keyd (pid $(keyd_pid 1)) runs" "${GOOD[@]}"
