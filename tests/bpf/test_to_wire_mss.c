@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * to_wire, packet by packet: the MSS that a SYN offers is lowered to what the tunnel carries (README.md, "MTU"),
+ * to_wire, packet by packet: the MSS that a SYN offers is lowered to what the tunnel carries (docs/mtu.md),
  * wherever its option stands, and never raised; nothing else of any packet is changed.
  */
 #include "datapath.h"

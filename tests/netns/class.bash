@@ -3,8 +3,8 @@
 #
 # Classes of traffic, one by one, over one cluster: each case sends packets with a marker of its own, and at the end all of
 # them are judged: by who saw the marker in clear on the wire, who heard it, what went into the tunnels and what was
-# dropped. Sourced after lib.sh and cni.bash. The verdicts are read from README's table, so that table and tests cannot
-# say different things.
+# dropped. Sourced after lib.sh and cni.bash. The verdicts are read from the table in docs/traffic.md, so that table
+# and tests cannot contradict each other.
 #
 #   n1, n2      two nodes, and pods of the bridge plugin on each, masqueraded as flannel and kubenet do:
 #   p1 p2       towards everything but pods          q1 q2   towards nobody
@@ -20,23 +20,23 @@ NODE_PORT=30080
 HOST_PORT=8080
 PACKETS=5 # of each case
 
-README_TABLE=()
-declare -A README_VERDICT README_USED
+TRAFFIC_TABLE=()
+declare -A TRAFFIC_VERDICT TRAFFIC_USED
 
-# -- README's table --
+# -- the table of docs/traffic.md --
 
-readme_table() { # its rows: what, verdict
-	sed -n '/^### What goes where/,/^###* [^W]/p' "$ROOT/README.md" |
+traffic_table() { # its rows: what, verdict
+	sed -n '/^## What goes where$/,/^## [^W]/p' "$ROOT/docs/traffic.md" |
 		sed -n 's/^| *\([^|]*[^| ]\) *| *\([^|]*[^| ]\) *|.*/\1|\2/p' | sed 1,2d
 }
 
-readme_read() {
+traffic_table_read() {
 	local what verdict
 	while IFS='|' read -r what verdict; do
-		README_TABLE+=("$what")
-		README_VERDICT[$what]=$verdict
-	done < <(readme_table)
-	[ "${#README_TABLE[@]}" -gt 0 ] || bail "README has no table 'What goes where'"
+		TRAFFIC_TABLE+=("$what")
+		TRAFFIC_VERDICT[$what]=$verdict
+	done < <(traffic_table)
+	[ "${#TRAFFIC_TABLE[@]}" -gt 0 ] || bail "docs/traffic.md has no table 'What goes where'"
 }
 
 # -- the cluster --
@@ -180,12 +180,12 @@ CASE_CLASS=() CASE_TEXT=() CASE_KIND=() CASE_AT=() CASE_TO=() CASE_TUNNELLED=() 
 declare -A CLEAR HEARD # frames by "number,interface", packets by "number,name,protocol"
 CLASS=
 
-row() { # WHAT, as in README's first column: the cases that follow are of it
+row() { # TRAFFIC, as in the table's first column: the cases that follow belong to it
 	CLASS=$1
-	README_USED[$1]=yes
+	TRAFFIC_USED[$1]=yes
 }
 
-verdict_of() { echo "${README_VERDICT[$1]:-a row that README does not have}"; } # CLASS
+verdict_of() { echo "${TRAFFIC_VERDICT[$1]:-a row that docs/traffic.md does not have}"; } # CLASS
 reason_of() { sed -n 's/^drop, `\(.*\)`$/\1/p' <<<"$1"; } # VERDICT
 
 # What the agents have counted up to here, both nodes together. Nothing but the cases sends while they run.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The cluster secret is changed as the documentation describes: new and old on one node after the
+# The cluster secret is changed as docs/rotation.md describes: new and old on one node after the
 # other, then the new one alone. During the change all pods talk and all keys rotate, so that every
 # preshared key is really used, and n3 is cut off from the registry: first the others do not see its
 # records, then it does not see theirs. No numbered datagram is lost, every node proves every

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/cluster.c: which secret two nodes have in common (README.md, "The cluster secret"), and whose a key is that two
+ * keyd/cluster/cluster.c: which secret two nodes have in common (docs/rotation.md, "The cluster secret"), and whose a key is that two
  * nodes claim. Whoever is refused is refused by name, and its last good record stays in use.
  */
 #include "small_cluster.h"

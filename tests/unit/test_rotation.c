@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Static keys that rotate while packets fly: what the tunnels make of keyd's steps, in their order, on wires that
- * delay, reorder and lose. Promise 3 (README.md) is tested here packet by packet. What becomes of each key is in
+ * delay, reorder and lose. Promise 3 (docs/guarantees.md) is tested here packet by packet. What becomes of each key is in
  * test_rotation_keys.c.
  */
 #include "rotating_tunnels.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Static keys that rotate: what outlives the promotion and the end of a key, what is left of a retired one (nothing),
- * and what stays with a pair of keys in whichever slots they stand (README.md, "The rotation of a key").
+ * and what stays with a pair of keys in whichever slots they stand (docs/rotation.md).
  */
 #include "rotating_tunnels.h"
 
