@@ -10,8 +10,8 @@
 # A word in backticks names a file of the repository if it consists of the characters of a path (`*` is a wildcard, and a
 # final full stop or colon does not count) and
 #   - begins with a top-level directory of the repository and a slash: the path must exist;
-#   - begins with a directory below tests/ and a slash: it must exist below tests/; `unit/test_x` stands for
-#     tests/unit/test_x.c, and so for .sh;
+#   - begins with a directory below tests/ and a slash: it must exist below tests/; `unit/test_x` is
+#     short for tests/unit/test_x.c, or the same with .sh;
 #   - ends in .c, .h, .sh, .bash, .awk, .pml, .md, .nft or .service, without a slash at its start: a file of the
 #     repository must have that path, or end in a slash and that path.
 # In code blocks only the first rule holds, for each word.
@@ -154,7 +154,7 @@ function matches(expression,    i) {
 function complain(word) { print (in_block ? FILENAME ":" FNR : from) ": " word ": no such file" }
 AWK
 
-# What is wrong in the documents below DIR, a line each; FILES lists the tree's files.
+# The faults of the documents below DIR, one a line; FILES lists the tree's files.
 faults() { # DIR FILES
 	grep '\.md$' "$2" >"$work/documents"
 	# shellcheck disable=SC2046 # paths of the repository have no spaces
