@@ -35,7 +35,7 @@ both_ways() { # COMMAND FAMILY A B [ARGUMENT...]
 	"$command" "$family" "$b" "$a" "$@"
 }
 
-# To a port where nobody listens: the refusal comes from the other's stack, by ICMP.
+# To a port without a listener: the refusal comes from the other's stack, by ICMP.
 ask_closed() { # FAMILY FROM TO
 	run_case "IPv$1, of $3 to $2, port unreachable" error n2 "$2" in_ns "$2" "$BUILD/tools/answer" ask \
 		--to "$(address_of "$1" "$3")" --port $CLOSED --count $PACKETS --wait $((300 * SLOW))
@@ -205,7 +205,7 @@ cases_of_intruders() { # FAMILY
 	craft "IPv$1" send n2 q2 n1 "$(address_of "$1" q2)" "$(address_of "$1" n1)" --shape udp --port $TUNNEL_PORT
 }
 
-# n1, whose keyd is away, still believes that these are n2's pods.
+# n1, with its keyd stopped, still believes that these are n2's pods.
 cases_of_strangers() { # FAMILY
 	row "decrypted packet whose destination is neither a local pod nor this node"
 	craft "IPv$1" send n2 q1 p2 "$(address_of "$1" q1)" "$(of "$1" $former_v4 $former_v6)" --shape udp
@@ -237,7 +237,7 @@ class_watch_stop() {
 	servers_stop
 }
 
-# What stays on its node is not to be seen even now.
+# Traffic within a node must not be seen even now.
 all_are_seen_in_clear() {
 	local i unseen=0
 	cases_read
