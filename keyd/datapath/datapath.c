@@ -9,7 +9,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
-#include <time.h>
 
 #include "log.h"
 #include "cluster/sort.h"
@@ -121,10 +120,10 @@ static int read_peers(struct datapath *datapath)
 static bool is_in_ratchet(const struct datapath *datapath, const char *node)
 {
 	struct ratchet_key key = {0};
-	uint64_t since_s;
+	uint8_t one;
 
 	copy_text(key.node, sizeof(key.node), node);
-	return !bpf_map_lookup_elem(datapath->maps->ratchet, &key, &since_s);
+	return !bpf_map_lookup_elem(datapath->maps->ratchet, &key, &one);
 }
 
 static int read_bypasses(struct datapath *datapath)
@@ -535,7 +534,7 @@ int datapath_note_reached(struct datapath *datapath, uint32_t id)
 	const struct datapath_peer *there = find_peer(datapath, id);
 	struct datapath_peer peer;
 	struct ratchet_key key = {0};
-	uint64_t now_s = (uint64_t)time(NULL);
+	const uint8_t one = 1;
 	int error = 0, peer_error;
 
 	if (!there || there->value.was_reached)
@@ -543,7 +542,7 @@ int datapath_note_reached(struct datapath *datapath, uint32_t id)
 	peer = *there;
 	peer.value.was_reached = true;
 	copy_text(key.node, sizeof(key.node), peer.value.node);
-	if (bpf_map_update_elem(datapath->maps->ratchet, &key, &now_s, BPF_ANY))
+	if (bpf_map_update_elem(datapath->maps->ratchet, &key, &one, BPF_ANY))
 		error = complain("ratchet", "be written", -errno);
 	peer_error = write_peer(datapath, &peer);
 	return error ? error : peer_error;

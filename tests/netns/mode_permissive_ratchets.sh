@@ -39,6 +39,9 @@ peer_is() { # I OTHER FILTER
 
 was_reached() { peer_is "$1" "$2" .was_reached; } # I OTHER
 have_reached_each_other() { was_reached 1 2 && was_reached 2 1; }
+ratchet_holds_one_node() { # whose value is the byte 1
+	bpftool -j map dump pinned "$(agent_bpffs 1)/maps/ratchet" | jq -e 'map(.value) == [["0x01"]]'
+}
 pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 2)"; }
 
 # Asked without a pause: between the registry's word and the next pass the node has no id yet.
@@ -131,6 +134,7 @@ check "no connection was reset, nor lost a byte" tcp_lost_nothing move
 
 check "keyd comes back" restart_keyd
 check "and still knows who was reached" was_reached 1 2
+check "from a map entry of one byte" ratchet_holds_one_node
 clean_up 2 >/dev/null 2>&1
 check "when that node's agent is gone, nothing leaves for it in cleartext" nothing_leaves_for_n2
 rm "$RUN_DIR/registry/n2.json"
