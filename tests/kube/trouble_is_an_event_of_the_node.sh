@@ -148,12 +148,12 @@ check "that is told as well" told HookRemoved "from_wire on eth0 was taken away 
 
 check "without to_wire and keyd pods' packets get as far as wire_guard, and no further" pods_send_without_the_first_look
 check "outgoing cleartext is reported, with the counter" told PlaintextSeen \
-	"a clear pod packet reached the wire side of a device, and was dropped (clear_out in podveil status)"
+	"a cleartext pod packet reached the wire side of a device, and was dropped (clear_out in podveil status)"
 check "the same happens again" pods_send_without_the_first_look
 check "and is told once" nothing_else_is_told PlaintextSeen 1
 check "packets from the wire have a remote pod's address, twice" eval 'somebody_forges && sleep 2 && somebody_forges'
 check "incoming cleartext is reported, with the counter" told PlaintextSeen \
-	"a clear packet from the wire claimed to come from a remote pod, and was dropped (clear_in in podveil status)"
+	"a cleartext packet from the wire claimed to come from a remote pod, and was dropped (clear_in in podveil status)"
 check "and once" nothing_else_is_told PlaintextSeen 2
 check "of the hooks no third Event came meanwhile" count_is HookRemoved 2
 agents_done

@@ -80,7 +80,7 @@ pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p2 ping -c 1 -W 
 
 # -- faults --
 
-MENDING='put back|pinned again|is first again|set up again|is attached to'
+MENDING='reattached|put back|pinned again|is first again|set up again|is attached to'
 mendings() { grep -cE "$MENDING" "$(agent_dir 1)/keyd.log"; }
 
 # The time of keyd's last logged action, in milliseconds.
@@ -172,7 +172,7 @@ take_off_often() {
 is_alarmed() {
 	podveil 1 -o json status >"$RUN_DIR/status.json"
 	cat "$RUN_DIR/status.json"
-	jq -e '.state == "degraded" and (.reasons | any(test("to_wire.*eth0 again and again"))) and
+	jq -e '.state == "degraded" and (.reasons | any(test("keeps detaching to_wire from eth0"))) and
 		all(.hooks[]; .state == "in_place")' "$RUN_DIR/status.json"
 }
 

@@ -71,7 +71,7 @@ ip -n "$(ns n1)" link del pods1
 
 # Hooks that another program detaches come back.
 rm -f "$(agent_bpffs 1)"/links/to_wire_*
-is_put_back() { grep 'to_wire was taken off eth0 by somebody: put back' "$(agent_dir 1)/keyd.log"; }
+is_put_back() { grep 'to_wire was detached from eth0 by another program; reattached' "$(agent_dir 1)/keyd.log"; }
 if status | jq -e '.datapath.mechanism == "tcx"' >/dev/null; then
 	check "a hook that was taken away is put back" wait_until 2 is_put_back
 else
