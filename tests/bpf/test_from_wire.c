@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * from_wire, packet by packet: what no node's to_wire lets out in clear does not come in, bare or inside an overlay's
- * packet; and what cannot be a WireGuard message does not reach the tunnel's port.
+ * from_wire, packet by packet: cleartext that no node's to_wire sends does not come in, bare or
+ * inside an overlay's packet, and datagrams that cannot be WireGuard messages do not reach the
+ * tunnel's port.
  */
 #include "overlay.h"
 
@@ -13,7 +14,7 @@
 struct entry_case {
 	const struct place *source;
 	bool may_reach_pods, may_reach_others;
-	uint32_t peer; /* who is counted in permissive mode where it may not */
+	uint32_t peer; /* counted in permissive mode for packets that strict mode drops */
 };
 
 static const struct entry_case entries[] = {
@@ -91,7 +92,7 @@ static void from_wire_drops_classes_of_later_versions(void **state)
 	judge("later version", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
 }
 
-/* With the tunnel's port as the one exception, what is in them changes nothing. */
+/* Apart from datagrams for the tunnel's port, the content of a packet does not matter. */
 static void from_wire_judges_every_shape_of_ip(void **state)
 {
 	static const uint8_t protocols[] = {IPPROTO_SCTP, IPPROTO_ICMP,	  IPPROTO_ESP,
@@ -153,7 +154,7 @@ static void from_wire_counts_a_super_packet_as_its_segments(void **state)
 
 /* -- exceptions -- */
 
-static void from_wire_passes_what_is_not_ip_and_what_no_stack_can_read(void **state)
+static void from_wire_passes_frames_that_are_not_ip_or_unreadable(void **state)
 {
 	struct frame frame;
 
@@ -282,7 +283,7 @@ static void from_wire_passes_answers_of_an_api_server_over_tcp_alone(void **stat
 	datapath_load(true, ETH_HLEN);
 }
 
-static void from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone(void **state)
+static void from_wire_passes_answers_to_a_probe_to_this_nodes_own_addresses_only(void **state)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -391,7 +392,7 @@ static void from_wire_passes_every_wireguard_message(void **state)
 		judge_datagram(&self, 0x04000000, len, passes());
 }
 
-static void from_wire_sheds_what_cannot_be_wireguard(void **state)
+static void from_wire_sheds_datagrams_that_cannot_be_wireguard(void **state)
 {
 	static const size_t lengths[] = {148, 92, 64, 32};
 
@@ -464,7 +465,7 @@ static void from_wire_judges_super_packets_by_their_segments(void **state)
 	}
 }
 
-/* A peer whose endpoint lies in the cluster range, because a NAT is there: its session authenticates it. */
+/* A peer has an endpoint in the cluster range if a NAT is there: its session authenticates it. */
 static void from_wire_passes_the_tunnels_datagrams_from_everywhere(void **state)
 {
 	static const struct place *const from[] = {&world, &node, &unclaimed, &peer_pod, &future};
@@ -490,20 +491,20 @@ int main(void)
 		cmocka_unit_test(from_wire_judges_every_shape_of_ip),
 		cmocka_unit_test(from_wire_looks_behind_vlan_tags),
 		cmocka_unit_test(from_wire_counts_a_super_packet_as_its_segments),
-		cmocka_unit_test(from_wire_passes_what_is_not_ip_and_what_no_stack_can_read),
+		cmocka_unit_test(from_wire_passes_frames_that_are_not_ip_or_unreadable),
 		cmocka_unit_test(from_wire_passes_neighbour_discovery_and_nothing_dressed_as_it),
 		cmocka_unit_test(from_wire_drops_icmp_errors_between_nodes_that_quote_a_pod),
 		cmocka_unit_test(from_wire_passes_multicast_and_broadcast_because_they_are_outside),
 		cmocka_unit_test(from_wire_passes_bypassed_addresses_and_ports_both_ways),
 		cmocka_unit_test(from_wire_passes_answers_of_an_api_server_over_tcp_alone),
 		cmocka_unit_test(
-			from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone),
+			from_wire_passes_answers_to_a_probe_to_this_nodes_own_addresses_only),
 		cmocka_unit_test(from_wire_takes_mapped_ip6_addresses_for_no_ip4_address),
 		cmocka_unit_test(from_wire_drops_clear_pod_packets_inside_every_overlay),
 		cmocka_unit_test(
 			from_wire_passes_overlays_in_permissive_mode_and_counts_nothing_twice),
 		cmocka_unit_test(from_wire_passes_every_wireguard_message),
-		cmocka_unit_test(from_wire_sheds_what_cannot_be_wireguard),
+		cmocka_unit_test(from_wire_sheds_datagrams_that_cannot_be_wireguard),
 		cmocka_unit_test(from_wire_leaves_other_ports_and_addresses_alone),
 		cmocka_unit_test(from_wire_judges_fragmented_datagrams_by_their_first_fragment),
 		cmocka_unit_test(from_wire_judges_super_packets_by_their_segments),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever somebody does to hooks and pins is found by asking the kernel, and put back without a moment in which a packet
- * gets past.
+ * Changes by other programs to hooks and pins are found by asking the kernel, and repaired without
+ * a moment in which a packet gets through.
  */
 #include "capture.h"
 #include "flood.h"
@@ -61,7 +61,7 @@ static void inspect_names_a_device_that_is_gone(void **state)
 	loader_close(loader);
 }
 
-static void link_that_somebody_detached_is_replaced(void **state)
+static void link_that_another_program_detached_is_replaced(void **state)
 {
 	struct loader *loader;
 
@@ -70,8 +70,8 @@ static void link_that_somebody_detached_is_replaced(void **state)
 	fill(loader, 0);
 	attach(loader, LOADER_TO_WIRE, "up0");
 	attach(loader, LOADER_FROM_WIRE, "up0");
-	detach_link_as_somebody_else("to_wire", "up0");
-	detach_link_as_somebody_else("from_wire", "up0");
+	detach_link_as_another_program("to_wire", "up0");
+	detach_link_as_another_program("from_wire", "up0");
 	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
 	assert_finding(loader, LOADER_FROM_WIRE, LOADER_MISSING, 0);
 	repair(loader, LOADER_TO_WIRE);
@@ -82,7 +82,7 @@ static void link_that_somebody_detached_is_replaced(void **state)
 	loader_close(loader);
 }
 
-/* The foreign program hides everything from those after it, as long as it is first. */
+/* While the foreign program is first, it hides everything from those after it. */
 static void program_put_before_ours_is_found_and_overtaken(void **state)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign"), link = -1;
@@ -104,7 +104,8 @@ static void program_put_before_ours_is_found_and_overtaken(void **state)
 	loader_close(loader);
 }
 
-/* The foreign program passes everything on, so that each packet must still meet to_wire: once, and twice never. */
+/* The foreign program passes everything on, so each packet must still reach to_wire, exactly
+ * once. */
 static void overtaking_lets_no_packet_through_and_counts_none_twice(void **state)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign"), far = open_wire("far0");
@@ -132,7 +133,7 @@ static void overtaking_lets_no_packet_through_and_counts_none_twice(void **state
 	loader_close(loader);
 }
 
-static void link_whose_pin_is_gone_is_pinned_again(void **state)
+static void link_without_its_pin_is_pinned_again(void **state)
 {
 	CLEANUP_CLOSE int held = -1;
 	struct loader *loader;
@@ -156,7 +157,7 @@ static void link_whose_pin_is_gone_is_pinned_again(void **state)
 	loader_close(loader);
 }
 
-/* By name it is ours: what an agent of another version left, whose pin was lost. */
+/* By its name the program is ours: another version of the agent left it, and its pin is lost. */
 static void stale_copies_are_taken_over_or_removed(void **state)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire"), older = load_passer("to_wire");
@@ -182,7 +183,7 @@ static void stale_copies_are_taken_over_or_removed(void **state)
 	loader_close(loader);
 }
 
-/* After overtaking and after any number of restarts: whose program is there changes nothing. */
+/* The result must not depend on previous overtaking or on the number of restarts. */
 static void overtaking_works_again_and_again_and_after_a_restart(void **state)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign");
@@ -240,7 +241,7 @@ static void assert_repair_refused(struct loader *loader, enum loader_program pro
 	assert_one_line_with(text, part);
 }
 
-/* Of the same priority the youngest filter is asked first: ours has to become the youngest again. */
+/* Among filters of one priority the newest runs first: ours has to become the newest again. */
 static void filter_put_before_ours_is_found_and_overtaken(void **state)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign");
@@ -265,7 +266,7 @@ static void filter_put_before_ours_is_found_and_overtaken(void **state)
 	loader_close(loader);
 }
 
-/* Whoever dies while overtaking leaves two of them. */
+/* An agent that dies while overtaking leaves its filter twice. */
 static void second_filter_of_ours_is_found_and_removed(void **state)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire");
@@ -280,7 +281,7 @@ static void second_filter_of_ours_is_found_and_removed(void **state)
 	loader_close(loader);
 }
 
-/* One with a smaller priority can be overtaken by none: it is named, and nothing of it is touched. */
+/* A filter with a smaller priority cannot be overtaken: it is named in the log, and not touched. */
 static void filter_with_a_smaller_priority_is_found_and_named(void **state)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign");
@@ -351,7 +352,7 @@ static void map_pins_that_are_gone_come_back_with_the_same_maps(void **state)
 	loader_close(loader);
 }
 
-static void map_pin_of_somebody_else_in_the_place_of_ours_goes(void **state)
+static void foreign_map_pin_in_the_place_of_ours_is_replaced(void **state)
 {
 	struct loader *loader = open_loader(false);
 	CLEANUP_CLOSE int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 4, 1, NULL);
@@ -373,10 +374,10 @@ int main(void)
 		TEST(tcx_every_program_is_found_missing_and_put_back),
 		TEST(clsact_every_program_is_found_missing_and_put_back),
 		TEST(inspect_names_a_device_that_is_gone),
-		TEST(link_that_somebody_detached_is_replaced),
+		TEST(link_that_another_program_detached_is_replaced),
 		TEST(program_put_before_ours_is_found_and_overtaken),
 		TEST(overtaking_lets_no_packet_through_and_counts_none_twice),
-		TEST(link_whose_pin_is_gone_is_pinned_again),
+		TEST(link_without_its_pin_is_pinned_again),
 		TEST(stale_copies_are_taken_over_or_removed),
 		TEST(overtaking_works_again_and_again_and_after_a_restart),
 		TEST(filters_are_found_missing_however_they_went),
@@ -386,7 +387,7 @@ int main(void)
 		TEST(filters_of_other_kinds_before_ours_are_found_too),
 		TEST(filter_in_the_place_of_ours_is_found_missing),
 		TEST(map_pins_that_are_gone_come_back_with_the_same_maps),
-		TEST(map_pin_of_somebody_else_in_the_place_of_ours_goes),
+		TEST(foreign_map_pin_in_the_place_of_ours_is_replaced),
 	};
 
 	if (!datapath_is_possible())
