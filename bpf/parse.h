@@ -52,7 +52,7 @@ struct ports {
 struct transport {
 	__u32 offset;
 	__u8 protocol;
-	/* then this packet has no such header; offset and protocol are unset */
+	/* Then this packet has no such header; offset and protocol are meaningless. */
 	bool is_later_fragment;
 };
 

@@ -310,7 +310,7 @@ static __always_inline enum route choose_route(struct prefix_value destination,
 		return peer && !peer->was_reached ? ROUTE_CLEAR : ROUTE_TUNNEL;
 	case PREFIX_CLUSTER:
 		return is_permissive ? ROUTE_CLEAR : ROUTE_NO_PEER;
-	/* unknown class, perhaps from a newer keyd: fail closed */
+	/* Unknown class, perhaps from a newer keyd: fail closed. */
 	default:
 		return ROUTE_NO_PEER;
 	}

@@ -16,7 +16,7 @@
 
 struct address {
 	uint8_t family; /* AF_INET or AF_INET6 */
-	/* network order; an IPv4 address uses the first four, the rest are zero */
+	/* Network order; an IPv4 address uses the first four bytes, the others are zero. */
 	uint8_t bytes[16];
 };
 

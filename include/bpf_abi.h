@@ -59,8 +59,8 @@ struct prefix_value {
  * it finds them again by name. */
 struct peer_value {
 	__u32 is_usable; /* the tunnel has a key and an endpoint: packets may be redirected */
-	/* a handshake has completed at least once: never send cleartext to this node again, in any
-	 * mode */
+	/* A handshake has completed at least once: never send cleartext to this node again, in any
+	 * mode. */
 	__u32 was_reached;
 	char node[NODE_NAME_LEN + 2];
 };
