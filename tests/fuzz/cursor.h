@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every fuzz target shares: the input as a cursor that never ends (behind the last byte come zeros), copies that
- * are exactly as long as they say, so that AddressSanitizer sees the first byte too many, and MUST for what has to hold.
- * A target is one function of its input: no clock, no randomness, nothing left over from the input before.
+ * Shared by all fuzz targets: the input as a cursor that never ends (zeros follow the last byte),
+ * copies of exactly the stated length, so that AddressSanitizer sees the first byte too many, and
+ * MUST for invariants. A target is one function of its input: no clock, no randomness, no state
+ * left over from the previous input.
  */
 #pragma once
 
@@ -17,7 +18,8 @@ struct cursor {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* What must hold whatever the input is; also where asserts are off and a target has silenced stderr. */
+/* An invariant for every input; active also where asserts are off and a target has silenced
+ * stderr. */
 #define MUST(condition)                                                                 \
 	do {                                                                            \
 		if (!(condition)) {                                                     \
@@ -70,7 +72,8 @@ static inline uint64_t take_64(struct cursor *cursor)
 	return get_le64(bytes);
 }
 
-/* The next bytes in memory of their own, of which nothing may be read beyond the end. The caller frees them. */
+/* The next bytes in a memory block of their own, so that a read beyond the end is detected. The
+ * caller frees them. */
 static inline uint8_t *take_copy(struct cursor *cursor, size_t len)
 {
 	uint8_t *copy = malloc(len);

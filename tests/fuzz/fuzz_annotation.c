@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The annotation that whoever can write a Node may have written: what is taken is within its bounds and is the same
- * after it was written and read again; what is refused is named in one printable line and leaves the result alone.
+ * An annotation as written by anyone with write access to a Node. An accepted one is within its
+ * bounds and is the same after it was encoded and decoded again. A refusal is one printable line
+ * and leaves the result untouched.
  */
 #include "cluster/annotation.h"
 #include "cursor.h"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A record of the registry, any bytes: what the Node object says is taken although its annotation may be garbled, is
- * within its bounds, and is the same after it was written and read again.
+ * A record of the registry, from any bytes: facts of the Node object are accepted even if its
+ * annotation is garbled, are within their bounds, and are the same after they were encoded and
+ * decoded again.
  */
-#include "cursor.h"
 #include "cluster/node.h"
+#include "cursor.h"
 
 static struct cidr pods[ANNOTATION_PODS_MAX], pods_again[ANNOTATION_PODS_MAX];
 static char text[NODE_TEXT_MAX];

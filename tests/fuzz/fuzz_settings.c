@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil-keyd's command line, an argument a line: whatever is on it, the settings that come out are within their bounds,
- * each prefix without host bits, this node's pods inside the cluster's range and outside of what is excepted.
+ * podveil-keyd's command line, one argument per line. For any arguments, accepted settings are
+ * within their bounds, no prefix has host bits, and this node's pods are inside the cluster's range
+ * and outside the excepted prefixes.
  */
 #include "cursor.h"
 #include "settings.h"
@@ -39,7 +40,8 @@ static void check_settings(const struct settings *settings)
 	MUST(settings->endpoint_count <= ANNOTATION_ENDPOINTS_MAX);
 	MUST(settings->uplink_count <= SETTINGS_UPLINKS_MAX);
 	MUST(settings->rotate.every_ms >= 0 && settings->rotate.overlap_ms > 0);
-	if (!settings->range_count) /* kubeadm's is looked for, and all of it is judged then */
+	/* kubeadm's range is looked up later, and all this is checked then */
+	if (!settings->range_count)
 		return;
 	for (uint32_t i = 0; i < settings->pod_count; i++) {
 		MUST(is_in(settings->ranges, settings->range_count, &settings->pods[i]));
@@ -49,7 +51,8 @@ static void check_settings(const struct settings *settings)
 		MUST(is_in(settings->ranges, settings->range_count, &settings->excepts[i]));
 }
 
-/* What the program prints is not what is looked at here; the sanitizers write to the descriptor itself. */
+/* Discards the program's own output, which is not under test; the sanitizers write to the
+ * descriptor directly. */
 static void be_silent(void)
 {
 	static bool is_silent;

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Traffic that can be accounted for: numbered UDP datagrams and a TCP stream, both with a marker and a pattern that the
- * receiver checks byte by byte. Each side prints one JSON line. What the receiver itself could not take
- * (receiver_overflow) is told apart from what was lost on the way, and the sender says at its end how much it sent, so
- * that also the last datagrams are missed when they do not come.
+ * Traffic with complete accounting: numbered UDP datagrams and a TCP stream, both with a marker and
+ * a pattern that the receiver checks byte by byte. Each side prints one JSON line. Losses at the
+ * receiver's own socket (receiver_overflow) are counted apart from losses on the path. At its end
+ * the sender announces how much it sent, so that the last datagrams are missed too.
  *
  *   flow udp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--idle MS] [--ready-file FILE]
- *   flow udp-send --to ADDR:PORT --marker HEX32 --rate PPS (--seconds N | --count N) [--size BYTES] [--bind ADDR]
- *                 [--joined]
- *   flow udp-mesh --bind ADDR:PORT --to ADDR:PORT... --marker HEX32 --rate PPS [--seconds N] [--size BYTES]
- *                 [--ready-file FILE] [--start-file FILE]
+ *   flow udp-send --to ADDR:PORT --marker HEX32 --rate PPS (--seconds N | --count N)
+ *                 [--size BYTES] [--bind ADDR] [--joined]
+ *   flow udp-mesh --bind ADDR:PORT --to ADDR:PORT... --marker HEX32 --rate PPS [--seconds N]
+ *                 [--size BYTES] [--ready-file FILE] [--start-file FILE]
  *   flow tcp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--ready-file FILE]
- *   flow tcp-send --to ADDR:PORT --marker HEX32 (--seconds N | --count BYTES) [--rate BYTES] [--bind ADDR]
+ *   flow tcp-send --to ADDR:PORT --marker HEX32 (--seconds N | --count BYTES) [--rate BYTES]
+ *                 [--bind ADDR]
  *
- * udp-mesh sends to each of several others and receives from each, through one socket, until its time is over or a
- * signal comes; it prints a line for each of them.
+ * udp-mesh sends to several others and receives from each, through one socket, until its time is
+ * over or a signal comes; it prints a line for each of them.
  */
 #include "flow/flow.h"
 #include "common/value.h"
