@@ -32,8 +32,7 @@ union endpoint {
 	struct sockaddr_in6 in6;
 };
 
-/* with the terminating zero, as in <netinet/in.h> */
-#define ADDRESS_TEXT_LEN  INET6_ADDRSTRLEN
+#define ADDRESS_TEXT_LEN  INET6_ADDRSTRLEN	     /* with the terminating zero */
 #define CIDR_TEXT_LEN	  (INET6_ADDRSTRLEN + 4)     /* "/128" */
 #define ENDPOINT_TEXT_LEN (INET6_ADDRSTRLEN + 2 + 6) /* "[]" and ":65535" */
 

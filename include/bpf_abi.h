@@ -20,7 +20,7 @@
 #define BYPASSES_MAX	  1024
 #define ENDPOINTS_MAX	  65536
 #define OVERLAY_PORTS_MAX 4
-/* on a packet that keyd's guard drops (keyd/guard/guard.h): "pvgd" */
+/* On a packet that keyd's guard drops (keyd/guard/guard.h): "pvgd". */
 #define GUARD_MARK 0x70766764
 /* On the packets of keyd's own probes of API servers (SO_MARK). It shares no bit with the marks
  * that kube-proxy (0xc000), Calico (0xff0000), Cilium (0xf00) and Amazon's CNI (0x80) read or

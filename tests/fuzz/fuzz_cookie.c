@@ -120,7 +120,7 @@ static bool make_reply(uint8_t flags, struct cursor *cursor, uint8_t cookie[stat
 
 static void reply_once(struct cursor *cursor)
 {
-	/* any address will do: the seal authenticates the reply */
+	/* Any address will do: the seal authenticates the reply. */
 	const union endpoint at = stand_endpoint("203.0.113.9", 9);
 	uint8_t flags = take_8(cursor), cookie[COOKIE_LEN], *copy;
 	uint64_t drops;

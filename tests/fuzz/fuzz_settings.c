@@ -40,7 +40,7 @@ static void check_settings(const struct settings *settings)
 	MUST(settings->endpoint_count <= ANNOTATION_ENDPOINTS_MAX);
 	MUST(settings->uplink_count <= SETTINGS_UPLINKS_MAX);
 	MUST(settings->rotate.every_ms >= 0 && settings->rotate.overlap_ms > 0);
-	/* kubeadm's range is looked up later, and all this is checked then */
+	/* kubeadm's range is looked up later, and all this is checked then. */
 	if (!settings->range_count)
 		return;
 	for (uint32_t i = 0; i < settings->pod_count; i++) {

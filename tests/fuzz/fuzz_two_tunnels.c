@@ -33,7 +33,7 @@ static struct stand stands[2];
 static struct datagram wire[WIRE_MAX];
 static unsigned int wire_len;
 static uint64_t arriving_sent_ns; /* of the datagram that arrives */
-/* the fate of each datagram; after the end of the input all arrive */
+/* The fate of each datagram; after the end of the input all arrive. */
 static struct cursor fates;
 static struct answered answered[RESPONSES_MAX];
 static unsigned int answered_count;
