@@ -95,7 +95,7 @@ static const struct flag flags[] = {
 	{"count", "N", "questions (5)", false, take_count},
 	{"wait", "MS", "for answers (1000)", false, take_wait},
 	{"seconds", "N", "serve this long (60)", false, take_seconds},
-	{"ready-file", "FILE", "made once everything is heard", false, take_ready_file},
+	{"ready-file", "FILE", "created once all sockets are open", false, take_ready_file},
 	{0},
 };
 

@@ -468,7 +468,8 @@ static bool is_complete(const struct settings *settings)
 	    (!settings->shape->wrap || (settings->inner_to.family &&
 					settings->inner_from.family == settings->inner_to.family)))
 		return true;
-	log_error("expected --shape, --marker, --from and --to of one family, and so inside");
+	log_error(
+		"expected --shape, --marker, --from and --to of one family, and the same for the inner addresses");
 	return false;
 }
 

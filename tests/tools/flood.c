@@ -96,7 +96,7 @@ static bool take_key(void *settings, const char *value, char *error, size_t size
 static const struct flag flags[] = {
 	{"to", "ADDRESS", "whom to flood", false, take_to},
 	{"port", "PORT", "its port", false, take_port},
-	{"from", "ADDRESS", "where the forged sources begin", false, take_from},
+	{"from", "ADDRESS", "first address of the /16 of forged sources", false, take_from},
 	{"rate", "PPS", "datagrams a second", false, take_rate},
 	{"seconds", "N", "for how long", false, take_seconds},
 	{"key", "KEY", "initiations: the public key that the port answers for", false, take_key},

@@ -101,7 +101,7 @@ static const struct flag flags[] = {
 	{"and", "DEVICE", "the other", false, take_and},
 	{"delay", "MS", "of every frame", false, take_delay},
 	{"jitter", "MS", "at most so much more", false, take_jitter},
-	{"ready-file", "FILE", "made once frames are forwarded", false, take_ready_file},
+	{"ready-file", "FILE", "created once frames are forwarded", false, take_ready_file},
 	{0},
 };
 

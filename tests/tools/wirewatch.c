@@ -143,7 +143,7 @@ static const struct flag flags[] = {
 	{"marker", "HEX32", "16 bytes that no frame may carry", false, take_marker},
 	{"net", "CIDR", "addresses that no IP header may carry", true, take_net},
 	{"port", "PORT", "the tunnel's UDP port", false, take_port},
-	{"ready-file", "FILE", "made once every frame is seen", false, take_ready_file},
+	{"ready-file", "FILE", "created once frames are captured", false, take_ready_file},
 	{"seconds", "N", "end after this time (60)", false, take_seconds},
 	{"numbered", NULL, "count the markers by their last four bytes", false, take_numbered},
 	{0},
