@@ -39,8 +39,7 @@
  *
  * policy_from_wire mirrors it for incoming cleartext. It drops the packets that no node's to_wire
  * sends:
- *   source a remote pod, or unclaimed        whatever the destination: DNAT behind us may still
- *                                            change it
+ *   source a remote pod, or unclaimed        to any destination: DNAT behind us may change it
  *   source a node, destination a local pod   that node tunnels it, since its destination is a pod
  *   source a node, ICMP error about a pod    that node tunnels it, since it quotes a pod's packet
  *

@@ -71,7 +71,7 @@ struct traffic {
 };
 
 /* Value of `peer_traffic` (per-CPU hash, key: __u32 peer id). keyd creates the entries, the
- * programs add to them. Id 0 stands for every address in the cluster range that no node claims. */
+ * programs add to them. Id 0 is for every address in the cluster range that no node claims. */
 struct peer_traffic {
 	struct traffic to_tunnel;
 	struct traffic from_tunnel;

@@ -2,7 +2,7 @@
 /*
  * The protocol between the command line and podveil-keyd, on a SOCK_STREAM Unix socket (root only,
  * mode 0600). The client writes one line of JSON, {"verb":"status"}, and reads one JSON document
- * until the other end closes. An error is {"error":"<one line that says what to do>"}. With -o json
+ * until the other end closes. An error is {"error":"<one line, with advice>"}. With -o json
  * the user gets the document unchanged, so these names are contracts; fields are added, never
  * renamed. Durations are seconds, times are RFC 3339 in UTC, keys base64.
  *
@@ -73,7 +73,7 @@
  *   preparing: the next key is being generated and published. proving: it is published, and live
  *   peers prove that they know it. overlapping: it became the current key, and the previous one
  *   still answers. degraded: the same after the overlap, because a straggler still needs the
- *   previous key. current: none of these. "since" is the start of the state. "age" is that of the
+ *   previous key. current: no rotation runs. "since" is the start of the state. "age" is that of the
  *   current key. For other nodes only the states of their records are known: current, proving or
  *   overlapping.
  *   "peers_proved" counts those of "peers_live" that have proved the key. A straggler is a live
