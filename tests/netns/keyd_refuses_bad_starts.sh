@@ -103,9 +103,9 @@ bad_flag "'10.245.1.0/24' lies outside every --cluster-cidr" --pod-cidr 10.245.1
 bad_flag "overlaps 10.244.1.0/24, given before" --pod-cidr 10.244.1.128/25
 bad_flag "'pods': expected a prefix" --cluster-cidr pods
 bad_flag "overlaps 10.244.0.0/16, given before" --cluster-cidr 10.0.0.0/8
-bad_flag "'0.0.0.0/0': holds" --cluster-cidr 0.0.0.0/0
-bad_flag "'::/0': holds" --cluster-cidr ::/0
-bad_flag "'127.0.0.0/8': holds loopback addresses" --cluster-cidr 127.0.0.0/8
+bad_flag "'0.0.0.0/0': contains" --cluster-cidr 0.0.0.0/0
+bad_flag "'::/0': contains" --cluster-cidr ::/0
+bad_flag "'127.0.0.0/8': contains loopback addresses" --cluster-cidr 127.0.0.0/8
 bad_flag "'n2': expected an IP address" --endpoint n2
 bad_flag "'127.0.0.1': is loopback" --endpoint 127.0.0.1
 bad_flag "'0': expected a UDP port from 1 to 65535" --port 0
