@@ -376,7 +376,7 @@ static const struct flag flags[] = {
 	 "credentials for the API server (default the service account of the pod)", false,
 	 take_kubeconfig},
 	{"mode", "strict|permissive",
-	 "strict: never send cleartext; permissive: only to nodes never reached (default strict)",
+	 "never send cleartext (strict), or only to nodes never reached (permissive) (default strict)",
 	 false, take_mode},
 	{"uplink", "auto|DEV,...", "devices that lead to other nodes (default auto)", false,
 	 take_uplink},
