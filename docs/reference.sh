@@ -145,7 +145,7 @@ config_table
 cat <<'TEXT'
 
 podveil-keyd also reads, and never writes: `podSubnet` in the ConfigMap `kubeadm-config` of `kube-system`, if no `cluster-cidr` is given; and the
-EndpointSlice `kubernetes` of `default`, whose endpoints bypass the tunnel.
+EndpointSlice `kubernetes` of `default`: its endpoints bypass the tunnel.
 
 ## Drop reasons
 

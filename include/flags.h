@@ -2,8 +2,8 @@
 /*
  * Command lines as tables. Each flag has a long name, sometimes a short one, a line in --help, and
  * an environment variable that gives its default: PODVEIL_ and the name in upper case, with '_' for
- * '-'. The variable of a repeatable flag is split at commas. The man pages and docs/reference.md are
- * generated from --help.
+ * '-'. The variable of a repeatable flag is split at commas. The man pages and docs/reference.md
+ * are generated from --help.
  */
 #pragma once
 

@@ -334,7 +334,9 @@ TAKE(overlap_strict)
 	return true;
 }
 
-/* settings_rules.c checks it: an error here would print the value, which may be the secret itself. */
+/*
+ * settings_rules.c checks it: an error here would print the value, which may be the secret itself.
+ */
 TAKE(cluster_secret)
 {
 	(void)error;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The podveil command: finds the subcommand among the arguments, parses the flags of that
- * subcommand, and runs it. Flags may stand before and after it. Each subcommand is a row of a table.
+ * subcommand, and runs it. Flags may stand before and after it. Each subcommand is a row of a
+ * table.
  */
 #include <net/if.h>
 

@@ -38,7 +38,7 @@ help_names_every_command() {
 not_a_daemon() { # a listener that answers with something else
 	timeout 20 socat "UNIX-LISTEN:$RUN_DIR/other.sock" EXEC:'echo hello',pipes &
 	wait_until 20 listens_at "$RUN_DIR/other.sock" &&
-		refuses 1 "gave no JSON object" --control "$RUN_DIR/other.sock" status
+		refuses 1 "is not a JSON object" --control "$RUN_DIR/other.sock" status
 }
 
 begin

@@ -78,13 +78,13 @@ bad_flag "'N1': expected a node's name" --node N1
 bad_flag "'../n1': expected a node's name" --node ../n1
 bad_flag "'etcd:x': expected kubernetes or file:DIR" --registry etcd:x
 bad_flag "'kubernetes:x': expected kubernetes or file:DIR" --registry kubernetes:x
-check "permissive mode refuses to start without it as well" refuses 2 "permissive mode needs the cluster's pod range too" \
+check "permissive mode refuses to start without it as well" refuses 2 "permissive mode needs the cluster's pod range" \
 	--node n1 --registry "file:$RUN_DIR/registry" --mode permissive --pod-cidr 10.244.1.0/24
 bad_flag "'off': expected strict or permissive" --mode off
 bad_flag "'Strict': expected strict or permissive" --mode Strict
 bad_flag "'x': expected a prefix" --except-cidr x
 bad_flag "'10.250.0.0/16' lies outside every --cluster-cidr" --except-cidr 10.250.0.0/16
-bad_flag "'10.244.0.0/16' is the whole of that --cluster-cidr" --except-cidr 10.244.0.0/16
+bad_flag "'10.244.0.0/16' equals that --cluster-cidr" --except-cidr 10.244.0.0/16
 bad_flag "'10.0.0.0/8' lies outside every --cluster-cidr" --except-cidr 10.0.0.0/8
 bad_flag "'10.244.1.0/24' overlaps --except-cidr 10.244.1.128/25" --except-cidr 10.244.1.128/25
 bad_flag "'10.244.1.0/24' overlaps --except-cidr 10.244.0.0/20" --except-cidr 10.244.0.0/20
@@ -130,8 +130,8 @@ check "refuses to rotate more often than the overlap lasts" refuses 2 "--rotate-
 bad_flag "--cluster-secret: expected the absolute path of a file" --cluster-secret secret
 bad_flag "is not in this version" --metrics x
 bad_flag "'config': expected an absolute path" --kubeconfig config
-bad_flag "--kubeconfig is for --registry kubernetes alone" --kubeconfig /etc/kubernetes/admin.conf
-bad_flag "--require-admission is for --registry kubernetes alone" --require-admission
+bad_flag "--kubeconfig needs --registry kubernetes" --kubeconfig /etc/kubernetes/admin.conf
+bad_flag "--require-admission needs --registry kubernetes" --require-admission
 bad_flag "'on': is not in this version" --xdp on
 
 check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a folder" \

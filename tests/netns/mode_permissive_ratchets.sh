@@ -58,7 +58,7 @@ status_is_loud() {
 	podveil 1 status >"$RUN_DIR/status.txt"
 	[ $? -eq 0 ] || return 1
 	cat "$RUN_DIR/status.txt"
-	head -n 1 "$RUN_DIR/status.txt" | grep '^PERMISSIVE: .* GOES IN CLEAR: [1-9][0-9]* packets out, [1-9][0-9]* in' &&
+	head -n 1 "$RUN_DIR/status.txt" | grep '^PERMISSIVE: .* IS CLEARTEXT: [1-9][0-9]* packets out, [1-9][0-9]* in' &&
 		grep '^node .*mode permissive' "$RUN_DIR/status.txt"
 }
 
@@ -153,7 +153,7 @@ start_agent 2 || bail "no agent"
 check "its agent comes back: the pods talk" wait_until 10 pods_talk
 add_silent_node 3
 check "another node has no agent" wait_until 5 peer_is 1 3 '.state == "waiting"'
-check "podveil mode names it when it cuts it off" mode_text_says strict '^cut off, since they were never reached: n3$'
+check "podveil mode names it when it cuts it off" mode_text_says strict '^cut off, because they were never reached: n3$'
 check "status knows the mode" status_is 1 '.mode == "strict" and (.reasons | any(test("PERMISSIVE")) | not)'
 udp_start switch 1 2
 tcp_start switch 1 2 1000000
