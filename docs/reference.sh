@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2016 # backquotes of Markdown
 # Prints docs/reference.md. Flags come from --help of the programs in BUILD, drop reasons from
-# include/drop_reason.h, keys of the ConfigMap from the DaemonSet. The names in the tables that are written here
-# are compared with the code: a name that is missing on either side is an error.
+# include/drop_reason.h, keys of the ConfigMap from the DaemonSet. The names in the tables that are
+# written here are compared with the code: a name that is missing on either side is an error.
 
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Prints the man page of man/NAME.8.in: replaces @FLAGS@ and @COMMANDS@ by what --help of the program lists,
-# and @VERSION@ by its version. BUILD is the build directory with the three programs.
+# Prints the man page of man/NAME.8.in: replaces @FLAGS@ and @COMMANDS@ by what --help of the
+# program lists, and @VERSION@ by its version. BUILD is the build directory with the three programs.
 #
 #   man/page.sh man/NAME.8.in
 

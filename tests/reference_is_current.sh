@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2016 # backquotes of Markdown
-# docs/reference.md is what docs/reference.sh makes of the tables in the code, and each man page lists the flags that
-# --help lists, without a warning of the formatter. Prints TAP; BUILD is the build directory, built before.
+# docs/reference.md is what docs/reference.sh makes of the tables in the code, and each man page
+# lists the flags that --help lists, without a warning of the formatter. Prints TAP; BUILD is the
+# build directory, built before.
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=$(realpath "${BUILD:-build}") || exit 1
@@ -13,7 +14,8 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 export BUILD
 
-# A copy of all that the generator reads, with programs whose --help goes through sed, so that a detector can change it.
+# A copy of all that the generator reads, with programs whose --help goes through sed, so that a
+# detector can change it.
 copy_tree() { # DIRECTORY
 	mkdir -p "$1/deploy" "$1/build" && cp -R docs man include keyd tunnel "$1" && cp -R deploy/base "$1/deploy" || return 1
 	for program in podveil podveil-keyd podveil-tunnel; do
