@@ -133,7 +133,7 @@ not_waited_for() {
 served_is_told_apart() {
 	publish 3 "$(AGE=1 record 3 KEY3= )"
 	(sleep 1 && kubectl annotate --overwrite node n3 podveil.io/rotate-served="$(request_of 3)" >/dev/null) &
-	says 1 '^0 of 1' rotate-key n3 --timeout 3s && grep -E '^n3: has taken the request' "$RUN_DIR/veil.err"
+	says 1 '^0 of 1' rotate-key n3 --timeout 3s && grep -E '^n3: has accepted the request' "$RUN_DIR/veil.err"
 }
 
 # A user without any right on Nodes.
