@@ -75,7 +75,7 @@ KUBE_ALONE  := $(filter tests/kube/migration% tests/kube/shape%,$(KUBE_TESTS))
 KUBE_TESTS  := $(KUBE_ALONE) --together $(filter-out $(KUBE_ALONE),$(KUBE_TESTS))
 
 .PHONY: all deps demo demo-kube test test-unit test-bpf test-netns test-kube test-vm soak bench bench-kube mutants fuzz sanitize image \
-	programs tools tests fuzzers install clean help
+	programs tools tests fuzzers reference install clean help
 all: programs ## build the three programs into build/
 programs: $(PROGRAMS)
 tools: $(TEST_TOOLS)
@@ -162,9 +162,20 @@ image: ## the container image, without a registry: an OCI archive in .cache/imag
 	@tests/deps.sh image
 	@JOBS=2 deploy/image.sh
 
-install: all ## copy the programs to $(PREFIX)/bin
-	install -d $(DESTDIR)$(PREFIX)/bin
+reference: programs ## write docs/reference.md again, after a change of flags or drop reasons
+	BUILD=$(BUILD) CC=$(CC) docs/reference.sh >$(BUILD)/reference.md
+	cp $(BUILD)/reference.md docs/reference.md
+
+MAN_PAGES := $(patsubst man/%.in,$(BUILD)/man/%,$(wildcard man/*.8.in))
+$(BUILD)/man/%.8: man/%.8.in man/page.sh man/flags.awk $(PROGRAMS)
+	@mkdir -p $(@D)
+	$(call say,MAN)
+	$(Q)BUILD=$(BUILD) man/page.sh $< >$@.tmp && mv $@.tmp $@
+
+install: all $(MAN_PAGES) ## copy programs and man pages to $(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man8
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

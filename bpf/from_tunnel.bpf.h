@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * from_tunnel, at the ingress of podveil0: a decrypted packet may reach local pods and this node's own addresses and
- * nothing else, and never the tunnel's own port, so that a peer can neither use us as a router nor nest the tunnel in
- * itself. What passes goes through the node's stack: conntrack and network policy depend on it.
+ * from_tunnel, at the ingress of podveil0: a decrypted packet may reach local pods and this node's
+ * own addresses and nothing else, and never the tunnel's own port. So a peer can neither use this
+ * node as a router nor nest the tunnel in itself. Accepted packets go through the node's stack:
+ * conntrack and network policy depend on it.
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 
 enum aim { AIM_OTHER, AIM_TUNNEL_PORT, AIM_HIDDEN };
 
-/* AIM_HIDDEN: the headers are cut short or too many, so the port cannot be told. A later fragment has none; without
- * its first one it is never delivered. */
+/* AIM_HIDDEN: the headers are cut short or too many, so the port is unknown. A later fragment has
+ * no port; without its first fragment it is never delivered. */
 static __always_inline enum aim find_aim(struct __sk_buff *skb, const struct ip_packet *packet)
 {
 	struct datapath_config *settings = bpf_map_lookup_elem(&config, &(__u32){0});

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * from_wire, at the ingress of every device that leads to other nodes, before the stack sees a packet: what another
- * node's to_wire would never have let out in clear is not believed when it comes in clear, also inside an overlay's
- * packet. And what cannot be a WireGuard message never costs the tunnel a system call.
+ * from_wire, at the ingress of every device that leads to other nodes, before the stack sees a
+ * packet. It drops cleartext that no node's to_wire would have sent in cleartext, inside an
+ * overlay's packet too. It also drops datagrams for the tunnel's port that cannot be WireGuard
+ * messages, so that they never cost the tunnel a system call.
  *
- * What it cannot read it passes: the stack behind it cannot read that either.
+ * Unreadable packets pass: the stack behind cannot read them either.
  */
 #pragma once
 
@@ -35,7 +36,8 @@ static __always_inline bool is_wireguard(__u32 message, __u32 len)
 	return false;
 }
 
-/* Of a super-packet the first segment is judged; the tunnel judges each. A first fragment says the whole length. */
+/* For a super-packet this judges the first segment; the tunnel judges each. The UDP header of a
+ * first fragment has the length of the whole datagram. */
 static __always_inline enum datagram find_datagram(struct __sk_buff *skb,
 						   const struct ip_packet *packet)
 {
@@ -69,7 +71,8 @@ __noinline int judge_inner_from_wire(struct __sk_buff *skb, __u32 ethertype, __u
 	return policy_from_wire(skb, &inner, &peer_id);
 }
 
-/* In permissive mode nothing is counted here: the overlay's own device has a from_wire, which sees the packet bare. */
+/* In permissive mode nothing is counted here: the overlay's own device has a from_wire, which sees
+ * the inner packet itself. */
 static __always_inline int from_overlay(struct __sk_buff *skb, const struct ip_packet *packet)
 {
 	__u32 found = inner_find(skb, packet);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Finds the packet inside an overlay's packet: VXLAN (RFC 7348), Geneve (RFC 8926), GRE (RFC 2784, 2890) and IP in IP of
- * all four kinds. One level deep: an overlay in an overlay is not a cluster's network. What cannot be read as one of
- * these has nothing inside; the contract of parse.h holds here too.
+ * Finds the packet inside an overlay's packet: VXLAN (RFC 7348), Geneve (RFC 8926), GRE (RFC 2784,
+ * 2890) and all four kinds of IP in IP. It looks one level deep, since no cluster's network is an
+ * overlay inside an overlay. A packet that cannot be read as one of these has no inner packet. The
+ * contract of parse.h holds here too.
  */
 #pragma once
 
@@ -17,7 +18,8 @@
 #define GRE_SEQUENCE	     bpf_htons(0x1000)
 #define GRE_VERSION	     bpf_htons(0x0007)
 
-/* What the functions here return: the inner EtherType as it stands in a frame, and the inner IP header's offset. */
+/* The functions here return the inner EtherType, in network byte order, and the offset of the inner
+ * IP header. */
 #define INNER_NONE		 0
 #define INNER(ethertype, offset) ((__u32)(ethertype) << 16 | ((offset)&0xffff))
 #define INNER_ETHERTYPE(found)	 ((found) >> 16)
@@ -33,7 +35,7 @@ static __always_inline __u32 find_in_ethernet(struct __sk_buff *skb, __u32 start
 	return INNER(ethertype, offset);
 }
 
-/* Geneve and GRE name what they carry by its EtherType. */
+/* Geneve and GRE have the EtherType of their payload. */
 static __always_inline __u32 find_by_type(struct __sk_buff *skb, __be16 ethertype, __u32 start)
 {
 	if (ethertype == bpf_htons(ETH_P_TEB))
@@ -108,7 +110,7 @@ __noinline __u32 inner_find_at(struct __sk_buff *skb, __u32 protocol, __u32 offs
 	return INNER_NONE;
 }
 
-/* A later fragment does not show what it carries: without its first one it is never delivered. */
+/* Nothing is found in a later fragment; without its first fragment it is never delivered. */
 static __always_inline __u32 inner_find(struct __sk_buff *skb, const struct ip_packet *packet)
 {
 	struct transport transport;

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What the kernel itself loses of our traffic, by reason: pod packets and the tunnel's datagrams that it frees undelivered
- * (tracepoint skb:kfree_skb) in this node's network namespace, before to_wire, behind from_tunnel, or between the tunnel
- * and the wire. Only counts, and nothing here runs while nothing is dropped. What our own TC programs drop has its reason
- * already; what has reached a process of the node, or left for a pod's namespace, is no longer ours.
+ * Counts, by reason, our packets that the kernel itself loses: pod packets and the tunnel's
+ * datagrams that it frees undelivered (tracepoint skb:kfree_skb) in this node's network namespace,
+ * before to_wire, behind from_tunnel, or between the tunnel and the wire. It only counts, and
+ * nothing here runs while nothing is dropped. Packets that our own TC programs drop already have a
+ * reason. Packets that reached a process of the node, or left for a pod's namespace, are no longer
+ * our concern.
  *
- * An object of its own, since a kernel without BTF cannot load it and must get the others all the same.
+ * This is an object of its own: a kernel without BTF cannot load it, but must still get the other
+ * programs.
  */
 #include "policy.h"
 #include "verdict.h"
 
-#include <bpf/bpf_core_read.h> /* takes its types from what came before */
+#include <bpf/bpf_core_read.h> /* uses the types included above */
 
 #define ARPHRD_NONE		0xfffe /* of <linux/if_arp.h>: a TUN's type */
 #define WIREGUARD_DATA		4      /* the type of a message, in its first byte */
@@ -57,7 +60,7 @@ struct skb_shared_info {
 	unsigned short gso_size, gso_segs;
 } AS_IN_KERNEL;
 
-/* By their names: the numbers differ from kernel to kernel. */
+/* Looked up by name: the numbers differ between kernels. */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NO_SOCKET,
 	SKB_DROP_REASON_SOCKET_RCVBUFF,
@@ -80,7 +83,7 @@ enum skb_drop_reason {
 	(bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_##name) && \
 	 (cause) == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_##name))
 
-/* The number of this node's network namespace, and 0 where a packet shows none. */
+/* The inode number of this node's network namespace; a packet without a namespace has 0. */
 const volatile __u32 own_namespace = 0;
 
 struct lost {
@@ -88,7 +91,7 @@ struct lost {
 	struct prefix_value source, destination;
 	__u32 namespace, ifindex, packets, mark;
 	__u16 device_type;
-	bool is_outer; /* a packet that the tunnel has sealed */
+	bool is_outer; /* a datagram of the tunnel with a packet in it */
 };
 
 #define NOT_COUNTED DROP_REASON_COUNT
@@ -131,8 +134,8 @@ static __always_inline __u32 count_segments(const struct sk_buff *skb)
 	return (skb->len + size - 1) / size;
 }
 
-/* Where a datagram's payload is not in the head (joined ones, for which the kernel takes pages), its type cannot be read:
- * handshake messages are short and sent alone, so it is data. */
+/* If a datagram's payload is not in the head (joined datagrams, for which the kernel uses pages),
+ * its type cannot be read. Handshake messages are short and sent alone, so it is data. */
 static __always_inline bool has_data_type(const struct sk_buff *skb, const unsigned char *payload)
 {
 	__u8 type;
@@ -141,8 +144,8 @@ static __always_inline bool has_data_type(const struct sk_buff *skb, const unsig
 	       (!bpf_probe_read_kernel(&type, sizeof(type), payload) && type == WIREGUARD_DATA);
 }
 
-/* The tunnel's datagram with a packet in it: a handshake or a keepalive is nobody's packet, and the protocol's own timers
- * send it again. */
+/* A datagram of the tunnel with a packet in it. A handshake or a keepalive carries no packet, and
+ * the protocol's own timers send it again. */
 static __always_inline bool is_tunnel_data(const struct sk_buff *skb,
 					   const struct ip_packet *packet)
 {
@@ -157,7 +160,8 @@ static __always_inline bool is_tunnel_data(const struct sk_buff *skb,
 	       has_data_type(skb, at + sizeof(udp));
 }
 
-/* Where the packet was. In a socket's queue dev is something else, which reads as 0. */
+/* The namespace of the packet. In a socket's queue the kernel reuses `dev` for something else,
+ * which reads as 0. */
 static __always_inline __u32 namespace_of(const struct sk_buff *skb)
 {
 	__u32 namespace = skb->dev->nd_net.net->ns.inum;
@@ -181,7 +185,7 @@ static __always_inline bool read_lost(const struct sk_buff *skb, struct lost *re
 	return true;
 }
 
-/* What nobody's namespace holds any more was in the tunnel's socket, if it is for this node. */
+/* A datagram for this node that no longer has a namespace was unread in the tunnel's socket. */
 static __always_inline bool was_unread(const struct lost *lost)
 {
 	return lost->is_outer && !lost->namespace && lost->destination.class == PREFIX_SELF;
@@ -193,7 +197,7 @@ static __always_inline bool is_of_a_pod(const struct prefix_value *value)
 	       value->class == PREFIX_CLUSTER;
 }
 
-/* What is for this node itself has arrived: what its processes do with it is theirs. */
+/* A packet for this node itself has arrived: from there its processes are responsible for it. */
 static __always_inline bool is_ours(const struct lost *lost)
 {
 	if (lost->namespace != own_namespace)
@@ -206,11 +210,12 @@ static __always_inline bool is_ours(const struct lost *lost)
 	       (is_of_a_pod(&lost->source) || lost->source.class == PREFIX_NODE);
 }
 
-/* The full buffer first: what overflows it may look unread, since the socket had marked it as its own by then. */
+/* The full buffer first: a datagram that overflows it may look unread, since the socket had already
+ * claimed it. */
 static __always_inline enum drop_reason reason_of_outer(const struct lost *lost, __u32 cause)
 {
 	if (IS(cause, SOCKET_RCVBUFF) || IS(cause, PROTO_MEM))
-		return NOT_COUNTED; /* the tunnel does: udp_overflow */
+		return NOT_COUNTED; /* the tunnel counts it: udp_overflow */
 	if (was_unread(lost) || IS(cause, NO_SOCKET))
 		return DROP_TUNNEL_AWAY;
 	return DROP_KERNEL_OTHER;
@@ -223,7 +228,8 @@ static __always_inline bool is_on_tunnel_device(const struct lost *lost)
 	return settings && settings->tunnel_ifindex && lost->ifindex == settings->tunnel_ifindex;
 }
 
-/* What the tunnel wrote into a device that is down or just going away was refused, which it counts itself: tun_write. */
+/* The tunnel's write to a device that is down or about to be deleted fails; the tunnel counts it
+ * itself: tun_write. */
 static __always_inline bool was_refused(const struct lost *lost, __u32 cause)
 {
 	return IS(cause, DEV_READY) && lost->device_type == ARPHRD_NONE &&
@@ -250,7 +256,7 @@ static __always_inline enum drop_reason reason_of(const struct lost *lost, __u32
 	return lost->is_outer ? reason_of_outer(lost, cause) : DROP_KERNEL_OTHER;
 }
 
-/* skb, the place in the kernel, and enum skb_drop_reason; newer kernels have more behind them. */
+/* Arguments: skb, the location in the kernel, enum skb_drop_reason; newer kernels append more. */
 SEC("tp_btf/kfree_skb")
 int kernel_drops(__u64 *arguments)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps, each with its one writer; include/bpf_abi.h has their keys and values. What user space writes the verifier
- * keeps read-only here. Large maps allocate as they fill: a small cluster must not pay for the greatest one.
- * Also the choices that are fixed when the programs are loaded.
+ * The maps, each with its one writer, and the settings that are fixed when the programs are loaded.
+ * include/bpf_abi.h has the maps' keys and values. The verifier makes the maps that user space
+ * writes read-only for the programs. Large maps allocate as they fill, so that a small cluster does
+ * not pay for the largest.
  */
 #pragma once
 
@@ -13,7 +14,8 @@
 
 #include "bpf_abi.h"
 
-/* Written by keyd/datapath/datapath.c: whole, whenever the tunnel's device, MTU or port changes. */
+/* Written by keyd/datapath/datapath.c as a whole, whenever the tunnel's device, MTU or port
+ * changes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -22,7 +24,7 @@ struct {
 	__type(value, struct datapath_config);
 } config SEC(".maps");
 
-/* Written by keyd/datapath/datapath.c: the cluster's, the node's and the peers' prefixes. */
+/* Written by keyd/datapath/datapath.c: the prefixes of the cluster, the node and the peers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, PREFIXES_MAX);
@@ -31,7 +33,7 @@ struct {
 	__type(value, struct prefix_value);
 } prefixes SEC(".maps");
 
-/* Written by keyd/datapath/datapath.c: which peers can be talked to. */
+/* Written by keyd/datapath/datapath.c: the peers, and which of them are usable. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAP_PEERS_MAX);
@@ -40,7 +42,7 @@ struct {
 	__type(value, struct peer_value);
 } peers SEC(".maps");
 
-/* Entries made and removed by keyd/datapath/datapath.c; their numbers written by verdict.h alone. */
+/* keyd/datapath/datapath.c adds and removes the entries; only verdict.h writes their counters. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAP_PEERS_MAX);
@@ -49,7 +51,7 @@ struct {
 	__type(value, struct peer_traffic);
 } peer_traffic SEC(".maps");
 
-/* Written by verdict.h alone. */
+/* Written by verdict.h only. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, DROPS_MAX);
@@ -57,7 +59,8 @@ struct {
 	__type(value, struct traffic);
 } drops SEC(".maps");
 
-/* Written by keyd/datapath/datapath.c: the endpoints of --bypass and of API servers, and those that keyd probes. */
+/* Written by keyd/datapath/datapath.c: the endpoints of --bypass and of API servers, and those that
+ * keyd probes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, BYPASSES_MAX);
@@ -66,7 +69,7 @@ struct {
 	__type(value, __u8);
 } bypass SEC(".maps");
 
-/* Written by keyd/datapath/datapath.c: where the tunnel sends its datagrams inside the cluster range. */
+/* Written by keyd/datapath/datapath.c: the peers' endpoints inside the cluster range. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, ENDPOINTS_MAX);
@@ -75,8 +78,9 @@ struct {
 	__type(value, __u8);
 } endpoints SEC(".maps");
 
-/* Written and read by keyd alone, and here only because it must outlive keyd as the other maps do: the nodes with which
- * a handshake was completed once, by name, so that a peer that is made anew under another id is never in clear again. */
+/* Only keyd reads and writes this map. It is here because it must outlive keyd as the other maps
+ * do. It holds the names of the nodes with which a handshake has completed at least once, so that a
+ * peer that returns under another id is never sent cleartext again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAP_PEERS_MAX);
@@ -85,9 +89,9 @@ struct {
 	__type(value, __u8);
 } ratchet SEC(".maps");
 
-/* Lower the MSS of TCP connections to what fits into the tunnel. */
+/* Lower the MSS of TCP connections to fit into the tunnel. */
 const volatile bool clamp_mss = true;
 
-/* Bytes before the IP header on a device without an Ethernet header. BPF_PROG_TEST_RUN cannot make such a packet, so
- * the tests load the programs with another value. */
+/* Bytes before the IP header on a device without an Ethernet header. BPF_PROG_TEST_RUN cannot make
+ * such a packet, so the tests load the programs with another value. */
 const volatile __u32 bare_header_len = 0;

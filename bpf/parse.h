@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reads a packet: Ethernet and VLAN headers, IPv4 (RFC 791), IPv6 and its extension headers (RFC 8200).
+ * Parses a packet: Ethernet and VLAN headers, IPv4 (RFC 791), IPv6 and its extension headers (RFC
+ * 8200).
  *
- * The contract of every function here: offsets count from the first byte of the skb's data; a byte beyond the packet's
- * end is never read, wherever the kernel holds the bytes (linear or not); ret_ values mean something only after
- * success; nothing is written to the packet. Lengths inside the packet are believed only after they were checked
- * against its end.
+ * The contract of every function here: offsets count from the first byte of the skb's data; a byte
+ * beyond the packet's end is never read, wherever the kernel holds the bytes (linear or not); ret_
+ * values are meaningful only after success; nothing is written to the packet. Lengths inside the
+ * packet are checked against its end before they are used.
  */
 #pragma once
 
@@ -37,9 +38,9 @@ struct ip_packet {
 	struct prefix_key source, destination; /* whole addresses, ready for the map */
 	__u32 payload_offset; /* after the IPv4 header with its options, or the fixed IPv6 header */
 	__u8 version;
-	__u8 protocol; /* what starts at payload_offset; in IPv6 maybe an extension header */
+	__u8 protocol; /* of the header at payload_offset; in IPv6 it may be an extension header */
 	__u8 hop_limit;
-	bool is_later_fragment; /* IPv4 only: in IPv6 an extension header tells */
+	bool is_later_fragment; /* IPv4 only: IPv6 has an extension header for it */
 };
 
 struct ports {
@@ -51,7 +52,8 @@ struct ports {
 struct transport {
 	__u32 offset;
 	__u8 protocol;
-	bool is_later_fragment; /* then there is none in this packet, and offset and protocol say nothing */
+	/* Then this packet has no such header; offset and protocol are meaningless. */
+	bool is_later_fragment;
 };
 
 static __always_inline bool is_vlan(__u32 ethertype)
@@ -64,7 +66,7 @@ static __always_inline bool is_ip(__u32 ethertype)
 	return ethertype == bpf_htons(ETH_P_IP) || ethertype == bpf_htons(ETH_P_IPV6);
 }
 
-/* The EtherType behind all VLAN tags of the frame at `start`, and where its payload starts. */
+/* The EtherType after all VLAN tags of the frame at `start`, and where its payload starts. */
 static __always_inline enum parse_result parse_ethernet(struct __sk_buff *skb, __u32 start,
 							__be16 *ret_ethertype, __u32 *ret_offset)
 {
@@ -144,7 +146,8 @@ static __always_inline bool parse_ip6(struct __sk_buff *skb, __u32 offset,
 	return true;
 }
 
-/* False where the header is cut short or contradicts its EtherType or itself: nobody can tell where it goes. */
+/* False if the header is cut short or contradicts its EtherType or itself: the destination is
+ * unknown. */
 static __always_inline bool parse_ip(struct __sk_buff *skb, __u32 ethertype, __u32 offset,
 				     struct ip_packet *ret_packet)
 {
@@ -162,7 +165,7 @@ static __always_inline bool is_extension(__u32 protocol)
 	       protocol == IPPROTO_AH;
 }
 
-/* RFC 8200 section 4 and, because it counts in words of four bytes, RFC 4302 section 2.2. */
+/* RFC 8200 section 4; RFC 4302 section 2.2 for AH, which counts in words of four bytes. */
 static __always_inline __u32 extension_len(__u32 protocol, __u32 length)
 {
 	if (protocol == IPPROTO_FRAGMENT)
@@ -172,9 +175,10 @@ static __always_inline __u32 extension_len(__u32 protocol, __u32 length)
 	return (length + 1) * 8;
 }
 
-/* Walks IPv6's chain of headers from the one at `offset`. Not static, so that the verifier looks at the loop once and
- * not once for every way that leads here; such a function returns a number, so three things are in it:
- * the offset where the chain ends, what starts there << 16, and 1 << 24 for a later fragment. -1: cut short, too long. */
+/* Walks the chain of IPv6 headers from the one at `offset`. Not static, so that the verifier checks
+ * the loop once and not once for every path that leads here. Such a function returns a number, so
+ * it packs three values: the offset where the chain ends, the protocol there << 16, and 1 << 24 for
+ * a later fragment. -1: the chain is cut short or too long. */
 __noinline int walk_extensions(struct __sk_buff *skb, __u32 offset, __u32 protocol)
 {
 	struct {
@@ -196,7 +200,7 @@ __noinline int walk_extensions(struct __sk_buff *skb, __u32 offset, __u32 protoc
 	return -1;
 }
 
-/* False where the chain of headers is cut short or longer than EXTENSIONS_MAX. */
+/* False if the chain of headers is cut short or longer than EXTENSIONS_MAX. */
 static __always_inline bool parse_transport(struct __sk_buff *skb, const struct ip_packet *packet,
 					    struct transport *ret_transport)
 {
@@ -214,7 +218,8 @@ static __always_inline bool parse_transport(struct __sk_buff *skb, const struct 
 	return true;
 }
 
-/* False where it is neither TCP nor UDP, or where this packet does not show its ports: a later fragment, or cut short. */
+/* False if the packet is neither TCP nor UDP, or has no readable ports: it is a later fragment, or
+ * cut short. */
 static __always_inline bool parse_ports(struct __sk_buff *skb, const struct ip_packet *packet,
 					struct ports *ret_ports)
 {
@@ -229,7 +234,7 @@ static __always_inline bool parse_ports(struct __sk_buff *skb, const struct ip_p
 				   offsetof(struct ports, protocol));
 }
 
-/* Length of the TCP or UDP header that a super-packet's segments share. */
+/* Length of the TCP or UDP header that the segments of a super-packet share. */
 static __always_inline __u32 parse_transport_len(struct __sk_buff *skb,
 						 const struct transport *transport)
 {
@@ -242,8 +247,8 @@ static __always_inline __u32 parse_transport_len(struct __sk_buff *skb,
 	return tcp.doff * 4;
 }
 
-/* The packets this one stands for. A super-packet written to a TUN comes with gso_size alone: there the kernel
- * counts only when it cuts. */
+/* The number of packets that this one counts for. A super-packet written to a TUN has gso_size
+ * only: the kernel fills in gso_segs when it segments. */
 static __always_inline __u32 parse_segments(struct __sk_buff *skb, const struct ip_packet *packet)
 {
 	struct transport transport;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What happens to a packet in the kernel: every program of podveil, one file each, in one object, so that they are
+ * The kernel side of podveil: all its programs, one file each, in one object, so that they are
  * loaded together and share their maps. They know addresses and peers; they never see a key.
  */
 #include "from_tunnel.bpf.h"

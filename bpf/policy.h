@@ -1,48 +1,66 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which packets belong into the tunnel, and which may come out of it. Decided by addresses alone, so that fragments,
- * options and extension headers change nothing; only an exception may ask for more.
+ * Decides which packets belong into the tunnel, and which may come out of it. It decides by
+ * addresses alone, so that fragments, options and extension headers change nothing; only an
+ * exception may look at more.
  *
- * policy_to_wire is the one judgement on what leaves: to_wire acts on it, wire_guard checks that it was acted on, also
- * for a packet inside an overlay's. All that leaves a node in clear, and why; everything else is tunnelled or dropped:
- *   not IP (ARP, LLDP, ...)                  the link cannot work without it, and it carries no pod's data
- *   destination in no known prefix           the world outside the cluster, multicast: no node there could decrypt
- *   destination a local pod or this node     no other node's pod: a hairpin of the CNI, which stays on this machine
- *   the tunnel's datagram to an endpoint     ciphertext, wherever the endpoint lies (`endpoints`)
- *   destination a node, source no local pod  node to node: kubelet, API server, overlays, and the tunnel's datagrams.
- *                                            This node's addresses in its pods' range (a bridge's) count as local pods:
- *                                            to the other nodes they look like nothing else. But not an ICMP error about
- *                                            what went to or from a pod: it quotes that, and up to 1,232 bytes of its data
- *   destination in --except-cidr             the administrator says so
- *   --bypass, TCP or UDP from or to it       the API server hands out the keys, so the way to it must never need one. A
- *                                            later fragment shows no port, so it is no exception
- *   an API server, TCP from or to it         the same. Only where keyd itself has completed TLS and no member has a pod
- *   keyd's probe of an API server, TCP       TLS cannot be completed otherwise. Only with PROBE_MARK, and from this node's
- *                                            own addresses
- *   neighbour discovery, hop limit 255       a neighbour in the cluster range must be found before anything can be
- *                                            sent; a router lowers the limit, so no pod can send data this way
- *   permissive mode: a node never reached    for migrating a live cluster; counted. The first handshake ends it for good:
- *                                            from then on it is tunnel or drop in every mode. The same for destinations
- *                                            in the cluster range that no node claims yet
+ * policy_to_wire is the one decision about outgoing packets: to_wire acts on it, and wire_guard
+ * verifies that, also for the packet inside an overlay's. These packets leave a node in cleartext,
+ * for these reasons; everything else is tunnelled or dropped:
+ *   not IP (ARP, LLDP, ...)                  the link cannot work without it, and it carries no
+ *                                            pod's data
+ *   destination in no known prefix           the world outside the cluster, or multicast: no node
+ *                                            there could decrypt
+ *   destination a local pod or this node     no other node's pod: a hairpin of the CNI, which
+ *                                            stays on this machine
+ *   the tunnel's datagram to an endpoint     ciphertext, wherever the endpoint is (`endpoints`)
+ *   destination a node, source no local pod  node to node: kubelet, API server, overlays, and the
+ *                                            tunnel's datagrams. This node's addresses inside its
+ *                                            pods' range (a bridge's) count as local pods, since
+ *                                            other nodes cannot tell them apart. An ICMP error
+ *                                            about a pod's packet is no exception: it quotes up to
+ *                                            1,232 bytes of its data
+ *   destination in --except-cidr             the administrator chose it
+ *   --bypass, TCP or UDP from or to it       the API server distributes the keys, so reaching it
+ *                                            must never require one. A later fragment shows no
+ *                                            port, so it is no exception
+ *   an API server, TCP from or to it         the same reason. Only if keyd itself has completed
+ *                                            TLS with it, and no member has a pod at that address
+ *   keyd's probe of an API server, TCP       without it TLS cannot complete. Only with PROBE_MARK,
+ *                                            and from this node's own addresses
+ *   neighbour discovery, hop limit 255       a neighbour in the cluster range must be resolved
+ *                                            before anything can be sent to it. A router lowers
+ *                                            the limit, so no pod can send data this way
+ *   permissive mode: a node never reached    for migrating a live cluster; counted. The first
+ *                                            handshake ends it for good: from then on the node's
+ *                                            traffic is tunnelled or dropped in every mode. The
+ *                                            same for destinations in the cluster range that no
+ *                                            node claims yet
  *
- * policy_from_wire mirrors it for what arrives in clear. Dropped is what no node's to_wire lets out:
- *   source a remote pod, or unclaimed        whatever the destination: who knows what DNAT will make of it behind us
- *   source a node, destination a local pod   tunnelled by that node since its destination is a pod
- *   source a node, ICMP error about a pod    tunnelled by that node since it quotes a pod's packet
- * and passed by the same exceptions, seen from here: --except-cidr on either side, bypasses, answers to a probe,
- * neighbour discovery; and a destination that is multicast or broadcast, because that is outside for the sender. The
- * tunnel's own datagrams never get here. In permissive mode nothing is dropped, only counted: the two ends of a first
- * handshake do not learn of it at the same moment, and what one sends in clear until it does must not be lost. Nothing is
- * given away by that: while one node may send in clear, so may whoever claims to be it; strict mode is the promise.
+ * policy_from_wire mirrors it for incoming cleartext. It drops the packets that no node's to_wire
+ * sends:
+ *   source a remote pod, or unclaimed        to any destination: DNAT behind us may change it
+ *   source a node, destination a local pod   that node tunnels it, since its destination is a pod
+ *   source a node, ICMP error about a pod    that node tunnels it, since it quotes a pod's packet
  *
- * An address that two nodes claim (PREFIX_CONTESTED) is a pod's for what leaves and a node's for what arrives: its traffic is
- * tunnelled, and nothing is lost that its node still sends in cleartext, since it learns of the dispute at another moment.
+ * It has the same exceptions, seen from the receiver: --except-cidr on either side, bypasses,
+ * answers to a probe, and neighbour discovery. A multicast or broadcast destination passes too,
+ * because the sender treats it as outside the cluster. The tunnel's own datagrams never get here.
+ * In permissive mode it drops nothing and only counts: the two ends learn of their first handshake
+ * at different moments, and the cleartext that one end sends until then must not be lost. This
+ * gives nothing away: while a node may send cleartext, anyone may impersonate it; only strict mode
+ * promises otherwise.
  *
- * Why no loop is possible: what the tunnel sends has an address of this node as its source (PREFIX_SELF, never
- * PREFIX_LOCAL: the longest prefix wins), its own port, and a peer's endpoint as its destination. That is PREFIX_NODE, or
- * unmatched behind a NAT, and both pass from such a source and port; or it is in `endpoints`, which passes too. So a
- * packet that has been in the tunnel is never led into it again; and where a route itself leads it into podveil0, which no
- * program here sees, the tunnel knows its own datagram (tunnel/send.c).
+ * An address that two nodes claim (PREFIX_CONTESTED) is treated as a pod's for outgoing packets and
+ * as a node's for incoming ones. Its traffic is tunnelled, and cleartext that its node still sends
+ * is not lost: that node learns of the dispute at another moment.
+ *
+ * Why no loop is possible: a datagram of the tunnel has an address of this node as its source
+ * (PREFIX_SELF, never PREFIX_LOCAL: the longest prefix wins), the tunnel's port as its source port,
+ * and a peer's endpoint as its destination. That endpoint is PREFIX_NODE, or unmatched behind a
+ * NAT, and both pass from such a source and port; or it is in `endpoints`, which passes too. So a
+ * packet that has been in the tunnel is never sent into it again. If a route leads it into
+ * podveil0, which no program here sees, the tunnel recognizes its own datagram (tunnel/send.c).
  */
 #pragma once
 
@@ -52,18 +70,18 @@
 #define ND_ROUTER_SOLICITATION 133 /* RFC 4861 section 4: 133 to 137 */
 #define ND_REDIRECT	       137
 #define ND_HOP_LIMIT	       255
-#define ICMP_UNREACHABLE       3 /* RFC 792; the errors are these, and 4 and 5 between them */
+#define ICMP_UNREACHABLE       3 /* RFC 792: the errors are 3 to 5, 11 and 12 */
 #define ICMP_REDIRECT	       5
 #define ICMP_TIME_EXCEEDED     11
 #define ICMP_PARAMETER_PROBLEM 12
-#define ICMP6_INFORMATIONAL    128 /* RFC 4443 section 2.1: below are the errors */
-#define ICMP_HEADER_LEN	       8   /* then the packet that the error is about */
+#define ICMP6_INFORMATIONAL    128 /* RFC 4443 section 2.1: types below are errors */
+#define ICMP_HEADER_LEN	       8   /* followed by the packet that the error is about */
 #define ADDRESS_BITS	       128
 
-/* ROUTE_CLEAR: belongs into the tunnel, and goes in clear because the mode is permissive. */
+/* ROUTE_CLEAR: belongs into the tunnel, but passes in cleartext because the mode is permissive. */
 enum route { ROUTE_PASS, ROUTE_CLEAR, ROUTE_TUNNEL, ROUTE_NO_PEER };
 
-/* The map holds IPv4 as mapped addresses; an IPv6 packet that carries such an address is no IPv4 packet. */
+/* The map holds IPv4 as mapped addresses; an IPv6 packet with such an address is not IPv4. */
 static __always_inline bool is_mapped(const struct prefix_key *key)
 {
 	__u32 words[4];
@@ -72,7 +90,7 @@ static __always_inline bool is_mapped(const struct prefix_key *key)
 	return !words[0] && !words[1] && words[2] == IPV4_MAPPED_WORD;
 }
 
-/* class 0: unmatched. */
+/* Returns class 0 if no prefix matches. */
 static __always_inline struct prefix_value policy_classify(const struct ip_packet *packet,
 							   const struct prefix_key *address)
 {
@@ -97,7 +115,7 @@ static __always_inline bool is_neighbour_discovery(struct __sk_buff *skb,
 	       type >= ND_ROUTER_SOLICITATION && type <= ND_REDIRECT;
 }
 
-/* An enum bypass_value; 0: there is none. */
+/* An enum bypass_value; 0: no bypass. */
 static __always_inline __u8 find_bypass(const struct ip_packet *packet,
 					const struct prefix_key *address, __be16 port)
 {
@@ -128,9 +146,9 @@ static __always_inline bool is_multicast(const struct ip_packet *packet)
 	return (address[12] & 0xf0) == 0xe0 || word == 0xffffffff;
 }
 
-/* -- the judgement -- */
+/* -- the decision -- */
 
-/* The tunnel sends UDP from its port, never in fragments. */
+/* The tunnel sends UDP from its port, and never in fragments. */
 static __always_inline bool is_sent_by_tunnel(struct __sk_buff *skb, const struct ip_packet *packet)
 {
 	struct datapath_config *settings = bpf_map_lookup_elem(&config, &(__u32){0});
@@ -140,7 +158,8 @@ static __always_inline bool is_sent_by_tunnel(struct __sk_buff *skb, const struc
 	       bpf_ntohs(ports.source) == settings->tunnel_port;
 }
 
-/* The class of the longest prefix around a whole address: a lookup one bit short of it finds that. */
+/* The class of the longest prefix around a whole address: a lookup with 127 bits does not match the
+ * address itself. */
 static __always_inline __u32 class_around(const struct ip_packet *packet,
 					  const struct prefix_key *address)
 {
@@ -150,7 +169,7 @@ static __always_inline __u32 class_around(const struct ip_packet *packet,
 	return policy_classify(packet, &around).class;
 }
 
-/* A local pod's address, or one of this node's own in the pods' range. */
+/* A local pod's address, or one of this node's own addresses inside its pods' range. */
 static __always_inline bool is_among_local_pods(const struct ip_packet *packet,
 						const struct prefix_key *address,
 						struct prefix_value found)
@@ -160,8 +179,8 @@ static __always_inline bool is_among_local_pods(const struct ip_packet *packet,
 	return class_around(packet, address) == PREFIX_LOCAL;
 }
 
-/* For a node that can be reached through the tunnel, an address of this node among another node's pods counts too: the
- * other nodes take it for contested. */
+/* Towards a node that is reachable through the tunnel, an address of this node inside another
+ * node's pod range counts too: the other nodes treat it as contested. */
 static __always_inline bool is_from_local_pod(struct __sk_buff *skb, const struct ip_packet *packet,
 					      struct prefix_value destination)
 {
@@ -197,7 +216,7 @@ static __always_inline bool is_to_endpoint(struct __sk_buff *skb, const struct i
 
 /* -- bypasses -- */
 
-/* An address of this node that cannot be taken for a pod's. */
+/* An address of this node that cannot be mistaken for a pod's. */
 static __always_inline bool is_own(const struct ip_packet *packet, const struct prefix_key *address)
 {
 	struct prefix_value found = policy_classify(packet, address);
@@ -205,8 +224,8 @@ static __always_inline bool is_own(const struct ip_packet *packet, const struct 
 	return found.class == PREFIX_SELF && !is_among_local_pods(packet, address, found);
 }
 
-/* A TCP packet of keyd's own between this node and what may be an API server; `to` and `from` are the values of its
- * destination and source. */
+/* A TCP packet of keyd's own between this node and a possible API server. `to` and `from` are the
+ * bypass values of its destination and source. */
 static __always_inline bool is_probe(const struct __sk_buff *skb, const struct ip_packet *packet,
 				     __u8 to, __u8 from)
 {
@@ -230,7 +249,7 @@ static __always_inline bool is_bypassed(struct __sk_buff *skb, const struct ip_p
 	return ports.protocol == IPPROTO_TCP && is_probe(skb, packet, to, from);
 }
 
-/* -- what quotes -- */
+/* -- ICMP errors, which quote a packet -- */
 
 static __always_inline bool is_icmp_error(__u32 version, __u8 type)
 {
@@ -249,7 +268,8 @@ static __always_inline bool is_among_pods(const struct ip_packet *packet,
 	       found.class == PREFIX_CLUSTER || is_among_local_pods(packet, address, found);
 }
 
-/* Whether the ICMP message at `offset` is an error about what went to or from a pod. Not static: see walk_extensions. */
+/* True if the ICMP message at `offset` is an error about a packet from or to a pod. Not static: see
+ * walk_extensions. */
 __noinline int quotes_pod(struct __sk_buff *skb, __u32 offset, __u32 version)
 {
 	__u32 ethertype = version == 6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
@@ -272,9 +292,9 @@ static __always_inline bool is_error_about_pod(struct __sk_buff *skb,
 	       transport.protocol == icmp && quotes_pod(skb, transport.offset, packet->version);
 }
 
-/* -- the two ways -- */
+/* -- the two directions -- */
 
-/* For a destination that belongs into the tunnel, or to a node that we do not know. */
+/* For a destination that belongs into the tunnel, or that no known node owns. */
 static __always_inline enum route choose_route(struct prefix_value destination,
 					       const struct datapath_config *settings)
 {
@@ -289,12 +309,14 @@ static __always_inline enum route choose_route(struct prefix_value destination,
 		return peer && !peer->was_reached ? ROUTE_CLEAR : ROUTE_TUNNEL;
 	case PREFIX_CLUSTER:
 		return is_permissive ? ROUTE_CLEAR : ROUTE_NO_PEER;
-	default: /* whatever a later keyd may write: never in clear */
+	/* Unknown class, perhaps from a newer keyd: fail closed. */
+	default:
 		return ROUTE_NO_PEER;
 	}
 }
 
-/* For a packet about to leave the node. ret_peer_id is set with ROUTE_TUNNEL and ROUTE_CLEAR; 0: nobody's. */
+/* For a packet about to leave the node. ret_peer_id is set with ROUTE_TUNNEL and ROUTE_CLEAR; 0: no
+ * peer. */
 static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 						 const struct ip_packet *packet, __u32 *ret_peer_id)
 {
@@ -315,7 +337,7 @@ static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 	default:
 		break;
 	}
-	if (!settings) /* the kernel always has it: for the verifier */
+	if (!settings) /* never true: for the verifier */
 		return ROUTE_NO_PEER;
 	if (is_to_endpoint(skb, packet, settings) || is_neighbour_discovery(skb, packet) ||
 	    is_bypassed(skb, packet, settings))
@@ -324,8 +346,8 @@ static __always_inline enum route policy_to_wire(struct __sk_buff *skb,
 	return choose_route(destination, settings);
 }
 
-/* For a packet that came in clear. ROUTE_TUNNEL: only the tunnel may bring it. ret_peer_id is set with ROUTE_CLEAR; 0:
- * nobody's. */
+/* For a packet that arrived in cleartext. ROUTE_TUNNEL: only the tunnel may bring it. ret_peer_id
+ * is set with ROUTE_CLEAR; 0: no peer. */
 static __always_inline enum route
 policy_from_wire(struct __sk_buff *skb, const struct ip_packet *packet, __u32 *ret_peer_id)
 {
@@ -355,14 +377,15 @@ policy_from_wire(struct __sk_buff *skb, const struct ip_packet *packet, __u32 *r
 	return settings->mode == MODE_PERMISSIVE ? ROUTE_CLEAR : ROUTE_TUNNEL;
 }
 
-/* For a decrypted packet: only this node's pods and its own addresses, so neither loopback, link-local, multicast,
- * broadcast nor another machine can be reached through us. */
+/* For a decrypted packet: accepts only this node's pods and its own addresses, so that a peer can
+ * reach neither loopback, link-local, multicast and broadcast addresses nor another machine through
+ * this node. */
 static __always_inline bool policy_may_enter(struct prefix_value destination)
 {
 	return destination.class == PREFIX_LOCAL || destination.class == PREFIX_SELF;
 }
 
-/* The peer that a decrypted packet's source belongs to; 0: none. */
+/* The peer that owns a decrypted packet's source; 0: no peer does. */
 static __always_inline __u32 policy_source_peer(const struct ip_packet *packet)
 {
 	struct prefix_value source = policy_classify(packet, &packet->source);

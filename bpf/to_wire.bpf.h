@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * to_wire, at the egress of every device that leads to other nodes: after routing and DNAT, a packet for a pod on
- * another node goes into podveil0 or is dropped; in clear it goes on only where policy.h says so. Everything else is
- * passed untouched.
+ * to_wire, at the egress of every device that leads to other nodes, after routing and DNAT. A
+ * packet for a pod on another node goes into podveil0 or is dropped; it leaves in cleartext only
+ * where policy.h allows it. Everything else passes untouched.
  */
 #pragma once
 
@@ -13,10 +13,10 @@
 #define TCP_OPTION_NOP	 1
 #define TCP_OPTION_MSS	 2
 #define TCP_MSS_LEN	 4
-#define TCP_OPTIONS_MAX	 40 /* bytes, so also options */
-#define TCP_HEADERS_V4	 40 /* what RFC 6691 takes off the MTU */
+#define TCP_OPTIONS_MAX	 40 /* bytes, and therefore options at most */
+#define TCP_HEADERS_V4	 40 /* RFC 6691 subtracts these from the MTU */
 #define TCP_HEADERS_V6	 60
-#define UNTAG_ROUNDS_MAX (VLAN_TAGS_MAX + 1) /* and the one outside the frame */
+#define UNTAG_ROUNDS_MAX (VLAN_TAGS_MAX + 1) /* and the one that the skb holds */
 
 static __always_inline __be16 swap_bytes(__be16 word)
 {
@@ -32,15 +32,17 @@ static __always_inline void lower_mss(struct __sk_buff *skb, __u32 tcp, __u32 op
 		return;
 	if (bpf_skb_store_bytes(skb, value, &new, sizeof(new), 0))
 		return;
-	/* The checksum counts in words from the header's start; at an odd place the value straddles two of them. */
+	/* The checksum is over words from the start of the header; at an odd offset the value
+	 * straddles two of them. */
 	if ((value - tcp) & 1)
 		bpf_l4_csum_replace(skb, check, swap_bytes(old), swap_bytes(new), sizeof(new));
 	else
 		bpf_l4_csum_replace(skb, check, old, new, sizeof(new));
 }
 
-/* One option, at tcp + place: its length, or 0 where the list ends or makes no sense. Not static, so that the verifier
- * looks at it once and not once for every way that leads here: loading takes milliseconds instead of seconds. */
+/* One option, at tcp + place. Returns its length, or 0 where the list ends or is malformed. Not
+ * static, so that the verifier checks it once and not once for every path that leads here: loading
+ * takes milliseconds instead of seconds. */
 __noinline __u32 lower_mss_option(struct __sk_buff *skb, __u32 tcp, __u32 place, __u32 header_len,
 				  __u32 limit)
 {
@@ -58,7 +60,7 @@ __noinline __u32 lower_mss_option(struct __sk_buff *skb, __u32 tcp, __u32 place,
 	return length;
 }
 
-/* All MSS options are lowered: the receiver believes the last. */
+/* Lowers all MSS options: the receiver uses the last one. */
 static __always_inline void lower_mss_options(struct __sk_buff *skb, __u32 tcp, __u32 header_len,
 					      __u32 limit)
 {
@@ -72,7 +74,7 @@ static __always_inline void lower_mss_options(struct __sk_buff *skb, __u32 tcp, 
 	}
 }
 
-/* SYN and SYN-ACK alone carry the option. */
+/* Only SYN and SYN-ACK carry the option. */
 static __always_inline void lower_mss_of_syn(struct __sk_buff *skb, const struct ip_packet *packet,
 					     __u32 mtu)
 {
@@ -89,9 +91,9 @@ static __always_inline void lower_mss_of_syn(struct __sk_buff *skb, const struct
 	lower_mss_options(skb, transport.offset, tcp.doff * 4, mtu - headers);
 }
 
-/* Takes off all VLAN tags, beside the frame and in it: on the way into the TUN the first would be written into the IP
- * header. A pop that found nothing to do is a success too, also where it was misled by skb->protocol, so that the frame
- * itself is asked in the end. */
+/* Removes all VLAN tags, beside the frame and in it: on the way into the TUN the first would be
+ * written into the IP header. bpf_skb_vlan_pop() also succeeds if it found no tag, even if
+ * skb->protocol misled it, so the frame itself is checked at the end. */
 static __always_inline bool untag(struct __sk_buff *skb, struct ip_packet *packet)
 {
 	__be16 ethertype;

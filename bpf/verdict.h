@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The only place that ends a packet's way or counts it. A drop without a reason of include/drop_reason.h cannot be
- * written. A packet that is none of our business goes on to the programs after us (TC_ACT_UNSPEC, which is also
- * TCX_NEXT): TC_ACT_OK would hide it from the CNI's own.
+ * The only file that drops, redirects or counts a packet. A drop without a reason of
+ * include/drop_reason.h cannot be written. A packet that we do not handle continues to the next
+ * program (TC_ACT_UNSPEC, which is also TCX_NEXT): TC_ACT_OK would hide it from the CNI's programs.
  *
- * Counters are per CPU and TC programs run with bottom halves off, so plain additions lose nothing; kernel_drops runs
- * anywhere, and adds in one step.
+ * Counters are per CPU and TC programs run with bottom halves off, so plain additions lose nothing.
+ * kernel_drops runs in any context and adds atomically.
  */
 #pragma once
 
@@ -30,7 +30,8 @@ static __always_inline void count_drop(enum drop_reason reason, __u32 packets, _
 		count(sum, packets, bytes);
 }
 
-/* For what the kernel dropped: in any context, so that another one may come in between. */
+/* For packets that the kernel dropped: this runs in any context, so another one may interrupt
+ * it. */
 static __always_inline void count_loss(enum drop_reason reason, __u32 packets, __u32 bytes)
 {
 	__u32 key = reason;
@@ -54,7 +55,7 @@ static __always_inline int verdict_drop(struct __sk_buff *skb, const struct ip_p
 	return TC_ACT_SHOT;
 }
 
-/* For a packet whose IP header, at `offset`, could not be read. */
+/* For a packet with an unreadable IP header at `offset`. */
 static __always_inline int verdict_drop_unread(struct __sk_buff *skb, __u32 offset,
 					       enum drop_reason reason)
 {
@@ -62,14 +63,14 @@ static __always_inline int verdict_drop_unread(struct __sk_buff *skb, __u32 offs
 	return TC_ACT_SHOT;
 }
 
-/* For a frame whose IP header was not found. */
+/* For a frame in which no IP header was found. */
 static __always_inline int verdict_drop_frame(struct __sk_buff *skb, enum parse_result result)
 {
 	return verdict_drop_unread(skb, 0,
 				   result == PARSE_TOO_DEEP ? DROP_VLAN_STUCK : DROP_TRUNCATED);
 }
 
-/* Out of podveil0, to its reader: without the Ethernet header, which the kernel takes off on this way. */
+/* Out of podveil0, to its reader. The kernel strips the Ethernet header on this path. */
 static __always_inline int verdict_tunnel(struct __sk_buff *skb, const struct ip_packet *packet,
 					  __u32 peer_id, __u32 tunnel_ifindex)
 {
@@ -80,8 +81,9 @@ static __always_inline int verdict_tunnel(struct __sk_buff *skb, const struct ip
 	return bpf_redirect(tunnel_ifindex, 0);
 }
 
-/* In clear because the mode is permissive; peer_id 0: to an address that no node claims. Counted on each device of ours
- * that the packet crosses, so twice where one stands on another, as a VLAN on its NIC. */
+/* In cleartext because the mode is permissive; peer_id 0: to an address that no node claims.
+ * Counted on each of our devices that the packet crosses, so twice if one is on top of another, as
+ * a VLAN on its NIC. */
 static __always_inline int verdict_clear_out(struct __sk_buff *skb, const struct ip_packet *packet,
 					     __u32 peer_id)
 {
@@ -92,7 +94,7 @@ static __always_inline int verdict_clear_out(struct __sk_buff *skb, const struct
 	return verdict_pass();
 }
 
-/* As above, for a packet that came so; peer_id 0: from an address that no node claims. */
+/* The same for incoming cleartext; peer_id 0: from an address that no node claims. */
 static __always_inline int verdict_clear_in(struct __sk_buff *skb, const struct ip_packet *packet,
 					    __u32 peer_id)
 {
@@ -103,7 +105,7 @@ static __always_inline int verdict_clear_in(struct __sk_buff *skb, const struct 
 	return verdict_pass();
 }
 
-/* A decrypted packet goes on into the node's stack; peer_id 0: its source belongs to no peer. */
+/* A decrypted packet continues into the node's stack; peer_id 0: no peer owns its source. */
 static __always_inline int verdict_enter(struct __sk_buff *skb, const struct ip_packet *packet,
 					 __u32 peer_id)
 {

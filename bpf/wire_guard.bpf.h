@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * wire_guard, at the same egress as to_wire and behind it, attached by the other mechanism: who takes one of the two
- * away leaks nothing. It judges as to_wire does, so whatever it has to drop is a leak that was stopped: its counters are
- * the leak meter and stay at 0 while to_wire does its work. It never redirects and never changes a packet.
+ * wire_guard, at the same egress as to_wire and behind it, attached by the other mechanism, so that
+ * removing one of the two leaks nothing. It makes the same decision as to_wire, so each packet that
+ * it drops is a leak that it stopped. Its counters are the leak meter: they stay at 0 while to_wire
+ * works. It never redirects and never changes a packet.
  *
- * Besides, it looks into the packets of overlays: a pod's packet that some other way led into VXLAN, Geneve, GRE or IP
- * in IP past to_wire would cross the wire in clear.
+ * It also looks inside the packets of overlays: a pod's packet that reached VXLAN, Geneve, GRE or
+ * IP in IP around to_wire would cross the wire in cleartext.
  */
 #pragma once
 
@@ -13,7 +14,8 @@
 #include "policy.h"
 #include "verdict.h"
 
-/* Returns an enum route. Not static: see walk_extensions. What cannot be read in there nobody can deliver. */
+/* Returns an enum route. Not static: see walk_extensions. An unreadable inner packet passes: no
+ * receiver can deliver it. */
 __noinline int judge_inner_to_wire(struct __sk_buff *skb, __u32 ethertype, __u32 offset)
 {
 	struct ip_packet inner;
@@ -36,7 +38,7 @@ static __always_inline int wire_guard_ip(struct __sk_buff *skb, __u32 ethertype,
 
 	if (!parse_ip(skb, ethertype, offset, &packet))
 		return verdict_drop_unread(skb, offset, DROP_TRUNCATED);
-	/* to_wire has counted what goes in clear by permission. */
+	/* to_wire has already counted the packets that permissive mode lets pass in cleartext. */
 	if (!is_route_clear(policy_to_wire(skb, &packet, &peer_id)))
 		return verdict_drop(skb, &packet, DROP_CLEAR_OUT);
 	found = inner_find(skb, &packet);

@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the image by Dockerfile with buildah, as root, without a registry: the Debian that the build starts from comes
-# from debootstrap. Shows the size and every file of what it made, and leaves it as an OCI archive and as a folder:
+# Builds the image from Dockerfile with buildah, as root, without a registry: debootstrap makes the
+# Debian base image. Lists every file with its size, and leaves the image as an OCI archive and as a
+# directory:
 #   .cache/image/podveil-VERSION-ARCH.tar     for `skopeo copy`, `podman load`, `ctr images import`
 #   .cache/image/rootfs
-# With a registry at hand any builder will do: docker buildx build --platform linux/amd64,linux/arm64 -f deploy/Dockerfile .
-# `--built` builds nothing, and prints the folder where it is there.
+# With a registry, any builder works:
+#   docker buildx build --platform linux/amd64,linux/arm64 -f deploy/Dockerfile .
+# `--built` builds nothing, and prints the directory if it exists.
 
 set -u -o pipefail
 
@@ -30,7 +32,8 @@ if [ "${1:-}" = --built ]; then
 	exit 0
 fi
 
-# What a registry would give as debian:trixie. Stays in the cache, and so does the layer with the compilers.
+# Makes the base image that a registry has as debian:trixie. It stays in the cache, as does the
+# layer with the compilers.
 base_make() {
 	local container
 	"${BUILDAH[@]}" inspect --type image localhost/debian:$SUITE >/dev/null 2>&1 && return
@@ -43,7 +46,7 @@ base_make() {
 	rm -rf "$work/base"
 }
 
-# Only what the image is made of, so that nothing else makes the layers stale.
+# Copies only the inputs of the image, so that no other file makes the layers stale.
 context_make() {
 	mkdir "$work/context" "$work/context/deploy" &&
 		cp -r "$root"/{Makefile,include,bpf,tunnel,keyd} "$work/context/" &&
@@ -59,7 +62,7 @@ image_build() {
 		fail "buildah push: $(tail -n 1 "$work/log")"
 }
 
-# All its layers, one over the other.
+# Writes all its layers into one directory.
 rootfs_unpack() {
 	local container folder
 	container=$("${BUILDAH[@]}" from --pull-never "localhost/podveil:$version") && folder=$("${BUILDAH[@]}" mount "$container") &&
@@ -70,8 +73,8 @@ mkdir -p "$cache" || fail "cannot write to $cache"
 for program in buildah debootstrap; do
 	command -v $program >/dev/null || fail "needs $program: apt-get install $program"
 done
-[ -n "$version" ] || fail "include/keyd_control.h says no version"
-[ "$(id -u)" -eq 0 ] || fail "run as root: debootstrap makes devices, buildah changes its root"
+[ -n "$version" ] || fail "include/keyd_control.h has no PODVEIL_VERSION"
+[ "$(id -u)" -eq 0 ] || fail "run as root: debootstrap creates devices, buildah changes its root"
 exec 9>"$cache/lock" && flock 9 || fail "cannot lock $cache"
 work=$(mktemp -d "$cache/building.XXXXXX") || fail "cannot write to $cache"
 trap 'rm -rf "$work"' EXIT

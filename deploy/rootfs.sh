@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes the file system of the image: the three programs, the libraries that they load, and who root and nobody are.
-# Nothing else: no shell, no package manager. Below /var/lib/dpkg/status.d it says which Debian packages the libraries are
-# of, where scanners look for it. Called by Dockerfile, and by the tests with what was built here.
+# Makes the file system of the image: the three programs, the libraries that they load, and passwd
+# and group with `root` and `nobody`. No shell, no package manager. /var/lib/dpkg/status.d lists the
+# Debian packages of the libraries for scanners. Called by Dockerfile, and by the tests with their
+# own build.
 #
-#   rootfs.sh BUILD_FOLDER NEW_FOLDER
+#   rootfs.sh BUILD_DIRECTORY NEW_DIRECTORY
 
 set -eu
 
@@ -18,21 +19,22 @@ fail() {
 	exit 1
 }
 
-# One path a line, the loader among them.
+# One path a line, including the loader.
 libraries() {
 	for program in $programs; do
 		ldd "$build/$program" || fail "$build/$program: build it first"
 	done | sed -n 's/^.*=> \(\/[^ ]*\) .*$/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-linux[^ ]*\) .*$/\1/p' | sort -u
 }
 
-# dpkg knows files by the path that the package has, which may be another one than the loader found.
+# dpkg knows a file by its path in the package, which may differ from the path that the loader
+# found.
 package_of() { # FILE
 	{ dpkg-query -S "$1" || dpkg-query -S "/usr$1" || dpkg-query -S "${1#/usr}" || dpkg-query -S "$(realpath "$1")"; } \
 		2>/dev/null | sed -n '/^diversion by /d; s/: .*//p' | head -n 1
 }
 
-[ -n "$build" ] && [ -n "$root" ] || fail "usage: rootfs.sh BUILD_FOLDER NEW_FOLDER"
-[ ! -e "$root" ] || fail "$root is there already"
+[ -n "$build" ] && [ -n "$root" ] || fail "usage: rootfs.sh BUILD_DIRECTORY NEW_DIRECTORY"
+[ ! -e "$root" ] || fail "$root exists already"
 mkdir -p "$root/usr/bin" "$root/etc" "$root/run" "$root/bpf" "$root/tmp" "$root/dev" "$root/proc" "$root/sys" "$root/var/lib/dpkg/status.d"
 ln -s ../run "$root/var/run"
 chmod 1777 "$root/tmp"

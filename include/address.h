@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses, prefixes and endpoints as values, with their text forms. Parsers take the whole text or nothing and
- * leave *ret_ alone on failure; a prefix is always held with its host bits zero.
+ * Addresses, prefixes and endpoints as values, with their text forms. A parser accepts the whole
+ * text or rejects it and leaves its ret_ argument untouched. A prefix always has its host bits
+ * zero.
  */
 #pragma once
 
@@ -15,8 +16,8 @@
 
 struct address {
 	uint8_t family; /* AF_INET or AF_INET6 */
-	uint8_t bytes
-		[16]; /* network order; an IPv4 address uses the first four, the rest are zero */
+	/* Network order; an IPv4 address uses the first four bytes, the others are zero. */
+	uint8_t bytes[16];
 };
 
 struct cidr {
@@ -24,14 +25,14 @@ struct cidr {
 	uint8_t prefix_len;
 };
 
-/* Where a peer's datagrams go and come from. */
+/* The address and port of a peer's datagrams. */
 union endpoint {
 	struct sockaddr any;
 	struct sockaddr_in in4;
 	struct sockaddr_in6 in6;
 };
 
-#define ADDRESS_TEXT_LEN  INET6_ADDRSTRLEN	     /* with the zero, as in <netinet/in.h> */
+#define ADDRESS_TEXT_LEN  INET6_ADDRSTRLEN	     /* with the terminating zero */
 #define CIDR_TEXT_LEN	  (INET6_ADDRSTRLEN + 4)     /* "/128" */
 #define ENDPOINT_TEXT_LEN (INET6_ADDRSTRLEN + 2 + 6) /* "[]" and ":65535" */
 
@@ -65,7 +66,7 @@ static inline const char *address_format(char text[static ADDRESS_TEXT_LEN],
 	return inet_ntop(address->family, address->bytes, text, ADDRESS_TEXT_LEN);
 }
 
-/* True where the first prefix_len bits of both are the same. Families must agree. */
+/* True if the first prefix_len bits of both are equal. The families must agree. */
 static inline bool address_shares_prefix(const struct address *a, const struct address *b,
 					 unsigned int prefix_len)
 {
@@ -87,7 +88,8 @@ static inline void cidr_clear_host_bits(struct cidr *cidr)
 		cidr->address.bytes[bit / 8] &= (uint8_t) ~(0x80U >> (bit % 8));
 }
 
-/* "10.244.1.0/24", "fd00::/64", or a bare address (then /32 or /128). Host bits are cleared, as wg(8) does. */
+/* "10.244.1.0/24", "fd00::/64", or a bare address (then /32 or /128). Clears the host bits, as
+ * wg(8) does. */
 static inline bool cidr_parse(struct cidr *ret_cidr, const char *text)
 {
 	char copy[CIDR_TEXT_LEN];
@@ -138,7 +140,7 @@ static inline bool cidr_contains_address(const struct cidr *cidr, const struct a
 	return address_shares_prefix(&cidr->address, address, cidr->prefix_len);
 }
 
-/* True where every address of inner is in outer. */
+/* True if every address of inner is in outer. */
 static inline bool cidr_contains(const struct cidr *outer, const struct cidr *inner)
 {
 	return outer->prefix_len <= inner->prefix_len &&

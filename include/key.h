@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * X25519 keys and their text form: standard base64 of 32 bytes, 44 characters, as `wg show` prints it.
- * A private key has a type of its own so that it can be neither logged nor copied by accident; its owner wipes it.
+ * X25519 keys and their text form: standard base64 of 32 bytes, 44 characters, as `wg show` prints
+ * it. A private key has a type of its own so that it can be neither logged nor copied by accident;
+ * its owner wipes it.
  */
 #pragma once
 
@@ -24,7 +25,7 @@ struct preshared_key {
 	uint8_t bytes[KEY_LEN];
 };
 
-/* The slots in which own and peers' static keys are held while they rotate. */
+/* The slots for static keys, our own and those of peers, during a rotation. */
 enum key_slot { KEY_NEXT, KEY_CURRENT, KEY_PREVIOUS, KEY_SLOTS };
 
 static inline const char *key_slot_name(enum key_slot slot)
@@ -51,8 +52,8 @@ static inline void public_key_encode(char text[static KEY_BASE64_LEN + 1],
 			  sodium_base64_VARIANT_ORIGINAL);
 }
 
-/* True only for canonical base64 of exactly 32 bytes; *ret_key is untouched otherwise. Written again it must be the
- * same text: libsodium takes some bytes above 127 for '+'. */
+/* True only for canonical base64 of exactly 32 bytes; *ret_key is untouched otherwise. The key is
+ * encoded again and compared, because libsodium accepts some bytes above 127 as '+'. */
 static inline bool public_key_decode(struct public_key *ret_key, const char *text)
 {
 	char canonical[KEY_BASE64_LEN + 1];
@@ -71,7 +72,8 @@ static inline bool public_key_decode(struct public_key *ret_key, const char *tex
 	return true;
 }
 
-/* RFC 7748 section 6.1 and its low-order points: a scalar multiplication by a random clamped scalar gives zero. */
+/* True for a low-order point (RFC 7748, section 6.1): multiplied by a clamped scalar it gives
+ * zero. */
 static inline bool public_key_is_low_order(const struct public_key *key)
 {
 	static const uint8_t scalar[KEY_LEN] = {0x40, [31] = 0x40};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One line per event to stderr, as text or JSON. SHELL code only: CORE never logs. Arguments may be hostile bytes
- * (annotations, file names): control characters never reach the terminal. Keys are never arguments.
+ * Logs one line per event to stderr, as text or JSON. Only SHELL code logs; CORE never does.
+ * Arguments may contain hostile bytes (annotations, file names): control characters never reach the
+ * terminal. Keys are never arguments.
  */
 #pragma once
 
@@ -20,7 +21,7 @@ struct log_settings {
 	bool is_json;
 };
 
-/* One for the program, whichever files include this. */
+/* One per program, however many files include this header. */
 __attribute__((weak)) struct log_settings log_settings = {.program = "podveil", .level = LOG_INFO};
 
 static inline bool log_parse_level(enum log_level *ret_level, const char *text)
@@ -35,8 +36,8 @@ static inline bool log_parse_level(enum log_level *ret_level, const char *text)
 	return false;
 }
 
-/* Copies text so that it can stand in a line: what is not printable ASCII becomes \xNN, quotes and backslashes are
- * escaped for JSON. */
+/* Copies text so that it fits into one line: a byte that is not printable ASCII becomes \xNN; for
+ * JSON, quotes and backslashes are escaped. */
 static inline void log_escape(char *ret_line, size_t size, const char *text, bool is_json)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The few words that every folder shares: ownership by cleanup attribute, byte order by name, bounds.
+ * Helpers that every folder shares: ownership by cleanup attribute, byte order by name, bounds.
  * Nothing here knows packets, keys or Kubernetes.
  */
 #pragma once
@@ -25,7 +25,8 @@
 #define NS_PER_S	      1000000000ULL
 #define NS_PER_MS	      1000000ULL
 
-/* Ownership: a local that owns carries one of these; TAKE_PTR/TAKE_FD hand the thing over and disarm it. */
+/* Ownership: an owning local carries one of these; TAKE_PTR and TAKE_FD hand the object over and
+ * disarm it. */
 #define CLEANUP(function) __attribute__((cleanup(function)))
 #define CLEANUP_FREE	  CLEANUP(cleanup_free)
 #define CLEANUP_CLOSE	  CLEANUP(cleanup_close)
@@ -63,7 +64,7 @@ static inline void fd_close(int *fd)
 	*fd = -1;
 }
 
-/* Unaligned loads and stores in the byte order of the wire. */
+/* Unaligned loads and stores, with the byte order in the name. */
 static inline uint16_t get_be16(const void *p)
 {
 	uint16_t v;
@@ -126,7 +127,7 @@ static inline void put_le64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-/* Copies text into a fixed array, always terminated; false where it did not fit (then what fits is there). */
+/* Copies text into a fixed array, always terminated. False if it was truncated. */
 static inline bool copy_text(char *destination, size_t size, const char *text)
 {
 	size_t length = strlen(text);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The flags, one small function each. A value that is wrong is named here, before anything in the kernel was touched; the
- * rules between the flags are in settings_rules.c. Flags that are agreed upon but not built yet are known by name, so that
- * the answer is honest.
+ * The flags, one small function each. A bad value is reported here, before anything in the kernel
+ * is touched; settings_rules.c has the rules between flags. Names that are reserved for a later
+ * version are refused with a message of their own.
  */
 #include "settings.h"
 
@@ -10,7 +10,7 @@
 #define DURATION_MAX_MS (365 * 24 * HOUR_MS)
 #define OVERLAP_MIN_MS	5000
 #define OVERLAP_MAX_MS	(24 * HOUR_MS)
-#ifdef PODVEIL_CRASH_POINTS /* a build for tests, which cannot wait */
+#ifdef PODVEIL_CRASH_POINTS /* a build for tests, which cannot wait for minutes */
 #define ROTATE_EVERY_MIN_MS 1
 #else
 #define ROTATE_EVERY_MIN_MS (5 * 60 * 1000)
@@ -24,7 +24,7 @@ TAKE(node)
 	struct settings *settings = context;
 
 	if (!node_is_name(value))
-		return flags_refuse(error, size, "expected a node's name of a-z, 0-9, '.' and '-'");
+		return flags_refuse(error, size, "expected a node's name: a-z, 0-9, '.' and '-'");
 	settings->node = value;
 	return true;
 }
@@ -122,12 +122,12 @@ static bool take_cidr(struct cidr *cidrs, uint32_t *count, uint32_t max, const c
 				    "expected a prefix such as 10.244.0.0/16 or fd00:10:244::/48");
 	special = prefix_special_name(&cidr);
 	if (special)
-		return flags_refuse(error, size, "holds %s addresses: expected a prefix of pods",
+		return flags_refuse(error, size, "contains %s addresses: expected a prefix of pods",
 				    special);
 	for (uint32_t i = 0; i < *count; i++)
 		if (cidr_overlaps(&cidrs[i], &cidr))
 			return flags_refuse(error, size,
-					    "overlaps %s, given before: expected prefixes apart",
+					    "overlaps %s, given before: expected disjoint prefixes",
 					    cidr_format(text, &cidrs[i]));
 	if (*count == max)
 		return flags_refuse(error, size, "expected at most %u prefixes", max);
@@ -171,7 +171,7 @@ TAKE(bypass)
 			"expected an address and a port such as 10.0.0.1:6443 or [fd00::1]:6443");
 	special = bypass_special_name(&key);
 	if (special)
-		return flags_refuse(error, size, "is %s: expected an address of the network",
+		return flags_refuse(error, size, "is %s: expected a unicast address of the network",
 				    special);
 	if (bypass_is_among(settings->bypasses, settings->bypass_count, &key))
 		return flags_refuse(error, size, "is given twice");
@@ -190,15 +190,14 @@ TAKE(endpoint)
 	struct cidr cidr;
 
 	if (!address_parse(&address, value))
-		return flags_refuse(
-			error, size,
-			"expected an IP address at which the other nodes reach this one");
+		return flags_refuse(error, size,
+				    "expected an IP address at which other nodes reach this node");
 	cidr = cidr_of_address(&address);
 	special = prefix_special_name(&cidr);
 	if (special)
 		return flags_refuse(
 			error, size,
-			"is %s: expected an address at which other nodes reach this one", special);
+			"is %s: expected an address at which other nodes reach this node", special);
 	if (settings->endpoint_count == ANNOTATION_ENDPOINTS_MAX)
 		return flags_refuse(error, size, "expected at most %d endpoints",
 				    ANNOTATION_ENDPOINTS_MAX);
@@ -270,7 +269,7 @@ TAKE(xdp)
 	return !strcmp(value, "off") || flags_refuse(error, size, "expected off");
 }
 
-/* "90s", "24h", "1h30m"; "0" where nothing is wanted. */
+/* "90s", "24h", "1h30m", or "0". */
 static bool parse_duration(int64_t *ret_ms, const char *value)
 {
 	static const struct {
@@ -335,7 +334,9 @@ TAKE(overlap_strict)
 	return true;
 }
 
-/* Judged later, by what does not show the value: somebody may have given the secret itself. */
+/*
+ * settings_rules.c checks it: an error here would print the value, which may be the secret itself.
+ */
 TAKE(cluster_secret)
 {
 	(void)error;
@@ -359,61 +360,75 @@ TAKE(require_admission)
 	return true;
 }
 
-TAKE(later)
+TAKE(metrics)
 {
 	(void)context;
 	(void)value;
 	return flags_refuse(error, size, "this flag is not in this version: leave it out");
 }
 
-#define LATER "(not in this version)"
+#define PORT_TEXT_(port) #port
+#define PORT_TEXT(port)	 PORT_TEXT_(port)
 
 static const struct flag flags[] = {
-	{"node", "NAME", "this node's name; required", false, take_node},
-	{"registry", "kubernetes|file:DIR", "where the nodes publish themselves; required", false,
+	{"node", "NAME", "name of this node (required)", false, take_node},
+	{"registry", "kubernetes|file:DIR", "where nodes publish their records (required)", false,
 	 take_registry},
-	{"kubeconfig", "PATH", "how to reach the API server (the pod's service account)", false,
+	{"kubeconfig", "PATH",
+	 "credentials for the API server (default the service account of the pod)", false,
 	 take_kubeconfig},
 	{"mode", "strict|permissive",
-	 "encrypted or dropped (strict), or in clear to nodes that were never reached", false,
-	 take_mode},
-	{"uplink", "auto|DEV,...", "devices that lead to other nodes (auto)", false, take_uplink},
+	 "never send cleartext (strict), or only to nodes never reached (permissive) (default strict)",
+	 false, take_mode},
+	{"uplink", "auto|DEV,...", "devices that lead to other nodes (default auto)", false,
+	 take_uplink},
 	{"pod-cidrs-from", "auto|node|local|flag",
-	 "where this node's pod prefixes are known from (auto)", false, take_pod_cidrs_from},
+	 "source of this node's own pod prefixes (default auto)", false, take_pod_cidrs_from},
 	{"pod-cidr", "CIDR", "pod prefix of this node", true, take_pod_cidr},
 	{"cluster-cidr", "CIDR",
-	 "the whole cluster's pod range; required, unless kubeadm has noted it in the cluster",
-	 true, take_cluster_cidr},
-	{"except-cidr", "CIDR", "part of the cluster's pod range that stays in clear", true,
+	 "pod range of the whole cluster (required, unless kubeadm recorded it)", true,
+	 take_cluster_cidr},
+	{"except-cidr", "CIDR", "part of the cluster's pod range that stays in cleartext", true,
 	 take_except_cidr},
-	{"bypass", "ADDR:PORT", "TCP and UDP from and to it stay outside, such as the API server's",
+	{"bypass", "ADDR:PORT",
+	 "never tunnel TCP or UDP to or from this address and port (for example the API server)",
 	 true, take_bypass},
-	{"endpoint", "IP", "address of this node for the others (those of the uplinks)", true,
-	 take_endpoint},
-	{"port", "N", "UDP port of the tunnel (51890)", false, take_port},
-	{"interface", "NAME", "the tunnel's device (" DEFAULT_INTERFACE ")", false, take_interface},
-	{"tunnel", "PATH", "podveil-tunnel's socket (" TUNNEL_DEFAULT_CONTROL ")", false,
+	{"endpoint", "IP",
+	 "address at which other nodes reach this node (default the addresses of the uplinks)",
+	 true, take_endpoint},
+	{"port", "N", "UDP port of the tunnel (default " PORT_TEXT(DEFAULT_PORT) ")", false,
+	 take_port},
+	{"interface", "NAME", "name of the tunnel device (default " DEFAULT_INTERFACE ")", false,
+	 take_interface},
+	{"tunnel", "PATH", "socket of podveil-tunnel (default " TUNNEL_DEFAULT_CONTROL ")", false,
 	 take_tunnel},
-	{"control", "PATH", "socket for the podveil command (" KEYD_DEFAULT_CONTROL ")", false,
-	 take_control},
-	{"bpffs", "DIR", "where programs and maps are pinned (" DEFAULT_BPFFS ")", false,
+	{"control", "PATH", "socket for the podveil command (default " KEYD_DEFAULT_CONTROL ")",
+	 false, take_control},
+	{"bpffs", "DIR",
+	 "directory in which BPF programs and maps are pinned (default " DEFAULT_BPFFS ")", false,
 	 take_bpffs},
 	{"rotate-every", "DURATION",
-	 "age at which this node's key is changed, or 0 for never (24h)", false, take_rotate_every},
-	{"overlap", "DURATION", "how long the previous key still answers at most (10m)", false,
+	 "age at which this node's key is rotated; 0: only on request (default 24h)", false,
+	 take_rotate_every},
+	{"overlap", "DURATION",
+	 "how long the previous key remains valid after a rotation (default 10m)", false,
 	 take_overlap},
-	{"overlap-strict", NULL, "end it then, also for a node that still needs it", false,
+	{"overlap-strict", NULL,
+	 "end the overlap on time, even if a node still needs the previous key", false,
 	 take_overlap_strict},
 	{"cluster-secret", "FILE",
-	 "secret of all nodes, base64 of 32 bytes in a line; two while it changes, newest first",
+	 "secret of all nodes, 32 bytes in base64 on a line; two lines during a change, newest first",
 	 false, take_cluster_secret},
-	{"xdp", "off", "no program at XDP", false, take_xdp},
 	{"require-admission", NULL,
-	 "publish nothing while this node's token may write other Nodes, or other annotations",
-	 false, take_require_admission},
-	{"metrics", "ADDR:PORT", LATER, false, take_later},
-	{"log-level", "LEVEL", "error, warning, info or debug (info)", false, take_log_level},
-	{"log-format", "text|json", "(text)", false, take_log_format},
+	 "publish nothing if this node's token may write other Nodes, or other annotations", false,
+	 take_require_admission},
+	{"log-level", "LEVEL", "error, warning, info or debug (default info)", false,
+	 take_log_level},
+	{"log-format", "text|json", "format of the log on stderr (default text)", false,
+	 take_log_format},
+	/* Reserved names. */
+	{"xdp", "off", NULL, false, take_xdp},
+	{"metrics", "ADDR:PORT", NULL, false, take_metrics},
 	{0},
 };
 
@@ -427,11 +442,16 @@ bool settings_take_ranges(struct settings *settings, const char *text, struct re
 	     part = strtok_r(NULL, ", ", &rest))
 		if (!take_cluster_cidr(settings, part, error, sizeof(error)))
 			return refuse(refusal, "%s: %s", quote(&quoted, part), error);
-	return settings->range_count || refuse(refusal, "%s holds no prefix", quote(&quoted, text));
+	return settings->range_count ||
+	       refuse(refusal, "%s contains no prefix", quote(&quoted, text));
 }
 
 enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv)
 {
+	static const char usage[] =
+		"usage: podveil-keyd --node NAME --registry kubernetes|file:DIR [FLAG]...\n\n"
+		"The key daemon of a node: creates, publishes and rotates its keys, and keeps the tunnel\n"
+		"and the BPF programs up to date.";
 	enum flags_outcome outcome;
 
 	*settings = (struct settings){
@@ -443,9 +463,7 @@ enum flags_outcome settings_parse(struct settings *settings, int argc, char **ar
 		.is_uplink_auto = true,
 		.rotate = {.every_ms = 24 * HOUR_MS, .overlap_ms = 10 * 60 * 1000},
 	};
-	outcome = flags_parse(flags,
-			      "podveil-keyd --node NAME --registry kubernetes|file:DIR [FLAG]...",
-			      settings, argc, argv, NULL);
+	outcome = flags_parse(flags, usage, settings, argc, argv, NULL);
 	if (outcome == FLAGS_RUN && !settings_check(settings))
 		return FLAGS_WRONG;
 	return outcome;

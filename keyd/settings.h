@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the command line of podveil-keyd says. SHELL.
+ * The settings of podveil-keyd, parsed from its command line and environment. SHELL.
  */
 #pragma once
 
@@ -24,34 +24,40 @@ struct settings {
 	bool is_uplink_auto;
 	uint32_t uplink_count;
 	char uplinks[SETTINGS_UPLINKS_MAX][IF_NAMESIZE];
-	enum datapath_mode mode; /* at the start */
+	enum datapath_mode mode; /* until a command or the registry changes it */
 	enum pods_source pods_source;
 	uint32_t pod_count, range_count, except_count, endpoint_count, bypass_count;
 	struct cidr pods[NODE_POD_CIDRS_MAX];
 	struct cidr ranges[CLUSTER_CIDRS_MAX];
-	struct cidr excepts[CLUSTER_CIDRS_MAX]; /* parts of the ranges that stay in clear */
+	struct cidr excepts[CLUSTER_CIDRS_MAX]; /* parts of the ranges that stay in cleartext */
 	struct bypass_key bypasses[SETTINGS_BYPASSES_MAX];
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX];
 	struct rotate_settings rotate;
 };
 
-/* Takes environment and command line, and looks whether they make sense together; logs what does not. With the registry
- * `kubernetes` the ranges may still be missing: then they are to be found, and settings_check_ranges to be asked. */
+/*
+ * Parses environment and command line and checks them with settings_check. With the registry
+ * `kubernetes` the ranges may still be missing: the caller then finds them and calls
+ * settings_check_ranges.
+ */
 enum flags_outcome settings_parse(struct settings *settings, int argc, char **argv);
 
-/* Do they make sense together? Logs what does not. */
+/* True if the settings are complete and consistent; logs the first error. */
 MUST_CHECK bool settings_check(const struct settings *settings);
 
-/* "10.244.0.0/16,fd00:10:244::/48" as the cluster's ranges; false with the reason in `refusal`. */
+/*
+ * Parses "10.244.0.0/16,fd00:10:244::/48" as the cluster's ranges; false with the reason in
+ * `refusal`.
+ */
 MUST_CHECK bool settings_take_ranges(struct settings *settings, const char *text,
 				     struct refusal *refusal);
 
-/* Do the ranges go with everything else? Logs why not. */
+/* True if the ranges are consistent with all other settings; logs the first error. */
 MUST_CHECK bool settings_check_ranges(const struct settings *settings);
 
-/* Are the prefixes fit to be this node's pods? Else *refusal says why not. */
+/* True if the prefixes may be this node's pods; false with the reason in `refusal`. */
 MUST_CHECK bool settings_judge_pods(const struct settings *settings, const struct cidr *pods,
 				    uint32_t count, const char *origin, struct refusal *refusal);
-/* The same, and logs why not. */
+/* The same; logs the reason. */
 MUST_CHECK bool settings_check_pods(const struct settings *settings, const struct cidr *pods,
 				    uint32_t count, const char *origin);

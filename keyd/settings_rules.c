@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the flags must be together, and the pods' prefixes with them. Nothing is mended that does not fit: a guess could
- * put pods outside the tunnel.
+ * The rules between flags, and between flags and the prefixes of pods. A contradiction is an error
+ * and never resolved by a guess, which could put pods outside the tunnel.
  */
 #include "settings.h"
 
@@ -17,7 +17,7 @@ static bool check_secret_path(const char *path)
 	return false;
 }
 
-/* Or can find some. */
+/* True also if they can still be found. */
 static bool has_ranges(const struct settings *settings)
 {
 	return settings->range_count || settings->is_kubernetes;
@@ -29,36 +29,36 @@ static bool check_required(const struct settings *settings)
 		log_error("--node is missing: expected this node's name");
 	else if (!settings->registry)
 		log_error(
-			"--registry is missing: expected kubernetes, or file:DIR, a folder that all nodes share");
+			"--registry is missing: expected kubernetes, or file:DIR with a directory that all nodes share");
 	else if (settings->kubeconfig && !settings->is_kubernetes)
-		log_error("--kubeconfig is for --registry kubernetes alone: leave it out");
+		log_error("--kubeconfig needs --registry kubernetes: leave it out");
 	else if (settings->requires_admission && !settings->is_kubernetes)
-		log_error("--require-admission is for --registry kubernetes alone: leave it out");
+		log_error("--require-admission needs --registry kubernetes: leave it out");
 	else if (!has_ranges(settings) && settings->mode == MODE_PERMISSIVE)
 		log_error(
-			"permissive mode needs the cluster's pod range too, or other nodes might claim any address: "
+			"permissive mode needs the cluster's pod range, or other nodes could claim any address: "
 			"give it with --cluster-cidr (for example --cluster-cidr 10.244.0.0/16)");
 	else if (!has_ranges(settings))
 		log_error(
-			"strict mode needs the cluster's pod range, or unknown pods would go out in clear: "
+			"strict mode needs the cluster's pod range, or traffic to unknown pods would leave in cleartext: "
 			"give it with --cluster-cidr (for example --cluster-cidr 10.244.0.0/16)");
 	else if (settings->pods_source == PODS_FLAG && !settings->pod_count)
 		log_error("--pod-cidrs-from flag: expected at least one --pod-cidr");
 	else if (settings->pods_source == PODS_NODE && settings->pod_count)
-		log_error("--pod-cidrs-from node and --pod-cidr exclude each other: leave one out");
+		log_error("--pod-cidrs-from node and --pod-cidr exclude each other: leave out one");
 	else if (settings->pods_source == PODS_LOCAL && settings->pod_count)
 		log_error(
-			"--pod-cidrs-from local and --pod-cidr exclude each other: leave one out");
+			"--pod-cidrs-from local and --pod-cidr exclude each other: leave out one");
 	else if (settings->rotate.every_ms &&
 		 settings->rotate.every_ms < settings->rotate.overlap_ms)
 		log_error(
-			"--rotate-every is shorter than --overlap: a key would go while its predecessor still answers");
+			"--rotate-every is shorter than --overlap: a key would be replaced while its predecessor is still valid");
 	else
 		return true;
 	return false;
 }
 
-/* An exception outside the range would be without effect, and one that is a whole range would leave it without any. */
+/* An exception outside the ranges has no effect; one that equals a range leaves nothing of it. */
 static bool check_excepts(const struct settings *settings)
 {
 	char text[CIDR_TEXT_LEN];
@@ -72,12 +72,12 @@ static bool check_excepts(const struct settings *settings)
 		cidr_format(text, except);
 		if (!range)
 			log_error(
-				"--except-cidr: '%s' lies outside every --cluster-cidr: what lies there is in clear anyway; "
+				"--except-cidr: '%s' lies outside every --cluster-cidr, so it is never encrypted: "
 				"expected a part of the cluster's range",
 				text);
 		else if (range->prefix_len == except->prefix_len)
 			log_error(
-				"--except-cidr: '%s' is the whole of that --cluster-cidr: expected a part of it",
+				"--except-cidr: '%s' equals that --cluster-cidr: expected a part of it",
 				text);
 		else
 			continue;
@@ -86,7 +86,10 @@ static bool check_excepts(const struct settings *settings)
 	return true;
 }
 
-/* To the other nodes they would be in clear, and this node would drop what comes out of the tunnel for them. */
+/*
+ * Other nodes would send to them in cleartext, and this node would drop their packets from the
+ * tunnel.
+ */
 static bool judge_excepts(const struct settings *settings, const struct cidr *pods,
 			  const char *origin, struct refusal *refusal)
 {
@@ -96,7 +99,7 @@ static bool judge_excepts(const struct settings *settings, const struct cidr *po
 		if (cidr_overlaps(&settings->excepts[i], pods))
 			return refuse(
 				refusal,
-				"%s: '%s' overlaps --except-cidr %s: this node's own pods cannot stay in clear",
+				"%s: '%s' overlaps --except-cidr %s: this node's own pods cannot stay in cleartext",
 				origin, cidr_format(text, pods),
 				cidr_format(except, &settings->excepts[i]));
 	return true;

@@ -11,8 +11,9 @@
 #include "monitor.h"
 
 static const char usage[] =
-	"podveil-tunnel: WireGuard on one TUN device and one UDP port, configured over its control\n"
-	"socket by podveil-keyd or over <wireguard-dir>/<interface>.sock by wg(8).";
+	"usage: podveil-tunnel [FLAG]...\n\n"
+	"The tunnel of a node: the WireGuard protocol on one TUN device and one UDP port. podveil-keyd\n"
+	"configures it over its control socket, or wg(8) over <wireguard-dir>/<interface>.sock.";
 
 static bool is_interface_name(const char *text)
 {
@@ -95,19 +96,20 @@ static bool take_log_format(void *settings, const char *value, char *error, size
 }
 
 static const struct flag flags[] = {
-	{"interface", "NAME", "the TUN device (default " DEFAULT_INTERFACE ")", false,
+	{"interface", "NAME", "name of the TUN device (default " DEFAULT_INTERFACE ")", false,
 	 take_interface},
 	{"control", "PATH", "socket for podveil-keyd (default " TUNNEL_DEFAULT_CONTROL ")", false,
 	 take_control},
 	{"wireguard-dir", "DIR",
-	 "folder of the socket for wg(8) (default " DEFAULT_WIREGUARD_DIR ")", false,
+	 "directory of the socket for wg(8) (default " DEFAULT_WIREGUARD_DIR ")", false,
 	 take_wireguard_dir},
-	{"threads", "N", "threads that move packets (1)", false, take_threads},
-	{"aead", "NAME", "engine for ChaCha20-Poly1305: auto or its name (default auto)", false,
+	{"aead", "auto|NAME", "implementation of ChaCha20-Poly1305 (default auto)", false,
 	 take_aead},
 	{"log-level", "LEVEL", "error, warning, info or debug (default info)", false,
 	 take_log_level},
-	{"log-format", "FORMAT", "text or json (default text)", false, take_log_format},
+	{"log-format", "text|json", "format of the log on stderr (default text)", false,
+	 take_log_format},
+	{"threads", "N", NULL, false, take_threads}, /* a reserved name */
 	{0},
 };
 

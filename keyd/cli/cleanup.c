@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil cleanup: takes our programs, pins, device and guards off this node without any daemon's help. The way out in an
- * emergency, and the uninstall: afterwards pod traffic leaves in the clear, and it says so. Removes nothing that is not
- * ours, and may be called again and again.
+ * podveil cleanup: removes our programs, pins, device and guards from this node without a daemon.
+ * The way out in an emergency, and the uninstall: afterwards pod traffic leaves in cleartext, and
+ * the command says so. It removes nothing that is not ours, and may be repeated.
  */
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 
-#include "loader/loader.h"
+#include "cli.h"
+#include "client.h"
 #include "guard/boot_guard.h"
 #include "guard/guard.h"
 #include "guard/nft_socket.h"
 #include "host/tunnel_device.h"
-#include "cli.h"
-#include "client.h"
 #include "keyd_control.h"
+#include "loader/loader.h"
 #include "log.h"
 #include "text.h"
 
@@ -31,7 +31,7 @@ static bool is_tun(const char *interface)
 	       !strncmp(driver.driver, "tun", sizeof(driver.driver));
 }
 
-/* A wrong --interface must not cost the node its network: only a TUN is taken for ours. */
+/* A wrong --interface must not cost the node its network, so only a TUN device is deleted. */
 static bool may_clean_up(const struct cli_settings *settings)
 {
 	if (geteuid() != 0) {
@@ -39,8 +39,8 @@ static bool may_clean_up(const struct cli_settings *settings)
 		return false;
 	}
 	if (if_nametoindex(settings->interface) && !is_tun(settings->interface)) {
-		log_error("'%s' is no TUN device, so it is not podveil's: expected %s or what "
-			  "podveil-tunnel was given as --interface",
+		log_error("'%s' is not a TUN device, so it is not podveil's: expected %s, or the "
+			  "--interface of podveil-tunnel",
 			  settings->interface, DEFAULT_INTERFACE);
 		return false;
 	}
@@ -67,7 +67,8 @@ static void print_removed(const struct cli_settings *settings, const struct remo
 	}
 	if (!removed->pins && !removed->has_device && !removed->has_guard &&
 	    !removed->has_boot_guard) {
-		text_print_line("nothing to remove: no podveil hooks, pins or device here");
+		text_print_line(
+			"nothing to remove: this node has no podveil hooks, pins or device");
 		return;
 	}
 	text_print_line("removed %u hooks and pins%s%s%s%s", removed->pins,
@@ -78,7 +79,7 @@ static void print_removed(const struct cli_settings *settings, const struct remo
 	text_print_line("pod traffic of this node is no longer encrypted");
 }
 
-/* 0 where it is gone or was never there. */
+/* 0 if it is deleted or did not exist. */
 static int report_failure(int error, int absent, const char *what)
 {
 	if (!error || error == absent)
@@ -95,11 +96,10 @@ enum cli_exit cleanup_run(const struct cli_settings *settings)
 	if (!may_clean_up(settings))
 		return EXIT_FAILED;
 	if (client_is_daemon_running(settings->control))
-		log_warning(
-			"podveil-keyd answers at '%s' and will put back what is removed: stop it "
-			"first",
-			settings->control);
-	hooks_error = loader_cleanup(settings->bpffs, &removed.pins); /* it has said why */
+		log_warning("podveil-keyd answers at '%s' and will restore everything: stop it "
+			    "first",
+			    settings->control);
+	hooks_error = loader_cleanup(settings->bpffs, &removed.pins); /* logs the reason itself */
 	device_error = tunnel_device_delete(settings->interface);
 	guard_error = nft_remove_table(GUARD_TABLE);
 	boot_guard_error = boot_guard_remove();

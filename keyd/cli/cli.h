@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The podveil command: settings from its flags, one function per subcommand, each in the file of its name. Subcommands
- * print to stdout, log what went wrong as one line, and return the exit status.
+ * The podveil command: settings from its flags, one function per subcommand, each in the file of
+ * its name. A subcommand prints to stdout, logs an error as one line, and returns the exit status.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 enum cli_exit {
 	EXIT_FINE = 0,
-	EXIT_FAILED = 1, /* it did not work, or the node is not protected */
+	EXIT_FAILED = 1, /* the command failed, or the node is not protected */
 	EXIT_USAGE = 2,
 };
 
@@ -19,7 +19,7 @@ struct cli_settings {
 	const char *bpffs;		       /* cleanup only */
 	const char *interface;		       /* cleanup only */
 	bool is_all, is_revoking, is_detached; /* rotate-key only */
-	const char *mode;		       /* mode only: the word after it */
+	const char *mode;		       /* mode only: its argument */
 };
 
 enum cli_exit status_run(const struct cli_settings *settings);

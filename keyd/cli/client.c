@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Talks to podveil-keyd over its control socket: one line of JSON out, one document back until the other end closes
- * (include/keyd_control.h). Never waits for ever, never takes more than an answer may have, and trusts no byte of it:
- * what is not a JSON object is an error.
+ * Talks to podveil-keyd over its control socket: sends one line of JSON and reads one document
+ * until the other end closes (include/keyd_control.h). Every wait and the length of an answer are
+ * bounded, and its bytes are not trusted: anything but a JSON object is an error.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -58,7 +58,7 @@ static int send_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
-/* jansson's source of bytes: it stops at 0 and at (size_t)-1. */
+/* Source of bytes for jansson, which stops at 0 and at (size_t)-1. */
 struct answer_reader {
 	int fd;
 	int error;
@@ -94,13 +94,13 @@ static json_t *receive_answer(const char *control, int fd)
 
 	answer = json_load_callback(read_answer, &reader, JSON_REJECT_DUPLICATES, &error);
 	if (reader.error) {
-		log_error("podveil-keyd at '%s' gave no answer: %s", control,
+		log_error("podveil-keyd at '%s' did not answer: %s", control,
 			  strerror(reader.error));
 		return NULL;
 	}
 	if (!json_is_object(answer)) {
 		log_error(
-			"podveil-keyd at '%s' gave no JSON object as answer: are both of one version?",
+			"the answer of podveil-keyd at '%s' is not a JSON object: are both of the same version?",
 			control);
 		return NULL;
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* podveil key-status: which key each node has, since when, and whether it can be used. Public halves only. */
+/* podveil key-status: the public key of each node, its age, and whether it is usable. */
 #include <inttypes.h>
 
 #include "cli.h"
@@ -9,7 +9,7 @@
 static const char *const titles[] = {"NODE", "KEY",    "AGE",	      "EPOCH", "STATE",
 				     "NEXT", "PROVED", "WAITING FOR", "LEFT",  "WHY"};
 
-/* Of this node alone, and only while it rotates. */
+/* Columns that only this node has, and only during a rotation. */
 static void add_rotation(struct table *table, const json_t *key)
 {
 	const json_t *stragglers = json_object_get(key, "stragglers");

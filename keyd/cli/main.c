@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The podveil command's front door: finds the subcommand among the arguments, reads the flags of that subcommand and
- * runs it. Flags may stand before and after it. Holds no state; every subcommand is one row of a table.
+ * The podveil command: finds the subcommand among the arguments, parses the flags of that
+ * subcommand, and runs it. Flags may stand before and after it. Each subcommand is a row of a
+ * table.
  */
 #include <net/if.h>
 
@@ -66,28 +67,36 @@ static bool take_wait(void *settings, const char *value, char *error, size_t siz
 	return true;
 }
 
+/* clang-format off */
+#define COMMON_FLAGS                                                                               \
+	{"control", "PATH", "socket of podveil-keyd (default " KEYD_DEFAULT_CONTROL ")", false,    \
+	 take_control},                                                                            \
+	{"output", "text|json", "output format (default text)", false, take_output, 'o'}
+/* clang-format on */
+
 static const struct flag common_flags[] = {
-	{"control", "PATH", "podveil-keyd's socket", false, take_control},
-	{"output", "text|json", "what to print (also -o)", false, take_output},
+	COMMON_FLAGS,
 	{0},
 };
 
 static const struct flag rotate_key_flags[] = {
-	{"control", "PATH", "podveil-keyd's socket", false, take_control},
-	{"output", "text|json", "what to print (also -o)", false, take_output},
-	{"all", NULL, "ask every node of the registry", false, take_all},
-	{"wait", "true|false", "until the nodes asked use their new keys (default true)", false,
+	COMMON_FLAGS,
+	{"all", NULL, "rotate the keys of all nodes in the registry", false, take_all},
+	{"wait", "true|false", "wait until the nodes use their new keys (default true)", false,
 	 take_wait},
-	{"revoke", NULL, "end the previous key and its sessions at once: may lose packets", false,
+	{"revoke", NULL,
+	 "end the previous key and its sessions immediately, which may lose packets", false,
 	 take_revoke},
 	{0},
 };
 
 static const struct flag cleanup_flags[] = {
-	{"control", "PATH", "podveil-keyd's socket", false, take_control},
-	{"output", "text|json", "what to print (also -o)", false, take_output},
-	{"bpffs", "DIR", "where the agent pinned its programs", false, take_bpffs},
-	{"interface", "DEV", "the tunnel's device", false, take_interface},
+	COMMON_FLAGS,
+	{"bpffs", "DIR",
+	 "directory in which the agent pinned its programs (default " DEFAULT_BPFFS ")", false,
+	 take_bpffs},
+	{"interface", "NAME", "name of the tunnel device (default " DEFAULT_INTERFACE ")", false,
+	 take_interface},
 	{0},
 };
 
@@ -95,30 +104,38 @@ static const struct verb {
 	const char *name;
 	const char *help;
 	const struct flag *flags;
-	bool has_mode; /* one word more */
+	const char *word; /* placeholder for its argument; NULL: none */
 	enum cli_exit (*run)(const struct cli_settings *settings);
 } verbs[] = {
-	{"status", "is this node protected, and if not, why not", common_flags, false, status_run},
-	{"peers", "the other nodes", common_flags, false, peers_run},
-	{"key-status", "every node's key, its age and epoch", common_flags, false, key_status_run},
+	{"status", "show whether this node is protected, and if not, why", common_flags, NULL,
+	 status_run},
+	{"peers", "list the other nodes", common_flags, NULL, peers_run},
+	{"key-status", "show the key of every node, its age and its epoch", common_flags, NULL,
+	 key_status_run},
 	{"rotate-key", "give this node, or every node, a new key without losing a packet",
-	 rotate_key_flags, false, rotate_key_run},
-	{"mode", "strict or permissive, from now on until podveil-keyd starts anew", common_flags,
-	 true, mode_run},
-	{"cleanup", "take hooks, pins and device off this node, without a running agent",
-	 cleanup_flags, false, cleanup_run},
-	{"version", "of this command", common_flags, false, version_run},
+	 rotate_key_flags, NULL, rotate_key_run},
+	{"mode", "set the mode of this node until podveil-keyd restarts", common_flags,
+	 "strict|permissive", mode_run},
+	{"cleanup", "remove hooks, pins and the device from this node, without a running agent",
+	 cleanup_flags, NULL, cleanup_run},
+	{"version", "show the version of this command", common_flags, NULL, version_run},
 };
 
-/* "usage" with every subcommand, for --help. */
+/* For --help before a command: lists every command. */
 static void format_usage(char *ret_text, size_t size)
 {
 	size_t used = (size_t)snprintf(ret_text, size,
-				       "usage: podveil [--control PATH] [-o text|json] COMMAND\n");
+				       "usage: podveil [FLAG]... COMMAND [FLAG]...\n\nCommands:\n");
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs) && used < size; i++)
-		used += (size_t)snprintf(ret_text + used, size - used, "\n  %-12s %s",
-					 verbs[i].name, verbs[i].help);
+		used += (size_t)snprintf(ret_text + used, size - used, "%s  %-12s %s",
+					 i ? "\n" : "", verbs[i].name, verbs[i].help);
+}
+
+static void format_verb_usage(char *ret_text, size_t size, const struct verb *verb)
+{
+	snprintf(ret_text, size, "usage: podveil %s%s%s [FLAG]...\n\n%s", verb->name,
+		 verb->word ? " " : "", verb->word ? verb->word : "", verb->help);
 }
 
 static const struct verb *find_verb(const char *name)
@@ -143,26 +160,14 @@ static void log_wrong_verb(const char *name)
 		log_error("no command given: expected one of %s", names);
 }
 
-/* The one short form there is, and the customary one of --help. */
-static void spell_out_short_flags(int argc, char **argv)
-{
-	static char output[] = "--output", help[] = "--help";
-
-	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "-o"))
-			argv[i] = output;
-		else if (!strcmp(argv[i], "-h"))
-			argv[i] = help;
-}
-
-/* Moves the word at `index` out of the arguments, so that flags before and after it are read as one list. */
+/* Removes the word at `index`, so that the flags before and after it are parsed as one list. */
 static void remove_argument(int *argc, char **argv, int index)
 {
 	memmove(argv + index, argv + index + 1, (size_t)(*argc - index) * sizeof(*argv));
 	(*argc)--;
 }
 
-/* The word after `mode`, wherever flags stand around it. */
+/* Parses the word after `mode`; flags may stand before and after it. */
 static enum flags_outcome take_mode(struct cli_settings *settings, const char *usage, int *argc,
 				    char **argv)
 {
@@ -194,7 +199,6 @@ int main(int argc, char **argv)
 	int index;
 
 	format_usage(usage, sizeof(usage));
-	spell_out_short_flags(argc, argv);
 	outcome = flags_parse(common_flags, usage, &before_verb, argc, argv, &index);
 	if (outcome != FLAGS_RUN)
 		return outcome == FLAGS_DONE ? EXIT_FINE : EXIT_USAGE;
@@ -204,7 +208,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	remove_argument(&argc, argv, index);
-	outcome = verb->has_mode ? take_mode(&settings, usage, &argc, argv) : FLAGS_RUN;
+	format_verb_usage(usage, sizeof(usage), verb);
+	outcome = verb->word ? take_mode(&settings, usage, &argc, argv) : FLAGS_RUN;
 	if (outcome == FLAGS_RUN)
 		outcome = flags_parse(verb->flags, usage, &settings, argc, argv, NULL);
 	if (outcome != FLAGS_RUN)

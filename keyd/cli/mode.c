@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil mode: strict or permissive on this node from now on, until podveil-keyd starts anew with the mode of its flags.
- * Says which nodes the change concerns: those that were never reached are cut off by strict, and are talked to in clear by
- * permissive.
+ * podveil mode: makes this node strict or permissive until podveil-keyd restarts with the mode of
+ * its flags. Lists the nodes that the change affects, which are those never reached: strict cuts
+ * them off, permissive sends cleartext to them.
  */
 #include <inttypes.h>
 
@@ -18,19 +18,18 @@ static void print_mode(const json_t *answer)
 	bool is_strict = !strcmp(mode, "strict");
 
 	if (!strcmp(mode, answer_text(answer, "before")))
-		text_print_line("the mode was %s already", mode);
+		text_print_line("the mode is already %s", mode);
 	else
-		text_print_line("the mode is %s, until podveil-keyd starts anew", mode);
+		text_print_line("the mode is %s until podveil-keyd restarts", mode);
 	if (!is_strict)
-		text_print_line(
-			"POD TRAFFIC to and from nodes that were never reached GOES IN CLEAR");
+		text_print_line("POD TRAFFIC to and from nodes never reached IS CLEARTEXT");
 	if (json_array_size(peers))
 		text_print_line("%s: %s",
-				is_strict ? "cut off, since they were never reached"
+				is_strict ? "cut off, because they were never reached"
 					  : "never reached",
 				names);
 	else
-		text_print_line("every other node was reached: nothing changes for any of them");
+		text_print_line("all other nodes were reached: nothing changes for them");
 }
 
 enum cli_exit mode_run(const struct cli_settings *settings)

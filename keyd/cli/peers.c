@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* podveil peers: the other nodes, one line each, and why a refused one was refused. */
+/* podveil peers: the other nodes, one line each, with the reason of a refusal. */
 #include <inttypes.h>
 
 #include "cli.h"
@@ -10,7 +10,7 @@ static const char *const titles[] = {"NODE",	   "STATE",  "SESSION",	 "ENDPOINT"
 				     "LAST HEARD", "SENT",   "RECEIVED", "REACHED",
 				     "CLEAR",	   "SECRET", "PODS",	 "WHY"};
 
-/* In clear to and from it, as packets: "0" is what one wants to read here. */
+/* Cleartext packets to and from it; should be 0. */
 static void add_clear(struct table *table, const json_t *peer)
 {
 	uint64_t packets = answer_count(json_object_get(peer, "clear_out"), "packets") +

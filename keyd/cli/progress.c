@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Counts nodes by how far they are. A node has rotated as soon as its fingerprint is another than before; of other nodes
- * only the record is known, so that their peers' proofs show as the promotion that follows from them.
+ * Counts the nodes at each step. A node has rotated as soon as its fingerprint has changed. Only
+ * the record of another node is known, so its peers' proofs are visible only through the promotion
+ * that follows them.
  */
 #include "progress.h"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil rotate-key: asks this node, or with --all every node of the registry, for a new key, and waits until they use
- * it. A terminal shows one line that grows, anything else a line for every change. Ends by itself: keyd goes on without
- * stragglers after two minutes, so that what takes longer is a node that does not answer.
+ * podveil rotate-key: asks this node, or with --all every node in the registry, to rotate its key,
+ * and waits until they use the new one. A terminal shows a progress line that is rewritten; any
+ * other output gets a line for each change. The wait is bounded: keyd continues without stragglers
+ * after two minutes, so a node that takes longer does not answer.
  */
 #include <time.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 #include "text.h"
 
 #define POLL_MS	     100
-#define WAIT_S	     180 /* the deadline for proofs, and a minute for the registry to tell of it */
+#define WAIT_S	     180 /* the deadline for proofs, and a minute for the registry */
 #define BAR_LEN	     20
 #define NAMES_MAX    5
 #define PROGRESS_LEN 1024
@@ -34,7 +35,7 @@ static void nap(void)
 	nanosleep(&pause, NULL);
 }
 
-/* rotate-all's answer; the one of rotate-key is brought into the same form, and keeps its own fields. */
+/* The answer of rotate-all, or that of rotate-key with an `asked` list added. */
 static json_t *ask_to_rotate(const struct cli_settings *settings, const json_t *before)
 {
 	CLEANUP_JSON json_t *request = NULL;
@@ -55,7 +56,7 @@ static json_t *ask_to_rotate(const struct cli_settings *settings, const json_t *
 	return answer;
 }
 
-/* -- what it shows -- */
+/* -- output -- */
 
 static size_t put(char *line, size_t used, const char *format, ...) PRINTF(3, 4);
 static size_t put(char *line, size_t used, const char *format, ...)
@@ -91,7 +92,7 @@ static size_t put_stragglers(char *line, size_t used, const json_t *names)
 	return count > NAMES_MAX ? put(line, used, " and %zu more", count - NAMES_MAX) : used;
 }
 
-/* Seconds left show on a terminal only: in a log each of them would be a line. */
+/* The seconds left are for terminals only: in a log, each second would be a line. */
 static void show_progress(const struct progress *progress, double time_left, bool is_terminal,
 			  char shown[static PROGRESS_LEN])
 {
@@ -110,7 +111,7 @@ static void show_progress(const struct progress *progress, double time_left, boo
 	copy_text(shown, PROGRESS_LEN, line);
 }
 
-static void say_what_was_asked(const struct cli_settings *settings, const json_t *answer)
+static void print_request(const struct cli_settings *settings, const json_t *answer)
 {
 	const json_t *failed;
 	size_t index;
@@ -119,10 +120,10 @@ static void say_what_was_asked(const struct cli_settings *settings, const json_t
 		log_warning("--revoke ends the sessions made under the previous key at once: "
 			    "packets may be lost");
 	json_array_foreach(json_object_get(answer, "failed"), index, failed)
-		log_error("node %s could not be asked: %s", answer_text(failed, "node"),
+		log_error("cannot ask node %s to rotate: %s", answer_text(failed, "node"),
 			  answer_text(failed, "reason"));
 	if (!settings->is_json && json_is_true(json_object_get(answer, "is_merged")))
-		text_print_line("a rotation runs already: this request is merged into it");
+		text_print_line("a rotation is already running: it serves this request too");
 	else if (!settings->is_json && settings->is_all)
 		text_print_line("asked %zu nodes to rotate their keys",
 				json_array_size(json_object_get(answer, "asked")));
@@ -142,7 +143,7 @@ static void print_outcome(const json_t *answer, const struct progress *progress)
 
 /* -- waiting -- */
 
-/* False: keyd does not answer any more, which is said. */
+/* False if keyd no longer answers, which is logged. */
 static bool follow(const struct cli_settings *settings, const json_t *answer,
 		   struct progress *ret_progress)
 {
@@ -183,7 +184,7 @@ static enum cli_exit wait_for(const struct cli_settings *settings, const json_t 
 	if (is_answered && settings->is_json)
 		print_outcome(answer, &progress);
 	if (is_answered && !is_finished)
-		log_error("%zu of %zu nodes have not rotated: see podveil key-status there",
+		log_error("%zu of %zu nodes have not rotated: run podveil key-status on them",
 			  progress.nodes - progress.done, progress.nodes);
 	progress_clear(&progress);
 	return is_finished ? EXIT_FINE : EXIT_FAILED;
@@ -195,18 +196,20 @@ enum cli_exit rotate_key_run(const struct cli_settings *settings)
 	CLEANUP_JSON json_t *answer = NULL;
 
 	if (settings->is_all && settings->is_revoking) {
-		log_error("--revoke is for this node alone: give it without --all, node by node");
+		log_error(
+			"--revoke and --all exclude each other: use --revoke on one node after another");
 		return EXIT_USAGE;
 	}
-	before = client_ask(settings->control, "key-status"); /* which of them is this node */
+	before = client_ask(settings->control, "key-status"); /* for the entry of this node */
 	answer = before ? ask_to_rotate(settings, before) : NULL;
 	if (!answer)
 		return EXIT_FAILED;
 	if (!json_array_size(json_object_get(answer, "asked"))) {
-		log_error("podveil-keyd did not say whom it asked: are both of one version?");
+		log_error(
+			"the answer of podveil-keyd lists no node: are both of the same version?");
 		return EXIT_FAILED;
 	}
-	say_what_was_asked(settings, answer);
+	print_request(settings, answer);
 	if (!settings->is_detached)
 		return wait_for(settings, answer);
 	if (settings->is_json)

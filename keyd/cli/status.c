@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil status: is this node's pod traffic protected, and if not, why not. The first line is the verdict, and the exit
- * status says whether the node does what its mode promises.
+ * podveil status: shows whether the pod traffic of this node is protected, and if not, why. The
+ * first line is the verdict; the exit status is 0 if the node does what its mode promises.
  */
 #include <inttypes.h>
 
@@ -15,7 +15,7 @@ static bool is_protected(const json_t *status)
 	return !strcmp(answer_text(status, "state"), "protected");
 }
 
-/* It does what its mode promises. */
+/* The node does what its mode promises. */
 static bool is_fine(const json_t *status)
 {
 	return is_protected(status) || !strcmp(answer_text(status, "state"), "permissive");
@@ -32,20 +32,21 @@ static void print_permissive(const json_t *status)
 	const json_t *out = json_object_get(clear, "out"), *in = json_object_get(clear, "in");
 
 	text_print_line(
-		"PERMISSIVE: pod traffic of %s to and from nodes that were never reached GOES "
-		"IN CLEAR: %" PRIu64 " packets out, %" PRIu64 " in",
+		"PERMISSIVE: pod traffic of %s to and from nodes never reached IS CLEARTEXT: "
+		"%" PRIu64 " packets out, %" PRIu64 " in",
 		answer_text(status, "node"), answer_count(out, "packets"),
 		answer_count(in, "packets"));
 }
 
-/* keyd lists so many of them and counts all. */
+/* keyd limits the length of the list; `count` is of all. */
 static void print_lines(const json_t *list, const char *mark, uint64_t count)
 {
 	json_t *line;
 	size_t index;
 
 	json_array_foreach((json_t *)list, index, line)
-		text_print_line("  %s%s", mark, json_is_string(line) ? json_string_value(line) : "?");
+		text_print_line("  %s%s", mark,
+				json_is_string(line) ? json_string_value(line) : "?");
 	if (count > json_array_size(list))
 		text_print_line("  %sand %" PRIu64 " more", mark, count - json_array_size(list));
 }
@@ -122,7 +123,7 @@ static void print_traffic(const char *title, const json_t *traffic)
 			text_format_bytes(bytes, answer_count(traffic, "bytes")));
 }
 
-/* Only what is not in order, or was not: the rest is the rule. */
+/* Lists only the hooks that are not in place, or that had to be repaired. */
 static void print_hooks(const json_t *hooks)
 {
 	json_t *hook;
@@ -141,7 +142,7 @@ static void print_hooks(const json_t *hooks)
 	}
 }
 
-/* What left or came in clear stays told when the mode is strict again. */
+/* Cleartext counts stay visible after a return to strict mode. */
 static void print_clear(const json_t *status, const char *title, const char *direction)
 {
 	const json_t *traffic = json_object_get(json_object_get(status, "clear"), direction);
@@ -150,7 +151,7 @@ static void print_clear(const json_t *status, const char *title, const char *dir
 		print_traffic(title, traffic);
 }
 
-/* Only where there are any. */
+/* Only if there are any. */
 static void print_exceptions(const char *title, const json_t *list)
 {
 	if (json_array_size(list))
@@ -172,7 +173,7 @@ static void print_registry(const json_t *status)
 				text_format_bytes(bytes, answer_count(registry, "received_bytes")));
 }
 
-/* Those in force, and those that the registry lists and that are not. */
+/* Bypasses in force, and those that the registry lists without being in force. */
 static void print_bypasses(const json_t *bypasses)
 {
 	CLEANUP_TABLE struct table table = {.columns = 5};
@@ -222,7 +223,7 @@ static void print_status(const json_t *status)
 		text_print_line("warnings   %" PRIu64, answer_count(status, "warning_count"));
 	print_registry(status);
 	print_list("cluster", json_object_get(status, "cluster_cidrs"));
-	print_exceptions("in clear", json_object_get(status, "except_cidrs"));
+	print_exceptions("cleartext", json_object_get(status, "except_cidrs"));
 	print_bypasses(json_object_get(status, "bypasses"));
 	print_list("own pods", json_object_get(status, "pod_cidrs"));
 	print_list("reached at", json_object_get(status, "endpoints"));

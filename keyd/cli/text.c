@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Turns values into words on stdout. The only file of the command that prints what came from keyd, so that the one
- * rule (nothing unprintable reaches a terminal) is kept in one place.
+ * Formats values for stdout. No other file of the command prints data from keyd, so one place keeps
+ * unprintable bytes away from the terminal.
  */
 #include "text.h"
 #include "log.h"
@@ -16,7 +16,7 @@ static void *must_have(void *memory)
 
 static char *escape(const char *text)
 {
-	size_t size = 4 * strlen(text) + 8; /* what log_escape may need at most */
+	size_t size = 4 * strlen(text) + 8; /* the most that log_escape needs */
 	char *line = must_have(malloc(size));
 
 	log_escape(line, size, text, false);
@@ -51,7 +51,7 @@ void text_print_json(const json_t *document)
 		must_have(json_dumps(document, JSON_INDENT(2) | JSON_ENSURE_ASCII));
 
 	for (const char *c = text; *c; c++)
-		if (*c == 0x7f) /* the one control character that JSON leaves as it is */
+		if (*c == 0x7f) /* the only control character that JSON does not escape */
 			fputs("\\u007f", stdout);
 		else
 			putchar(*c);

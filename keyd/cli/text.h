@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Words for people: lines, tables, amounts. All of it may hold hostile bytes (node names, reasons out of annotations):
- * what is not printable ASCII leaves as \xNN. Out of memory ends the program.
+ * Output for people: lines, tables, amounts. Text may contain hostile bytes (node names, reasons
+ * from annotations), so everything but printable ASCII is written as \xNN. The program exits when
+ * it is out of memory.
  */
 #pragma once
 
@@ -15,17 +16,17 @@
 /* Prints one line to stdout, escaped. */
 void PRINTF(1, 2) text_print_line(const char *format, ...);
 
-/* Writes over the line the cursor is in, escaped; for terminals. */
+/* Overwrites the cursor's line, escaped; for terminals. */
 void text_print_over(const char *text);
 
-/* Prints the document with two spaces of indentation; control characters cannot occur in it. */
+/* Prints the document, indented by two spaces, without control characters. */
 void text_print_json(const json_t *document);
 
 /* "12.3 MiB", "17 s" or "3 h", into the caller's storage. */
 const char *text_format_bytes(char text[static TEXT_AMOUNT_LEN], uint64_t bytes);
 const char *text_format_duration(char text[static TEXT_AMOUNT_LEN], double seconds);
 
-/* "a, b, c", or "-" for an empty list. Freed by the caller. */
+/* "a, b, c", or "-" for an empty list. The caller frees it. */
 char *text_join(const json_t *list);
 
 /* Rows of cells; each column is as wide as its widest cell. Start from {.columns = n}. */
@@ -35,7 +36,7 @@ struct table {
 	char **cells;
 };
 
-/* The next cell; copied and escaped. An empty one shows as "-". */
+/* Appends a cell, copied and escaped. An empty cell is shown as "-". */
 void table_add(struct table *table, const char *cell);
 void table_print(const struct table *table);
 void table_clear(struct table *table);

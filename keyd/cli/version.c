@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* podveil version: of the command itself. The agent's own is in podveil status. */
+/* podveil version: the version of this command. podveil status shows that of the agent. */
 #include "cli.h"
 #include "client.h"
 #include "keyd_control.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Maps and hooks. The order of writes carries promise 1: a peer's entry is made (unusable: drop) before a prefix points
- * to it, prefixes are added before others go, and a hook is attached before any is taken off.
+ * Maps and hooks. Promise 1 depends on the order of writes: a peer's entry is created (unusable:
+ * drop) before a prefix refers to it, prefixes are added before others are removed, and a hook is
+ * attached before another is detached.
  */
 #include "datapath.h"
 
@@ -9,25 +10,24 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
-#include <time.h>
 
-#include "log.h"
 #include "cluster/sort.h"
+#include "log.h"
 
-static int complain(const char *map, const char *what, int error)
+static int complain(const char *map, const char *action, int error)
 {
-	log_error("BPF map '%s': cannot %s: %s", map, what, strerror(-error));
+	log_error("BPF map '%s': cannot %s: %s", map, action, strerror(-error));
 	return error;
 }
 
-/* -- what is there -- */
+/* -- read from the maps -- */
 
 static int read_config(struct datapath *datapath)
 {
 	uint32_t zero = 0;
 
 	if (bpf_map_lookup_elem(datapath->maps->config, &zero, &datapath->config))
-		return complain("config", "be read", -errno);
+		return complain("config", "read", -errno);
 	return 0;
 }
 
@@ -50,7 +50,7 @@ static int read_prefixes(struct datapath *datapath)
 	return 0;
 }
 
-/* Index of the first peer whose id is not below this one. */
+/* Index of the first peer with this id or a greater one. */
 static uint32_t place_of(const struct datapath *datapath, uint32_t id)
 {
 	uint32_t low = 0, high = datapath->peer_count;
@@ -121,10 +121,10 @@ static int read_peers(struct datapath *datapath)
 static bool is_in_ratchet(const struct datapath *datapath, const char *node)
 {
 	struct ratchet_key key = {0};
-	uint64_t since_s;
+	uint8_t one;
 
 	copy_text(key.node, sizeof(key.node), node);
-	return !bpf_map_lookup_elem(datapath->maps->ratchet, &key, &since_s);
+	return !bpf_map_lookup_elem(datapath->maps->ratchet, &key, &one);
 }
 
 static int read_bypasses(struct datapath *datapath)
@@ -183,10 +183,10 @@ static int make_traffic_entry(const struct datapath *datapath, uint32_t id)
 	CLEANUP_FREE struct peer_traffic *none = calloc((size_t)datapath->cpu_count, sizeof(*none));
 
 	if (!none)
-		return complain("peer_traffic", "be written", -ENOMEM);
+		return complain("peer_traffic", "write", -ENOMEM);
 	if (bpf_map_update_elem(datapath->maps->peer_traffic, &id, none, BPF_NOEXIST) &&
 	    errno != EEXIST)
-		return complain("peer_traffic", "be written", -errno);
+		return complain("peer_traffic", "write", -errno);
 	return 0;
 }
 
@@ -230,7 +230,7 @@ void datapath_close(struct datapath *datapath)
 	*datapath = (struct datapath){0};
 }
 
-/* -- what should be there -- */
+/* -- write to the maps -- */
 
 int datapath_set_config(struct datapath *datapath, const struct datapath_config *config)
 {
@@ -239,7 +239,7 @@ int datapath_set_config(struct datapath *datapath, const struct datapath_config 
 	if (!memcmp(&datapath->config, config, sizeof(*config)))
 		return 0;
 	if (bpf_map_update_elem(datapath->maps->config, &zero, config, BPF_ANY))
-		return complain("config", "be written", -errno);
+		return complain("config", "write", -errno);
 	datapath->config = *config;
 	datapath->changes++;
 	return 0;
@@ -264,7 +264,7 @@ static int write_change(const struct datapath *datapath, const struct prefix_cha
 	return complain("prefixes", text, error);
 }
 
-/* What the map holds after the change; `entries` stays settled. */
+/* Applies a written change to `entries`, which stays settled. */
 static void remember_change(struct datapath *datapath, const struct prefix_change *change)
 {
 	struct prefix_entry *entries = datapath->entries;
@@ -301,7 +301,7 @@ int datapath_set_prefixes(struct datapath *datapath, const struct prefix_entry *
 	int error = 0;
 
 	if (!changes)
-		return complain("prefixes", "be compared", -ENOMEM);
+		return complain("prefixes", "compare entries", -ENOMEM);
 	count = prefix_entries_diff(wanted, wanted_count, datapath->entries, datapath->entry_count,
 				    held, held_count, changes);
 	for (uint32_t i = 0; i < count && !error; i++) {
@@ -334,7 +334,7 @@ static int write_bypass(struct datapath *datapath, const struct bypass_change *c
 	return complain("bypass", text, error);
 }
 
-/* What the map holds after the change, which is never more than BYPASSES_MAX. */
+/* Applies a written change to `bypasses`; the map never holds more than BYPASSES_MAX. */
 static void remember_bypass(struct datapath *datapath, const struct bypass_change *change)
 {
 	struct bypass_entry *entries = datapath->bypasses;
@@ -352,7 +352,8 @@ static void remember_bypass(struct datapath *datapath, const struct bypass_chang
 	datapath->bypass_count += at == datapath->bypass_count;
 }
 
-/* The programs look into the map only while it is not 0. A config that was never written is not begun here. */
+/* The programs look into the map only while the count is not 0. This does not write a config that
+ * was never written before. */
 static int write_bypass_count(struct datapath *datapath)
 {
 	struct datapath_config config = datapath->config;
@@ -361,7 +362,7 @@ static int write_bypass_count(struct datapath *datapath)
 	return config.abi_version ? datapath_set_config(datapath, &config) : 0;
 }
 
-/* A bypass that cannot be opened must not keep another one open. */
+/* A bypass that cannot be written must not keep another one open. */
 int datapath_set_bypasses(struct datapath *datapath, const struct bypass_entry *wanted,
 			  uint32_t wanted_count)
 {
@@ -371,7 +372,7 @@ int datapath_set_bypasses(struct datapath *datapath, const struct bypass_entry *
 	uint32_t count;
 
 	if (!changes)
-		return complain("bypass", "be compared", -ENOMEM);
+		return complain("bypass", "compare entries", -ENOMEM);
 	count = bypass_diff(wanted, wanted_count, datapath->bypasses, datapath->bypass_count,
 			    changes);
 	for (uint32_t i = 0; i < count; i++) {
@@ -403,10 +404,10 @@ static int write_endpoint(struct datapath *datapath, const struct endpoint_key *
 		datapath->changes++;
 		return 0;
 	}
-	return complain("endpoints", is_removal ? "lose an entry" : "be written", -errno);
+	return complain("endpoints", is_removal ? "remove an entry" : "write", -errno);
 }
 
-/* One walk over both, which are sorted: writes what only the first has. */
+/* Walks two sorted lists and writes the keys that only the first has. */
 static int write_difference(struct datapath *datapath, const struct endpoint_key *these,
 			    uint32_t count, const struct endpoint_key *others, uint32_t other_count,
 			    bool is_removal)
@@ -422,7 +423,7 @@ static int write_difference(struct datapath *datapath, const struct endpoint_key
 	return error;
 }
 
-/* What the map holds after additions without removals: both, each once. */
+/* The union of two sorted lists: the content of the map after additions without removals. */
 static uint32_t merge_endpoints(struct endpoint_key *ret_all, const struct endpoint_key *a,
 				uint32_t a_count, const struct endpoint_key *b, uint32_t b_count)
 {
@@ -468,7 +469,7 @@ int datapath_set_endpoints(struct datapath *datapath, struct endpoint_key *wante
 		return error;
 	all = calloc((size_t)wanted_count + datapath->endpoint_count + 1, sizeof(*all));
 	if (!all)
-		return complain("endpoints", "be compared", -ENOMEM);
+		return complain("endpoints", "compare entries", -ENOMEM);
 	count = merge_endpoints(all, wanted, wanted_count, datapath->endpoints,
 				may_remove ? 0 : datapath->endpoint_count);
 	free(datapath->endpoints);
@@ -499,7 +500,7 @@ static int write_peer(struct datapath *datapath, const struct datapath_peer *pee
 	int error;
 
 	if (bpf_map_update_elem(datapath->maps->peers, &peer->id, &peer->value, BPF_ANY))
-		return complain("peers", "be written", -errno);
+		return complain("peers", "write", -errno);
 	error = remember_peer(datapath, peer);
 	if (!error)
 		datapath->changes++;
@@ -529,13 +530,13 @@ bool datapath_was_reached(const struct datapath *datapath, uint32_t id, const ch
 	return peer ? peer->value.was_reached : is_in_ratchet(datapath, node);
 }
 
-/* The name first: where a keyd dies in between, the next one finds it there. */
+/* Writes the name first: if keyd dies in between, the next one finds it in the ratchet. */
 int datapath_note_reached(struct datapath *datapath, uint32_t id)
 {
 	const struct datapath_peer *there = find_peer(datapath, id);
 	struct datapath_peer peer;
 	struct ratchet_key key = {0};
-	uint64_t now_s = (uint64_t)time(NULL);
+	const uint8_t one = 1;
 	int error = 0, peer_error;
 
 	if (!there || there->value.was_reached)
@@ -543,8 +544,8 @@ int datapath_note_reached(struct datapath *datapath, uint32_t id)
 	peer = *there;
 	peer.value.was_reached = true;
 	copy_text(key.node, sizeof(key.node), peer.value.node);
-	if (bpf_map_update_elem(datapath->maps->ratchet, &key, &now_s, BPF_ANY))
-		error = complain("ratchet", "be written", -errno);
+	if (bpf_map_update_elem(datapath->maps->ratchet, &key, &one, BPF_ANY))
+		error = complain("ratchet", "write", -errno);
 	peer_error = write_peer(datapath, &peer);
 	return error ? error : peer_error;
 }
@@ -557,9 +558,9 @@ int datapath_remove_peer(struct datapath *datapath, uint32_t id)
 	if (!there)
 		return 0;
 	if (bpf_map_delete_elem(datapath->maps->peers, &id) && errno != ENOENT)
-		return complain("peers", "lose an entry", -errno);
+		return complain("peers", "remove an entry", -errno);
 	if (bpf_map_delete_elem(datapath->maps->peer_traffic, &id) && errno != ENOENT)
-		return complain("peer_traffic", "lose an entry", -errno);
+		return complain("peer_traffic", "remove an entry", -errno);
 	place = (uint32_t)(there - datapath->peers);
 	memmove(there, there + 1, (--datapath->peer_count - place) * sizeof(*there));
 	datapath->changes++;
@@ -619,7 +620,7 @@ uint32_t datapath_attach(struct datapath *datapath, enum loader_program program,
 		if (datapath_is_among(ifindexes, count, there[i]))
 			continue;
 		loader_detach(datapath->loader, program, there[i]);
-		log_info("%s is taken off %s", datapath_program_name(program),
+		log_info("%s is detached from %s", datapath_program_name(program),
 			 device_name(name, there[i]));
 		datapath->changes++;
 	}

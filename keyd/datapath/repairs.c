@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The rate of repairs. The ring's next place is always the oldest of the last five, so that one comparison tells how
- * long those five took.
+ * The rate of repairs. The next slot of the ring always holds the oldest of the last five repairs,
+ * so one comparison shows how long those five took.
  */
 #include "repairs.h"
 

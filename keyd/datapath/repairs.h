@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One program on one device, and how often it had to be put back. CORE: time is passed in. Who takes a hook off again and
- * again is not fought without bound: past five repairs within a minute they come at most once a second, and the node
- * says so.
+ * How often one program on one device had to be repaired. CORE: time is passed in. If another
+ * program keeps removing a hook, keyd does not fight it without bound: after five repairs within a
+ * minute it repairs at most once a second, and the node reports it.
  */
 #pragma once
 
@@ -14,13 +14,13 @@
 
 struct repairs {
 	uint64_t count;
-	uint64_t at_ns[HOOK_REPAIRS_MAX]; /* the last ones, as a ring; 0: none */
+	uint64_t at_ns[HOOK_REPAIRS_MAX]; /* the last repairs, as a ring; 0: none */
 };
 
 void repairs_note(struct repairs *repairs, uint64_t now_ns);
 
-/* Five repairs within the last minute: somebody works against us. */
+/* Five repairs within the last minute: another program is working against us. */
 bool repairs_are_contested(const struct repairs *repairs, uint64_t now_ns);
 
-/* May it be repaired now, or is it too soon after the last time? */
+/* False if it is too soon after the last repair. */
 bool repairs_may_go_on(const struct repairs *repairs, uint64_t now_ns);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The look itself goes to the kernel each time (loader_inspect), never to what we remember: what others did is exactly
- * what we cannot remember. A device that is gone is left to the next pass, which knows the devices.
+ * Each check asks the kernel (loader_inspect) and never our own state, which cannot know of changes
+ * by other programs. A device that is gone is left to the next pass, which lists the devices.
  */
 #include "watch.h"
 
@@ -29,7 +29,7 @@ void watch_close(struct watch *watch)
 	watch_init(watch);
 }
 
-/* -- what is looked after -- */
+/* -- watched programs -- */
 
 static struct watched *find(const struct watch *watch, enum loader_program program,
 			    unsigned int ifindex)
@@ -81,7 +81,7 @@ bool watch_want(struct watch *watch, enum loader_program program, const unsigned
 	return true;
 }
 
-/* -- looking -- */
+/* -- checking and repairing -- */
 
 static void log_repair(const struct watched *item, uint32_t other)
 {
@@ -91,24 +91,25 @@ static void log_repair(const struct watched *item, uint32_t other)
 	case LOADER_IN_PLACE:
 		break;
 	case LOADER_MISSING:
-		log_warning("%s was taken off %s by somebody: put back", program, item->device);
+		log_warning("%s was detached from %s by another program; reattached", program,
+			    item->device);
 		break;
 	case LOADER_NOT_FIRST:
-		log_warning("somebody put BPF program %u before %s on %s: %s is first again", other,
+		log_warning("BPF program %u was placed before %s on %s; %s is first again", other,
 			    program, item->device, program);
 		break;
 	case LOADER_UNPINNED:
-		log_warning("the pin of %s on %s was removed by somebody: pinned again", program,
-			    item->device);
+		log_warning("the pin of %s on %s was removed by another program; pinned again",
+			    program, item->device);
 		break;
 	}
 }
 
-static bool mark_stuck(struct watched *item, const char *what, int error)
+static bool mark_stuck(struct watched *item, const char *action, int error)
 {
 	if (!item->is_stuck)
-		log_error("%s on %s cannot be %s: %s", datapath_program_name(item->program),
-			  item->device, what, strerror(-error));
+		log_error("cannot %s %s on %s: %s", action, datapath_program_name(item->program),
+			  item->device, strerror(-error));
 	item->is_stuck = true;
 	return true;
 }
@@ -120,7 +121,7 @@ static bool repair(struct watched *item, struct loader *loader, uint32_t other, 
 	if (error == -ENODEV)
 		return false;
 	if (error)
-		return mark_stuck(item, "put back", error);
+		return mark_stuck(item, "repair", error);
 	log_repair(item, other);
 	repairs_note(&item->repairs, now_ns);
 	item->damage = item->finding;
@@ -138,7 +139,7 @@ static bool check(struct watched *item, struct loader *loader, uint64_t now_ns)
 	if (error == -ENODEV)
 		return false;
 	if (error)
-		return mark_stuck(item, "looked at", error);
+		return mark_stuck(item, "inspect", error);
 	if (item->finding != LOADER_IN_PLACE)
 		return repairs_may_go_on(&item->repairs, now_ns) &&
 		       repair(item, loader, other, now_ns);
@@ -152,7 +153,7 @@ static bool check_pins(struct loader *loader)
 	int error = loader_repair_pins(loader, &repaired);
 
 	if (!error && repaired)
-		log_warning("%u maps had lost their pins: pinned again", repaired);
+		log_warning("%u maps had lost their pins; pinned again", repaired);
 	return error || repaired;
 }
 
@@ -166,7 +167,7 @@ bool watch_check(struct watch *watch, struct loader *loader, uint64_t now_ns)
 	return any;
 }
 
-/* -- telling -- */
+/* -- reporting -- */
 
 const char *watch_complaint(const struct watched *item, uint64_t now_ns, char *ret_text,
 			    size_t size)
@@ -174,17 +175,18 @@ const char *watch_complaint(const struct watched *item, uint64_t now_ns, char *r
 	const char *program = datapath_program_name(item->program);
 
 	if (item->is_stuck)
-		snprintf(ret_text, size, "%s on %s cannot be put back: see the log", program,
+		snprintf(ret_text, size, "%s on %s cannot be repaired: see the log", program,
 			 item->device);
 	else if (!repairs_are_contested(&item->repairs, now_ns))
 		return NULL;
 	else if (item->damage == LOADER_NOT_FIRST)
 		snprintf(ret_text, size,
-			 "somebody puts a program before %s on %s again and again: find out who",
+			 "another program keeps placing itself before %s on %s: find out which",
 			 program, item->device);
 	else
-		snprintf(ret_text, size, "somebody takes %s off %s again and again: find out who",
-			 program, item->device);
+		snprintf(ret_text, size,
+			 "another program keeps detaching %s from %s: find out which", program,
+			 item->device);
 	return ret_text;
 }
 

@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# make bench-kube: what an agent costs the API server and its own node, on a real API server. Three agents in a cluster of
-# their own, then one of them in a cluster of 1,000 Node objects as large as real ones, whose status is written as kubelets
-# do it (each every five minutes; leases apart): requests and bytes of joining, of a rotation and of a minute at rest;
-# podveil-keyd's memory and CPU; and the time from the moment at which a node's annotation is sent to the API server until
-# the other node counts it as usable. REST_SECONDS, JOINERS and OBJECTS say how much of it.
+# make bench-kube: the cost of an agent for the API server and its own node, on a real API server.
+# Three agents in a cluster of their own, then one of them in a cluster of 1,000 Node objects as
+# large as real ones, with their status written as kubelets write it (each every five minutes, apart
+# from leases): requests and bytes of joining, of a rotation and of a minute at rest; podveil-keyd's
+# memory and CPU; and the time from the moment at which a node's annotation is sent to the API
+# server until the other node counts it as usable. REST_SECONDS, JOINERS and OBJECTS set the extent.
+# Requests and bytes are those that podveil-keyd counts (HTTP, without TLS), and those that pass the
+# node's device (with all headers). Times and CPU are those of this machine, which runs the whole
+# cluster.
 #
 # Requests and bytes as podveil-keyd counts them (HTTP, without TLS), and as they pass the node's device (with all
 # headers). Times and CPU are this machine's, which runs the whole cluster.
@@ -139,7 +143,7 @@ many_records() {
 		printf "PATCH /api/v1/nodes/%s?fieldManager=podveil application/merge-patch+json %s/record.%04d\n", $1, dir, NR - 1 }' >"$RUN_DIR/patches"
 }
 
-# What kubelet writes when nothing happens: new heartbeat times of its conditions.
+# kubelet's periodic write: new heartbeat times of its conditions.
 kubelets_go_on() { # SECONDS
 	local per_minute=$((OBJECTS * 60 / STATUS_EVERY))
 	jq -nc '{status: {conditions: [("MemoryPressure", "DiskPressure", "PIDPressure", "Ready") |

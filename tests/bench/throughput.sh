@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# make bench: TCP through a pair of podveil-tunnels, a pair of wireguard-go and no tunnel at all, over one cable between two
-# namespaces of this machine, one flow, interleaved: every round measures each of them, in turning order, so that a
-# machine that is slow for a while is slow for all. What counts are the ratios within a round; absolute figures are
-# those of both ends on the same cores. ROUNDS and SECONDS_EACH say how long.
+# make bench: TCP through a pair of podveil-tunnels, a pair of wireguard-go and no tunnel at all,
+# over one cable between two namespaces of this machine, one flow, interleaved: every round
+# measures each of them, in turning order, so that a slow phase of the machine slows all of them.
+# Only the ratios within a round count; absolute figures are those of both ends on the same cores.
+# ROUNDS and SECONDS_EACH set the extent.
 
 . "$(dirname "$0")/../netns/wireguard.bash"
 

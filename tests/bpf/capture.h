@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is said on stderr: one clear line, or nothing.
+ * Captures stderr: a test expects one clear line there, or nothing.
  */
 #pragma once
 

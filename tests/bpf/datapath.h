@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The programs in the kernel with maps of their own, a small cluster in those maps, and a judge: a frame goes in, and
- * verdict, counters and frame must come out as expected, all of them, and no other counter may have moved.
+ * The programs in the kernel with maps of their own, a small cluster in those maps, and a judge: it
+ * runs a program on a frame and compares the verdict, all counters and the frame that comes out
+ * with the expected ones. No other counter may have changed.
  */
 #pragma once
 
@@ -23,7 +24,7 @@
 #define VXLAN_PORT_OTHER 4789
 #define GENEVE_PORT	 6081
 
-#define PASS		 ((uint32_t)-1) /* TC_ACT_UNSPEC: on to the programs after us */
+#define PASS		 ((uint32_t)-1) /* TC_ACT_UNSPEC: continue to the next program */
 #define DROP		 2U		/* TC_ACT_SHOT */
 #define REDIRECT	 7U		/* TC_ACT_REDIRECT */
 
@@ -37,7 +38,7 @@ struct place {
 	const char *name, *ip4, *ip6;
 };
 
-/* One address for everything that the map can say of an address. */
+/* One address for each class and combination that the map can give an address. */
 static const struct place world = {"world", "203.0.113.9", "2001:db8::9"};
 static const struct place unclaimed = {"unclaimed", "10.244.77.9", "fd00:244:0:77::9"};
 static const struct place local_pod = {"local pod", "10.244.1.9", "fd00:244:0:1::9"};
@@ -88,16 +89,17 @@ static const struct {
 	{"198.51.100.1/32", "2001:db8:ffff::1/128", 99, PEER_USABLE},
 };
 
-/* Which counter of the peer moves: without a word of it, the verdict's own. */
+/* The counter of the peer that changes; if an expectation gives none, the one of its verdict. */
 enum way { WAY_TUNNEL, WAY_CLEAR_OUT, WAY_CLEAR_IN };
 
 struct expectation {
 	uint32_t verdict;
 	enum drop_reason reason; /* with DROP */
-	uint32_t peer; /* whose counter moves; PEER_NONE: nobody's, or in clear the unclaimed */
+	/* The peer that is counted. PEER_NONE: no peer, or in cleartext the unclaimed addresses. */
+	uint32_t peer;
 	enum way way;
-	uint32_t packets;	 /* 0: 1 */
-	const struct frame *out; /* NULL: as it went in */
+	uint32_t packets;	 /* 0 stands for 1 */
+	const struct frame *out; /* NULL: the frame is unchanged */
 };
 
 struct counters {
@@ -108,7 +110,8 @@ struct counters {
 static struct podveil *datapath;
 static unsigned int frames_judged;
 
-/* A machine on which nothing of BPF works can only skip; a program that the verifier refuses is a failure. */
+/* Without usable BPF on this machine the tests can only skip; a program that the verifier rejects
+ * is a failure. */
 static inline bool datapath_is_possible(void)
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", 4, 4, 1, NULL);
@@ -215,7 +218,7 @@ static inline void datapath_fill(void)
 	set_config(bpf_map__fd(datapath->maps.config), TUNNEL_IFINDEX);
 }
 
-/* bare_header_len: where programs for devices without an Ethernet header look for IP. */
+/* bare_header_len: the offset of IP for the programs of devices without an Ethernet header. */
 static inline void datapath_load(bool clamp_mss, uint32_t bare_header_len)
 {
 	datapath = podveil__open();
@@ -253,7 +256,7 @@ static inline void add_traffic(struct traffic *sum, const struct traffic *more)
 	sum->bytes += more->bytes;
 }
 
-/* All in one call: it is made twice for each frame. */
+/* All in one call, because it is made twice for each frame. */
 static inline void read_drops(int map, struct traffic ret_drops[DROP_REASON_COUNT])
 {
 	static struct traffic each[DROP_REASON_COUNT * CPUS_MAX];
@@ -327,7 +330,7 @@ static inline void judge_counters(const char *name, const struct counters *expec
 		if (memcmp(should, is, sizeof(*is)))
 			fail_msg(
 				"%s: traffic of peer %u: expected %llu/%llu packets in the tunnel and "
-				"%llu/%llu in clear, saw %llu/%llu and %llu/%llu (or other bytes)",
+				"%llu/%llu in cleartext, saw %llu/%llu and %llu/%llu (or other bytes)",
 				name, i, should->to_tunnel.packets, should->from_tunnel.packets,
 				should->clear_out.packets, should->clear_in.packets,
 				is->to_tunnel.packets, is->from_tunnel.packets,
@@ -390,7 +393,7 @@ static inline struct expectation tunnelled(uint32_t peer)
 	return (struct expectation){.verdict = REDIRECT, .peer = peer};
 }
 
-/* Permissive mode: in clear, and counted. */
+/* Permissive mode: passes in cleartext, and is counted. */
 static inline struct expectation clear_out(uint32_t peer)
 {
 	return (struct expectation){.verdict = PASS, .peer = peer, .way = WAY_CLEAR_OUT};
@@ -401,7 +404,7 @@ static inline struct expectation clear_in(uint32_t peer)
 	return (struct expectation){.verdict = PASS, .peer = peer, .way = WAY_CLEAR_IN};
 }
 
-/* From and to these what the value says stays outside; `text` is an address. */
+/* Makes this address (`text`) and port a bypass of the given kind. */
 static inline void set_bypass_value(const char *text, uint16_t port, uint8_t value)
 {
 	struct datapath_config config = config_of(TUNNEL_IFINDEX);
@@ -420,7 +423,7 @@ static inline void set_bypass(const char *text, uint16_t port)
 	set_bypass_value(text, port, BYPASS_TCP_UDP);
 }
 
-/* The tunnel sends its datagrams there. */
+/* Makes this a peer's endpoint. */
 static inline void set_endpoint(const char *text, uint16_t port)
 {
 	struct prefix_key address = key_of_cidr(text);
@@ -437,7 +440,7 @@ static inline const char *place_text(const struct place *place, bool is_ip6)
 	return is_ip6 ? place->ip6 : place->ip4;
 }
 
-/* In front of the IP header there is so much that the kernel runs the test however little follows. */
+/* So many bytes precede the IP header that the kernel runs the test with any length behind them. */
 static inline void judge_bare_ip_at_every_length(struct bpf_program *program,
 						 const struct place *from, const struct place *to,
 						 struct expectation cut, struct expectation whole)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices in a network namespace of the test's own, sockets that see what is on their wire, and BPF programs of
- * somebody else. "Nothing arrived" is told by a marker that is sent afterwards and does arrive: nobody waits for time.
+ * Devices in the test's own network namespace, sockets that see the frames on their wire, and
+ * foreign BPF programs. A test shows that nothing arrived by sending a marker afterwards that does
+ * arrive: it never waits for a fixed time.
  */
 #pragma once
 
@@ -36,7 +37,8 @@ static inline unsigned int ifindex_of(const char *name)
 	return ifindex;
 }
 
-/* In two steps: in one the kernel brings the device up first, and it sends its own neighbour discovery. */
+/* In two steps: in a single one the kernel brings the device up first, and then it sends its own
+ * neighbour discovery. */
 static inline void bring_up(const char *device)
 {
 	COMMAND("ip link set %s addrgenmode none && ip link set %s up", device, device);
@@ -47,7 +49,8 @@ static inline void remove_device(const char *name)
 	COMMAND("ip link del %s 2>/dev/null || true", name);
 }
 
-/* A TUN without packet information and, if wanted, with the virtio header; up, silent, with an IPv4 address. */
+/* A TUN without packet information and, on request, with the virtio header; up, silent, with an
+ * IPv4 address. */
 static inline int open_tun(const char *name, short extra_flags)
 {
 	struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | extra_flags)};
@@ -61,7 +64,7 @@ static inline int open_tun(const char *name, short extra_flags)
 	return fd;
 }
 
-/* Sees what arrives at the device, and sends as if from above it. */
+/* Sees frames that arrive at the device, and sends as the stack above it would. */
 static inline int open_wire(const char *name)
 {
 	struct sockaddr_ll address = {
@@ -76,7 +79,7 @@ static inline int open_wire(const char *name)
 	return fd;
 }
 
-/* A packet socket also shows what the device itself sends: that is left out. */
+/* A packet socket also shows frames that the device itself sends; this skips them. */
 static inline ssize_t receive_wire(int fd, uint8_t *bytes, size_t size)
 {
 	struct sockaddr_ll from;
@@ -97,7 +100,7 @@ static inline bool contains(const uint8_t *bytes, size_t len, const struct frame
 	return memmem(bytes, len, frame->bytes + frame->ip, ip_len) != NULL;
 }
 
-/* Whether `frame` was among what came over the wire before `marker`, which must come. */
+/* Counts how often `frame` arrived before `marker`, which must arrive. */
 static inline unsigned int count_before_marker(int wire, const struct frame *frame,
 					       const struct frame *marker)
 {
@@ -118,7 +121,7 @@ static inline unsigned int count_before_marker(int wire, const struct frame *fra
 	}
 }
 
-/* Next packet from a TUN's reader side, as it is. */
+/* The next packet that the reader of a TUN gets, unchanged. */
 static inline size_t read_tun(int tun, uint8_t *bytes, size_t size)
 {
 	struct pollfd ready = {.fd = tun, .events = POLLIN};
@@ -138,14 +141,14 @@ static inline bool tun_is_silent(int tun)
 	return poll(&ready, 1, 0) == 0;
 }
 
-/* A drop at the hook makes send fail: that is no failure here. */
+/* A drop at the hook makes send() fail, which is no failure here. */
 static inline void send_frame(int wire, const struct frame *frame)
 {
 	if (send(wire, frame->bytes, frame->len, 0) < 0 && errno != ENOBUFS)
 		fail_msg("sending %zu bytes: %s", frame->len, strerror(errno));
 }
 
-/* As a driver that says one thing in skb->protocol and another in the frame. */
+/* Like a driver that sets skb->protocol to another type than the frame has. */
 static inline void send_frame_as(int wire, const struct frame *frame, const char *device,
 				 uint16_t ethertype)
 {
@@ -160,7 +163,7 @@ static inline void send_frame_as(int wire, const struct frame *frame, const char
 		fail_msg("sending %zu bytes: %s", frame->len, strerror(errno));
 }
 
-/* The kernel lets a new device send only some time after it is up: until then it drops. */
+/* The kernel drops frames of a new device until some time after it is up. */
 static inline void wait_until_it_carries(const char *near, const char *far)
 {
 	CLEANUP_CLOSE int from = open_wire(near);
@@ -177,7 +180,7 @@ static inline void wait_until_it_carries(const char *near, const char *far)
 	fail_msg("%s never carried a frame to %s", near, far);
 }
 
-/* `near` is the node's uplink, `far` the wire's other end; index 0: any. */
+/* `near` is the node's uplink, `far` the other end of the wire; index 0: any index. */
 static inline void add_veth(const char *near, const char *far, unsigned int index)
 {
 	char number[32] = "";
@@ -190,7 +193,7 @@ static inline void add_veth(const char *near, const char *far, unsigned int inde
 	wait_until_it_carries(near, far);
 }
 
-/* -- programs of somebody else -- */
+/* -- foreign programs -- */
 
 #define INSN(opcode, dst, source, offset, immediate) \
 	((struct bpf_insn){.code = (opcode),         \
@@ -208,7 +211,7 @@ static inline int load_foreign(const char *name, const struct bpf_insn *instruct
 	return fd;
 }
 
-/* Passes everything on. */
+/* A program that passes every packet on. */
 static inline int load_passer(const char *name)
 {
 	const struct bpf_insn instructions[] = {
@@ -219,7 +222,7 @@ static inline int load_passer(const char *name)
 	return load_foreign(name, instructions, ARRAY_SIZE(instructions));
 }
 
-/* Ends every packet's way through the hooks: TC_ACT_OK. */
+/* A program that hides every packet from those after it: TC_ACT_OK. */
 static inline int load_accepter(const char *name)
 {
 	const struct bpf_insn instructions[] = {
@@ -230,7 +233,8 @@ static inline int load_accepter(const char *name)
 	return load_foreign(name, instructions, ARRAY_SIZE(instructions));
 }
 
-/* Puts a VLAN tag beside each frame, as a bridge or a VLAN device does, and passes it on. */
+/* A program that puts a VLAN tag beside each frame, as a bridge or a VLAN device does, and passes
+ * it on. */
 static inline int load_tagger(void)
 {
 	const struct bpf_insn instructions[] = {
@@ -244,7 +248,7 @@ static inline int load_tagger(void)
 	return load_foreign("tagger", instructions, ARRAY_SIZE(instructions));
 }
 
-/* Returns the link; closing it takes the program off again. -1: no tcx here. */
+/* Returns the link; closing it detaches the program. -1: no tcx here. */
 static inline int attach_tcx_at(int program_fd, const char *device, enum bpf_attach_type hook,
 				uint32_t place)
 {
@@ -296,7 +300,7 @@ static inline uint32_t program_id_of(int program_fd)
 	return info.id;
 }
 
-/* The names of the programs on the device's tcx hook, in their order, each followed by a space. */
+/* The names of the programs on the device's tcx hook, in order, each followed by a space. */
 static inline const char *list_tcx_at(const char *device, enum bpf_attach_type hook)
 {
 	static char names[512];

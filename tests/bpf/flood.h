@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A thread that sends to an unusable peer for as long as a test does something to the hooks: not one of its packets may
+ * A thread that sends to an unusable peer while a test changes the hooks: no packet of it may
  * arrive, and each is counted once.
  */
 #pragma once

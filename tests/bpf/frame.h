@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Builds frames header by header, from the outside in. frame_end fills in lengths and checksums, so that a test which
- * wants a frame to be wrong makes it wrong afterwards. Addresses are text; their family chooses the IP header.
+ * Builds frames header by header, from the outside in. frame_end fills in lengths and checksums, so
+ * a test that wants an invalid frame changes it afterwards. Addresses are text; their family
+ * chooses the IP header.
  */
 #pragma once
 
@@ -23,9 +24,9 @@
 struct frame {
 	uint8_t bytes[FRAME_MAX];
 	size_t len;
-	size_t type;	  /* where the next EtherType goes; 0: bare IP */
+	size_t type;	  /* offset of the next EtherType; 0: bare IP */
 	size_t ip;	  /* offset of the IP header */
-	size_t next;	  /* where the next protocol number goes */
+	size_t next;	  /* offset of the next protocol number */
 	size_t transport; /* offset of TCP, UDP or ICMP */
 	uint8_t family, protocol;
 };
@@ -40,7 +41,7 @@ static inline uint8_t *frame_put(struct frame *frame, size_t len)
 	return place;
 }
 
-/* A frame without Ethernet header. */
+/* A frame without an Ethernet header. */
 static inline void frame_begin_bare(struct frame *frame)
 {
 	memset(frame, 0, sizeof(*frame));
@@ -113,14 +114,15 @@ static inline void frame_put_ip(struct frame *frame, const char *source, const c
 		frame_put_ip6(frame, &from, &to);
 }
 
-/* IPv4: that many words of no-operation options. */
+/* IPv4: this many words of no-operation options. */
 static inline void frame_put_ip4_options(struct frame *frame, unsigned int words)
 {
 	memset(frame_put(frame, words * 4UL), 1, words * 4UL);
 	frame->bytes[frame->ip] = (uint8_t)(0x45 + words);
 }
 
-/* IPv6: an extension header of (words + 1) * 8 bytes; an authentication header counts as RFC 4302 says. */
+/* IPv6: an extension header of (words + 1) * 8 bytes; the length of an authentication header is
+ * counted as in RFC 4302. */
 static inline uint8_t *frame_put_extension(struct frame *frame, uint8_t protocol,
 					   unsigned int words)
 {
@@ -147,10 +149,10 @@ static inline void frame_put_fragment(struct frame *frame, uint16_t offset, bool
 	}
 }
 
-/* Whatever a test wants to stand behind the addresses. */
+/* An arbitrary IP payload. */
 typedef void shape_fn(struct frame *frame);
 
-/* Whatever comes after IP. */
+/* Any payload of any protocol after IP. */
 static inline uint8_t *frame_put_payload(struct frame *frame, uint8_t protocol, size_t len)
 {
 	uint8_t *payload;
@@ -175,7 +177,7 @@ static inline void frame_put_udp(struct frame *frame, uint16_t source_port, uint
 	put_be16(udp + 6, 0);
 }
 
-/* The options' length is a multiple of four. */
+/* The length of the options must be a multiple of four. */
 static inline void frame_put_tcp(struct frame *frame, uint8_t flags, const uint8_t *options,
 				 size_t options_len, size_t payload_len)
 {
@@ -201,7 +203,7 @@ static inline void frame_put_icmp6(struct frame *frame, uint8_t type, uint8_t ho
 	frame->bytes[frame->ip + 7] = hop_limit;
 }
 
-/* RFC 1071, of any length; the result is as it stands in a header, read in network order. */
+/* RFC 1071, of any length; the result is in the byte order of a header field. */
 static inline uint32_t checksum_add(uint32_t sum, const uint8_t *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -211,7 +213,7 @@ static inline uint32_t checksum_add(uint32_t sum, const uint8_t *bytes, size_t l
 	return sum;
 }
 
-/* 0 where TCP's or UDP's checksum is right; what belongs into the zeroed field otherwise. */
+/* 0 if the checksum of TCP or UDP is correct; with a zeroed field, the value for it. */
 static inline uint16_t frame_transport_checksum(const struct frame *frame)
 {
 	const uint8_t *ip = frame->bytes + frame->ip;
@@ -241,7 +243,7 @@ static inline void frame_end(struct frame *frame)
 		put_be16(frame->bytes + frame->transport + 6, frame_transport_checksum(frame));
 }
 
-/* An ICMP message about a UDP datagram between two others, of which it quotes the headers. */
+/* An ICMP message about a UDP datagram between two others, which quotes its headers. */
 static inline void frame_put_icmp_about(struct frame *frame, uint8_t type, const char *source,
 					const char *destination)
 {
@@ -258,7 +260,7 @@ static inline void frame_put_icmp_about(struct frame *frame, uint8_t type, const
 	memcpy(icmp + 8, about.bytes, about.len);
 }
 
-/* The everyday frame. */
+/* An ordinary frame. */
 static inline void frame_make_udp(struct frame *frame, const char *source, const char *destination)
 {
 	frame_begin(frame);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Overlay packets around other frames: every kind in which wire_guard and from_wire look, over both outer families, and
- * for each kind how the inner packet has to be (with an Ethernet header or without).
+ * Overlay packets around other frames: every kind inside which wire_guard and from_wire look, over
+ * both outer families, and for each kind the form of its inner packet (with an Ethernet header or
+ * without).
  */
 #pragma once
 
@@ -18,7 +19,7 @@ static inline void put_inner(struct frame *outer, const struct frame *inner)
 	memcpy(frame_put(outer, inner->len), inner->bytes, inner->len);
 }
 
-/* UDP with room for the overlay's header and the inner frame: returns where that header starts. */
+/* UDP with room for the overlay's header and the inner frame; returns the offset of that header. */
 static inline uint8_t *put_overlay_udp(struct frame *outer, uint16_t port, size_t header_len,
 				       const struct frame *inner)
 {
@@ -112,7 +113,7 @@ static const struct overlay_kind {
 	{"IP in IP", put_ip_in_ip, false},
 };
 
-/* An ordinary inner packet in the form that the kind needs; ready to be changed before overlay_wrap. */
+/* An ordinary inner packet in the form that the kind needs, to be changed before overlay_wrap. */
 static inline void overlay_begin_inner(struct frame *inner, const struct overlay_kind *kind,
 				       bool has_tag)
 {
@@ -134,7 +135,7 @@ static inline void overlay_make_inner(struct frame *inner, const struct overlay_
 	frame_end(inner);
 }
 
-/* Around it, between two nodes. */
+/* Wraps the inner packet into one between two nodes. */
 static inline void overlay_wrap(struct frame *outer, const struct overlay_kind *kind,
 				const struct frame *inner, const char *source,
 				const char *destination)

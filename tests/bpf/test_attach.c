@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attaching with real devices and real packets: no hook is ever missing while it is replaced, none is there twice, and
- * what others have there stays.
+ * Attaching with real devices and real packets: no hook is ever missing while it is replaced, none
+ * is attached twice, and foreign programs stay.
  */
 #include "capture.h"
 #include "flood.h"
@@ -78,7 +78,7 @@ VETH_TEST(clsact_hooks_and_maps_outlive_the_agent)
 
 /* -- replacement under a flood -- */
 
-/* Two agents take the hook from each other, in the midst of the flood. */
+/* Two agents take over the hook from each other during the flood. */
 static void replace_under_flood(bool is_first_clsact, bool is_second_clsact)
 {
 	struct loader *agents[2] = {open_loader(is_first_clsact), open_loader(is_second_clsact)};
@@ -150,7 +150,7 @@ static void assert_attach_refused(struct loader *loader, enum loader_program pro
 	assert_one_line_with(text, part);
 }
 
-VETH_TEST(attach_refuses_what_it_cannot_read)
+VETH_TEST(attach_refuses_devices_it_cannot_read)
 {
 	struct loader *loader = open_loader(false);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * from_tunnel, packet by packet. The program sits on a device without Ethernet header, which a test run cannot have:
- * the tests load it with another offset. test_on_devices.c sends real packets through a real TUN.
+ * from_tunnel, packet by packet. The program runs on a device without an Ethernet header, which a
+ * test run cannot have, so the tests load it with another offset. test_on_devices.c sends real
+ * packets through a real TUN.
  */
 #include "datapath.h"
 
@@ -172,7 +173,7 @@ TEST(from_tunnel_takes_only_udp_for_the_tunnels_port)
 	}
 }
 
-TEST(from_tunnel_drops_what_hides_its_port)
+TEST(from_tunnel_drops_packets_that_hide_their_port)
 {
 	struct frame frame;
 
@@ -186,7 +187,7 @@ TEST(from_tunnel_drops_what_hides_its_port)
 	}
 }
 
-TEST(from_tunnel_looks_behind_eight_headers_and_drops_what_has_more)
+TEST(from_tunnel_walks_eight_headers_and_drops_packets_with_more)
 {
 	struct frame frame;
 
@@ -220,7 +221,7 @@ TEST(from_tunnel_drops_ip_headers_cut_at_every_length)
 	datapath_load(true, ETH_HLEN);
 }
 
-TEST(from_tunnel_drops_what_is_not_ip)
+TEST(from_tunnel_drops_packets_that_are_not_ip)
 {
 	static const uint16_t types[] = {ETH_P_ARP, ETH_P_8021Q, ETH_P_MPLS_UC, 0x88b5};
 
@@ -242,7 +243,7 @@ TEST(from_tunnel_drops_what_is_not_ip)
 
 /* -- counters -- */
 
-/* What is written to a TUN comes with gso_size alone. */
+/* A super-packet that is written to a TUN has gso_size only. */
 TEST(from_tunnel_counts_a_super_packet_as_its_segments)
 {
 	static const struct {

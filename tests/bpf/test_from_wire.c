@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * from_wire, packet by packet: what no node's to_wire lets out in clear does not come in, bare or inside an overlay's
- * packet; and what cannot be a WireGuard message does not reach the tunnel's port.
+ * from_wire, packet by packet: cleartext that no node's to_wire sends does not come in, bare or
+ * inside an overlay's packet, and datagrams that cannot be WireGuard messages do not reach the
+ * tunnel's port.
  */
 #include "overlay.h"
 
@@ -13,7 +14,7 @@
 struct entry_case {
 	const struct place *source;
 	bool may_reach_pods, may_reach_others;
-	uint32_t peer; /* who is counted in permissive mode where it may not */
+	uint32_t peer; /* counted in permissive mode for packets that strict mode drops */
 };
 
 static const struct entry_case entries[] = {
@@ -91,7 +92,7 @@ TEST(from_wire_drops_classes_of_later_versions)
 	judge("later version", FROM_WIRE, &frame, NULL, drops(DROP_CLEAR_IN));
 }
 
-/* With the tunnel's port as the one exception, what is in them changes nothing. */
+/* Apart from datagrams for the tunnel's port, the content of a packet does not matter. */
 TEST(from_wire_judges_every_shape_of_ip)
 {
 	static const uint8_t protocols[] = {IPPROTO_SCTP, IPPROTO_ICMP,	  IPPROTO_ESP,
@@ -153,7 +154,7 @@ TEST(from_wire_counts_a_super_packet_as_its_segments)
 
 /* -- exceptions -- */
 
-TEST(from_wire_passes_what_is_not_ip_and_what_no_stack_can_read)
+TEST(from_wire_passes_frames_that_are_not_ip_or_unreadable)
 {
 	struct frame frame;
 
@@ -282,7 +283,7 @@ TEST(from_wire_passes_answers_of_an_api_server_over_tcp_alone)
 	datapath_load(true, ETH_HLEN);
 }
 
-TEST(from_wire_passes_what_answers_a_probe_to_this_nodes_own_addresses_alone)
+TEST(from_wire_passes_answers_to_a_probe_to_this_nodes_own_addresses_only)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;
@@ -391,7 +392,7 @@ TEST(from_wire_passes_every_wireguard_message)
 		judge_datagram(&self, 0x04000000, len, passes());
 }
 
-TEST(from_wire_sheds_what_cannot_be_wireguard)
+TEST(from_wire_sheds_datagrams_that_cannot_be_wireguard)
 {
 	static const size_t lengths[] = {148, 92, 64, 32};
 
@@ -464,7 +465,7 @@ TEST(from_wire_judges_super_packets_by_their_segments)
 	}
 }
 
-/* A peer whose endpoint lies in the cluster range, because a NAT is there: its session authenticates it. */
+/* A peer has an endpoint in the cluster range if a NAT is there: its session authenticates it. */
 TEST(from_wire_passes_the_tunnels_datagrams_from_everywhere)
 {
 	static const struct place *const from[] = {&world, &node, &unclaimed, &peer_pod, &future};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever somebody does to hooks and pins is found by asking the kernel, and put back without a moment in which a packet
- * gets past.
+ * Changes by other programs to hooks and pins are found by asking the kernel, and repaired without
+ * a moment in which a packet gets through.
  */
 #include "capture.h"
 #include "flood.h"
@@ -61,7 +61,7 @@ VETH_TEST(inspect_names_a_device_that_is_gone)
 	loader_close(loader);
 }
 
-VETH_TEST(link_that_somebody_detached_is_replaced)
+VETH_TEST(link_that_another_program_detached_is_replaced)
 {
 	struct loader *loader;
 
@@ -70,8 +70,8 @@ VETH_TEST(link_that_somebody_detached_is_replaced)
 	fill(loader, 0);
 	attach(loader, LOADER_TO_WIRE, "up0");
 	attach(loader, LOADER_FROM_WIRE, "up0");
-	detach_link_as_somebody_else("to_wire", "up0");
-	detach_link_as_somebody_else("from_wire", "up0");
+	detach_link_as_another_program("to_wire", "up0");
+	detach_link_as_another_program("from_wire", "up0");
 	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
 	assert_finding(loader, LOADER_FROM_WIRE, LOADER_MISSING, 0);
 	repair(loader, LOADER_TO_WIRE);
@@ -82,7 +82,7 @@ VETH_TEST(link_that_somebody_detached_is_replaced)
 	loader_close(loader);
 }
 
-/* The foreign program hides everything from those after it, as long as it is first. */
+/* While the foreign program is first, it hides everything from those after it. */
 VETH_TEST(program_put_before_ours_is_found_and_overtaken)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign"), link = -1;
@@ -104,7 +104,8 @@ VETH_TEST(program_put_before_ours_is_found_and_overtaken)
 	loader_close(loader);
 }
 
-/* The foreign program passes everything on, so that each packet must still meet to_wire: once, and twice never. */
+/* The foreign program passes everything on, so each packet must still reach to_wire, exactly
+ * once. */
 VETH_TEST(overtaking_lets_no_packet_through_and_counts_none_twice)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign"), far = open_wire("far0");
@@ -132,7 +133,7 @@ VETH_TEST(overtaking_lets_no_packet_through_and_counts_none_twice)
 	loader_close(loader);
 }
 
-VETH_TEST(link_whose_pin_is_gone_is_pinned_again)
+VETH_TEST(link_without_its_pin_is_pinned_again)
 {
 	CLEANUP_CLOSE int held = -1;
 	struct loader *loader;
@@ -156,7 +157,7 @@ VETH_TEST(link_whose_pin_is_gone_is_pinned_again)
 	loader_close(loader);
 }
 
-/* By name it is ours: what an agent of another version left, whose pin was lost. */
+/* By its name the program is ours: another version of the agent left it, and its pin is lost. */
 VETH_TEST(stale_copies_are_taken_over_or_removed)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire"), older = load_passer("to_wire");
@@ -182,7 +183,7 @@ VETH_TEST(stale_copies_are_taken_over_or_removed)
 	loader_close(loader);
 }
 
-/* After overtaking and after any number of restarts: whose program is there changes nothing. */
+/* The result must not depend on previous overtaking or on the number of restarts. */
 VETH_TEST(overtaking_works_again_and_again_and_after_a_restart)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign");
@@ -240,7 +241,7 @@ static void assert_repair_refused(struct loader *loader, enum loader_program pro
 	assert_one_line_with(text, part);
 }
 
-/* Of the same priority the youngest filter is asked first: ours has to become the youngest again. */
+/* Among filters of one priority the newest runs first: ours has to become the newest again. */
 VETH_TEST(filter_put_before_ours_is_found_and_overtaken)
 {
 	CLEANUP_CLOSE int program = load_accepter("foreign");
@@ -265,7 +266,7 @@ VETH_TEST(filter_put_before_ours_is_found_and_overtaken)
 	loader_close(loader);
 }
 
-/* Whoever dies while overtaking leaves two of them. */
+/* An agent that dies while overtaking leaves its filter twice. */
 VETH_TEST(second_filter_of_ours_is_found_and_removed)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire");
@@ -280,7 +281,7 @@ VETH_TEST(second_filter_of_ours_is_found_and_removed)
 	loader_close(loader);
 }
 
-/* One with a smaller priority can be overtaken by none: it is named, and nothing of it is touched. */
+/* A filter with a smaller priority cannot be overtaken: it is named in the log, and not touched. */
 VETH_TEST(filter_with_a_smaller_priority_is_found_and_named)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign");
@@ -351,7 +352,7 @@ VETH_TEST(map_pins_that_are_gone_come_back_with_the_same_maps)
 	loader_close(loader);
 }
 
-VETH_TEST(map_pin_of_somebody_else_in_the_place_of_ours_goes)
+VETH_TEST(foreign_map_pin_in_the_place_of_ours_is_replaced)
 {
 	struct loader *loader = open_loader(false);
 	CLEANUP_CLOSE int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 4, 1, NULL);

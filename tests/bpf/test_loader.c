@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading and taking away: what is refused is named in one clear line, and cleanup removes everything of ours and nothing
- * else.
+ * Loading and cleanup: a refusal is one clear line, and cleanup removes everything that is ours and
+ * nothing else.
  */
 #include "capture.h"
 #include "veth.h"
@@ -62,7 +62,7 @@ VETH_TEST(open_refuses_a_folder_that_is_on_no_bpffs)
 	assert_open_refused("relative", -EMEDIUMTYPE, "'relative/maps' is on no BPF file system");
 }
 
-VETH_TEST(open_says_what_an_unprivileged_user_lacks)
+VETH_TEST(open_names_the_privilege_that_a_user_lacks)
 {
 	pid_t child = fork();
 	int status;

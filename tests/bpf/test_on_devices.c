@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The programs on real devices, with packets that the kernel routes, tags, splits and joins. What one program lets through
- * when somebody took it away, the other stops.
+ * The programs on real devices, with packets that the kernel routes, tags, segments and merges. If
+ * one program is detached, the other stops the packets that it would have stopped.
  */
 #include "veth.h"
 
 #include <linux/virtio_net.h>
 
-/* -- the second look: wire_guard beside to_wire, from_wire on the way in -- */
+/* -- the second check: wire_guard beside to_wire, and from_wire at the ingress -- */
 
 VETH_TEST(wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone)
 {
@@ -18,7 +18,7 @@ VETH_TEST(wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone)
 	attach_both_looks(loader);
 	assert_string_equal(list_tcx("up0"), "to_wire ");
 	assert_true(has_clsact_filter("up0", 1, FILTER_WIRE_GUARD));
-	detach_link_as_somebody_else("to_wire", "up0");
+	detach_link_as_another_program("to_wire", "up0");
 	assert_leak_is_stopped(loader);
 	attach(loader, LOADER_TO_WIRE, "up0");
 	delete_qdisc("up0");
@@ -26,7 +26,7 @@ VETH_TEST(wire_guard_stops_and_counts_the_leak_when_to_wire_is_gone)
 	loader_close(loader);
 }
 
-/* Both are filters here: each can go alone. */
+/* Both are filters here: each can be removed alone. */
 VETH_TEST(clsact_guard_stops_the_leak_when_the_filter_of_to_wire_is_gone)
 {
 	struct loader *loader = open_loader(true);
@@ -145,7 +145,8 @@ static void assert_read_from_tun(int tun, const struct frame *frame)
 	assert_memory_equal(bytes, frame->bytes + frame->ip, len);
 }
 
-/* With its positive control: the same frame to the world is seen on the wire, where a pod's is not. */
+/* With its positive control: the same frame to the world is seen on the wire, and a pod's is
+ * not. */
 static void redirect_takes_packets_off_the_wire(bool force_clsact)
 {
 	struct frame pod, marker;
@@ -178,7 +179,7 @@ VETH_TEST(clsact_redirects_bare_ip_into_the_tunnel_and_off_the_wire)
 	redirect_takes_packets_off_the_wire(true);
 }
 
-/* The same through the node's own routing: here the kernel, not we, has made the frame. */
+/* The same through the node's own routing: here the kernel makes the frame. */
 VETH_TEST(routed_packets_are_redirected)
 {
 	CLEANUP_CLOSE int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -269,7 +270,7 @@ VETH_TEST(frames_cut_in_the_ip_header_never_reach_the_wire)
 	close_path(&path);
 }
 
-/* A tunnel device stands for ipip, gre and the like: all hand over bare IP. */
+/* A tunnel device here represents ipip, gre and the like: all of them hand over bare IP. */
 VETH_TEST(devices_without_ethernet_are_guarded_too)
 {
 	struct frame pod, other;

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * to_wire, packet by packet: frame and maps in, verdict, counters and frame out; here for each destination, in both
- * modes. With test_to_wire_exceptions.c, test_to_wire_headers.c and test_to_wire_mss.c every exception of bpf/policy.h
- * and every reason for which to_wire drops has a test that provokes it.
+ * to_wire, packet by packet: frame and maps in, verdict, counters and frame out; here for each
+ * destination, in both modes. Together with test_to_wire_exceptions.c, test_to_wire_headers.c and
+ * test_to_wire_mss.c, a test provokes every exception of bpf/policy.h and every reason for which
+ * to_wire drops.
  */
 #include "datapath.h"
 
 #define TO_WIRE	   (datapath->progs.to_wire)
 #define TO_WIRE_L3 (datapath->progs.to_wire_l3)
 
-/* -- chosen by destination -- */
+/* -- the choice by destination -- */
 
-/* An own address in the pods' range counts as a local pod: to the other nodes it looks like one. */
+/* An own address inside the pods' range counts as a local pod: other nodes cannot tell the two
+ * apart. */
 struct route_case {
 	const struct place *destination;
 	struct expectation from_local, from_elsewhere;
@@ -94,7 +96,8 @@ TEST(to_wire_drops_when_there_is_no_tunnel)
 	set_config(bpf_map__fd(datapath->maps.config), TUNNEL_IFINDEX);
 }
 
-/* keyd writes the maps before there is anything in them; an agent that never got that far must not leak either. */
+/* keyd starts with only the cluster range in the maps; an agent that never gets further must not
+ * leak either. */
 TEST(to_wire_drops_pod_packets_when_only_the_cluster_is_known)
 {
 	struct frame frame;
@@ -111,7 +114,7 @@ TEST(to_wire_drops_pod_packets_when_only_the_cluster_is_known)
 	datapath_load(true, ETH_HLEN);
 }
 
-/* The tunnel's datagrams may have any own address as their source: its port tells. */
+/* The tunnel's datagrams may have any own address as their source: its port identifies them. */
 TEST(to_wire_never_leads_the_tunnels_datagrams_back_into_it)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++)
@@ -132,7 +135,7 @@ TEST(to_wire_never_leads_the_tunnels_datagrams_back_into_it)
 
 /* -- permissive mode -- */
 
-TEST(to_wire_permissive_sends_in_clear_what_was_never_reached_and_counts_it)
+TEST(to_wire_permissive_sends_cleartext_to_nodes_never_reached_and_counts_it)
 {
 	const struct route_case cases[] = {
 		{&world, passes(), passes()},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * to_wire, packet by packet: what goes on in clear whatever its destination (bpf/policy.h), bypassed addresses and
- * ports and what is no pod's data; and that nothing else goes with it, nor what quotes a pod.
+ * to_wire, packet by packet: traffic that leaves in cleartext to any destination (bpf/policy.h),
+ * namely bypassed addresses and ports and frames that carry no pod's data. Nothing else leaves with
+ * it, in particular no ICMP error that quotes a pod's packet.
  */
 #include "datapath.h"
 
@@ -235,7 +236,8 @@ static void judge_later_fragment(const struct place *at, bool is_ip6, struct exp
 	judge("later fragment", TO_WIRE, &frame, NULL, expected);
 }
 
-/* To an endpoint that has this class. `judged`: what becomes of everything else that goes there. */
+/* The tunnel's datagrams to an endpoint of this class. `judged`: the expectation for all other
+ * packets to that address. */
 static void judge_endpoint(const struct place *at, bool is_ip6, struct expectation judged)
 {
 	static const struct place *const own[] = {&self, &bridge};
@@ -299,7 +301,7 @@ TEST(to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		set_endpoint(place_text(&unusable_pod, is_ip6), PEER_PORT);
-		set_mode(MODE_PERMISSIVE); /* and counts nothing as cleartext */
+		set_mode(MODE_PERMISSIVE); /* and is not counted as cleartext */
 		judge_datagram("permissive", &self, TUNNEL_PORT, &unusable_pod, PEER_PORT, is_ip6,
 			       passes());
 		set_config(bpf_map__fd(datapath->maps.config), 0);
@@ -310,9 +312,9 @@ TEST(to_wire_passes_the_tunnels_datagrams_in_every_mode_and_without_a_tunnel)
 	datapath_load(true, ETH_HLEN);
 }
 
-/* -- what is none of our business -- */
+/* -- packets that podveil does not handle -- */
 
-TEST(to_wire_passes_what_is_not_ip)
+TEST(to_wire_passes_frames_that_are_not_ip)
 {
 	static const uint16_t types[] = {
 		ETH_P_ARP,     ETH_P_RARP, 0x88cc /* LLDP */, ETH_P_MPLS_UC,
@@ -407,7 +409,7 @@ TEST(to_wire_passes_no_data_dressed_as_neighbour_discovery)
 	judge("without a type", TO_WIRE, &frame, NULL, tunnelled(PEER_USABLE));
 }
 
-/* -- what quotes -- */
+/* -- ICMP errors, which quote a packet -- */
 
 static bool is_error(unsigned int type, bool is_ip6)
 {
@@ -455,7 +457,7 @@ TEST(to_wire_tunnels_icmp_errors_between_nodes_that_quote_a_pod)
 	}
 }
 
-TEST(to_wire_passes_what_only_looks_like_an_error_about_a_pod)
+TEST(to_wire_passes_packets_that_only_look_like_an_error_about_a_pod)
 {
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		struct frame frame;

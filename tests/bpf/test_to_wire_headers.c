@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * to_wire, packet by packet: of headers of any shape it needs the addresses alone (bpf/policy.h), VLAN tags come off,
- * and what is cut short before the addresses, or contradicts itself, is dropped.
+ * to_wire, packet by packet: in headers of any shape it needs only the addresses (bpf/policy.h), it
+ * removes VLAN tags, and it drops packets that are cut short before the addresses or contradict
+ * themselves.
  */
 #include "datapath.h"
 
 #define TO_WIRE	   (datapath->progs.to_wire)
 #define TO_WIRE_L3 (datapath->progs.to_wire_l3)
 
-/* -- shapes of IP: addresses alone decide -- */
+/* -- shapes of IP: only the addresses matter -- */
 
 static void judge_shape(const char *name, shape_fn *shape, bool is_ip6)
 {
@@ -223,21 +224,21 @@ TEST(to_wire_takes_vlan_tags_off_tunnelled_packets_alone)
 	}
 }
 
-TEST(to_wire_drops_what_hides_below_three_tags)
+TEST(to_wire_drops_frames_with_three_tags)
 {
 	static const uint16_t tags[] = {ETH_P_8021AD, ETH_P_8021Q, ETH_P_8021Q};
 	struct frame frame;
 
 	for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
 		make_tagged(&frame, tags, ARRAY_SIZE(tags), &peer_pod, is_ip6);
-		frame.ip = 0; /* never found, so the whole frame counts */
+		frame.ip = 0; /* IP is never found, so the whole frame counts */
 		judge("three tags", TO_WIRE, &frame, NULL, drops(DROP_VLAN_STUCK));
 	}
 }
 
 /* -- headers cut short -- */
 
-/* The kernel runs no test with an IP frame whose header is cut, unless a tag hides it. */
+/* The kernel runs no test on an IP frame with an incomplete header, unless a tag hides it. */
 TEST(to_wire_drops_ethernet_frames_cut_at_every_length)
 {
 	static const uint16_t tags[] = {ETH_P_8021Q};
@@ -250,13 +251,13 @@ TEST(to_wire_drops_ethernet_frames_cut_at_every_length)
 		for (cut.len = ETH_HLEN; cut.len < frame.ip + (is_ip6 ? 40 : 20); cut.len++) {
 			cut.ip = cut.len < frame.ip
 					 ? 0
-					 : frame.ip; /* counted from there, if it was found */
+					 : frame.ip; /* counted from there if it was found */
 			judge("cut", TO_WIRE, &cut, NULL, drops(DROP_TRUNCATED));
 		}
 	}
 }
 
-/* Enough is put before IP to make the kernel run the test. */
+/* So many bytes precede IP that the kernel runs the test. */
 TEST(to_wire_drops_bare_ip_headers_cut_at_every_length)
 {
 	datapath_unload();
@@ -290,7 +291,7 @@ TEST(to_wire_drops_ip_headers_that_contradict_themselves)
 	}
 }
 
-/* The MSS value ends at byte 26: a header that is cut before it is left as it is. */
+/* The MSS value ends at byte 26: a header that is cut before it is left unchanged. */
 TEST(to_wire_tunnels_transport_headers_cut_at_every_length)
 {
 	static const uint8_t options[] = {1, 1, 2, 4, 0xff, 0xff, 1, 0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * to_wire, packet by packet: the MSS that a SYN offers is lowered to what the tunnel carries (README.md, "MTU"),
- * wherever its option stands, and never raised; nothing else of any packet is changed.
+ * to_wire, packet by packet: the MSS that a SYN offers is lowered to fit into the tunnel
+ * (docs/mtu.md), at any position among the options, and never raised; nothing else of any
+ * packet changes.
  */
 #include "datapath.h"
 
@@ -32,7 +33,7 @@ struct mss_case {
 	uint8_t flags;
 	uint8_t options[40];
 	uint8_t options_len;
-	uint8_t place; /* of the value that is lowered, in the options; 0: nothing changes */
+	uint8_t place; /* offset of the lowered value in the options; 0: nothing changes */
 };
 
 #define MSS_IP4		   (TUNNEL_MTU - 40)
@@ -93,7 +94,8 @@ static void make_syn(struct frame *frame, const struct mss_case *mss, bool is_ip
 	frame_end(frame);
 }
 
-/* The expected frame is built anew with the value lowered, so its checksum is computed and not updated. */
+/* The expected frame is built again with the lowered value, so its checksum is computed, not
+ * updated. */
 static void judge_mss(const struct mss_case *mss, bool is_ip6, shape_fn *before_tcp)
 {
 	struct expectation expected = tunnelled(PEER_USABLE);
@@ -197,7 +199,7 @@ TEST(to_wire_changes_nothing_that_only_looks_like_a_syn)
 	judge("to the world", TO_WIRE, &frame, NULL, passes());
 }
 
-TEST(to_wire_leaves_mss_alone_when_told_so_or_without_an_mtu)
+TEST(to_wire_keeps_the_mss_if_configured_so_or_without_an_mtu)
 {
 	struct datapath_config config = config_of(TUNNEL_IFINDEX);
 	struct mss_case unchanged = mss_cases[0];

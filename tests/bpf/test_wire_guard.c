@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wire_guard, packet by packet: whatever to_wire would have tunnelled or dropped is a leak here, also inside every kind
- * of overlay packet, and nothing else is.
+ * wire_guard, packet by packet: every packet that to_wire would have tunnelled or dropped is a leak
+ * here, also inside every kind of overlay packet, and no other packet is.
  */
 #include "overlay.h"
 
@@ -16,7 +16,7 @@ static const struct place *const destinations[] = {
 	&unusable_node, &lost_node,  &contested,    &unusable_contested, &lost_contested, &excepted,
 	&future};
 
-/* -- the same judgement as to_wire's -- */
+/* -- the same decision as to_wire's -- */
 
 static struct expectation judge_by_to_wire(const struct frame *frame, enum drop_reason reason)
 {
@@ -46,7 +46,7 @@ static void compare_with_to_wire(void)
 	assert_in_range(drops_seen, 1, count * 2 - 1);
 }
 
-TEST(wire_guard_drops_what_to_wire_would_not_have_passed)
+TEST(wire_guard_drops_packets_that_to_wire_would_not_pass)
 {
 	struct frame frame;
 
@@ -61,8 +61,8 @@ TEST(wire_guard_drops_what_to_wire_would_not_have_passed)
 	compare_with_to_wire();
 }
 
-/* And counts nothing of what it passes: to_wire has. */
-TEST(wire_guard_passes_in_permissive_mode_what_to_wire_passes)
+/* It does not count the packets that it passes: to_wire has counted them. */
+TEST(wire_guard_passes_in_permissive_mode_as_to_wire_does)
 {
 	struct frame frame;
 
@@ -96,7 +96,7 @@ TEST(wire_guard_passes_the_tunnels_datagrams_to_an_endpoint_wherever_it_lies)
 	datapath_load(true, ETH_HLEN);
 }
 
-TEST(wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags)
+TEST(wire_guard_drops_tagged_pod_packets_and_frames_with_three_tags)
 {
 	for (unsigned int tags = 0; tags <= 3; tags++) {
 		struct frame frame;
@@ -114,7 +114,7 @@ TEST(wire_guard_drops_tagged_pod_packets_and_what_hides_below_three_tags)
 	}
 }
 
-TEST(wire_guard_drops_what_it_cannot_read)
+TEST(wire_guard_drops_unreadable_packets)
 {
 	struct frame frame;
 
@@ -156,7 +156,7 @@ static void make_tcp(struct frame *frame, const char *source, const char *destin
 	frame_end(frame);
 }
 
-TEST(wire_guard_passes_what_an_api_server_and_a_probe_of_it_need)
+TEST(wire_guard_passes_traffic_and_probes_of_an_api_server)
 {
 	struct __sk_buff marked = {.mark = PROBE_MARK};
 	struct frame frame;
@@ -320,7 +320,8 @@ TEST(wire_guard_passes_bypassed_ports_inside_overlays)
 	datapath_load(true, ETH_HLEN);
 }
 
-/* Every cut inside what the overlay carries: nothing can be read there, so nothing can be delivered either. */
+/* Cut at every length inside the overlay's payload: an unreadable packet cannot be delivered
+ * either. */
 static void judge_cut_inside(const struct overlay_kind *kind, bool is_outer_ip6, bool is_ip6)
 {
 	struct frame inner, outer;
@@ -340,7 +341,7 @@ TEST(wire_guard_passes_overlays_cut_at_every_length)
 	for_each_overlay(judge_cut_inside);
 }
 
-TEST(wire_guard_passes_what_only_looks_like_an_overlay)
+TEST(wire_guard_passes_packets_that_only_look_like_an_overlay)
 {
 	struct frame inner, outer;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loader at work on a veth, in a network namespace of our own, with pins in a folder of our own: what its tests share.
- * Whether a device is guarded is told by packets alone.
+ * Shared by the loader's tests: the loader at work on a veth, in a network namespace and with a
+ * directory of pins of the test's own. Only packets show whether a device is guarded.
  */
 #pragma once
 
@@ -88,7 +88,7 @@ static inline bool is_link_pinned(const char *program, const char *device)
 	return is_pinned("links", name);
 }
 
-static inline void detach_link_as_somebody_else(const char *program, const char *device)
+static inline void detach_link_as_another_program(const char *program, const char *device)
 {
 	CLEANUP_CLOSE int link = -1;
 	char path[256];
@@ -128,7 +128,7 @@ static inline void unpin_link(const char *program, const char *device)
 	unpin("links", name);
 }
 
-/* A pin of somebody else that holds nothing of ours but keeps the program in place, as another process would. */
+/* A reference that keeps the program attached without our pin, as another process might hold it. */
 static inline int hold_link(const char *program, const char *device)
 {
 	char path[256];
@@ -148,7 +148,7 @@ static inline void assert_finding(const struct loader *loader, enum loader_progr
 	assert_int_equal(other, expected_other);
 }
 
-/* Frames at the far end since it was opened, none of which should be there. */
+/* Counts frames that arrived at the far end since it was opened. None should. */
 static inline unsigned int count_arrived(int far)
 {
 	uint8_t bytes[FRAME_MAX];
@@ -194,7 +194,7 @@ static inline int setup_namespace(void **state)
 
 /* -- is it guarded? -- */
 
-/* The verdict on one frame that to_wire should drop: is it counted, and is it on the wire? */
+/* The fate of one frame that to_wire should drop: was it counted, and was it on the wire? */
 struct sighting {
 	uint64_t counted;
 	unsigned int on_wire;

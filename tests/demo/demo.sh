@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# make demo: two nodes and two pods made of network namespaces, an agent on each node, and a look at the wire between
-# them. First with the agents off, where the detector must see the pods' addresses and a random marker in the payload;
-# then with them on, where it must see neither, whatever the pods do, while both nodes change their keys, and whatever
-# happens to an agent. One line and one verdict per claim; the exit status is their sum. Leaves nothing behind.
+# make demo: two nodes and two pods made of network namespaces, an agent on each node, and a look at
+# the wire between them. First with the agents off, where the detector must see the pods' addresses
+# and a random marker in the payload; then with them on, where it must see neither, for all traffic
+# of the pods, while both nodes change their keys, and while an agent is killed. One line and one
+# verdict per claim; the exit status is their sum. Leaves nothing behind.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"
@@ -18,7 +19,7 @@ MEASURE_SECONDS=2
 UDP_RATE=2000 # packets a second each way, while keys rotate
 WATCHED_RATE=300M # the detector has to see every frame of it, also on a small machine
 
-# -- what the pods do; each writes what it saw into SEEN and fails where it did not work --
+# -- the traffic of the pods; each writes its result into SEEN and fails if it did not work --
 
 pod_address() { if [ "$1" = 4 ]; then pod_v4 "$2"; else pod_v6 "$2"; fi; } # FAMILY POD
 url_host() { if [ "$1" = 4 ]; then pod_v4 "$2"; else echo "[$(pod_v6 "$2")]"; fi; }

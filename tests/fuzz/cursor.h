@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shared by every fuzz target: the input as an endless cursor (zeros follow the last byte), copies
- * of exactly the announced length, so that AddressSanitizer detects the first byte too many, and
- * MUST for assertions. A target is a function of its input alone: no clock, no randomness, no state
- * from the input before.
+ * Shared by all fuzz targets: the input as a cursor that never ends (zeros follow the last byte),
+ * copies of exactly the stated length, so that AddressSanitizer sees the first byte too many, and
+ * MUST for invariants. A target is one function of its input: no clock, no randomness, no state
+ * left over from the previous input.
  */
 #pragma once
 
@@ -18,7 +18,8 @@ struct cursor {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Must hold for every input; works even where asserts are off and a target has silenced stderr. */
+/* An invariant for every input; active also where asserts are off and a target has silenced
+ * stderr. */
 #define MUST(condition)                                                                 \
 	do {                                                                            \
 		if (!(condition)) {                                                     \
@@ -71,8 +72,8 @@ static inline uint64_t take_64(struct cursor *cursor)
 	return get_le64(bytes);
 }
 
-/* The next bytes in memory of their own, of which nothing may be read beyond the end. The caller
- * frees them. */
+/* The next bytes in a memory block of their own, so that a read beyond the end is detected. The
+ * caller frees them. */
 static inline uint8_t *take_copy(struct cursor *cursor, size_t len)
 {
 	uint8_t *copy = malloc(len);

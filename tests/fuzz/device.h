@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device beneath a tunnel that is being configured: it opens any port but the even ones above
- * 60000, so that a request may also fail halfway.
+ * The device below a tunnel that is being configured. It opens any port except the even ones above
+ * 60000, so that a request can also fail halfway.
  */
 #pragma once
 
@@ -42,7 +42,7 @@ static const struct device_upcalls device = {
 	.pid = 4321,
 };
 
-/* Every prefix of every peer is the one that lookups find, and there are no others. */
+/* Lookups find every prefix of every peer, and there are no other prefixes. */
 static inline void check_allowed_ips(void)
 {
 	const struct tunnel_state *state = stand.tunnel.state;

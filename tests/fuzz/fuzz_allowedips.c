@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The trie of allowed IPs beside a plain list (B15, B16): the owner of an address, the holder of a
- * prefix, and the order of a peer's prefixes, after any sequence of adding, moving, replacing and
- * removing. Few bits are chosen, so that prefixes meet.
+ * Compares the trie of allowed IPs with a plain list (B15, B16): the owner of an address, the owner
+ * of a prefix, and the order of a peer's prefixes, after any sequence of adding, moving, replacing
+ * and removing. Only few address bits vary, so that prefixes collide.
  */
 #include "allowedips.h"
 #include "cursor.h"
@@ -49,7 +49,7 @@ static void forget(unsigned int at)
 	memmove(&given[at], &given[at + 1], (--count - at) * sizeof(given[0]));
 }
 
-/* Its place; count: nobody has it. */
+/* Its index; `count` if it is not in the list. */
 static unsigned int find(const struct cidr *cidr)
 {
 	unsigned int at = 0;

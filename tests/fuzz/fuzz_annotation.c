@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The annotation, which anybody with write access to a Node may have written: an accepted one is
- * within its bounds and is unchanged after it is written and read again; a refused one is named in
- * one printable line and leaves the result alone.
+ * An annotation as written by anyone with write access to a Node. An accepted one is within its
+ * bounds and is the same after it was encoded and decoded again. A refusal is one printable line
+ * and leaves the result untouched.
  */
 #include "cluster/annotation.h"
 #include "cursor.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Packets of a few flows, joined for the TUN and cut again as the kernel would: every packet comes
- * back, to the byte (but for ids that mean nothing), and those of one flow in the order in which
- * they came. Nothing with a wrong checksum is vouched for.
+ * Packets of a few flows, merged for the TUN and segmented again as the kernel would do it: every
+ * packet comes back, byte for byte (except for ids without meaning), and those of one flow in order
+ * of arrival. No packet with a wrong checksum is marked as verified.
  */
 #include "cursor.h"
 #include "packet/coalesce.h"
@@ -20,11 +20,11 @@ static struct packet {
 } packets[PACKETS_MAX];
 static unsigned int count, written;
 
-/* Of each flow, where it goes on. */
+/* The next values of each flow. */
 static uint32_t sequences[4];
 static uint16_t ids[4];
 
-/* Ports and addresses, as far as the packet shows them. */
+/* Compares ports and addresses, as far as the packet includes them. */
 static bool is_same_flow(const struct packet *packet, const uint8_t *other, size_t len)
 {
 	const uint8_t *bytes = packet->original;
@@ -61,7 +61,7 @@ static bool is_same_packet(const struct packet *packet, const uint8_t *other, si
 	return is_same;
 }
 
-/* The oldest one of its flow that has not been written. */
+/* The oldest packet of its flow that has not been written. */
 static void check_packet(const uint8_t *bytes, size_t len)
 {
 	for (unsigned int i = 0; i < count; i++) {
@@ -111,7 +111,7 @@ static void take_write(void *context, const struct iovec *vector, unsigned int p
 	cut_again(vector[0].iov_base, super, len, expected);
 }
 
-/* Most of them follow the one before. */
+/* Most packets continue the flow of the one before. */
 static struct shape choose_shape(struct cursor *cursor)
 {
 	uint8_t how = take_8(cursor), flow = how & 3;
@@ -148,7 +148,7 @@ static void add_packet(struct coalescer *coalescer, struct cursor *cursor)
 	if (spoil >= 240)
 		bytes[take_8(cursor) % len] ^= take_8(cursor);
 	*packet = (struct packet){copy_bytes(bytes, len), copy_bytes(bytes, len), len, false};
-	if (inner_len(bytes, len) != len) { /* receive.c lets no other through */
+	if (inner_len(bytes, len) != len) { /* receive.c passes no other packets on */
 		free(packet->bytes);
 		free(packet->original);
 		return;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's requests to the tunnel as bytes, some of them well formed: each is answered within bounds
- * and wiped, no answer holds a private key, a refused one changes nothing, and a lookup finds the
- * effect of an accepted one.
+ * keyd's requests to the tunnel as bytes, some of them in a valid layout. Each is answered within
+ * bounds and wiped, and no answer contains a private key. A refused request changes nothing; after
+ * an accepted one, lookups find its content.
  */
 #include "device.h"
 
@@ -39,7 +39,7 @@ static size_t list_peers(uint8_t *ret_page)
 	return len;
 }
 
-/* A few keys, uids and addresses, so that requests meet each other. */
+/* Only a few keys, uids and addresses, so that requests collide. */
 static void fill_peer(struct control_peer *peer, struct cursor *cursor)
 {
 	uint8_t how = take_8(cursor);
@@ -101,7 +101,7 @@ static size_t make_identity(uint8_t *body, struct cursor *cursor)
 	return sizeof(identity);
 }
 
-/* Few addresses, so that a place is asked, answered and forgotten again. */
+/* Only a few addresses, so that a place is asked, answered and forgotten again. */
 static struct address take_address(struct cursor *cursor)
 {
 	struct address address = {.family = take_8(cursor) & 1 ? AF_INET6 : AF_INET};

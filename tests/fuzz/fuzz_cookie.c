@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cookie replies sealed by the target, for a stand that retries its initiation because no peer
- * answers (B5, C12). A plain jar beside it decides which reply counts: only one that answers the
- * last message, and only once. A reply causes no packet; mac2 of the next initiation is made with
+ * Cookie replies sealed by the target, to a stand that repeats its initiation because no response
+ * comes (B5, C12). A plain model decides which reply counts: only an answer to the last message,
+ * and only once. The stand sends nothing because of it, but makes mac2 of its next initiations with
  * it, for 115 seconds.
  */
 #include "stand.h"
@@ -51,7 +51,7 @@ static void note_initiation(struct stand *on, const union endpoint *to, uint8_t 
 	check_mac2(&jar.sent);
 }
 
-/* A packet waits; a stand that has given up starts again. */
+/* Sends a packet; an initiator that has stopped retrying starts again. */
 static void want_session(void)
 {
 	uint8_t inner[64];
@@ -74,7 +74,7 @@ static void begin(void)
 	MUST(stand.sent[MESSAGE_INITIATION] == 1);
 }
 
-/* To the next retry, or not quite. */
+/* Advances to the next retry, or almost. */
 static void pass_time(uint8_t flags, struct cursor *cursor)
 {
 	uint64_t next_ns = tunnel_next_deadline(&stand.tunnel);
@@ -89,7 +89,7 @@ static void pass_time(uint8_t flags, struct cursor *cursor)
 	want_session();
 }
 
-/* Returns whether the stand has to take it. */
+/* True if the stand has to accept it. */
 static bool make_reply(uint8_t flags, struct cursor *cursor, uint8_t cookie[static COOKIE_LEN])
 {
 	struct message_macs macs = jar.sent.macs;
@@ -112,7 +112,7 @@ static bool make_reply(uint8_t flags, struct cursor *cursor, uint8_t cookie[stat
 		mask = take_8(cursor);
 		((uint8_t *)&last_reply)[offset] ^= mask;
 	}
-	/* Two flaws of the index may make a right one. */
+	/* Two flaws of the index may cancel each other. */
 	is_sealed_right = !(flags & (FLAW_MAC1 | FLAW_KEY)) && (!mask || offset < SEALED_FROM);
 	return jar.may_be_answered && is_sealed_right &&
 	       !memcmp(last_reply.receiver_index, jar.sent.sender_index, 4);
@@ -120,7 +120,8 @@ static bool make_reply(uint8_t flags, struct cursor *cursor, uint8_t cookie[stat
 
 static void reply_once(struct cursor *cursor)
 {
-	const union endpoint at = stand_endpoint("203.0.113.9", 9); /* anywhere: the seal tells */
+	/* Any address will do: the seal authenticates the reply. */
+	const union endpoint at = stand_endpoint("203.0.113.9", 9);
 	uint8_t flags = take_8(cursor), cookie[COOKIE_LEN], *copy;
 	uint64_t drops;
 	bool is_taken;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Data sealed by the target, which holds the session's keys: any inner packet, any counter, many at
- * once, some changed after sealing (B11, B12, B16, B17, C2, C4, C18). A plain judgement says
- * beforehand which packets have to come out: those, in this order, to the byte, and nothing else.
+ * once, some changed after sealing (B11, B12, B16, B17, C2, C4, C18). A plain model predicts the
+ * packets that have to come out: exactly those, in order, byte for byte.
  */
 #include "stand.h"
 
@@ -64,7 +64,7 @@ static void begin(void)
 	greatest = 0;
 }
 
-/* The plain rule of section 5.4.6. */
+/* The rule of section 5.4.6, without a window. */
 static bool is_new(uint64_t counter)
 {
 	if (counter >= REJECT_AFTER_MESSAGES)
@@ -84,7 +84,7 @@ static bool is_from_peer(const uint8_t *inner, bool is_ip4)
 	return is_ip4 ? !memcmp(inner + 12, prefix4, 3) : !memcmp(inner + 8, prefix6, 8);
 }
 
-/* The expected result: its length, 0 for none. */
+/* The expected length of the delivered packet; 0: it is dropped. */
 static size_t judge_inner(const uint8_t *inner, size_t len)
 {
 	size_t total, head;
@@ -103,7 +103,7 @@ static size_t judge_inner(const uint8_t *inner, size_t len)
 	return 0;
 }
 
-/* Headers that may be right, so that the input gets behind the first look. */
+/* Writes plausible headers, so that the input passes the first check. */
 static void dress(uint8_t *inner, size_t len, uint8_t how)
 {
 	if (how & 1 && len >= 20) {

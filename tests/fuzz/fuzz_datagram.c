@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Any datagram at the port, alone or joined by the kernel (B1, C20, B31), is dropped silently,
- * counted under exactly one reason, and changes nothing, though it may name a live session or a
- * pending handshake, and though its mac1 may be right. The target helps the input that far and no
- * further: it seals nothing.
+ * Arbitrary datagrams at the port, alone or merged by the kernel (B1, C20, B31). Each is answered
+ * by silence, counted under exactly one reason, and changes nothing, even if it names a live
+ * session or a handshake in progress and has a correct mac1. The target helps the input only that
+ * far: it seals nothing.
  */
 #include "stand.h"
 
@@ -40,8 +40,8 @@ static void check_nothing_changed(void)
 	MUST(!memcmp(before.sessions, state->sessions, sizeof(before.sessions)));
 }
 
-/* The remote side has initiated, so there is a session; then the stand initiates without an answer.
- */
+/* The remote side has initiated, so there is a session; then the stand initiates and gets no
+ * response. */
 static void begin(void)
 {
 	const union endpoint at = stand_endpoint("192.0.2.2", 51890);

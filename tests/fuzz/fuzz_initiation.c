@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Initiations sealed by the target, which holds all keys, with any content: another static, any
- * timestamp, bytes changed before the macs are made. A plain model beside it decides which are to
- * be answered (B1, B2, B3, B6, C13): those and no others, and a refused one never prevents the
- * answer to a good one.
+ * Initiations sealed by the target, which holds all keys, with arbitrary content: another static
+ * key, any timestamp, bytes changed before the macs are made. A plain model decides which of them
+ * are to be answered (B1, B2, B3, B6, C13): exactly those are, and a refused one never keeps a
+ * valid one from being answered.
  */
 #include "stand.h"
 
@@ -11,9 +11,9 @@
 
 enum flaw {
 	FLAW_MAC1 = 1,
-	FLAW_STATIC = 2, /* somebody else's */
-	FLAW_SHARED = 4, /* the peer's name, but not its private key */
-	FLAW_BYTES = 8,	 /* changed after sealing, under a right mac1 */
+	FLAW_STATIC = 2, /* another static key */
+	FLAW_SHARED = 4, /* the peer's public key, but not its private key */
+	FLAW_BYTES = 8,	 /* changed after sealing, before the mac1 */
 	UNDER_LOAD = 16,
 	WITH_COOKIE = 32,
 };
@@ -23,7 +23,7 @@ static struct identity remote, stranger;
 static struct noise_pair fresh_pair; /* of remote with the stand */
 static union endpoint at;
 
-/* The naive peer: the last accepted timestamp, and the cookie. */
+/* The model's state: the last accepted initiation, and the cookie. */
 static struct {
 	uint8_t timestamp[TIMESTAMP_LEN];
 	uint64_t accepted_ns;
@@ -44,7 +44,7 @@ static void begin(void)
 	memset(&known, 0, sizeof(known));
 }
 
-/* True if the changed byte is bound to the handshake: all but the sender's index are. */
+/* True if the changed bytes are bound to the handshake: all are, except for the sender's index. */
 static bool change_bytes(struct message_initiation *message, struct cursor *cursor)
 {
 	size_t offset = take_8(cursor) % offsetof(struct message_initiation, macs);
@@ -63,7 +63,7 @@ static void take_cookie(const uint8_t mac1[static MAC_LEN])
 	known.has_cookie = true;
 }
 
-/* The response has to be one that the initiator can use. */
+/* The initiator must be able to use the response. */
 static void check_response(struct noise_pair *pair)
 {
 	const struct message_response *response = (const struct message_response *)stand.last_sent;
@@ -110,7 +110,7 @@ static void seal(struct attempt *attempt, struct cursor *cursor)
 			   offsetof(struct message_initiation, macs.mac2));
 }
 
-/* Judges what the stand did with it. */
+/* Checks the stand's reaction. */
 static void check_attempt(struct attempt *attempt, bool is_answered, bool is_put_off)
 {
 	bool is_loaded = attempt->flaws & UNDER_LOAD;

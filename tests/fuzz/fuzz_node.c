@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A record of the registry, any bytes: a Node object that is accepted, though its annotation may be
- * malformed, is within its bounds and is unchanged after it is written and read again.
+ * A record of the registry, from any bytes: facts of the Node object are accepted even if its
+ * annotation is garbled, are within their bounds, and are the same after they were encoded and
+ * decoded again.
  */
 #include "cluster/node.h"
 #include "cursor.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The replay window beside a plain set of all counters it took (C18, C2): both give the same answer
- * to each counter, in any order, over jumps of any length, up to the limit.
+ * Compares the replay window with a plain set of all accepted counters (C18, C2): both give the
+ * same answer for each counter, in any order, over jumps of any length, up to the limit.
  */
 #include "cursor.h"
 #include "replay.h"
@@ -32,7 +32,7 @@ static void note(uint64_t counter)
 	taken.counters[taken.count++] = counter;
 }
 
-/* Near where the window is, at its edges, at the limit, or anywhere. */
+/* Near the window, at its edges, at the limit, or anywhere. */
 static uint64_t choose_counter(struct cursor *cursor)
 {
 	uint8_t how = take_8(cursor);

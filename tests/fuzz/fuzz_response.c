@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The stand has initiated; the target answers many times, with the peer's keys and without them
- * (B7, B8, B27, and tailscale-rs #334: a refused response must not end the handshake). The first
- * right answer makes the session, and the waiting packet goes out on it; no other answer has any
+ * The stand has initiated; the target responds many times, with and without the peer's keys (B7,
+ * B8, B27, and tailscale-rs #334: a refused response must not end the handshake). The first valid
+ * response makes the session, which then carries the waiting packet; no other response has any
  * effect.
  */
 #include "stand.h"
@@ -15,7 +15,7 @@ enum flaw {
 	FLAW_PRESHARED = 2,
 	FLAW_INDEX = 4,
 	FLAW_STATIC = 8, /* made without the peer's private key */
-	FLAW_BYTES = 16, /* changed after sealing, under a right mac1 */
+	FLAW_BYTES = 16, /* changed after sealing, before the mac1 */
 	WITH_ALTERNATE = 32,
 };
 
@@ -55,7 +55,7 @@ static void begin(void)
 	consume_initiation();
 }
 
-/* The sender's index is protected by mac1 alone. */
+/* Only mac1 protects the sender's index. */
 static bool change_bytes(struct message_response *message, struct cursor *cursor)
 {
 	size_t offset = take_8(cursor) % offsetof(struct message_response, macs);
@@ -65,7 +65,7 @@ static bool change_bytes(struct message_response *message, struct cursor *cursor
 	return mask && (offset < 4 || offset >= 8);
 }
 
-/* Returns whether the stand has to refuse it. */
+/* True if the stand has to refuse it. */
 static bool make_response(struct message_response *message, struct noise_pair *pair,
 			  struct cursor *cursor)
 {
@@ -90,7 +90,7 @@ static bool make_response(struct message_response *message, struct noise_pair *p
 	return is_spoilt;
 }
 
-/* The staged packet comes out, and only the peer can open it. */
+/* The staged packet is sent, and only the peer can open it. */
 static void check_session(struct noise_pair *pair)
 {
 	uint8_t plain[STAND_MESSAGE];
@@ -105,7 +105,7 @@ static void check_session(struct noise_pair *pair)
 	MUST(!memcmp(plain, inner, sizeof(inner)));
 }
 
-/* True where the session is there from now on. */
+/* True if the session exists afterwards. */
 static bool answer_once(const struct message_response *message, struct noise_pair *pair,
 			bool is_expected)
 {

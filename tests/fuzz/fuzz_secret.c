@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The file of the cluster secret, any bytes: an accepted file has one or two secrets that derive
- * the same preshared key on both nodes; a refused one leaves no trace, and no part of the file is
- * quoted in the refusal.
+ * The file of the cluster secret, from any bytes. An accepted file has one or two secrets, from
+ * which both nodes derive the same preshared key. A refused file leaves no trace, and the refusal
+ * quotes nothing of the file.
  */
 #include "cluster/secret.h"
 #include "cursor.h"
 
 #define GIVEAWAY_LEN 4
 
-/* Secrets in capitals: a refusal has none, so a capital in it came from the file. */
+/* Puts the secrets in capitals: no refusal has any, so capitals in one come from the file. */
 static void capitalize(char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Packets from the TUN with any virtio header: pieces fit, each is whole with right lengths and
- * checksums, and their payloads in sequence are the payload that went in (or its fragments, with
- * their offsets). A packet that cannot be carried is answered by a whole ICMP error or by none.
+ * Packets from the TUN with any virtio header. The segments of a packet fit, are complete, and have
+ * correct lengths and checksums, and their payloads together are the payload of the packet (or its
+ * fragments, with their offsets). A packet that cannot be sent is answered by a complete ICMP
+ * error, or by none.
  */
 #include "cursor.h"
 #include "packet/icmp.h"
@@ -18,7 +19,7 @@ struct input {
 	struct virtio_net_hdr vnet;
 };
 
-/* Lengths and checksum fields that agree with the packet, where the input wants them. */
+/* Makes lengths and checksum fields consistent with the packet if the input asks for it. */
 static void dress(struct input *input, struct cursor *cursor)
 {
 	uint8_t how = take_8(cursor), *packet = input->packet;
@@ -66,7 +67,7 @@ static struct input choose_input(struct cursor *cursor)
 	return input;
 }
 
-/* Bytes behind the header that each packet repeats, and where they belong in the original's. */
+/* The length of the repeated header, and the offset of the bytes after it in the original. */
 struct piece {
 	size_t head_len, offset;
 };
@@ -94,7 +95,7 @@ static void check_checksums(const struct segmenter *segmenter, const uint8_t *pa
 			       packet + ip_len, len - ip_len) == 0xffff);
 }
 
-/* Of a plain packet or of TCP: the payload, unchanged and complete. */
+/* A plain packet or TCP: the payload is unchanged and complete. */
 static void check_pieces(struct segmenter *segmenter, const struct input *input)
 {
 	bool is_comparable = segmenter->protocol == IPPROTO_TCP ||

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil-keyd's command line, one argument a line: for any input the resulting settings are within
- * their bounds, each prefix is without host bits, and this node's pods are inside the cluster's
- * range and outside the exceptions.
+ * podveil-keyd's command line, one argument per line. For any arguments, accepted settings are
+ * within their bounds, no prefix has host bits, and this node's pods are inside the cluster's range
+ * and outside the excepted prefixes.
  */
 #include "cursor.h"
 #include "settings.h"
@@ -40,7 +40,8 @@ static void check_settings(const struct settings *settings)
 	MUST(settings->endpoint_count <= ANNOTATION_ENDPOINTS_MAX);
 	MUST(settings->uplink_count <= SETTINGS_UPLINKS_MAX);
 	MUST(settings->rotate.every_ms >= 0 && settings->rotate.overlap_ms > 0);
-	if (!settings->range_count) /* kubeadm's is looked for, and all of it is judged then */
+	/* kubeadm's range is looked up later, and all this is checked then. */
+	if (!settings->range_count)
 		return;
 	for (uint32_t i = 0; i < settings->pod_count; i++) {
 		MUST(is_in(settings->ranges, settings->range_count, &settings->pods[i]));
@@ -50,7 +51,8 @@ static void check_settings(const struct settings *settings)
 		MUST(is_in(settings->ranges, settings->range_count, &settings->excepts[i]));
 }
 
-/* The program's output is not checked here; the sanitizers write to the descriptor itself. */
+/* Discards the program's own output, which is not under test; the sanitizers write to the
+ * descriptor directly. */
 static void be_silent(void)
 {
 	static bool is_silent;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Two tunnels and a wire between them that loses, duplicates, delays and reorders as the input
- * says, keys that rotate, hours that pass. Invariants: no counter is used twice under one key (B29,
- * B30), a responder sends no data before its session is confirmed (B9), a late response makes no
- * session (B7), and each packet that comes out went in and comes out once. When the wire is good
- * again, packets arrive (B10, B11).
+ * Two tunnels, with a wire between them that loses, duplicates, delays and reorders datagrams as
+ * the input directs, while keys rotate and hours pass. The invariants: no counter is used twice
+ * under one key (B29, B30), a responder sends no data before its session is confirmed (B9), a late
+ * response makes no session (B7), and only packets that went in come out, once each. When the wire
+ * is good again, packets arrive (B10, B11).
  */
 #include "stand.h"
 
@@ -33,18 +33,19 @@ static struct stand stands[2];
 static struct datagram wire[WIRE_MAX];
 static unsigned int wire_len;
 static uint64_t arriving_sent_ns; /* of the datagram that arrives */
-static struct cursor fates;	  /* the fate of each datagram; after its end all arrive */
+/* The fate of each datagram; after the end of the input all arrive. */
+static struct cursor fates;
 static struct answered answered[RESPONSES_MAX];
 static unsigned int answered_count;
 static uint8_t arrived[PACKETS_MAX];
 static uint32_t next_packet;
 
-/* The state of each stand's rotation, and the other one's knowledge of it. */
+/* The state of each stand's rotation, and the part of it that the other stand knows. */
 static struct rotation {
 	struct identity keys[KEY_SLOTS];
 	uint8_t made;
 } rotations[2];
-static bool has_revoked; /* sessions with it, which the other side takes for alive */
+static bool has_revoked; /* sessions that the other side assumes to be alive */
 
 /* -- no counter twice -- */
 
@@ -122,7 +123,7 @@ static void check_delivered(struct stand *stand, const uint8_t *packet, size_t l
 	arrived[number] = 1;
 }
 
-/* To an initiation that would have been replaced by now, had it been retried. */
+/* True for the response to an initiation that a retry would have replaced by now. */
 static bool is_late_response(const struct datagram *datagram)
 {
 	uint64_t now_ns = stands[datagram->to].tunnel.now_ns;
@@ -135,8 +136,8 @@ static bool is_late_response(const struct datagram *datagram)
 	return false;
 }
 
-/* Delivers the datagram at this place in the queue. A stand that has made a session of a response
- * announces it at once. */
+/* Delivers the datagram at this index. An initiator that makes a session of a response sends data
+ * at once. */
 static void deliver(unsigned int place)
 {
 	struct datagram datagram = wire[place];
@@ -158,7 +159,7 @@ static void deliver(unsigned int place)
 
 /* -- time and packets -- */
 
-/* A wire that is good again holds nothing up. */
+/* A wire that is good again delivers everything. */
 static void settle(void)
 {
 	while (wire_len && !fates.left)
@@ -297,9 +298,9 @@ static void do_one_thing(uint8_t what)
 	}
 }
 
-/* Every stand learns everything, and the wire is good: packets arrive both ways. Not all at once:
- * old initiations have displaced sessions, and their replacement begins with the lost packet. If a
- * session was ended on one side alone, the other learns it from silence. */
+/* Both sides learn everything, and the wire is good: packets arrive both ways, but not all at
+ * once. Old initiations may have replaced sessions, and the replacement starts only with the packet
+ * that is lost. If one side alone ended a session, the other learns it from silence. */
 static void end(void)
 {
 	unsigned int rounds = has_revoked ? 3 : 2;

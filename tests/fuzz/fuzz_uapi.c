@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The text that wg(8) sends, any text: it is answered by one errno line and an empty line, is
- * wiped, and where it is malformed nothing has changed. What `get` says can be given back to `set`,
- * and then `get` says the same.
+ * The text that wg(8) sends, from any text: it is answered by one errno line and an empty line, and
+ * wiped; malformed text changes nothing. The output of `get` can be passed to `set`, and then `get`
+ * prints the same again.
  */
 #include "device.h"
 #include "uapi.h"
@@ -26,7 +26,7 @@ static void take_text(void *context, const char *bytes, size_t len)
 	text->bytes[text->len] = '\0';
 }
 
-/* One request, in memory of its own; its errno. */
+/* Sends one request, in a memory block of its own; returns its errno. */
 static int ask(struct text *ret_answer, const void *bytes, size_t len)
 {
 	char *copy = malloc(len + 1), *last;
@@ -58,7 +58,7 @@ static bool is_settable(const char *line)
 	       strncmp(line, "rx_bytes", 8) && strncmp(line, "errno", 5) && *line != '\n';
 }
 
-/* Turns the answer of a `get` into a `set` that recreates all of it. */
+/* Turns the output of a `get` into a `set` that restores all of it. */
 static void turn_around(struct text *ret_request, const struct text *shown)
 {
 	ret_request->len = 0;

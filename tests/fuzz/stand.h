@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tunnel on its stand: fresh for each input, under a clock that the target sets, with the same
- * randomness in every run, and hooks for the packets that it sends and delivers. The target plays
- * all peers and holds all keys.
+ * A tunnel on a test stand: fresh for each input, with a clock that the target sets, randomness
+ * that is the same in every run, and hooks for sent datagrams and delivered packets. The target
+ * plays every other party, and holds all keys.
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 
 struct stand {
 	struct tunnel tunnel;
-	struct identity identity; /* its own, as it was configured */
+	struct identity identity; /* its own, as configured */
 	union endpoint address;
 	uint32_t peer;
 	uint64_t random;
@@ -30,7 +30,7 @@ struct stand {
 	uint8_t last_sent[STAND_MESSAGE];
 	size_t last_sent_len;
 	unsigned int delivered, injected;
-	/* NULL: only the above is kept */
+	/* NULL: only the fields above are updated */
 	void (*on_sent)(struct stand *stand, const union endpoint *to, uint8_t *bytes, size_t len);
 	void (*on_delivered)(struct stand *stand, const uint8_t *packet, size_t len);
 };
@@ -114,7 +114,7 @@ static inline union endpoint stand_endpoint(const char *text, uint16_t port)
 	return endpoint_of(&address, port);
 }
 
-/* The same key for the same number, in every run. */
+/* The same key for the same number in every run. */
 static inline void stand_make_identity(struct identity *ret_identity, uint8_t number)
 {
 	struct private_key key;
@@ -138,7 +138,7 @@ static inline void stand_set_clock(struct stand *stand, uint64_t now_ns)
 	stand->tunnel.wall_ns = STAND_WALL_NS + now_ns - STAND_NOW_NS;
 }
 
-/* As if nothing had ever been: the pages that were touched are zero again. */
+/* Resets everything: the pages that were touched are zero again. */
 static inline void stand_begin(struct stand *stand, uint8_t number, const struct aead_engine *aead)
 {
 	static const struct tunnel_upcalls upcalls = {
@@ -164,7 +164,7 @@ static inline void stand_begin(struct stand *stand, uint8_t number, const struct
 	stand->address = stand_endpoint(number == 1 ? "192.0.2.1" : "192.0.2.2", 51890);
 }
 
-/* Own key and one peer, which has 10.0.N.0/24 and fd00:0:0:N::/64. */
+/* An own key and one peer, which has 10.0.N.0/24 and fd00:0:0:N::/64. */
 static inline void stand_configure(struct stand *stand, const struct identity *peer,
 				   const union endpoint *at, uint8_t number)
 {
@@ -179,7 +179,7 @@ static inline void stand_configure(struct stand *stand, const struct identity *p
 	stand_allow(stand, text);
 }
 
-/* One turn in which this came; the bytes are written to. */
+/* One turn of the loop that receives this datagram; its bytes are overwritten. */
 static inline void stand_receive(struct stand *stand, const union endpoint *from, uint8_t *bytes,
 				 size_t len)
 {
@@ -203,7 +203,7 @@ static inline uint64_t stand_drops(const struct stand *stand)
 	return sum;
 }
 
-/* Writes mac1 of a message to the owner of this key; mac2 stays empty. */
+/* Sets mac1 of a message to the owner of this key; mac2 stays empty. */
 static inline void stand_add_mac1(void *message, size_t len, const struct identity *to)
 {
 	uint8_t *macs = (uint8_t *)message + len - sizeof(struct message_macs);
@@ -212,8 +212,7 @@ static inline void stand_add_mac1(void *message, size_t len, const struct identi
 	crypto_mac(macs, to->mac1_key, HASH_LEN, message, len - sizeof(struct message_macs));
 }
 
-/* A plain IPv4 packet of the node behind the stand's peer or the other way round, with a number in
- * it. */
+/* A plain IPv4 packet with a number in it, from the node behind the stand's peer or to it. */
 static inline void stand_build_inner(uint8_t *packet, uint8_t from, uint8_t to, size_t len,
 				     uint32_t number)
 {

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# deploy/ on a real API server, and an agent on each node as the DaemonSet's pod there would be it: with a token that is
-# bound to that pod and its node, in the folder where pods have it, and with no other rights. What kubelet, scheduler and
-# the DaemonSet's controller would do is done here, and nothing else. Sourced first: it brings what it stands on, and the
-# traffic between the pods, with it.
+# deploy/ on a real API server, and an agent on each node in place of the DaemonSet's pod: with a
+# token bound to that pod and its node, in the directory where pods have it, and with no other
+# rights. This file does the work of kubelet, scheduler and the DaemonSet's controller, and no more.
+# Sourced first: it sources the files that it needs, and starts the traffic between the pods.
 #
 #   node i: Node n<i> with the startup taint      its agent: pod podveil-n<i> of the DaemonSet podveil
 
@@ -30,7 +30,8 @@ overlay_apply() { # FOLDER of deploy/
 
 deploy_apply() { overlay_apply . >/dev/null && set_range || bail "kubectl apply -k: $(cat "$KUBE_DIR/deploy")"; }
 
-# What the ConfigMap says beside deploy/ is the user's, and stays when that is applied again.
+# The ConfigMap's keys beyond those of deploy/ belong to the user, and stay when deploy/ is applied
+# again.
 set_range() {
 	configure cluster-cidr "$(IFS=,; echo "${CLUSTER_CIDRS[*]}")"
 }
@@ -50,7 +51,7 @@ kubectl_podveil() {
 
 agent_pod() { echo "podveil-n$1"; }
 
-# From the DaemonSet's own template, so that what the API server says to such a pod is said.
+# From the DaemonSet's own template, so that the API server's warnings about such a pod appear.
 pod_object() { # I
 	kubectl -n $NAMESPACE get daemonset podveil -o json | jq --arg name "$(agent_pod "$1")" --arg node "n$1" '{
 		apiVersion: "v1", kind: "Pod", spec: (.spec.template.spec + {nodeName: $node}),
@@ -59,7 +60,7 @@ pod_object() { # I
 
 # -- as kubelet does it --
 
-# As large as a real one: most of it are images, and none of it is podveil's business.
+# As large as a real one: most of it are images, which podveil ignores.
 node_status() { # ADDRESS...: as JSON
 	jq -n '
 		def condition(type; status; reason): {type: type, status: status, reason: reason, message: "kubelet says \(reason)",
@@ -106,7 +107,7 @@ account_make() { # I
 	account_write "$1" ca.crt <"$KUBE_DIR/ca.crt"
 }
 
-# The pod is there, and so is what it finds in its file system.
+# The pod exists, and so do the files that it finds in its file system.
 agent_is_deployed() { # I
 	pod_object "$1"
 	account_make "$1"
@@ -120,8 +121,8 @@ as_pod() { # I COMMAND...: prints the words of the command line, one a line
 		$ACCOUNT_FOLDER "$(account_dir "$1")" "${@:2}"
 }
 
-# The variables of the container keyd, from the ConfigMap as it is at this start; what kubelet knew last while the API
-# server is away.
+# The variables of the container keyd, from the ConfigMap as it is at this start, or kubelet's last
+# copy while the API server is unreachable.
 agent_environment() { # I: NAME=VALUE, one a line
 	local file
 	file=$(agent_dir "$1")/environment
@@ -156,7 +157,7 @@ as_token() { # TOKEN ARGUMENT...: of kubectl
 
 # -- the cluster --
 
-# The API server and deploy/ for so many nodes, none of which has joined.
+# The API server and deploy/ for this number of nodes, before any of them joins.
 control_plane_up() { # NUMBER OF NODES
 	cluster_up "$1"
 	api_up
@@ -190,7 +191,7 @@ MORE_API_V4=192.168.50.201 # of a second API server, which is listed nowhere at 
 # Its own list of its addresses is the test's to write: a test sets APISERVER_MORE to this.
 API_LISTS_NOTHING=(--endpoint-reconciler-type=none)
 
-# One without an agent, so that pods reach nothing of it but what is outside the tunnel.
+# A node without an agent, so that pods reach it only outside the tunnel.
 api_is_a_node() {
 	local i
 	jq -n '{apiVersion: "v1", kind: "Node", metadata: {name: "control-plane"}}' | apply

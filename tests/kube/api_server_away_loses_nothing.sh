@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The API server goes away, as a whole and for a single agent whose token it does not take any more: traffic goes on and
-# loses nothing, also while podveil-keyd starts anew, and what is missed meanwhile is made up for as soon as it answers.
+# The API server becomes unreachable, as a whole and for a single agent whose token it rejects:
+# traffic continues and loses nothing, also across a restart of podveil-keyd, and the agents catch
+# up as soon as it answers.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -19,7 +20,7 @@ revoke_token() { # I: it ends with the pod to which it is bound; another one is 
 }
 token_is_refused() { [[ $(as_agent "$1" auth whoami 2>&1) == *Unauthorized* ]]; } # I
 
-# A connection that stands is not asked for its token again: the server ends it.
+# The server does not check the token of an open connection again, so it closes the connection.
 connections_end() { # I
 	in_ns "n$1" ss -K dst "$API_V4" >/dev/null 2>&1
 }
@@ -67,7 +68,7 @@ kubectl annotate --overwrite node n1 podveil.io/rotate-requested=unheard >/dev/n
 check "the API server takes an agent's token no more: status says so" wait_until 40 reason_says 1 "401|Unauthorized"
 check "pods talk" pods_talk 1 2
 agent_is_deployed 1
-check "there is another token: the agent goes on with it, and serves what was asked" wait_until 75 node_says 1 \
+check "with another token the agent continues, and serves the request" wait_until 75 node_says 1 \
 	'.metadata.annotations["podveil.io/rotate-served"] == "unheard"'
 check "traffic ran all the time" traffic_runs
 traffic_stop

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The API server runs on a node: what pods send to a node goes into the tunnel, but the way to the API server must not need
-# the tunnel. Pods reach it, at the addresses that the EndpointSlice `kubernetes` lists and at no others, while the tunnel is
-# dead and while the agents have never run with one.
+# The API server runs on a node. Traffic from pods to a node goes into the tunnel, but the path to
+# the API server must not depend on the tunnel. Pods reach it, at the addresses that the
+# EndpointSlice `kubernetes` lists and at no others, while the tunnel is dead and before the agents
+# have ever had one.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"

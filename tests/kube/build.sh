@@ -1,10 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints the folder with the programs that the tests in this folder run against: kube-apiserver, kube-proxy and kubectl of
-# one release (go.mod), and flanneld (flannel/go.mod). Builds them on the first call, into .cache/ under a name that
-# changes with what is pinned; every download is checked, against go.sum or the sums below. `--built` builds nothing, and
-# prints nothing where they are not there. Exits non-zero with a reason where they cannot be had.
+# Prints the directory with the programs that the tests in this directory run against:
+# kube-apiserver, kube-proxy and kubectl of one release (go.mod), and flanneld (flannel/go.mod).
+# Builds them on the first call, into .cache/ under a name that changes with the pinned versions;
+# every download is checked, against go.sum or the sums below. `build.sh find` builds nothing, and
+# prints nothing if they are missing. Exits non-zero with a reason if they cannot be built. Uses the
+# Go on PATH if it is new enough, and otherwise one from the module proxy, so that a machine without
+# Go will do. From scratch that costs eleven minutes of CPU, downloads included, and four gigabytes
+# of disk, nearly all of them in caches of Go.
 #
 # Takes the Go that is on PATH when it is new enough, and otherwise one from the module proxy, so that a machine without
 # Go will do. From nothing that costs eleven minutes of CPU, downloads included, and four gigabytes

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The Helm chart makes the same objects as kubectl apply -k, to the field, in all three shapes; its values do what they say,
-# and values that make no sense are refused before anything reaches a cluster.
+# The Helm chart makes the same objects as kubectl apply -k, to the field, in all three shapes; its
+# values have their documented effect, and values that make no sense are refused before anything
+# reaches a cluster.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"
@@ -101,7 +102,7 @@ check "refused: a pod range that is none" is_refused 'clusterCIDR' --set 'encryp
 check "refused: a duration that is none" is_refused 'keyRotationInterval' --set encryption.keyRotationInterval=daily
 check "refused: a port that is none" is_refused 'port' --set encryption.wireguard.port=70000
 check "refused: surge" is_refused 'maxSurge' --set updateStrategy.rollingUpdate.maxSurge=1
-check "the notes say when pod traffic goes in clear" notes_say 'PERMISSIVE' --set encryption.strictMode.enabled=false
+check "the notes say when pod traffic is in cleartext" notes_say 'PERMISSIVE' --set encryption.strictMode.enabled=false
 check "the notes warn where there is no admission policy" notes_say 'WARNING' --set admissionPolicy.enabled=false
 
 check "helm install goes through, permissive" is_installed_permissive

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# The DaemonSet's containers on a node's network namespace, under Debian's runc: from the image's file system and from the
-# DaemonSet that the API server has, by container.jq. What kubelet does to host paths before is done here. Sourced after
-# agents.bash; from then on start_agent starts containers.
+# The DaemonSet's containers in a node's network namespace, under Debian's runc: from the image's
+# file system and from the DaemonSet of the API server, by container.jq. This file prepares host
+# paths as kubelet does. Sourced after agents.bash; from then on start_agent starts containers.
 
 RUNC=(runc --root "$RUN_DIR/runc")
 SECCOMP=/usr/share/containers/seccomp.json
@@ -29,7 +29,7 @@ rootfs_make() {
 	fi || bail "no file system of the image"
 }
 
-# What the API server made of the DaemonSet.
+# The DaemonSet with the API server's defaults.
 template_take() { # FILE
 	kubectl -n podveil get daemonset podveil -o json | jq .spec.template.spec >"$1" &&
 		kubectl -n podveil get configmap podveil -o json | jq .data >"$CONFIGMAP" || bail "no DaemonSet"
@@ -41,7 +41,7 @@ agent_bpffs() { echo "$BPFFS_ROOT/$RUN_NAME-n$1/podveil"; } # I
 container_id() { echo "$RUN_NAME-n$1-$2"; } # I NAME
 bundle() { echo "$RUN_DIR/bundle-n$1-$2"; } # I NAME
 
-# Where node I has what the host of a real one has at its own path.
+# The place of node I for a path that a real host has at its own.
 host_paths() { # I
 	jq -n --arg dir "$(agent_dir "$1")" --arg bpffs "$(agent_bpffs "$1")" '{"/run/podveil": $dir, "/run/wireguard": "\($dir)/wireguard",
 		"/dev/net/tun": "/dev/net/tun", "/sys/fs/bpf": ($bpffs | rtrimstr("/podveil")), "/sys/fs/bpf/podveil": $bpffs}'
@@ -107,7 +107,7 @@ tunnel_answers() { in_ns "n$1" ss -xlH | grep -qF /run/podveil/tunnel.sock; } # 
 
 # -- the uninstall --
 
-# What the same DaemonSet becomes by the overlay, in which nothing of the agent may be left.
+# The same DaemonSet after the overlay, which must leave nothing of the agent in it.
 uninstall_take() {
 	DEPLOY=$ROOT/deploy/overlays/uninstall deploy_apply
 	template_take "$UNINSTALL"
@@ -134,7 +134,7 @@ containers_up() {
 	template_take "$TEMPLATE"
 }
 
-# What a run leaves behind that is not in its folder.
+# Traces of a run outside its directory.
 eval "end_of_lib() $(declare -f end | sed 1d)"
 end() {
 	end_of_lib

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Nothing in the DaemonSet is granted that is not needed: with one capability or one mount less a container does not do its
-# work, and says what it lacks.
+# The DaemonSet grants nothing that is not needed: without any one of its capabilities or mounts a
+# container does not do its work, and names the missing one.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -17,7 +17,7 @@ less_mount() { # NAME PATH
 	CONTAINER_PATCH="if .process.args[0] == \"podveil-$1\" then .mounts |= map(select(.destination != \"$2\")) else . end"
 }
 
-# Runs the tunnel, which ends by itself at once. What it says ends up in $RUN_DIR/words.
+# Runs the tunnel, which exits at once. Its output ends up in $RUN_DIR/words.
 tunnel_ends() {
 	local result=0
 	container_run 1 tunnel >"$RUN_DIR/words" 2>&1 && result=1
@@ -26,7 +26,7 @@ tunnel_ends() {
 	return $result
 }
 
-# keyd beside a tunnel that has all, on a node without anything of ours.
+# keyd beside a tunnel that has everything, on a node without any state of podveil.
 keyd_protects() {
 	local result=0
 	spawn_keyd 1

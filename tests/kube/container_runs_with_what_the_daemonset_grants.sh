@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Both containers of the DaemonSet under runc, with exactly the capabilities, seccomp profile, masked paths, read-only root
-# and mounts that the API server's DaemonSet grants, on two nodes, with the real registry: pod traffic is encrypted, the
-# probes tell the truth, kubectl podveil understands what the agents answer, and the uninstall's container takes everything
-# away.
+# Both containers of the DaemonSet under runc, with exactly the capabilities, seccomp profile,
+# masked paths, read-only root and mounts that the API server's DaemonSet grants, on two nodes, with
+# the real registry: pod traffic is encrypted, the probes report the true state, kubectl podveil
+# understands the agents' replies, and the uninstall container removes everything.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -44,7 +44,7 @@ holds_what_is_granted() { # NAME
 	diff <(granted "$1") <(capability_names "$(status_of "$("$1"_pid 1)" CapPrm)")
 }
 
-# The parent has dropped what it needed to start.
+# The parent has dropped the privileges that it needed only at the start.
 tunnel_holds_less() {
 	diff <(granted tunnel | grep -xE 'cap_(net_admin|kill)') <(capability_names "$(status_of "$(tunnel_pid 1)" CapPrm)") &&
 		[ "$(status_of "$(tunnel_pid 1)" CapBnd)" = 0000000000000000 ]
@@ -93,7 +93,8 @@ ends_when_it_is_told() { # NAME: before kubelet's patience is over
 	"${RUNC[@]}" kill "$(container_id 1 "$1")" TERM && wait_until 3 is_gone "$("$1"_pid 1)"
 }
 
-# -- kubectl podveil, with all of kubectl real but the way to a kubelet, which does what it is told by runc --
+# -- kubectl podveil, with the real kubectl except for the path to a kubelet, whose exec runc
+# carries out --
 
 kubectl_with_exec() {
 	mkdir -p "$RUN_DIR/bin"
@@ -171,7 +172,7 @@ check "a killed keyd comes back in its container" keyd_comes_back
 kubectl_with_exec
 pod_is_ready 1
 pod_is_ready 2
-check "kubectl podveil status understands what agents answer" status_is_understood
+check "kubectl podveil status understands the agents' replies" status_is_understood
 check "kubectl podveil verify is content" verify_is_content
 check "kubectl podveil verify finds a node that is not reached" verify_finds_a_node_that_is_not_reached
 check "and a container that is gone" verify_names_a_container_that_is_gone

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# etcd is restored to an older state: the Nodes carry records again that were current before, and the API server counts
-# from an earlier resource version. No peer goes back to an older epoch, each node publishes its own record once more, no
-# packet is lost, and what happens from then on is seen.
+# etcd is restored to an older state: the Nodes carry older records again, and the API server counts
+# from an earlier resource version. No peer goes back to an older epoch, each node publishes its own
+# record once more, no packet is lost, and the agents see all later changes.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"

@@ -14,7 +14,7 @@ in_image() { chroot "$IMAGE" "$@"; } # no shell of ours is in between
 
 files() { find "$IMAGE" -type f -printf '/%P\n' | sort; }
 
-# Whatever is neither a program, a library, a name nor a package's record.
+# Everything that is neither a program, a library, a name nor a package's record.
 strangers() {
 	files | grep -vE '^/usr/bin/podveil(-keyd|-tunnel)?$|^/(usr/)?lib(64)?/([a-z0-9_-]+/)?[A-Za-z0-9_.+-]+\.so(\.[0-9.]+)?$|^/etc/(passwd|group)$' |
 		grep -vE '^/var/lib/dpkg/status\.d/[a-z0-9.+-]+$'
@@ -39,7 +39,7 @@ every_library_has_its_package() {
 	[ "$packages" -gt 5 ] && [ -z "$(grep -L "^Version: " "$IMAGE"/var/lib/dpkg/status.d/*)" ]
 }
 
-# Debian's libraries without one that is not needed: what no program and no library asks for.
+# Debian's libraries that no program and no library needs.
 no_library_is_idle() {
 	local needed
 	needed=$(files | grep -E '/bin/|\.so' | while read -r file; do readelf -d "$IMAGE$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; done | sort -u)
@@ -62,7 +62,7 @@ archive_says() { # FILTER: of the image's configuration
 	jq -n --argjson manifest "$manifest" --argjson config "$config" "$1" && jq -ne --argjson manifest "$manifest" --argjson config "$config" "$1" >/dev/null
 }
 
-# What building takes, but for what only tests need.
+# The packages that a build needs, without those that only tests need.
 packages_of_deps() {
 	sed -n '/^BUILDING="/,/"$/p' "$ROOT/tests/deps.sh" | tr -d '"' | sed 's/^BUILDING=//' | xargs -n 1 | grep -vxE 'libcmocka-dev|pkg-config' | sort
 }

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# kubectl podveil with the real kubectl on the real API server: what it tells of Nodes whose annotations are written here,
-# also of hostile ones, what it writes, when it gives up, and its exit status. No kubelets run here, so that every exec
-# fails: it must say so, and go on. That it understands what agents answer shows container_*.sh.
+# kubectl podveil with the real kubectl on the real API server: its report on Nodes whose
+# annotations are written here, also on hostile ones, its writes, its time limits, and its exit
+# status. No kubelets run here, so that every exec fails: it must say so, and continue.
+# container_*.sh shows that it understands agents' replies.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -132,10 +133,10 @@ not_waited_for() {
 served_is_told_apart() {
 	publish 3 "$(AGE=1 record 3 KEY3= )"
 	(sleep 1 && kubectl annotate --overwrite node n3 podveil.io/rotate-served="$(request_of 3)" >/dev/null) &
-	says 1 '^0 of 1' rotate-key n3 --timeout 3s && grep -E '^n3: has taken the request' "$RUN_DIR/veil.err"
+	says 1 '^0 of 1' rotate-key n3 --timeout 3s && grep -E '^n3: has accepted the request' "$RUN_DIR/veil.err"
 }
 
-# Somebody whom RBAC gives no right on Nodes.
+# A user without any right on Nodes.
 refusals_are_told() {
 	kubectl create serviceaccount nobody >/dev/null && kubectl create clusterrolebinding nobody --clusterrole view \
 		--serviceaccount default:nobody >/dev/null && kubeconfig_by_token nobody default nobody
@@ -212,11 +213,11 @@ check "verify names what is wrong" what_is_wrong_is_named
 
 publish 6 "$(record 6 KEY6=)"
 kubectl label node n6 podveil.io/exclude=yes >/dev/null
-check "rotate-key --all says who has rotated, who has not, and why" all_rotate
+check "rotate-key --all names the nodes that have rotated, those that have not, and the reasons" all_rotate
 check "rotate-key NODE... waits for them alone" two_rotate
 check "a terminal gets a bar" bar_on_a_terminal
 check "--wait=false only asks" not_waited_for
-check "a node that took the request is told from one that did not" served_is_told_apart
+check "a node that accepted the request is distinguished from one that did not" served_is_told_apart
 kubectl label node n6 podveil.io/exclude- >/dev/null
 
 check "mode permissive is the whole cluster's" permissive_is_set
@@ -224,7 +225,7 @@ check "mode strict does not cut off nodes without an agent" strict_is_not_forced
 check "but with --force it does" strict_is_forced
 
 cluster_is_mended
-check "where nobody can be asked verify does not call it well" what_cannot_be_seen_is_unknown
+check "when no agent can be reached, verify does not report success" what_cannot_be_seen_is_unknown
 check "verify finds a record that is another Node's" a_copied_record_is_wrong
 check "verify finds a policy that is not in force" a_policy_that_is_off_is_wrong
 check "what the API server refuses is told" refusals_are_told

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# A real control plane for the tests: etcd and kube-apiserver, with TLS, RBAC and service account tokens, on a machine of
-# its own on the cluster's wire, and what kubelets, controllers and users would say to it. Sourced after netns/lib.sh (and
-# cni.bash): all of it goes away with the run. Nothing here ever leaves the network namespaces of the run.
+# A real control plane for the tests: etcd and kube-apiserver, with TLS, RBAC and service account
+# tokens, on a machine of its own on the cluster's wire, and the requests of kubelets, controllers
+# and users. Sourced after netns/lib.sh (and cni.bash): all of it is removed with the run. Nothing
+# here ever leaves the network namespaces of the run.
 #
 #   api: 192.168.50.200, fd00:50::200, port 6443      services: 10.96.0.0/16, fd00:96::/112
 
@@ -105,13 +106,13 @@ apiserver_start() {
 	wait_until 90 api_is_ready || control_plane_fails apiserver
 }
 
-# All at once, as when its machine loses power: nobody is told.
+# All at once, as when its machine loses power: no connection is closed.
 apiserver_kill() {
 	disown "$APISERVER_PID" # no word from bash
 	end_process KILL "$APISERVER_PID"
 }
 
-# What etcd holds now, and at a later time holds again.
+# Saves the present content of etcd, to be restored later.
 etcd_save() { in_ns api etcdctl --endpoints http://127.0.0.1:2379 snapshot save "$KUBE_DIR/etcd.snapshot" >"$KUBE_DIR/etcdctl" 2>&1; }
 
 etcd_restore() {
@@ -141,7 +142,7 @@ apply() { # objects on standard input
 	kubectl apply --server-side -f - >"$KUBE_DIR/apply" 2>&1 || bail "kubectl apply: $(cat "$KUBE_DIR/apply")"
 }
 
-# -- what kubelets and controllers would write --
+# -- requests of kubelets and controllers --
 
 node_object() { # I: n<i>, with its pods' prefixes and its addresses
 	jq -n --arg name "n$1" --arg v4 "$(pods_v4 "$1")" --arg v6 "$(pods_v6 "$1")" '{
@@ -185,7 +186,7 @@ kube_proxy_start() { # I iptables|nftables
 	wait_until 30 in_ns "n$1" curl -sf http://127.0.0.1:10256/healthz || control_plane_fails "kube-proxy-n$1"
 }
 
-# -- what the kernel drops: shown where something failed --
+# -- packets that the kernel drops: shown if a check failed --
 
 KERNEL_DROPS=/sys/kernel/tracing/instances/$RUN_NAME
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The real API server takes everything in deploy/ as it is, without a warning, and would say so if it did not. What the
-# files promise beside that is looked at, too: a reason for every right, only flags that the programs have, one version.
+# The real API server accepts everything in deploy/ as it is, without a warning, and would warn
+# otherwise. The test also checks the other promises of the files: a reason for every right, only
+# flags that the programs have, one version.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"
@@ -22,13 +23,14 @@ secret_component_is_accepted() {
 	is_accepted "$RUN_DIR/overlay" && kustomized "$RUN_DIR/overlay" | grep -A1 'name: PODVEIL_CLUSTER_SECRET' | grep -F /etc/podveil/secret
 }
 
-# SED breaks exactly what a slip of the pen would.
+# SED breaks exactly one thing, as a typing error would.
 is_refused_with() { # PATTERN SED
 	kustomized "$DEPLOY" | sed "$2" | try_out >"$RUN_DIR/refused" && return 1
 	grep -E "$1" "$RUN_DIR/refused" || { cat "$RUN_DIR/refused"; return 1; }
 }
 
-# Pod security, priority class, service account: what a kubelet would get. PodSecurity only warns about controllers.
+# Pod security, priority class, service account: the pod that a kubelet would get. PodSecurity only
+# warns about controllers.
 its_pods_are_accepted() { # FOLDER
 	kubectl apply --server-side -f "$DEPLOY/base/serviceaccount.yaml" >/dev/null &&
 		kubectl create --dry-run=server -o json -f <(kustomized "$1" | sed -n '/^kind: DaemonSet$/,/^---$/p' |

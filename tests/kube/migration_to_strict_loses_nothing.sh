@@ -11,8 +11,8 @@
 UDP_RATE=500 # so that the queue of podveil0 outlasts a second in which the machine does something else
 MARKER=$(new_marker)
 
-# The kernel stops a device for some microseconds while it gets its first clsact qdisc, and drops what is sent then. An
-# agent that does not know yet which of them lead to pods watches them all.
+# The kernel stops a device for some microseconds while it gets its first clsact qdisc, and drops
+# packets sent then. An agent that does not know yet which devices lead to pods watches all of them.
 add_clsact() { in_ns "n$1" tc qdisc add dev eth0 clsact && in_ns "n$1" tc qdisc add dev pods0 clsact; } # I
 
 have_reached_each_other() { peer_says 1 2 .was_reached && peer_says 2 1 .was_reached; }
@@ -43,7 +43,7 @@ tcp_start move 1 2 1000000
 check "before the agents come the detector sees the traffic" wire_shows_plaintext
 start_agent 1 || bail "no agent"
 check "the ConfigMap of overlays/migrate says permissive, and the node is" wait_until 10 status_says 1 '.mode == "permissive"'
-check "traffic to a node without an agent still passes in clear" wire_shows_plaintext
+check "traffic to a node without an agent still passes in cleartext" wire_shows_plaintext
 check "that is no failure of the agent's: its probe says ready" wait_until 10 status_exits 1 0
 check "the startup taint goes: pods may come, as before" wait_until 15 has_no_taint 1
 start_agent 2 || bail "no agent"

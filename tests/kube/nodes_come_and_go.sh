@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Nodes join, whose prefixes come late, are deleted and made anew under their name, and leave: the agents of
-# the others follow what the API server says, and traffic between two of them that stay loses nothing meanwhile.
+# Nodes join, get their prefixes late, are deleted and recreated under their name, and leave: the
+# agents of the others follow the API server, and traffic between two nodes that stay loses nothing.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -26,7 +26,8 @@ uid_of() { kubectl get node "n$1" -o jsonpath='{.metadata.uid}'; } # I
 
 pods_talk_over_ipv4() { in_ns "p$1" ping -c 1 -W 1 -q "$(pod_v4 "$2")"; } # A B
 
-# What a CNI does as well: routes to the node's pods lead to its new address, and its own went with the old one.
+# A CNI does this as well: routes to the node's pods lead to its new address, and its own went with
+# the old one.
 address_changes() { # I ADDRESS
 	local other
 	ip -n "$(ns "n$1")" address del "$(node_v4 "$1")/24" dev eth0
@@ -59,21 +60,21 @@ needs podveil-tunnel podveil-keyd podveil tools/flow tools/wirewatch
 needs_kube kube-apiserver kubectl
 control_plane_up 3
 agents_join 1 2
-check "two nodes know each other from what the API server says" wait_until 15 two_know_each_other
+check "two nodes know each other from the API server" wait_until 15 two_know_each_other
 check "their pods talk" wait_until 5 pods_talk 1 2
 udp_start stay 1 2
 
 node_registers 3
 agent_is_deployed 3
 start_agent 3 || bail "no agent"
-check "a node joins that has no prefixes yet: it says what it waits for" wait_until 10 status_says 3 \
+check "a node joins that has no prefixes yet: it names the missing prefixes" wait_until 10 status_says 3 \
 	'.state == "starting" and any(.reasons[]; test("podCIDRs"))'
 check "and publishes nothing" test -z "$(record_of 3)"
 check "a prefix comes late" give_prefixes 3
 check "it publishes it under its Node's uid" wait_until 15 publishes_as 3 "$(uid_of 3)"
 check "all know it, and it knows all" wait_until 15 all_know_each_other
 check "its pods talk to both" eval 'wait_until 5 pods_talk_over_ipv4 1 3 && wait_until 5 pods_talk_over_ipv4 3 2'
-check "and over IPv6, of which it has no prefix, to nobody" eval '! in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 3)"'
+check "and not over IPv6, of which it has no prefix" eval '! in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 3)"'
 
 old_uid=$(uid_of 3)
 kubectl delete node n3 >/dev/null
@@ -82,7 +83,7 @@ check "and nothing leaves for its pods in clear" nothing_leaves_for 3
 kubectl -n $NAMESPACE delete pod podveil-n3 --force >/dev/null 2>&1 # as the garbage collector does
 node_joins 3
 agent_is_deployed 3
-check "a Node is made anew under its name: another uid" test "$(uid_of 3)" != "$old_uid"
+check "a Node is recreated under its name: another uid" test "$(uid_of 3)" != "$old_uid"
 check "the agent there publishes under the new one" wait_until 60 follows_its_node 3 "$(uid_of 3)"
 check "its startup taint goes once more" wait_until 30 has_no_taint 3
 check "all know it again" wait_until 15 all_know_each_other

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# An agent finds out at its start whether the admission policy holds its token: without the policy it says so and goes on,
-# or publishes nothing where that is wanted. And where nobody gives the cluster's pod range, it takes kubeadm's; without a
-# range it does not start, and says what to set.
+# At its start an agent checks whether the admission policy restricts its token: without the policy
+# it reports that and continues, or publishes nothing if it is configured so. If no cluster pod
+# range is configured, it takes kubeadm's; without a range it does not start, and names the setting.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -112,7 +112,7 @@ check "the log says that the policy holds" log_says 1 'the admission policy hold
 require_admission ""
 
 configure cluster-cidr ""
-check "no range, and nothing of kubeadm: keyd ends, and says what to set" ends_with_the_line 'kubeadm-config'
+check "no range, and no kubeadm configuration: keyd exits, and names the setting" ends_with_the_line 'kubeadm-config'
 check "the pods go on talking" pods_talk 1 2
 kubeadm_says "$(configuration_with "  podSubnet: $RANGES")"
 check "kubeadm's two ranges are taken" takes_ranges '["10.244.0.0/16", "fd00:10:244::/48"]'
@@ -121,7 +121,7 @@ check "the pods are protected with them" eval 'wait_until 10 warns_of_nothing &&
 kubeadm_says "$(configuration_with '  podSubnet: 10.244.0.0/16')"
 check "so is one alone" takes_ranges '["10.244.0.0/16"]'
 set_range
-check "what the ConfigMap podveil says comes first" takes_ranges '["10.244.0.0/16", "fd00:10:244::/48"]'
+check "the range of the ConfigMap podveil has priority" takes_ranges '["10.244.0.0/16", "fd00:10:244::/48"]'
 configure cluster-cidr ""
 
 refuses "a configuration without podSubnet" 'no networking.podSubnet' "$(configuration_with '  note: none')"

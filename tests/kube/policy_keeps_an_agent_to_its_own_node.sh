@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The admission policy of deploy/ on the real API server: with an agent's token its own Node's two annotations may be
-# written and the startup taint may be taken away, and nothing else about any Node may change, whatever rights somebody
-# gives the account beside those of deploy/. Nobody else's writing is any of its business.
+# The admission policy of deploy/ on the real API server: with an agent's token its own Node's two
+# annotations may be written and the startup taint may be removed, and nothing else about any Node
+# may change, even if the account has more rights than those of deploy/. The policy does not affect
+# writes by others.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -49,7 +50,7 @@ taints_but() { # NODE FILTER: as a patch that leaves the others as they are
 	kubectl get node "$1" -o json | jq -c "{spec: {taints: (.spec.taints | $2)}}"
 }
 
-# What an agent does at its start, in its order.
+# The writes of an agent at its start, in their order.
 its_own_business_is_allowed() {
 	allowed "the own record" n1 "$(annotation podveil.io/tunnel '"first"')"
 	allowed "another one" n1 "$(annotation podveil.io/tunnel '"second"')"

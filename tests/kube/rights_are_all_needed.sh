@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What an agent may do at the API server is exactly what is written here, and each of it is needed: without it, that which
-# its line in the table names stops working, and with it, it works.
+# The table below lists exactly the rights of an agent at the API server, and each of them is
+# needed: without it, the feature that its line names stops working, and with it, it works.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -12,7 +12,8 @@ APISERVER_MORE=("${API_LISTS_NOTHING[@]}")
 OVERLAP=8
 agent_flags() { echo --overlap ${OVERLAP}s --mode strict; } # as in a container that started with another ConfigMap
 
-# role, its namespace ("-": the whole cluster's), resource, verb, and the function below that shows what it is for
+# role, its namespace (`-`: the whole cluster's), resource, verb, and the function below that shows
+# its use
 TABLE='
 podveil                 -            nodes           list   finds_the_others
 podveil                 -            nodes           watch  sees_what_changes
@@ -48,7 +49,7 @@ may_do_exactly() { # NAMESPACE LINE...
 }
 NODE_RIGHTS=("get nodes *" "list nodes *" "watch nodes *" "patch nodes *")
 
-# -- each with what it is for: true where it works; n1 has it or not, from its start on --
+# -- the use of each right: true if it works; n1 has the right or not, from its start on --
 
 usable() { peers_are 1 '["n2"]'; }
 
@@ -162,7 +163,7 @@ needs podveil-tunnel podveil-keyd podveil
 needs_kube kube-apiserver kubectl
 kube_cluster_up 2
 kubectl -n default create serviceaccount anybody >/dev/null
-check "an agent may do in its namespace what is written here and nothing else" may_do_exactly $NAMESPACE \
+check "in its namespace an agent may do exactly the operations listed here" may_do_exactly $NAMESPACE \
 	"list configmaps podveil" "watch configmaps podveil"
 check "in default" may_do_exactly default "create events *" "list endpointslices.discovery.k8s.io *" \
 	"watch endpointslices.discovery.k8s.io *"

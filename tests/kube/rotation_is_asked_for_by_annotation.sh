@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whoever may write Nodes can ask one to rotate by its annotation, or all of them by kubectl podveil rotate-key --all. It
-# is done once for each new value, also when keyd starts anew; traffic loses nothing; and who does not follow is named in
-# an Event of the Node.
+# Anyone with write access to Nodes can request a rotation of one node by its annotation, or of all
+# nodes by kubectl podveil rotate-key --all. Each new value causes one rotation, also across a
+# restart of keyd; traffic loses nothing; and an Event of the Node names each straggler.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -82,6 +82,6 @@ diag "longest gaps: $(longest_gaps rotated) ms"
 in_ns p1 ping -c 2 -i 0.1 -W 2 -q "$(pod_v4 2)" >/dev/null # live
 kill -STOP "$(keyd_pid 2)" # it sees neither the API server nor anything else
 request 1 without-n2
-check "who does not follow a rotation is named in an Event of the Node" wait_until 30 straggler_event
+check "an Event of the Node names a straggler of a rotation" wait_until 30 straggler_event
 kill -CONT "$(keyd_pid 2)"
 agents_done

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Service traffic as the real kube-proxy makes it, on the cluster of class.bash and judged as its cases are: from README's
-# table, by what the detector sees between the nodes. The services are dual-stack, their endpoints the pods of both nodes;
-# hostPorts are not kube-proxy's but the portmap plugin's. Sourced after lib.sh, cni.bash, class.bash and kube/lib.bash.
+# Service traffic as the real kube-proxy makes it, on the cluster of class.bash and judged as its cases are: by the table
+# of docs/traffic.md and the frames that the detector sees between the nodes. The services are dual-stack, their endpoints
+# the pods of both nodes; hostPorts are not kube-proxy's but the portmap plugin's. Sourced after lib.sh, cni.bash, class.bash and kube/lib.bash.
 #
 #   one   NodePort 30081, endpoint p1       two   NodePort 30080, endpoint p2
 #   near  NodePort 30083, both endpoints, externalTrafficPolicy Local
@@ -19,7 +19,7 @@ services_add() { :; } # class.bash's own rules: kube-proxy does it here
 
 service_address() { of "$1" "10.96.0.${SERVICE_NUMBER[$2]}" "fd00:96::${SERVICE_NUMBER[$2]}"; } # FAMILY SERVICE
 
-# Every protocol and port leads somewhere, one of them to where nobody listens.
+# Every protocol and port leads to a pod, one of them to a port without a listener.
 service_ports() { # NODE_PORT
 	jq -n --argjson node "$1" --argjson client $CLIENT_PORT --argjson udp $PORT --argjson tcp $TCP_PORT \
 		--argjson closed $CLOSED_PORT --argjson nobody $CLOSED --argjson echoed $ECHOED_PORT --argjson echo $ECHO_PORT '[
@@ -47,7 +47,7 @@ proxy_rules() { # MODE NODE FAMILY
 	esac
 }
 
-# All that it is told is there before it starts, so that its first rules are the whole of them.
+# All its objects exist before it starts, so that its first rules are complete.
 proxy_knows() { # MODE NODE
 	local port=${SERVICE_NODE_PORT[near]}
 	proxy_rules "$1" "$2" 4 | grep -w "$port" && proxy_rules "$1" "$2" 6 | grep -w "$port"
@@ -73,8 +73,8 @@ service_cluster_up() { # iptables|nftables
 
 # -- cases --
 
-# A TCP connection that carries two megabytes, slowly enough for no queue to overflow. Its receiver counts what came.
-# Called by run_case, which appends marker and number.
+# A TCP connection that carries two megabytes, slowly enough for no queue to overflow. Its receiver
+# counts the bytes. Called by run_case, which appends marker and number.
 tcp_session() { # FROM TO-POD ADDRESS PORT --marker HEX --number N
 	local marker receiver
 	marker=${6:0:24}$(printf %08x "$8")
@@ -101,7 +101,7 @@ ask_closed() { # FAMILY FROM TO-SERVICE
 }
 
 cases_of_clusterip() { # FAMILY
-	row "pod or node → service (ClusterIP) whose pod is on another node"
+	row "pod or node → ClusterIP service backed by a pod on another node"
 	ask "$1" p1 p2 "$(service_address "$1" two)" $CLIENT_PORT
 	ask "$1" p2 p1 "$(service_address "$1" one)" $CLIENT_PORT
 	ask "$1" q1 p2 "$(service_address "$1" two)" $CLIENT_PORT
@@ -110,7 +110,7 @@ cases_of_clusterip() { # FAMILY
 	tcp "$1" p1 p2 "$(service_address "$1" two)" $CLIENT_PORT
 	tcp "$1" p2 p1 "$(service_address "$1" one)" $CLIENT_PORT
 	tcp "$1" n1 p2 "$(service_address "$1" two)" $CLIENT_PORT
-	row "ICMP errors of another node's pods and of its own stack → pod"
+	row "ICMP errors from another node's stack or its pods → pod"
 	ask_closed "$1" p1 two
 	ask_closed "$1" p2 one
 }
@@ -118,7 +118,7 @@ cases_of_clusterip() { # FAMILY
 cases_of_nodeport() { # FAMILY
 	local n1 n2
 	n1=$(address_of "$1" n1) n2=$(address_of "$1" n2)
-	row "anybody → NodePort of this node, forwarded to a pod on another node"
+	row "any client → NodePort of this node, forwarded to a pod on another node"
 	ask "$1" x p2 "$n1" "${SERVICE_NODE_PORT[two]}"
 	ask "$1" x p1 "$n2" "${SERVICE_NODE_PORT[one]}" n1
 	ask "$1" p1 p2 "$n1" "${SERVICE_NODE_PORT[two]}"
@@ -128,14 +128,14 @@ cases_of_nodeport() { # FAMILY
 	ask "$1" q1 p1 "$n2" "${SERVICE_NODE_PORT[one]}"
 	ask "$1" q1 p2 "$n2" "${SERVICE_NODE_PORT[far]}" # near: kube-proxy leads whom it takes for its own pod to any endpoint
 	ask "$1" q1 h2 "$n2" $HOST_PORT
-	row "node, or pod masqueraded → hostPort of another node"
+	row "node, or masqueraded pod → hostPort of another node"
 	ask "$1" p1 h2 "$n2" $HOST_PORT
 	ask "$1" n1 h2 "$n2" $HOST_PORT
 }
 
-# What is Local goes no further than to a pod of the node that was asked, with the client's own address.
+# Local traffic goes only to a pod of the node that received it, with the client's own address.
 cases_of_local_nodeport() { # FAMILY
-	row "the world outside → pod, routed to its node"
+	row "source outside the cluster → pod, routed to the pod's node"
 	ask "$1" x p1 "$(address_of "$1" n1)" "${SERVICE_NODE_PORT[near]}" n1
 	ask "$1" x p2 "$(address_of "$1" n2)" "${SERVICE_NODE_PORT[near]}"
 	ask "$1" x p2 "$(address_of "$1" n2)" "${SERVICE_NODE_PORT[far]}"
@@ -191,7 +191,7 @@ local_nodeports_lead_nowhere() {
 	was_sent 0 && was_sent 2 && nothing_arrives 0 && nothing_arrives 1 && tunnels_nothing 0 && tunnels_nothing 1
 }
 
-# The pod is told by its own service about the packet that it sent, and what fits arrives.
+# The pod's own service reports the pod's packet as too big, and smaller ones arrive.
 too_big_is_told() { # FAMILY LARGEST
 	local echo
 	rm -f "$RUN_DIR/echo.ready"
@@ -210,7 +210,7 @@ service_traffic_is_as_promised() { # iptables|nftables
 	needs podveil-tunnel podveil-keyd podveil tools/answer tools/flow tools/sizes tools/wirewatch
 	needs_cni bridge host-local portmap
 	needs_kube kube-apiserver kube-proxy kubectl
-	readme_read
+	traffic_table_read
 	service_cluster_up "$1"
 
 	AGENTS_RUN=

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Service traffic as the real kube-proxy makes it with iptables goes where README's table says: ClusterIP, NodePort and
+# Service traffic as the real kube-proxy makes it with iptables goes where docs/traffic.md says: ClusterIP, NodePort and
 # hostPort, TCP and UDP, in both families, both ways; the answer to another node's address as well.
 
 # shellcheck source=tests/netns/lib.sh

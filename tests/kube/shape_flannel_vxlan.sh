@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The overlay that flanneld itself makes: its leases are the Nodes of a real API server, its devices, routes, neighbours
-# and masquerading its own, and the pods have the subnet and MTU that it says. What goes between pods is encrypted and
-# bypasses the overlay, whose addresses (flannel.1's are in the pods' range) are no exception; the detector looks into VXLAN.
+# The overlay that flanneld itself builds: its leases are the Nodes of a real API server; devices,
+# routes, neighbours and masquerading are its own, and the pods have its subnet and MTU. Traffic
+# between pods is encrypted and bypasses the overlay, whose addresses (flannel.1's are in the pods'
+# range) are no exception; the detector looks into VXLAN.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"
@@ -114,7 +115,7 @@ check "the bridge is known to lead to pods" leads_to_pods 1 cni0
 for device in "${OVERLAYS[@]}"; do
 	check "$device is an uplink, not one of the pods' devices" is_uplink 1 "$device"
 done
-check "the bridge's prefixes are what the node publishes" publishes 1 "$(pods_v4 1)" "$(pods_v6 1)"
+check "the node publishes the bridge's prefixes" publishes 1 "$(pods_v4 1)" "$(pods_v6 1)"
 shape_carries
 check "the overlay carried none of it" overlay_carried_nothing
 shape_watch_start "$MARKER"
@@ -124,5 +125,5 @@ check "flannel.1's own address reaches another node" overlay_address_pings 1 10.
 check "flannel-v6.1's own address reaches another node" overlay_address_pings 1 fd00:10:244:1:: "$(node_v6 2)"
 watch_stop
 check "none of that was in clear on the wire" watch_saw_nothing
-check "what flanneld masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
+check "traffic that flanneld masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
 kube_done

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A node's startup taint goes when its pods are protected and no moment before: a pod that is sent there at once never has
-# a packet in clear on the wire. It stays while there is no tunnel or no device to watch, and others' taints stay for good.
+# A node's startup taint is removed when its pods are protected and no moment earlier: a pod
+# scheduled there at once never has a packet in cleartext on the wire. The taint stays while there
+# is no tunnel or no device to watch, and taints of others stay for good.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -19,7 +20,7 @@ taint_stays() { # I: for some seconds
 	done
 }
 
-# What the scheduler sends there starts to talk, to a pod that waits for it since long.
+# The pod that the scheduler places there starts to talk to a pod that is already waiting.
 pod_starts_when_the_taint_goes() {
 	wait_until 30 has_no_taint 1 || return 1
 	in_ns p1 "$BUILD/tools/flow" udp-send --to "$(pod_v4 2):9100" --rate 500 --seconds 2 --size 300 --marker "$MARKER" &&
@@ -57,7 +58,7 @@ spawn_tunnel 1
 check "the tunnel comes: the taint goes, and a pod starts to talk at once" pod_starts_when_the_taint_goes
 check "status says that the node is protected" status_says 1 '.state == "protected"'
 watch_stop
-check "nothing of what the pod said was in clear" watch_saw_nothing
+check "no packet of the pod was in cleartext" watch_saw_nothing
 check "the tunnel carried it" peer_says 1 2 '.to_tunnel.packets > 1000'
 check "somebody else's taint is still there" node_says 1 'any(.spec.taints[]; .key == "node.kubernetes.io/not-ready")'
 agents_done

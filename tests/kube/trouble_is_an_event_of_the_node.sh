@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whoever looks at the cluster and not at a node's log learns of its trouble by Events of its Node: another node's record
-# that is refused, a hook that was taken away, clear pod traffic. Each names what happened, and the same is told once,
-# however often it happens. Of a node that is labelled so nothing is expected: it is named, and is no trouble.
+# An administrator who watches the cluster, and not a node's log, learns of trouble by Events of the
+# Node: another node's refused record, a detached hook, cleartext pod traffic. Each Event names the
+# fault, and a repeated fault causes only one Event. A Node labelled as excluded needs no agent:
+# status names it, and it causes no Event.
 
 # shellcheck source=tests/kube/agents.bash
 . "$(dirname "$0")/agents.bash"
@@ -65,7 +66,7 @@ is_taken_away() { detach "$1" "$2" && wait_until 5 repairs_are "$2" "$3"; } # in
 dropped() { podveil 1 -o json status | jq "[.drops[] | select(.reason == \"$1\") | .packets] | add // 0"; } # REASON
 more_is_dropped() { [ "$(dropped "$1")" -gt "$2" ]; } # REASON PACKETS
 
-# While nobody puts the first look back, the second one has to drop.
+# While the first hook is detached, the second one has to drop.
 pods_send_without_the_first_look() {
 	local before status
 	before=$(dropped clear_out)
@@ -112,13 +113,13 @@ check "a node without a record is waited for" wait_until 10 table_says waiting
 write_record "$(bad_record)"
 check "its record is refused, which is a warning" wait_until 10 is_warned_of_n3
 WHY=$(why_refused)
-check "and is told, with the node and what is wrong" told RecordRefused "the record of node n3 is refused: $WHY"
+check "and is reported, with the node and the fault" told RecordRefused "the record of node n3 is refused: $WHY"
 check "which is what was written" grep -F "'port' is 0" <<<"$WHY"
 check "it is mended and refused for the same twice more" eval 'write_record "$(good_record)"; refused_and_good && refused_and_good'
 check "each time the log says so" log_counts 1 'warning: node n3: ' 3
 check "in an Event it is told once" nothing_else_is_told RecordRefused 1
 write_record '{"version": "seven"}'
-check "what is wrong in another way is told as well" told RecordRefused "the record of node n3 is refused: $(
+check "another fault is reported as well" told RecordRefused "the record of node n3 is refused: $(
 	wait_until 10 n3_is refused; why_refused)"
 check "and is the second Event" nothing_else_is_told RecordRefused 2
 
@@ -139,20 +140,20 @@ check "labelled, and with a good record: a peer like the others" eval \
 kubectl delete node n3 >/dev/null
 
 check "to_wire is taken off" is_taken_away egress to_wire 1
-check "that is told, with the program and the device" told HookRemoved "to_wire on eth0 was taken away by somebody, and is put back"
+check "that is reported, with the program and the device" told HookRemoved "to_wire on eth0 was taken away by somebody, and is put back"
 check "to_wire is taken off again" is_taken_away egress to_wire 2
 check "that is told once" nothing_else_is_told HookRemoved 1
 check "from_wire is taken off" is_taken_away ingress from_wire 1
 check "that is told as well" told HookRemoved "from_wire on eth0 was taken away by somebody, and is put back"
 
 check "without to_wire and keyd pods' packets get as far as wire_guard, and no further" pods_send_without_the_first_look
-check "clear traffic that was to leave is told, with the counter" told PlaintextSeen \
-	"a clear pod packet reached the wire side of a device, and was dropped (clear_out in podveil status)"
+check "outgoing cleartext is reported, with the counter" told PlaintextSeen \
+	"a cleartext pod packet reached the wire side of a device, and was dropped (clear_out in podveil status)"
 check "the same happens again" pods_send_without_the_first_look
 check "and is told once" nothing_else_is_told PlaintextSeen 1
 check "packets from the wire have a remote pod's address, twice" eval 'somebody_forges && sleep 2 && somebody_forges'
-check "clear traffic that came in is told, with the counter" told PlaintextSeen \
-	"a clear packet from the wire claimed to come from a remote pod, and was dropped (clear_in in podveil status)"
+check "incoming cleartext is reported, with the counter" told PlaintextSeen \
+	"a cleartext packet from the wire claimed to come from a remote pod, and was dropped (clear_in in podveil status)"
 check "and once" nothing_else_is_told PlaintextSeen 2
 check "of the hooks no third Event came meanwhile" count_is HookRemoved 2
 agents_done

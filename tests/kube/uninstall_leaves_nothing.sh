@@ -22,8 +22,8 @@ step() { # PATTERN: runs the one that it names; a namespace ends later, by a con
 	(cd "$ROOT" && $words) # "kubectl" is the administrator's, see lib.bash
 }
 
-# What the DaemonSet's controller and kubelet make of the overlay: the agent ends, and the init container runs once, with
-# this run's folders in place of the host's.
+# The work of the DaemonSet's controller and kubelet on the overlay: the agent exits, and the init
+# container runs once, with this run's directories in place of the host's.
 node_is_cleaned() { # I
 	local command
 	stop_agent "$1" || return 1
@@ -53,7 +53,8 @@ no_node_is_annotated() {
 	kubectl get nodes -o json | jq -e '(.items | length > 0) and ([.items[].metadata.annotations // {} | keys[]] | any(test("podveil.io")) | not)'
 }
 
-# All kinds that deploy/ uses, in all namespaces. A Namespace and what is in it end by a controller that is not here.
+# All kinds that deploy/ uses, in all namespaces. A Namespace and its objects are deleted by a
+# controller that does not run here.
 nothing_is_left_in_the_cluster() {
 	! kubectl get clusterroles,clusterrolebindings,roles,rolebindings,configmaps,serviceaccounts,daemonsets,validatingadmissionpolicies,validatingadmissionpolicybindings \
 		-A -o name | grep -E 'podveil'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Reads the table beside it, for table_is_complete.sh and mutants.sh. To be sourced.
-# shellcheck shell=bash disable=SC2034 # what is set is for those who source this
+# shellcheck shell=bash disable=SC2034 # the sourcing scripts use the variables
 
 ROWS=${ROWS:-$(dirname "${BASH_SOURCE[0]}")/rows}
 

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Shows that the tests of the protocol's rows can fail: each row's code is broken in a copy of the tree as the table says,
-# what depends on it is built, and the row's test, alone, has to say "not ok". A mutant that its test does not see, that
-# does not fit, does not compile or runs for ever is a failure; so is a test that fails before anything is broken, or
-# that does not get to its beginning in the broken code.
+# Shows that the tests of the protocol's rows can fail: each row's code is broken in a copy of the
+# tree as the table says, the programs that depend on it are built, and the row's test, run alone,
+# has to print `FAILED`. A mutant that its test does not detect, that does not fit, does not compile
+# or runs for ever is a failure; so is a test that fails before anything is broken, or that does not
+# reach its beginning in the broken code.
 #
 #   tests/letter/mutants.sh [ROW...]     JOBS at a time (2)
 
@@ -15,7 +16,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 SECONDS_PER_TEST=120
 
-# Quick to compile; a warning is not what is asked for.
+# Quick to compile; warnings do not matter here.
 make_in() { # DIR TARGET...
 	local dir=$1
 	shift
@@ -32,7 +33,7 @@ run_test() { # DIR TEST_FILE NAME
 	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=5 $SECONDS_PER_TEST "$1/$(program_of "$2")" "$3" >"$1/test.log" 2>&1
 }
 
-# One line: what became of the row, and what the test said.
+# One line: the outcome of the row, and the output of the test.
 report() { # STATUS TEXT
 	echo "$1 - $id $test_name: $2"
 	[ "$1" = ok ] || sed 's/^/    # /' "$3" | tail -n 20

@@ -62,7 +62,7 @@ static void begin_node(unsigned int i)
 	see_record(node, 1);
 }
 
-/* keyd comes back and finds what its tunnel and the registry hold. */
+/* keyd restarts with the state of its tunnel and of the registry. */
 static void crash(struct node *node)
 {
 	const struct rotate_settings settings = node->rotate.settings;
@@ -167,7 +167,7 @@ static bool arm(unsigned int i, unsigned int slot, unsigned int number, unsigned
 	return step(&nodes[i], ROTATE_MAKE_KEY, (enum key_slot)slot, number, epoch, event);
 }
 
-/* False: refused. What only the network and the registry did needs no answer of the machine. */
+/* False: refused. The machine does not react to events of the network and the registry alone. */
 static bool play(const char *event)
 {
 	unsigned int i, a, b, c, keys[KEY_SLOTS];

@@ -80,7 +80,7 @@ catches_endless() { # NAME FOLDER MODEL_FLAGS...
 	verdict $? "$name" "$WORK/$folder/found"
 }
 
-# The searched model once more, with too little of what the command takes away.
+# The searched model once more, with one effect of the command removed.
 is_not_whole() { # NAME COMMAND...: in the folder "two"
 	local name=$1
 	shift
@@ -95,7 +95,7 @@ trace() { # SEED MODEL_FLAGS...
 	cd "$WORK" && spin -T -B -u3000 "-n$seed" -DTRACED "$@" "$MODEL" | sed -n 's/^ *trace //p'
 }
 
-# What the model does, the machine does: it follows random runs, of which enough must hold a whole rotation.
+# The machine follows the model through random runs, of which enough must contain a whole rotation.
 follows_runs() { # SEEDS MODEL_FLAGS...
 	local seeds=$1 seed rotated=0
 	shift
@@ -141,7 +141,8 @@ fi
 
 SAFETY="-O0 -DSAFETY -DCOLLAPSE"
 LIVENESS="-O0 -DCOLLAPSE" # and safety: no run is endless, either
-# The long ones, on the second core. With lost keys too there are too many states to keep each: what a minute reaches.
+# The long ones, on the second core. With lost keys as well there are too many states to store, so
+# the search covers the states that it reaches in a minute.
 {
 	search all "-O1 -DSAFETY -DCOLLAPSE" "" -DNODES=3
 	search all_lost "-O0 -DSAFETY -DBITSTATE" "-w30 -k2 -Q1" -DNODES=3 -DLOSE_TUNNEL

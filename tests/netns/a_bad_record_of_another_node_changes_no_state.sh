@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever stands in other nodes' files of the registry `file:DIR`, a node that keeps its own promise is protected and
-# `podveil status` exits with 0, also where the agent has just started. Each fault is a warning, and all are counted; no
-# number of them hides a fault of the node itself.
+# A node that keeps its own promise is protected, and `podveil status` exits with 0, no matter which
+# bad files other nodes have in the registry `file:DIR`, even when the agent has just started. Each
+# fault is listed as a warning and counted; no number of warnings hides a fault of the node itself.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Public keys are public: an older node publishes those of two others as its own. Whoever knew them before goes on, and
-# a node whose agent starts only then finds out by handshakes who has the private halves.
+# Public keys are public: an older node publishes the keys of two other nodes as its own. Nodes that
+# already knew the owners are not affected, and an agent that starts later finds the holders of the
+# private keys by handshakes.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A device that leads to other nodes and appears while podveil-keyd cannot see it (it is stopped by a signal): until it has
-# its hooks, nothing with a pod's address leaves by it, in either family, and every packet is counted as unguarded_device.
-# What stays on the node, what goes from node to node, and --bypass are not touched. Without the guard's table the same
-# steps leak. Whoever takes the table away finds it there again, and `podveil cleanup` takes it and no other.
+# A device that leads to other nodes appears while podveil-keyd cannot see it (a signal has stopped
+# it). Until the device has its hooks, no packet with a pod's address leaves by it, in either
+# family, and every such packet is counted as unguarded_device. Traffic that stays on the node,
+# traffic between nodes, and --bypass are not affected. Without the guard's table the same steps
+# leak. If another program deletes the table, keyd restores it; `podveil cleanup` removes it and no
+# other table.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -97,7 +99,7 @@ send_while_keyd_looks_away() {
 	diag "$SENT sent, $RECEIVED received, $DROPPED dropped as unguarded_device"
 }
 
-# What the guard must not touch, asked while it is all there is.
+# Traffic that the guard must not touch, tested while the guard is the only protection.
 meanwhile() {
 	local_talk=no nodes_talk=no bypass_talks=no
 	new_pod
@@ -184,7 +186,7 @@ check "agents start and protect both nodes" start_agents
 check "the pods talk" wait_until 5 pods_talk
 check "the guard's table stands" eval 'table | grep "goto judge"'
 send_while_keyd_looks_away
-check "by a device that appears while keyd stands still nothing leaves in clear" watch_saw_nothing
+check "no cleartext leaves by a device that appears while keyd is stopped" watch_saw_nothing
 check "though enough was sent" test "$SENT" -ge $COUNT
 if kernel_names_losses; then
 	check "every packet is received or counted as unguarded_device" test $((RECEIVED + DROPPED)) -eq "$SENT"
@@ -198,7 +200,7 @@ check "nodes talk to each other over the new device" test "$nodes_talk" = yes
 check "what --bypass names goes over it too" test "$bypass_talks" = yes
 check "keyd looks again: the device has its hooks, and the guard takes it in" wait_until 2 is_taken_in
 check "the pods talk over it" wait_until 10 pods_talk
-check "nothing is lost any more, and nothing in clear" all_arrive
+check "no further packet is lost, and none is in cleartext" all_arrive
 check "the device goes away again" less_uplink
 check "the pods talk as before" wait_until 10 pods_talk
 check "without the table the detector sees the same steps leak" leaks_without_the_table

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The cluster range contains the nodes' own subnet, and an older node claims all of that subnet as its pods'. The other
-# nodes go on talking to each other: pods, and processes of the nodes, whose traffic is in the tunnel from then on. So
-# does a node whose agent starts only now, and a pair of nodes that never talked before.
+# The cluster range contains the nodes' own subnet, and an older node claims that whole subnet for
+# its pods. The other nodes keep talking to each other: their pods, and their processes, whose
+# traffic uses the tunnel from then on. The same holds for a node whose agent starts later, and for
+# two nodes that have never talked before.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every payload size from nothing to well over the MTU crosses between the pods exactly once and unchanged, in both
-# families; what may not be cut and is too big is answered with "too big"; and the wire never sees an outer fragment.
+# Every payload size from zero to well over the MTU crosses between the pods exactly once and
+# unchanged, in both families. A packet that is too big and may not be fragmented is answered with
+# `too big`, and the wire never carries an outer fragment. The wire's MTU is 1500, so the tunnel's
+# is 1440 (60 bytes of overhead over IPv4), and the largest UDP payload that fits is 1412 bytes over
+# IPv4 and 1392 over IPv6.
 #
 # The wire's MTU is 1500, so the tunnel's is 1440 (60 bytes of overhead over IPv4), and the largest UDP payload
 # that fits is 1412 bytes over IPv4 and 1392 over IPv6.
@@ -31,7 +34,8 @@ every_size_is_echoed_once() { # FROM TO_ADDRESS
 		"$RUN_DIR/sizes.json"
 }
 
-# What fits arrives; the first that does not is told so from the way, and the sender's kernel knows it from then on.
+# Every size that fits arrives. The first one that does not is reported by the path, and the
+# sender's kernel remembers the path MTU.
 sizes_end_at() { # LARGEST FROM TO_ADDRESS
 	ask "$2" "$3" --dont-fragment
 	jq -e --argjson largest "$1" --argjson until $UNTIL '.answered == $largest + 1 and .largest == $largest and
@@ -39,7 +43,7 @@ sizes_end_at() { # LARGEST FROM TO_ADDRESS
 		"$RUN_DIR/sizes.json"
 }
 
-# The pods know the way's MTU only after it was told to them: an echo that meets "too big" cannot be sent again.
+# The pods learn the path MTU from the first `too big`; an echo that meets it cannot be sent again.
 is_told_too_big() { # FROM FAMILY TO_ADDRESS BYTES MTU
 	ip -n "$(ns "p$1")" "-$2" route flush cache
 	in_ns "p$1" ping "-$2" -M 'do' -c 3 -i 0.2 -W 1 -s "$4" "$3"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What people do with pods works between two agents, in both families and both directions, and all of it crosses the
-# wire inside the tunnel: ping, TCP, UDP, HTTP between pods, and between a pod and the other node itself.
+# Ordinary pod traffic works between two agents, in both families and both directions, and all of it
+# crosses the wire inside the tunnel: ping, TCP, UDP and HTTP between pods, and between a pod and
+# the other node itself.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -65,5 +66,5 @@ check "node still pings node, outside the tunnel" pings n1 "$(node_v4 2)"
 
 watch_stop
 check "neither marker nor pod address was on the wire" watch_saw_nothing
-check "what entered one end of the tunnel left the other" both_sides_count
+check "packets that entered one end of the tunnel left the other" both_sides_count
 done_testing

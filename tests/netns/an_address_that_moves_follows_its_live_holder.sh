@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A virtual address moves ten times between two nodes, and each time the node that had it dies with the address still in
-# its record. A third node's pods reach the new holder at most a second later than that node's own processes do, whose
-# packets to it are routed without podveil. The wire shows none of the pods' packets in cleartext.
+# A virtual address moves ten times between two nodes, and each time the node that had it dies with
+# the address still in its record. Pods of a third node reach the new holder at most a second later
+# than processes of that node do, since podveil does not handle the packets of processes. The wire
+# shows no packet of the pods in cleartext.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# On a wire that loses, duplicates, corrupts (TC programs, tools/faults.bpf.c: one datagram in twenty, both ways) or does
-# all three, and on one that delays and reorders (tools/wire.c), a TCP stream through the tunnel arrives whole, and
-# numbered datagrams arrive unchanged and at most once; nothing is lost but what the wire lost or spoilt. The tunnel
-# counts under its reasons what the wire did. Positive control: each wire tells that it did it.
+# One wire loses, duplicates or corrupts datagrams, or does all three (TC programs,
+# tools/faults.bpf.c: one datagram in twenty, both ways); another delays and reorders them
+# (tools/wire.c). On each of them a TCP stream through the tunnel arrives whole, and numbered
+# datagrams arrive unchanged and at most once; no datagram is lost except those that the wire lost
+# or corrupted. The tunnel counts each fault of the wire under its own reason. Positive control:
+# each wire reports its faults.
 
 # shellcheck source=tests/netns/wires.bash
 . "$(dirname "$0")/wires.bash"
@@ -64,7 +66,8 @@ cut_super_packets wire0
 start_ours a && start_ours b && introduce && point_to_other a v4 || bail "no two ends to try"
 pings a v4 >/dev/null || bail "the two ends do not reach each other"
 
-# At most twice what chance takes: of 4,000 one in twenty are 200, all faults at once spoil one in ten.
+# At most twice the expected number: one in twenty of 4,000 is 200, and all faults at once hit one
+# in ten.
 spoil lose || skip_all "this kernel takes no TC programs"
 passes "loss" $((DATAGRAMS / 10))
 check "loss: the wire lost" test "$(faults 0)" -gt 100

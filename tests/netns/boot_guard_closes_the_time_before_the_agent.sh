@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The boot guard of deploy/: from its loading on nothing with a pod's address is on the wire in clear, while pods of the
-# same node, and whatever is masqueraded, go on. podveil-keyd takes it away when it is attached and knows the peers, not
-# when it fails to start or has no tunnel; `podveil cleanup` takes it away too; and nobody touches another's table.
+# The boot guard of deploy/: once it is loaded, no packet with a pod's address is on the wire in
+# cleartext, while traffic between pods of the same node and masqueraded traffic continue.
+# podveil-keyd removes the guard when its programs are attached and it knows the peers, but not when
+# it fails to start or has no tunnel. `podveil cleanup` removes the guard too, and neither touches
+# another program's table.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -33,7 +35,7 @@ unit_is_sound() { # but for the file's folder, it is as systemd will read it
 		[ "$(sed -n 's/^ExecStart=//p' "$UNIT")" = "/usr/sbin/nft -f /etc/podveil/boot-guard.nft" ]
 }
 
-# Nobody hears it: what is asked is whether it leaves.
+# No receiver is needed: the question is whether the packet leaves the node.
 pods_try() {
 	local to
 	for to in "p1 $(pod_v4 2)" "p2 $(pod_v4 1)" "p1 [$(pod_v6 2)]" "p2 [$(pod_v6 1)]"; do
@@ -91,13 +93,13 @@ else
 	skip "the unit is sound" "needs systemd-analyze"
 fi
 check "without the guard the detector sees the pods' traffic" shape_is_seen_in_clear
-check "the guard is loaded with what its unit grants" eval 'load_guard 1 && load_guard 2'
+check "the guard loads with the privileges of its unit" eval 'load_guard 1 && load_guard 2'
 check "and may be loaded again" load_guard 1
 check "now nothing of the pods leaves, in either family or direction" nothing_leaves
 check "which is the guard's doing, and counted there" test "$(guard_dropped 1 judge)" -ge 200
 check "pods of the same node, and the node with them, go on" local_pods_talk
-check "what is masqueraded goes on: the detector sees it" masqueraded_flow_is_seen p1 2
-check "what comes in clear from another node's pod is dropped" is_dropped_on_the_way_in
+check "masqueraded traffic continues: the detector sees it" masqueraded_flow_is_seen p1 2
+check "cleartext from another node's pod is dropped" is_dropped_on_the_way_in
 
 mkdir -p "$(agent_dir 1)"
 check "podveil-keyd that fails to start leaves it where it is" keyd_fails_to_start
@@ -111,7 +113,7 @@ check "the other's table is not" in_ns n1 nft list table inet somebody
 check "nothing leaves" nothing_leaves
 check "the other node's agent takes its own away" eval 'start_agent 2 && wait_until 5 guard_is_gone 2'
 check "the pods talk" wait_until 10 pods_talk
-check "and nothing of it is on the wire in clear" nothing_leaves
+check "and none of it is on the wire in cleartext" nothing_leaves
 check "cleanup takes it away" cleanup_takes_it
 check "and leaves the other's table" in_ns n1 nft list table inet somebody
 done_testing

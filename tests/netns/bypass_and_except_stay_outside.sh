@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the user leaves outside stays outside, and no more than that: a port of an address (--bypass), as destination and as
-# source, and a part of the cluster's range (--except-cidr). It goes on while the tunnel is away, since that is what a
-# bypass is for: the way to the API server must not need the tunnel.
+# Exactly the traffic that the user excludes stays outside the tunnel: a port of an address
+# (--bypass), as destination and as source, and a part of the cluster's range (--except-cidr). A
+# bypass works while the tunnel is down, because the path to the API server must not depend on the
+# tunnel.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -60,20 +61,20 @@ ip -n "$(ns n1)" route add 10.244.200.0/24 via "$(node_v4 2)"
 check "status shows both" shows '.except_cidrs == ["10.244.200.0/24"] and
 	.bypasses == [("192.168.50.2:9443", "[fd00:50::2]:9443", "10.244.2.10:9443") |
 		{endpoint: ., protocols: "tcp,udp", source: "flag", state: "in force"}]'
-check "the bypassed port of a node is reached in clear" leaves_in_clear "$(node_v4 2):$API"
+check "the bypassed port of a node is reached in cleartext" leaves_in_clear "$(node_v4 2):$API"
 check "over IPv6 too" leaves_in_clear "[$(node_v6 2)]:$API"
 check "another port of that address is not" leaves_not_in_clear "$(node_v4 2):$((API + 1))"
-check "the bypassed port of a pod is reached in clear" leaves_in_clear "$(pod_v4 2):$API"
+check "the bypassed port of a pod is reached in cleartext" leaves_in_clear "$(pod_v4 2):$API"
 check "another port of that pod is not" leaves_not_in_clear "$(pod_v4 2):$((API + 1))"
 check "that port over the pod's other family is not" leaves_not_in_clear "[$(pod_v6 2)]:$API"
 check "TCP to a bypassed port is answered" answers_over "TCP-LISTEN:$API" "TCP:$(pod_v4 2):$API" p2
 check "TCP to a port that is not is answered too" answers_over "TCP-LISTEN:$((API + 1))" "TCP:$(pod_v4 2):$((API + 1))" p2
-check "the excepted part of the range is left in clear" leaves_in_clear 10.244.200.9:9000
+check "the excepted part of the range stays in cleartext" leaves_in_clear 10.244.200.9:9000
 check "what lies beside it is not" leaves_not_in_clear 10.244.201.9:9000
 
 kill_tunnel 1 >/dev/null
 kill_tunnel 2 >/dev/null
-check "without the tunnel the bypassed port is reached all the same" answers_over "TCP-LISTEN:$API" "TCP:$(pod_v4 2):$API" p2
+check "without the tunnel the bypassed port is still reached" answers_over "TCP-LISTEN:$API" "TCP:$(pod_v4 2):$API" p2
 check "and nothing else is" leaves_not_in_clear "$(pod_v4 2):$((API + 1))"
 start_tunnel 1 && start_tunnel 2
 check "the tunnel comes back" wait_until 10 agents_are_ready

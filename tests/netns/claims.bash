@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests of claims share: numbered traffic from a pod and from a process of node 1 to the pod of node 2, in both
-# families, while another node claims what is not its own; and what was seen of it on the wire. Sourced after lib.sh.
+# Shared by the tests of claims: numbered traffic from a pod and from a process of node 1 to the pod
+# of node 2, in both families, while another node claims prefixes or addresses that it does not own;
+# and a view of that traffic on the wire. Sourced after lib.sh.
 
 CLAIM_RATE=200 CLAIM_SIZE=200
 MARKER=$(new_marker)
@@ -61,12 +62,12 @@ claim_lost_nothing() {
 	claim_counts recv | all_arrived $CLAIM_RATE "$CLAIM_MS"
 }
 
-# While somebody makes a claim: nothing is lost, nothing is in cleartext.
+# During a claim no packet is lost and none is in cleartext.
 claim_case() { # WHAT MAKE UNMAKE EXPECT: the last is a command that is true once node 1 has judged the claim
 	watch_start "$MARKER"
 	claim_traffic_start
 	check "$1: it is made" "$2"
-	check "$1: node 1 names the claimant and nobody else" wait_until 5 "$4"
+	check "$1: node 1 names only the claimant" wait_until 5 "$4"
 	sleep 1
 	check "$1: node 2 has its prefixes, and every node keeps its state" nobody_else_is_touched
 	claim_traffic_stop

@@ -1,42 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Classes of traffic, one by one, over one cluster: each case sends packets with a marker of its own, and at the end all of
-# them are judged: by who saw the marker in clear on the wire, who heard it, what went into the tunnels and what was
-# dropped. Sourced after lib.sh and cni.bash. The verdicts are read from README's table, so that table and tests cannot
-# say different things.
+# Classes of traffic, one by one, over one cluster: each case sends packets with a marker of its
+# own, and at the end the test judges all of them: the places where the marker was on the wire in
+# cleartext, its receivers, the packets that went into the tunnels, and the drops. Sourced after
+# lib.sh and cni.bash. The verdicts are read from the table in docs/traffic.md, so that table and
+# tests cannot contradict each other.
 #
 #   n1, n2      two nodes, and pods of the bridge plugin on each, masqueraded as flannel and kubenet do:
-#   p1 p2       towards everything but pods          q1 q2   towards nobody
-#   m1 m2       towards everybody (ipMasq)           h1 h2   with a hostPort, by the portmap plugin
+#   p1 p2       towards everything but pods       q1 q2   never
+#   m1 m2       always (ipMasq)                 h1 h2   with a hostPort, by the portmap plugin
 #   x           a machine on the wire that is no node
 #
 # A case's marker is the run's with the number 2 i; answers have 2 i + 1.
 
 PORT=9000      # answered by pods, nodes and x
 BYPASSED=9443  # too; given with --bypass
-CLOSED=9001    # answered by nobody
+CLOSED=9001    # without a listener
 NODE_PORT=30080
 HOST_PORT=8080
 PACKETS=5 # of each case
 
-README_TABLE=()
-declare -A README_VERDICT README_USED
+TRAFFIC_TABLE=()
+declare -A TRAFFIC_VERDICT TRAFFIC_USED
 
-# -- README's table --
+# -- the table of docs/traffic.md --
 
-readme_table() { # its rows: what, verdict
-	sed -n '/^### What goes where/,/^###* [^W]/p' "$ROOT/README.md" |
+traffic_table() { # its rows: what, verdict
+	sed -n '/^## What goes where$/,/^## [^W]/p' "$ROOT/docs/traffic.md" |
 		sed -n 's/^| *\([^|]*[^| ]\) *| *\([^|]*[^| ]\) *|.*/\1|\2/p' | sed 1,2d
 }
 
-readme_read() {
+traffic_table_read() {
 	local what verdict
 	while IFS='|' read -r what verdict; do
-		README_TABLE+=("$what")
-		README_VERDICT[$what]=$verdict
-	done < <(readme_table)
-	[ "${#README_TABLE[@]}" -gt 0 ] || bail "README has no table 'What goes where'"
+		TRAFFIC_TABLE+=("$what")
+		TRAFFIC_VERDICT[$what]=$verdict
+	done < <(traffic_table)
+	[ "${#TRAFFIC_TABLE[@]}" -gt 0 ] || bail "docs/traffic.md has no table 'What goes where'"
 }
 
 # -- the cluster --
@@ -83,8 +84,8 @@ host_port_add() { # I POD
 
 service_v4=10.96.0.10 service_v6=fd00:96::10
 
-# As kube-proxy's: the service's address and the node's port lead to a pod on the other node; what came by the node's
-# port gets the node's address, so that the answers find back.
+# As kube-proxy does: the service's address and the node's port lead to a pod on the other node;
+# traffic to the node's port gets the node's address, so that the replies find their way back.
 services_add() { # I POD
 	local family chain to
 	for family in 4 6; do
@@ -113,7 +114,8 @@ x_add() {
 	done
 }
 
-# x stands for the router that takes what has no other way; without one the kernel itself would drop it.
+# x plays the router for packets without any other route; without it the kernel itself would drop
+# them.
 ways_to_nobody() {
 	local i prefix
 	for i in 1 2; do
@@ -175,20 +177,20 @@ servers_stop() {
 
 # -- cases --
 
-# What a case is made of, and what was counted meanwhile; all arrays go by its number.
+# The parts of a case, and the counters during it; all arrays are indexed by its number.
 CASE_CLASS=() CASE_TEXT=() CASE_KIND=() CASE_AT=() CASE_TO=() CASE_TUNNELLED=() CASE_DROPS=()
 declare -A CLEAR HEARD # frames by "number,interface", packets by "number,name,protocol"
 CLASS=
 
-row() { # WHAT, as in README's first column: the cases that follow are of it
+row() { # TRAFFIC, as in the table's first column: the cases that follow belong to it
 	CLASS=$1
-	README_USED[$1]=yes
+	TRAFFIC_USED[$1]=yes
 }
 
-verdict_of() { echo "${README_VERDICT[$1]:-a row that README does not have}"; } # CLASS
+verdict_of() { echo "${TRAFFIC_VERDICT[$1]:-a row that docs/traffic.md does not have}"; } # CLASS
 reason_of() { sed -n 's/^drop, `\(.*\)`$/\1/p' <<<"$1"; } # VERDICT
 
-# What the agents have counted up to here, both nodes together. Nothing but the cases sends while they run.
+# The counters of both agents up to here. Only the cases send while they run.
 sample() {
 	[ -n "$AGENTS_RUN" ] || return 0
 	agents_count >"$(sample_file 0)"
@@ -196,7 +198,7 @@ sample() {
 sample_file() { echo "$RUN_DIR/sample.$((1000 + ${#CASE_CLASS[@]} - $1))"; } # CASES-AGO
 agents_count() { podveil 1 -o json status; podveil 2 -o json status; }
 
-# What is dropped on the other node is counted there a little later.
+# Drops on the other node are counted there a little later.
 sample_until_dropped() { # REASON
 	sample
 	[ -z "$1" ] || [ -z "$AGENTS_RUN" ] || cat "$(sample_file 1)" "$(sample_file 0)" |
@@ -280,7 +282,7 @@ answered() { [[ $(<"$RUN_DIR/case.$1") == *'"answered":'"$PACKETS"* ]]; } # NUMB
 
 was_sent() { [[ $(<"$RUN_DIR/case.$1") == *'"sent":'"$PACKETS"* ]]; } # NUMBER
 
-# Everything arrived, of what the case's kind promises.
+# Everything arrived that the kind of the case promises.
 arrives() { # INDEX
 	local number=$((2 * $1))
 	case ${CASE_KIND[$1]} in
@@ -288,7 +290,7 @@ arrives() { # INDEX
 	send) [ "$(heard $number "${CASE_TO[$1]}")" -ge $PACKETS ] ;;
 	error) [ "$(heard $number "${CASE_TO[$1]}" 1 58)" -ge 1 ] ;;
 	tcp) jq -e '.bytes >= 2000000 and .resets == 0 and .corrupt == 0' "$RUN_DIR/case.$number" >/dev/null ;;
-	leave | stay) was_sent $number ;; # nobody needs to hear it
+	leave | stay) was_sent $number ;; # no receiver is needed
 	esac
 }
 
@@ -296,7 +298,7 @@ nothing_arrives() { # INDEX
 	[ "${CASE_KIND[$1]}" = leave ] || [ "$(heard $((2 * $1)) "${CASE_TO[$1]}")" -eq 0 ]
 }
 
-# How often the marker has to be in clear on the wire where nothing keeps it: questions and answers.
+# The expected number of cleartext frames with the marker if no agent runs: requests and replies.
 is_clear() { # INDEX
 	local number=$((2 * $1)) at=${CASE_AT[$1]}
 	[ "$(clear_frames $number "$at")" -ge "$(case ${CASE_KIND[$1]} in error) echo 1 ;; *) echo $PACKETS ;; esac)" ] &&
@@ -343,7 +345,8 @@ is_as_promised() { # INDEX VERDICT
 	esac
 }
 
-# All of it, by this name and no other. What comes in from the wire was in clear before.
+# All of it, under this reason and no other. Packets that come in from the wire were in cleartext
+# before.
 drops_as_named() { # INDEX REASON
 	[ "${CASE_DROPS[$1]}" = "$2=$PACKETS" ] && { [ "${CASE_KIND[$1]}" = comes ] || is_not_clear "$1"; }
 }

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What has been in the tunnel never gets into it again, whatever routes somebody sets: not when the way to the other
-# node's address leads into podveil0, not when everything does, on one node or on both. Proved by counting: a packet
-# comes to podveil0 once, and so does each datagram that is made of it, which is dropped there by name. When the route
-# is gone all is as before.
+# A packet that has been in the tunnel never enters it again, whichever routes are set: not when the
+# route to the other node's address leads into podveil0, nor when every route does, on one node or
+# on both. The proof is by counting: a packet reaches podveil0 once, and so does each datagram made
+# from it, which is dropped there under its own reason. When the route is removed, traffic works as
+# before.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -22,7 +23,8 @@ craft() { in_ns p1 "$BUILD/tools/craft" --shape udp --from "$1" --to "$2" --mark
 tx_packets() { ip -n "$(ns "n$1")" -j -s link show podveil0 | jq '.[0].stats64.tx.packets'; }
 drops_of() { podveil "$1" -o json status | jq --arg reason "$2" '[.drops[] | select(.reason == $reason) | .packets] | add // 0'; }
 
-# Each packet, its one datagram that comes back, and what little of handshakes and refusals comes back too.
+# Each packet, its one datagram that comes back, and a few handshake messages and refusals that come
+# back too.
 nothing_amplifies() { # OWN: datagrams that come back, at least
 	local before after dropped
 	before=$(tx_packets 1) dropped=$(drops_of 1 own_datagram)

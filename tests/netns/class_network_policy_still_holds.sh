@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Network policy, conntrack and a node's firewall work on decrypted packets as they do without podveil: what a FORWARD or
-# INPUT chain of the receiving node drops by the pods' own addresses and ports is dropped there, by iptables and by nft;
-# what a stateful policy lets answer is answered; and no packet is INVALID to conntrack.
+# Network policy, conntrack and a node's firewall treat decrypted packets as they treat packets
+# without podveil. If a FORWARD or INPUT chain of the receiving node drops packets by the pods' own
+# addresses and ports, iptables and nft drop them; if a stateful policy permits a reply, the reply
+# arrives; and no packet is INVALID to conntrack.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -120,17 +121,17 @@ for family in 4 6; do
 	check "another port's pass (IPv$family)" is_answered $family p1 p2 $BYPASSED
 	check "the way back is no matter of that rule (IPv$family)" is_answered $family p2 p1 $BYPASSED
 	chain_drop $family INPUT q1 n2
-	check "an INPUT chain drops what is for the node itself (IPv$family)" is_dropped_by dropped_in_input $family q1 n2
+	check "an INPUT chain drops packets for the node itself (IPv$family)" is_dropped_by dropped_in_input $family q1 n2
 done
 chains_flush
 check "without the rules all is answered" everything_is_answered
 
 check "nft takes a stateful policy" stateful_policy
 for family in 4 6; do
-	check "nft drops what the policy denies (IPv$family)" is_dropped_by denied $family p1 p2
+	check "nft drops packets that the policy denies (IPv$family)" is_dropped_by denied $family p1 p2
 	check "what it allows is answered (IPv$family)" is_answered $family p1 p2 $BYPASSED
-	check "what the protected pod asks is answered, as established (IPv$family)" is_answered $family p2 p1
-	check "an ICMP error for what it asked comes in, as related (IPv$family)" is_refused $family p2 p1 $CLOSED
+	check "requests of the protected pod are answered, as established (IPv$family)" is_answered $family p2 p1
+	check "an ICMP error for its request comes in, as related (IPv$family)" is_refused $family p2 p1 $CLOSED
 done
 check "no packet was invalid to conntrack meanwhile" nothing_is_invalid
 servers_stop

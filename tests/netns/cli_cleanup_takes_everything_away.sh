@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil cleanup is the way out: without any daemon it takes our programs, pins and device off the node and leaves
-# plain routing, leaves alone what is not ours, and may be called again and again.
+# podveil cleanup is the way out: without any daemon it removes our programs, pins and device from
+# the node, leaves plain routing behind, does not touch anything of other programs, and can be run
+# repeatedly.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -35,7 +36,7 @@ leaves_other_devices_alone() {
 	ip -n "$(ns n1)" link show eth0
 }
 
-# A filter that passes everything, as somebody else might have it there.
+# A filter of another program that passes every packet.
 other_hook_add() {
 	in_ns n1 tc qdisc add dev eth0 clsact && in_ns n1 tc filter add dev eth0 egress bpf bytecode '1,6 0 0 0,'
 }

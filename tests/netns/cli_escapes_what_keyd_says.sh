@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever a node managed to put into its annotations, and keyd into its answer, the podveil command prints printable
-# ASCII, stays within its lines, and does not crash on fields that are missing or of another type.
+# No matter which bytes a node puts into its annotations, and keyd into its reply, the podveil
+# command prints printable ASCII, keeps its line structure, and does not crash on fields that are
+# missing or have another type.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

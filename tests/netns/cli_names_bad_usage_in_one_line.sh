@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The podveil command answers wrong usage, and a daemon that is not there, with one line that names the text and says
-# what was expected; it exits with 2 for usage and 1 for failure, and prints nothing to stdout.
+# The podveil command answers wrong usage, and a daemon that is not running, with one line that
+# quotes the text and says what was expected. It exits with 2 for usage and 1 for failure, and
+# prints nothing to stdout.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -37,7 +38,7 @@ help_names_every_command() {
 not_a_daemon() { # a listener that answers with something else
 	timeout 20 socat "UNIX-LISTEN:$RUN_DIR/other.sock" EXEC:'echo hello',pipes &
 	wait_until 20 listens_at "$RUN_DIR/other.sock" &&
-		refuses 1 "gave no JSON object" --control "$RUN_DIR/other.sock" status
+		refuses 1 "is not a JSON object" --control "$RUN_DIR/other.sock" status
 }
 
 begin
@@ -50,7 +51,7 @@ check "a flag of another command is unknown" refuses 2 "unknown flag '--bpffs'" 
 check "an output format that is none is named" refuses 2 "'yaml': expected text or json" status -o yaml
 check "a flag without its value is named" refuses 2 "'--output' needs a value" status -o
 check "a word too many is named" refuses 2 "unexpected argument 'now'" status now
-check "mode without its word says what was expected" refuses 2 "mode '': expected strict or permissive" mode
+check "mode without its argument names the expected ones" refuses 2 "mode '': expected strict or permissive" mode
 check "a mode that is none is named" refuses 2 "mode 'clear': expected strict or permissive" mode clear
 check "a word too many after the mode is named" refuses 2 "unexpected argument 'now'" mode strict now
 check "mode without a daemon names the socket" refuses 1 "start podveil-keyd on this node" --control "$RUN_DIR/none" mode strict

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil rotate-key waits until the nodes asked use their new keys and says so by its exit status, shows counts and
-# stragglers, says when a request was merged or may lose packets, and makes nothing of hostile or broken answers. A
-# scripted socket stands in for keyd's, so that each answer can be had; rotation itself is tested where the agents run.
+# podveil rotate-key waits until the requested nodes use their new keys and reports the outcome by
+# its exit status. It shows counts and stragglers, reports a merged request and a request that may
+# lose packets, and survives hostile or broken replies. A scripted socket stands in for keyd's to
+# produce each reply; other tests run real rotations.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -74,7 +75,7 @@ json_says_who_has_rotated() {
 
 fails_where_a_node_was_not_asked() {
 	answer_with "$(keys aaaa '' bbbb '')" "$PARTLY" "$(keys cccc '' bbbb '')"
-	rotate_key 1 --all && says 'node n3 could not be asked' && says '1 of 2 nodes have not rotated' &&
+	rotate_key 1 --all && says 'cannot ask node n3 to rotate' && says '1 of 2 nodes have not rotated' &&
 		! LC_ALL=C grep -q '[^ -~]' "$RUN_DIR/stdout" "$RUN_DIR/stderr"
 }
 
@@ -85,7 +86,7 @@ returns_at_once() {
 
 says_that_it_was_merged() {
 	answer_with "$(keys aaaa cccc bbbb '')" "$MERGED" "$(keys cccc '' bbbb '')"
-	rotate_key 0 && says 'merged'
+	rotate_key 0 && says 'it serves this request too'
 }
 
 warns_of_loss() {
@@ -124,6 +125,6 @@ check "a terminal gets a bar" shows_a_bar
 check "a keyd that goes away while it waits is a failure" is_refused "$(keys aaaa '' b '')" "$ACCEPTED" '{"error":"gone"}'
 check "an answer that names nobody is refused" is_refused '{"keys":[]}' '{"accepted":true}'
 check "an answer with the wrong types is refused" is_refused '{"keys":7}' '{"asked":7,"failed":"x"}'
-check "--revoke with --all is refused" refuses_usage '--revoke is for this node alone' --all --revoke
+check "--revoke with --all is refused" refuses_usage '--revoke and --all exclude each other' --all --revoke
 check "--wait with another word is refused" refuses_usage "'never': expected true or false" --wait=never
 done_testing

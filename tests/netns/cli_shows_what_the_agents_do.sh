@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# status, peers and key-status say what is so, as text and as the JSON of include/keyd_control.h; status' exit status is
-# its verdict.
+# status, peers and key-status report the true state, as text and as the JSON of
+# include/keyd_control.h; status' exit status is its verdict.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -78,5 +78,5 @@ check "key-status as JSON has the fields of the contract" json_says 1 key-status
 	all(.[]; (.fingerprint | length) == 8 and .epoch > 1600000000000)'
 check "both nodes show the same keys" keys_are_public_only
 check "a tunnel that is gone makes status say no" is_not_protected_without_tunnel
-check "a keyd that is gone makes status say what to do" says_that_it_stopped
+check "when keyd is not running, status names the remedy" says_that_it_stopped
 done_testing

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-keyd does not start with a secret file that says nothing good: one line names the file and the line in it, and
-# never what stands there. While it runs, bad content replaces nothing: the last good one stays in use, status and log say
-# why, and traffic goes on. A file that Kubernetes swaps by a symbolic link is taken like one that is renamed or
-# written in place.
+# podveil-keyd does not start with an unusable secret file: one line names the file and the line in
+# it, and never quotes its content. While keyd runs, bad content replaces nothing: the last good
+# secret stays in use, status and log report the reason, and traffic continues. A file that
+# Kubernetes swaps by a symbolic link is read like one that is renamed or written in place.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

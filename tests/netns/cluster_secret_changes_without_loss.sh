@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The cluster secret is changed as README says: new and old on one node after the other, then new alone. All pods talk
-# meanwhile, all keys rotate meanwhile, so that every preshared key is really used, and n3 is cut off from the registry:
-# first nobody sees what it publishes, then it sees nobody. Not one of the numbered datagrams is lost, and every rotation
-# is proved by every node: none of them waits for a session that does not come about.
+# The cluster secret is changed as docs/rotation.md describes: new and old on one node after the
+# other, then the new one alone. During the change all pods talk and all keys rotate, so that every
+# preshared key is really used, and n3 is cut off from the registry: first the others do not see its
+# records, then it does not see theirs. No numbered datagram is lost, every node proves every
+# rotation, and no rotation waits for a session that cannot be established.
 
 MESH_RATE=${MESH_RATE:-500} # of each of six pairs
 

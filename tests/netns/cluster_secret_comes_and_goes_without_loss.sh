@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A cluster secret is introduced on a cluster that runs, and withdrawn again, as README says: by way of the line `none`,
+# A cluster secret is introduced on a cluster that runs, and withdrawn again, as docs/rotation.md says: by way of the line `none`,
 # one node after the other. All pods talk and all keys rotate meanwhile, and not one of the numbered datagrams is lost. As
 # long as a node takes peers without a preshared key, its status says so.
 

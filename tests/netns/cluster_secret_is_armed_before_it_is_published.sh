@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# With a cluster secret the tunnel has the preshared keys of a new key before anybody hears of it: podveil-keyd is killed
-# right after it published its next key, and the other node completes its handshake to that key all the same.
+# With a cluster secret the tunnel has the preshared keys of a new key before any other node learns
+# of that key. podveil-keyd is killed right after it published its next key, and the other node
+# still completes its handshake with that key.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# With a cluster secret nodes that have it talk, and nobody else: a node without it or with another one is refused by
-# name on both sides, and its packets are dropped, not sent in clear. Whoever has a node's place in the registry, its key
-# and the published ids, but not the secret, completes no handshake; with the preshared key, made from the secret by
-# another implementation, it does.
+# With a cluster secret only nodes that have it talk to each other. A node without it, or with
+# another one, is refused by name on both sides, and its packets are dropped, not sent in cleartext.
+# A party that has a node's place in the registry, its key and the published ids, but not the
+# secret, completes no handshake; with the preshared key, derived from the secret by another
+# implementation, it does.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -102,14 +103,14 @@ for i in 1 2; do
 done
 check "a node without the secret is refused by name" wait_until 10 refuses 1 2 "it has no cluster secret, and this node asks for one"
 check "and it names the node that has one" wait_until 10 refuses 2 1 "it asks for a cluster secret"
-check "their pods are cut off, and nothing is in the clear" nothing_leaves
+check "their pods are cut off, and nothing is in cleartext" nothing_leaves
 check "what is dropped is counted" drops_are_named
 
 write_secret 2 "$OTHER"
 stop_keyd 2 && spawn_keyd 2
 check "a node with another secret is refused by name" wait_until 10 refuses 1 2 "it has another cluster secret"
 check "on both sides" wait_until 10 refuses 2 1 "it has another cluster secret"
-check "their pods are cut off still, and nothing is in the clear" nothing_leaves
+check "their pods are still cut off, and nothing is in cleartext" nothing_leaves
 
 write_secret 2 "$SECRET"
 check "with the same secret they talk, without a restart" wait_until 10 talk

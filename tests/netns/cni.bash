@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Clusters whose pods are made by the real CNI plugins (Debian's containernetworking-plugins), and what must work in
-# every shape of them. Sourced after lib.sh, whose node_add, pod_v4 and pod_v6 it replaces: nodes come without a pod,
-# and a pod has the addresses that the plugin gave it. Pods are called p<node>; further ones as the test likes.
+# Clusters whose pods are created by the real CNI plugins (Debian's containernetworking-plugins),
+# and the checks that must pass in every shape. Sourced after lib.sh, whose node_add, pod_v4 and
+# pod_v6 it replaces: nodes come without a pod, and a pod has the addresses that the plugin
+# assigned. Pods are called p<node>; a test may name further ones.
 
 CNI_BIN=/usr/lib/cni
 declare -A POD_V4 POD_V6
@@ -25,7 +26,7 @@ node_add() { # I
 	pod_add "$1" "p$1"
 }
 
-# What a shape's nodes need before their first pod; a test that wants some defines this anew.
+# Preparation that a shape's nodes need before their first pod; a test redefines it if it needs any.
 node_prepare() { :; } # I
 
 pod_v4() { echo "${POD_V4[p$1]}"; }
@@ -72,7 +73,8 @@ cni_del() { # I POD
 	cni DEL "$1" "$2" "$(jq -r .type <<<"$config")" "$config" && ip netns del "$(ns "$2")"
 }
 
-# As flanneld, kubenet and Calico do it: what a pod sends to anybody but pods gets the node's address.
+# As flanneld, kubenet and Calico do it: packets from a pod to any destination except pods get the
+# node's address.
 masquerade() { # I
 	in_ns "n$1" iptables -t nat -A POSTROUTING -s 10.244.0.0/16 ! -d 10.244.0.0/16 -m comment --comment masquerade -j MASQUERADE &&
 		in_ns "n$1" ip6tables -t nat -A POSTROUTING -s fd00:10:244::/48 ! -d fd00:10:244::/48 -j MASQUERADE ||
@@ -135,7 +137,8 @@ tcp_arrives() { # FROM TO ADDRESS
 
 # -- what must hold in every shape --
 
-# The prefixes the detector looks for; where nodes have addresses in the cluster range, a test defines this anew.
+# The prefixes that the detector looks for; a test redefines this where nodes have addresses in the
+# cluster range.
 watched_cidrs() { printf '%s\n' "${CLUSTER_CIDRS[@]}"; }
 
 shape_watch_start() { # MARKER_HEX
@@ -221,7 +224,7 @@ spawn_keyd_from() { # I FROM
 		--control "$(agent_dir "$1")/keyd.sock" --bpffs "$(agent_bpffs "$1")" $(agent_flags "$1")
 }
 
-# done_testing, after what the agents dropped where something failed.
+# done_testing, which prints the agents' drops first if a check failed.
 shape_done() {
 	local i
 	[ "$TESTS_FAILED" -eq 0 ] || for i in $(seq "$NODES"); do

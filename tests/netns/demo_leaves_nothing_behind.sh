@@ -7,7 +7,7 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# What carries the name of the run with this pid.
+# Everything that carries the name of the run with this pid.
 left_behind() { # PID
 	local name=pv-$1
 	ip netns list | grep "^$name-"
@@ -19,7 +19,8 @@ left_behind() { # PID
 
 interrupt_demo() { # SIGNAL AFTER_SECONDS
 	local pid rest
-	# bash ignores SIGINT in what it puts into the background, and what is ignored at the start cannot be trapped.
+	# bash ignores SIGINT in background jobs, and a signal that is ignored at the start cannot be
+	# trapped.
 	env --default-signal=INT "$ROOT/tests/demo/demo.sh" >"$RUN_DIR/demo.out" 2>&1 &
 	pid=$!
 	sleep "$2"

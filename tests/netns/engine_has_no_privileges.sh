@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The engine, which reads what the network sends, is nobody, has no capability in any set and no way to get one, holds
-# nothing open but what it moves packets and answers clients with, and keeps its keys in locked memory; the parent keeps
-# only what its verbs need.
+# The engine, which reads data from the network, runs as an unprivileged user with no capability in
+# any set and no way to get one. It has only the descriptors open that it needs to move packets and
+# answer clients, and keeps its keys in locked memory. The parent keeps only the privileges that its
+# verbs need.
 
 . "$(dirname "$0")/wireguard.bash"
 

@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every fault in a row, each under numbered and marked datagrams between two nodes' pods, both ways and in both families.
-# After each: how many were sent, received, dropped by which reason; what leaked; what is unexplained. The two must be 0.
+# Every fault in a row, each under numbered and marked datagrams between two nodes' pods, both ways
+# and in both families. After each fault the test prints how many datagrams were sent, received,
+# dropped by reason, leaked and unexplained. The last two must be 0.
 #
-# Leaked is every frame on a port of the wire with the run's marker at any offset, or a pod's address in any IP header,
-# also inside an overlay. The detector is seen to fire before the agents come, and on a masqueraded flow.
+# Leaked is every frame on a port of the wire with the run's marker at any offset, or with a pod's
+# address in any IP header, also inside an overlay. The detector is seen to fire before the agents
+# start, and on a masqueraded flow.
 #
-# Unexplained is sent - received - dropped, to the packet. Dropped is what both agents say: the programs, the tunnel, and
-# the kernel itself (bpf/kernel_drops.bpf.c). What the wire loses is the same program's word in the wire's namespace,
-# which is a bridge. Reasons of handshake messages and of podveil0's own multicast are no pod's packets and are left out.
+# Unexplained is sent - received - dropped, to the packet. Dropped is the sum of both agents'
+# counters: the programs, the tunnel, and the kernel itself (bpf/kernel_drops.bpf.c). The same
+# program counts the losses of the wire in its namespace, which is a bridge. Reasons of handshake
+# messages and of podveil0's own multicast do not concern packets of pods and are left out.
 #
-# A process that is killed takes along what it had read and not yet written, and nobody can count that: at most one turn of
-# the engine each way (TUN_PACKETS_A_TURN, and as many datagrams), and what waits for a handshake. Only in those rows may
-# something remain, no more than IN_HAND, and it is shown for what it is. Counters of a tunnel that ends begin at 0 again.
+# A killed process takes along the packets that it had read and not yet written, and no counter
+# shows them: at most one turn of the engine each way (TUN_PACKETS_A_TURN, and as many datagrams),
+# and the packets that wait for a handshake. Only in those rows may packets remain unexplained, at
+# most IN_HAND, and the table marks them. Counters of a tunnel that restarts begin at 0 again.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Floods from forged sources at the tunnel's port: of datagrams of chance, then of initiations with a right mac1, both
-# faster than the tunnel would bear to compute for, and as many as it does compute for. Nothing is answered but, to the
-# second, by cookies; memory does not grow; a peer with a new key gets its session within ten seconds; and TCP through the
-# tunnel keeps four fifths of what it has while the same flood goes to a port where the firewall drops it (rounds of both
-# in turn). Positive control: each flood was seen by the firewall or by the tunnel.
+# Floods from forged sources at the tunnel's port: random datagrams, then initiations with a valid
+# mac1, first faster than the tunnel could compute replies, then at a rate at which it does. The
+# tunnel answers only with cookies, except for the initiations that it does compute; its memory does
+# not grow; a peer with a new key gets its session within ten seconds; and TCP through the tunnel
+# keeps four fifths of its rate under the same flood to a port where the firewall drops it (rounds
+# of both in turn). Positive control: the firewall or the tunnel counts each flood.
 #
 #   a (wire0) --- (wire0) b, a's peer        a (wire1) 192.168.61.1 --- x, who floods as 10.99.0.0/16
 #
@@ -22,8 +23,8 @@ LEAST_PERCENT=80
 GROWTH_MAX_KB=8192
 HANDSHAKE_MAX_MS=10000
 
-# Shares are compared: what else runs here must not take from them. The kernel divides the processors by sessions first
-# (autogroup), so this goes on in a session of its own.
+# The test compares shares of CPU, so other processes must not take from them. The kernel divides
+# CPU time by sessions first (autogroup), so the test runs in a session of its own.
 go_before_all_others() {
 	[ -n "${HAS_SESSION:-}" ] || HAS_SESSION=1 exec setsid "$BASH" "$0"
 	renice -n -15 -p $$ >/dev/null
@@ -76,7 +77,7 @@ flooded() { jq .sent "$RUN_DIR/flood.json"; }
 
 engine_kb() { awk '/^VmRSS/ { print $2 }' "/proc/$(engine_of a)/status"; }
 
-# Everything that a counted of what was no peer's.
+# Everything that a counted for packets of no peer.
 refused() {
 	"$BUILD/tools/drops" --control "$(control_socket a)" | awk '
 		$1 ~ /^(udp_overflow|bad_length|bad_type|bad_mac1|under_load|bad_handshake|unknown_index)$/ { sum += $2 } END { print sum }'
@@ -96,7 +97,8 @@ carry_during() { # KIND RATE PORT: adds to MBIT, and to MS, the time that the en
 	flood_stop
 }
 
-# Flood against control, in percent: SHARE of the rate, RATIO of what a second of the engine carries.
+# Flood against control, in percent: SHARE of the rate, RATIO of the bytes per second of the
+# engine's CPU time.
 compare() { # KIND RATE
 	local i control=0 control_ms=0 flood=0 flood_ms=0
 	for i in $(seq $ROUNDS); do
@@ -111,8 +113,8 @@ compare() { # KIND RATE
 		tee -a "$RUN_DIR/figures"
 }
 
-# The rate is what is promised; who else uses the machine spoils it, and hardly what the engine carries in its time. Where
-# both are too little, once more.
+# The promise is about the rate. Other processes on the machine disturb the rate, and hardly the
+# bytes per CPU second. If both are too low, try once more.
 keeps_its_share() { # KIND RATE
 	compare "$@" && { [ $SHARE -ge $LEAST_PERCENT ] || [ $RATIO -ge $LEAST_PERCENT ]; } && return
 	compare "$@" && { [ $SHARE -ge $LEAST_PERCENT ] || [ $RATIO -ge $LEAST_PERCENT ]; }
@@ -140,7 +142,7 @@ memory_has_not_grown() {
 	[ $((now - BEFORE_KB)) -le $GROWTH_MAX_KB ]
 }
 
-# b comes with a new key, which a is told of.
+# b gets a new key, and a learns it.
 handshake_during() { # KIND RATE: TOOK, in milliseconds
 	local old began
 	flood_start "$1" "$2" 51901 30
@@ -171,7 +173,7 @@ pings b v4 >/dev/null || bail "the two ends do not reach each other"
 iperf b v4 >/dev/null # the first is slower
 BEFORE_KB=$(engine_kb)
 check "datagrams of chance are met with silence" is_answered_with random $RATE -eq 0
-check "initiations beyond what it computes for are answered by cookies alone" is_answered_with initiations $RATE -gt 0
+check "initiations beyond the tunnel's limit are answered by cookies alone" is_answered_with initiations $RATE -gt 0
 check "initiations that it computes for are answered by cookies at most" is_answered_with initiations $RATE_COMPUTED -ge 0
 check "a new handshake completes among datagrams of chance" new_handshake_completes random $RATE
 check "a new handshake completes among initiations" new_handshake_completes initiations $RATE

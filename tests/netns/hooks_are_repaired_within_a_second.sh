@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever somebody does to a running node's hooks, pins, tunnel device or uplinks is mended within a second, without a
-# second copy of anything, and nothing leaves in clear in between: both families and both directions are under marked
-# traffic all the time, and every frame on the wire is looked at. What stands where is asked of the kernel, not of keyd.
+# When another program damages a running node's hooks, pins, tunnel device or uplinks, keyd repairs
+# the damage within a second and without a second copy of anything, and no packet leaves in
+# cleartext in between: both families and both directions carry marked traffic all the time, and the
+# detector sees every frame on the wire. The kernel, not keyd, is asked for the programs that are
+# attached.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -30,7 +32,8 @@ traffic_start() {
 	done
 }
 
-# On n2's side of the wire alone: what leaves n1 passes it, and n1's own port comes and goes here.
+# Only on n2's side of the wire: everything that leaves n1 passes it, and n1's own port comes and
+# goes here.
 watch_n2() {
 	rm -f "$RUN_DIR/watch.ready"
 	spawn wire "$RUN_DIR/watch.json" nice -n -15 "$BUILD/tools/wirewatch" --interface n2 --marker "$MARKER" \
@@ -77,17 +80,18 @@ pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p2 ping -c 1 -W 
 
 # -- faults --
 
-MENDING='put back|pinned again|is first again|set up again|is attached to'
+MENDING='reattached|put back|pinned again|is first again|set up again|is attached to'
 mendings() { grep -cE "$MENDING" "$(agent_dir 1)/keyd.log"; }
 
-# When keyd had done what it logged last, in milliseconds.
+# The time of keyd's last logged action, in milliseconds.
 last_mending_ms() {
 	grep -E "$MENDING" "$(agent_dir 1)/keyd.log" | tail -n 1 |
 		jq '.time | capture("(?<second>.*)\\.(?<ms>[0-9]+)Z") | (.second + "Z" | fromdate) * 1000 + (.ms | tonumber)'
 }
 
-# MS: from the fault to the last mending, which keyd logs when it is done: to look at everything from here takes longer than
-# that. STANDS: whether all stands then, as the kernel says. LEAKED: whether anything was in clear meanwhile.
+# MS: from the fault to the last repair, which keyd logs when it is done; checking everything from
+# here takes longer. STANDS: whether everything is in place then, according to the kernel. LEAKED:
+# whether anything was in cleartext in between.
 break_and_wait() { # FAULT...
 	local began before
 	before=$(mendings)
@@ -106,7 +110,8 @@ break_and_wait() { # FAULT...
 	MENDED=$(($(mendings) - before))
 }
 
-# What is promised is a second; what this machine kept the pulse from in that time, it may have kept keyd from as well.
+# The promise is one second, plus the time for which the machine kept the pulse, and so perhaps
+# keyd, from running.
 is_mended() { # NAME FAULT...
 	local name=$1
 	shift
@@ -167,7 +172,7 @@ take_off_often() {
 is_alarmed() {
 	podveil 1 -o json status >"$RUN_DIR/status.json"
 	cat "$RUN_DIR/status.json"
-	jq -e '.state == "degraded" and (.reasons | any(test("to_wire.*eth0 again and again"))) and
+	jq -e '.state == "degraded" and (.reasons | any(test("keeps detaching to_wire from eth0"))) and
 		all(.hooks[]; .state == "in_place")' "$RUN_DIR/status.json"
 }
 
@@ -215,7 +220,7 @@ is_mended "podveil0's MTU changed" set_device mtu 9000
 is_mended "podveil0's address removed" del_address
 is_mended "podveil0's rp_filter changed" set_rp_filter
 is_mended "podveil0 deleted" del_device
-check "the pods talk through the device that was made anew" wait_until 5 pods_talk
+check "the pods talk through the recreated device" wait_until 5 pods_talk
 check "under the same key: the tunnel did not end" test "$(key)" = "$key_before"
 HURTS=no is_mended "an uplink that goes down and comes back" uplink_flap
 is_mended "an uplink that is made anew" uplink_anew
@@ -225,7 +230,7 @@ check "it is guarded like the first" wait_until 2 uplink_is_guarded eth1
 check "the pods talk over that one" wait_until 10 pods_talk
 
 check "to_wire taken off five times is put back five times" take_off_often
-check "that is an alarm, and all stands nevertheless" wait_until 5 is_alarmed
+check "that is an alarm, and every hook is in place nevertheless" wait_until 5 is_alarmed
 check "the repairs are counted" test "$(repairs to_wire)" -ge 5
 check "status names what was repaired" status_names_hooks
 check "without keyd and both looks the detector sees plaintext" leaks_without_keyd

@@ -22,7 +22,7 @@ moves_tcp() { # SIDE v4|v6 [IPERF3 ARGUMENT...]
 	jq -e '.end.sum_received | .bits_per_second / 1e6, .bytes > 1000000' "$RUN_DIR/iperf.json"
 }
 
-# Faster than what receives it: what counts is that it passes, and the rest thereafter.
+# Faster than the receiver reads: the test is that traffic passes, and continues afterwards.
 floods_udp() { # SIDE v4|v6
 	iperf "$@" --udp --bitrate 0 --length 1200 >"$RUN_DIR/iperf.json"
 	jq .end.sum "$RUN_DIR/iperf.json"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# 500 nodes and not one pod that talks: three have agents, of the others there are only records, and datagrams to them
-# vanish. A rotation waits for none of them, those that are there prove the new key all the same, and a next key of each
-# of the silent ones, published at the same moment, is tried at most TRIES times by each agent, spread over half the
-# overlap: TRIES * peers / (overlap / 2) initiations per second at most, counted on the wire. (By the same rule 500 idle
-# peers that are there come, spread as much, to a node that rotates: each of them draws its own moment.)
+# 500 nodes without pod traffic: three have agents, the others exist only as records, and datagrams
+# to them vanish. A rotation waits for none of the silent nodes, and the live ones still prove the
+# new key. When the silent ones publish a next key at the same moment, each agent tries each of
+# those keys at most TRIES times, spread over half the overlap: at most TRIES * peers / (overlap /
+# 2) initiations per second, counted on the wire. (For the same reason 500 live idle peers spread
+# their handshakes with a node that rotates: each of them draws its own moment.)
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,7 +39,7 @@ silent_nodes_up() {
 	done
 }
 
-# Any 32 bytes are a public key, as far as anybody can tell who gets no answer; these end in four bits of zero.
+# Any 32 bytes are a valid public key to an agent that gets no answer; these end in four zero bits.
 new_public_keys() { # COUNT
 	head -c $(($1 * 33)) /dev/urandom | base64 -w 44 | sed 's/..$/A=/'
 }
@@ -107,7 +108,7 @@ now_s() { echo "$EPOCHREALTIME"; }
 
 to_silent() { initiations "$@" | grep ' 172\.30\.' >"$RUN_DIR/to_silent" || true; }
 
-# What an agent's tunnel did about the next keys of the silent ones.
+# The initiations of an agent's tunnel to the next keys of the silent nodes.
 tries_of() { # I
 	awk -v source="$(node_v4 "$1")" -v begin="$PUBLISHED" '$2 == source {
 		total++
@@ -122,7 +123,8 @@ tries_of() { # I
 	}' "$RUN_DIR/to_silent"
 }
 
-# A tunnel that this machine stalled catches up: what was due in that time, as the pulse measured it, comes late and at once.
+# After a stall of the machine, which the pulse measures, a tunnel catches up: the initiations that
+# became due in that time are sent late and all at once.
 agent_keeps_the_rate() { # I
 	local peers total most_each most last_first
 	read -r peers total most_each most last_first < <(tries_of "$1")
@@ -180,7 +182,7 @@ PUBLISHED=$(now_s)
 check "all silent nodes publish a next key" publish_silent 2 next < <(paste -d' ' "$RUN_DIR/keys" "$RUN_DIR/next")
 check "all agents go by it" wait_until 5 all_go_by 2
 LEARNT=$(now_s)
-check "and they promote it, as nobody talks to them" publish_silent 3 previous < <(paste -d' ' "$RUN_DIR/next" "$RUN_DIR/keys")
+check "and they promote it, as no peer talks to them" publish_silent 3 previous < <(paste -d' ' "$RUN_DIR/next" "$RUN_DIR/keys")
 check "the key that the silent ones do not prove is wiped at the end of the overlap" wait_until $((OVERLAP + 3)) state_is current
 diag "wiped after $(($(now_ms) - rotated)) ms"
 left=$(awk "BEGIN { print $PUBLISHED + $HALF + ($TRIES - 1) * $TRY_SECONDS - $(now_s) }")

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the kernel loses before or behind the engine is counted by reason: sent = received + dropped, to the packet. An
-# engine that gets no CPU for a fifth of a second loses nothing at all.
+# Packets that the kernel loses before or behind the engine are counted by reason: sent = received +
+# dropped, to the packet. An engine that gets no CPU for a fifth of a second loses no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -48,7 +48,8 @@ send_while_stopped() { # I SECONDS
 		"tun_overflow $tun, udp_overflow $udp"
 }
 
-# What is expected of tun_overflow and of udp_overflow. The other side's engine may get no CPU on a busy machine: any.
+# The expected values of tun_overflow and udp_overflow. On a busy machine the other side's engine
+# may get no CPU: any value.
 adds_up() { # none|some|any none|some|any
 	cat "$RUN_DIR/stalled.send" "$RUN_DIR/stalled.recv"
 	[ "$(jq .sent "$RUN_DIR/stalled.send")" -eq $(($(jq .received "$RUN_DIR/stalled.recv") + tun + udp)) ] &&
@@ -84,16 +85,16 @@ cluster_up 2
 check "agents start and protect both nodes" start_agents
 in_ns p1 ping -c 2 -i 0.1 -W 2 -q "$(pod_v4 2)" >/dev/null # the first session
 send_while_stopped 1 0.2
-check "an engine that stands still for 200 ms at $RATE packets/s loses nothing it has to send" adds_up none none
+check "an engine stopped for 200 ms at $RATE packets/s loses no packet that it has to send" adds_up none none
 send_while_stopped 2 0.2
 check "nor anything that it receives" adds_up none none
 send_while_stopped 1 1
-check "what podveil0's queue cannot hold is counted as tun_overflow, to the packet" adds_up some any
+check "overflow of podveil0's queue is counted as tun_overflow, to the packet" adds_up some any
 check "which is what the kernel says" is_the_kernels_word
 check "and status shows it" names_the_reason 1 tun_overflow
 send_while_stopped 2 2
-check "what the socket's buffer cannot hold is counted as udp_overflow, to the packet" adds_up any some
+check "overflow of the socket's buffer is counted as udp_overflow, to the packet" adds_up any some
 check "and status shows that" names_the_reason 2 udp_overflow
 check "and not as what came while no tunnel ran" test "$(dropped 2 tunnel_away)" -eq 0
-check "what its route does not take is counted as too_big, as it is when the tunnel does not" counts_what_is_too_big_for_its_route
+check "a packet too big for its route is counted as too_big, like one too big for the tunnel" counts_what_is_too_big_for_its_route
 done_testing

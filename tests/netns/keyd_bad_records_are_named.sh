@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever stands in the registry's folder, it is named, it changes nothing for the traffic of the nodes whose records
-# are good, and it never becomes clear traffic.
+# keyd names every bad file in the directory of the registry. No such file affects the traffic of
+# nodes with good records, and none ever causes cleartext traffic.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-keyd follows the machine and the cluster while it runs: a device that appears, one that goes, an MTU, an
-# address, a node that joins, moves a prefix, or leaves. The neighbour of what changes loses nothing.
+# podveil-keyd follows changes of the machine and the cluster while it runs: a device that appears
+# or disappears, an MTU, an address, a node that joins, moves a prefix, or leaves. Neighbours of the
+# change lose no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -68,9 +69,9 @@ in_ns n1 ip route add 10.244.1.99/32 dev pods1
 check "a device with a route to our own pods is no uplink" wait_until 2 pods_behind "pods0 pods1"
 ip -n "$(ns n1)" link del pods1
 
-# Hooks that somebody takes away come back.
+# Hooks that another program detaches come back.
 rm -f "$(agent_bpffs 1)"/links/to_wire_*
-is_put_back() { grep 'to_wire was taken off eth0 by somebody: put back' "$(agent_dir 1)/keyd.log"; }
+is_put_back() { grep 'to_wire was detached from eth0 by another program; reattached' "$(agent_dir 1)/keyd.log"; }
 if status | jq -e '.datapath.mechanism == "tcx"' >/dev/null; then
 	check "a hook that was taken away is put back" wait_until 2 is_put_back
 else
@@ -94,7 +95,7 @@ left_is_dropped() {
 	in_ns p1 ping -c 2 -i 0.05 -W 1 -q 10.244.3.10
 	[ "$(drops_of no_peer)" -ge $((before + 2)) ]
 }
-check "what is for its pods is dropped from then on" left_is_dropped
+check "packets for its pods are dropped from then on" left_is_dropped
 tunnel_forgot() { status | jq -e '.tunnel.peers == 1'; }
 check "the tunnel has forgotten it" wait_until 2 tunnel_forgot
 mv "$RUN_DIR/registry" "$RUN_DIR/registry.away"

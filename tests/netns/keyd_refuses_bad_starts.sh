@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-keyd refuses what it cannot keep a promise with, before it touches anything: one line that names the text and
-# says what was expected, and an exit status that is not 0.
+# podveil-keyd refuses a configuration with which it cannot keep its promise before it touches
+# anything: one line quotes the text and says what was expected, and the exit status is not 0.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -69,7 +69,7 @@ good_flags
 check "refuses to start without a node's name" refuses 2 "--node is missing" --registry "file:$RUN_DIR/registry" \
 	--cluster-cidr 10.0.0.0/8
 check "refuses to start without a registry" refuses 2 "--registry is missing" --node n1 --cluster-cidr 10.0.0.0/8
-check "strict mode refuses to start without the cluster's range, and says what to do" refuses 2 \
+check "strict mode refuses to start without the cluster's range, and names the flag" refuses 2 \
 	"give it with --cluster-cidr" --node n1 --registry "file:$RUN_DIR/registry" --pod-cidr 10.244.1.0/24
 
 bad_flag "unknown flag '--no-such-flag'" --no-such-flag
@@ -78,13 +78,13 @@ bad_flag "'N1': expected a node's name" --node N1
 bad_flag "'../n1': expected a node's name" --node ../n1
 bad_flag "'etcd:x': expected kubernetes or file:DIR" --registry etcd:x
 bad_flag "'kubernetes:x': expected kubernetes or file:DIR" --registry kubernetes:x
-check "permissive mode refuses to start without it as well" refuses 2 "permissive mode needs the cluster's pod range too" \
+check "permissive mode refuses to start without it as well" refuses 2 "permissive mode needs the cluster's pod range" \
 	--node n1 --registry "file:$RUN_DIR/registry" --mode permissive --pod-cidr 10.244.1.0/24
 bad_flag "'off': expected strict or permissive" --mode off
 bad_flag "'Strict': expected strict or permissive" --mode Strict
 bad_flag "'x': expected a prefix" --except-cidr x
 bad_flag "'10.250.0.0/16' lies outside every --cluster-cidr" --except-cidr 10.250.0.0/16
-bad_flag "'10.244.0.0/16' is the whole of that --cluster-cidr" --except-cidr 10.244.0.0/16
+bad_flag "'10.244.0.0/16' equals that --cluster-cidr" --except-cidr 10.244.0.0/16
 bad_flag "'10.0.0.0/8' lies outside every --cluster-cidr" --except-cidr 10.0.0.0/8
 bad_flag "'10.244.1.0/24' overlaps --except-cidr 10.244.1.128/25" --except-cidr 10.244.1.128/25
 bad_flag "'10.244.1.0/24' overlaps --except-cidr 10.244.0.0/20" --except-cidr 10.244.0.0/20
@@ -103,9 +103,9 @@ bad_flag "'10.245.1.0/24' lies outside every --cluster-cidr" --pod-cidr 10.245.1
 bad_flag "overlaps 10.244.1.0/24, given before" --pod-cidr 10.244.1.128/25
 bad_flag "'pods': expected a prefix" --cluster-cidr pods
 bad_flag "overlaps 10.244.0.0/16, given before" --cluster-cidr 10.0.0.0/8
-bad_flag "'0.0.0.0/0': holds" --cluster-cidr 0.0.0.0/0
-bad_flag "'::/0': holds" --cluster-cidr ::/0
-bad_flag "'127.0.0.0/8': holds loopback addresses" --cluster-cidr 127.0.0.0/8
+bad_flag "'0.0.0.0/0': contains" --cluster-cidr 0.0.0.0/0
+bad_flag "'::/0': contains" --cluster-cidr ::/0
+bad_flag "'127.0.0.0/8': contains loopback addresses" --cluster-cidr 127.0.0.0/8
 bad_flag "'n2': expected an IP address" --endpoint n2
 bad_flag "'127.0.0.1': is loopback" --endpoint 127.0.0.1
 bad_flag "'0': expected a UDP port from 1 to 65535" --port 0
@@ -130,8 +130,8 @@ check "refuses to rotate more often than the overlap lasts" refuses 2 "--rotate-
 bad_flag "--cluster-secret: expected the absolute path of a file" --cluster-secret secret
 bad_flag "is not in this version" --metrics x
 bad_flag "'config': expected an absolute path" --kubeconfig config
-bad_flag "--kubeconfig is for --registry kubernetes alone" --kubeconfig /etc/kubernetes/admin.conf
-bad_flag "--require-admission is for --registry kubernetes alone" --require-admission
+bad_flag "--kubeconfig needs --registry kubernetes" --kubeconfig /etc/kubernetes/admin.conf
+bad_flag "--require-admission needs --registry kubernetes" --require-admission
 bad_flag "'on': is not in this version" --xdp on
 
 check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a folder" \
@@ -149,7 +149,7 @@ check "refuses to run on a kernel without BPF" refuses 1 "this kernel has no BPF
 AS=()
 
 check "starts without podveil-tunnel" starts_without_tunnel
-check "says that podveil-tunnel is missing and what to do" names_missing_tunnel
+check "names the missing podveil-tunnel and the remedy" names_missing_tunnel
 check "drops pod traffic to other nodes already" is_closed_without_tunnel
 check "refuses a second agent in the same run-time folder, naming the first" refuses 1 \
 	"another podveil-keyd (pid $(keyd_pid 1)) runs" "${GOOD[@]}"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A podveil-keyd that comes back takes over what it finds and changes nothing that is right: maps, hooks, the device, the
-# tunnel's peers and sessions, the published record. What is not right any more it mends.
+# After a restart podveil-keyd takes over the existing state and changes nothing that is right:
+# maps, hooks, the device, the tunnel's peers and sessions, the published record. It repairs
+# everything else.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -64,7 +65,7 @@ check "traffic flows" traffic_flows
 check "the other node is known as one that was reached" sh -c '"$@" | grep -q "\"was_reached\": true"' - \
 	"$BUILD/podveil" --control "$(agent_dir 1)/keyd.sock" -o json peers
 snapshot "$RUN_DIR/before"
-check "what is compared holds prefixes and a session" is_wholly_dumped
+check "the compared state holds prefixes and a session" is_wholly_dumped
 
 check "keyd comes back after SIGTERM" restart TERM
 check "it says that there was nothing to change" said_nothing_to_change
@@ -73,7 +74,7 @@ check "keyd comes back after SIGKILL" restart KILL
 check "it says again that there was nothing to change" said_nothing_to_change
 check "nothing is different after SIGKILL" is_same
 
-# What went wrong while nobody looked; n2's own agent would mend it at once.
+# Damage done while keyd was not running; n2's own agent would repair it at once.
 stop_keyd 2
 stop_keyd 1
 bad=$RUN_DIR/registry/n2.json
@@ -82,7 +83,7 @@ head -c 100 "$RUN_DIR/n2.good" >"$bad"
 spawn_keyd 1
 n2_is_named() { podveil 1 -o json peers | jq -e '.peers[] | select(.node == "n2") | .reason | test("no JSON")'; }
 check "a record that went bad meanwhile is named" wait_until 5 n2_is_named
-check "and its node's traffic goes on, on what an earlier agent left" traffic_flows
+check "and its node's traffic continues, on the state of an earlier agent" traffic_flows
 cp "$RUN_DIR/n2.good" "$bad"
 check "a good record mends it" wait_until 5 agent_is_ready 1
 check "everything is as before" is_same

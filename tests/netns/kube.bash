@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Two nodes whose agents find each other through an API server that misbehaves on command (tests/tools/apiserver.py), and
-# numbered traffic between their pods that has to survive whatever it does. Sourced after lib.sh and rotation.bash.
+# Two nodes whose agents find each other through an API server that misbehaves on command
+# (tests/tools/apiserver.py), and numbered traffic between their pods that has to survive every
+# misbehaviour. Sourced after lib.sh and rotation.bash.
 #
 #   api: 192.168.50.200, fd00:50::200, port 6443, on the wire beside the nodes
 
@@ -31,7 +32,7 @@ tell() { # METHOD PATH [JSON]: to its control socket
 
 fault() { tell POST /faults "$1" >/dev/null; } # JSON
 
-# To the watches that run. False where not every node has one; then nobody is told.
+# To the watches that run. False if a node has none; then the event is sent to no watch.
 watches() { # JSON, or @FILE
 	local command
 	case $1 in
@@ -98,7 +99,8 @@ mark() { MARK=$(tell GET /requests | jq length); }
 asked() { tell GET /requests | jq -c --argjson mark "$MARK" ".[\$mark:] | map(select($1))"; } # FILTER
 was_asked() { asked "$1" | jq -e --argjson nodes "$NODES" '(map(.from) | unique | length) >= $nodes'; } # FILTER: by every node
 
-# That of one Node is not the registry's: what looks whether the admission policy is there asks for any other Node.
+# A request for a single Node does not count as the registry's: the check for the admission policy
+# asks for any other Node.
 IS_LIST='.method == "GET" and (.target | test("/nodes\\?") and (test("watch=|[?&]limit=1(&|$)") | not))'
 IS_WATCH='.method == "GET" and (.target | test("/nodes\\?.*watch="))'
 
@@ -193,7 +195,8 @@ status_says() { # I FILTER: its exit status says other things
 	jq -e "$2" "$RUN_DIR/status.json"
 }
 
-# What a node that is not there would publish: it is a peer as soon as it is heard of.
+# The record that a node which does not exist would publish: it is a peer as soon as the agents see
+# it.
 newcomer_object() { # NUMBER [JQ_FILTER of the record]
 	local uid="uid-x$1" key
 	key=$(wg genkey | wg pubkey)
@@ -233,7 +236,7 @@ others_are_untouched() {
 	peer_says 1 n2 '.state == "usable"' && peer_says 2 n1 '.state == "usable"' && traffic_runs
 }
 
-# The state converges: what happens after the fault is heard of.
+# The state converges: the agents learn of every change after the fault.
 converges() { # AFTER WHAT [SECONDS]
 	newcomer
 	check "a new node is heard of after $1" everybody_knows_newcomer "${2:-15}"

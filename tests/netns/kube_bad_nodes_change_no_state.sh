@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever stands in other Nodes, a node that keeps its own promise is protected, and `podveil status`, its readiness probe,
-# exits with 0. An agent that has just started becomes protected beside them, and its startup taint goes. A Node without
-# a usable name keeps no list from counting, and makes no other node go. Each fault is a warning, and all are counted.
+# A node that keeps its own promise is protected, and `podveil status`, its readiness probe, exits
+# with 0, no matter which bad content other Nodes carry. An agent that has just started becomes
+# protected beside them, and its startup taint is removed. A Node without a usable name does not
+# make a list incomplete, and makes no other node leave. Each fault is a warning, and all are
+# counted.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

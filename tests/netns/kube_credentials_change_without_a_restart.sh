@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Tokens expire, authorities are exchanged, and somebody else may answer in the API server's place. Nobody who cannot be
-# verified is believed, whatever changes on disk is used without a restart, and the traffic between the nodes loses nothing.
+# Tokens expire, certificate authorities are replaced, and another server may answer in the API
+# server's place. The agents trust no server that they cannot verify, use every change on disk
+# without a restart, and the traffic between the nodes loses no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,7 +16,7 @@ both_say() { away_says 1 "$1" && away_says 2 "$1"; } # PATTERN
 
 is_unknown() { ! is_known 1 && ! is_known 2; }
 
-# A server that is not to be believed has something to say. Until THEN, nobody listens.
+# An untrusted server has news. Until THEN no agent accepts it.
 not_believed() { # WHAT CERTIFICATE PATTERN
 	check "connections end, and the server now has $1" serve_certificate "$2"
 	check "the nodes say what is wrong with $1" wait_leaping 40 both_say "$3"
@@ -39,7 +40,7 @@ newcomer
 check "the nodes and their traffic go on beside expired tokens" others_are_untouched
 check "the server is asked again, not hurried" refused_requests
 use_tokens second
-check "what was said meanwhile is heard as soon as there are new tokens" everybody_knows_newcomer 40
+check "missed changes arrive as soon as there are new tokens" everybody_knows_newcomer 40
 converges "expired tokens"
 
 use_tokens third
@@ -50,7 +51,7 @@ converges "tokens that changed"
 not_believed "a certificate of another authority" stranger "certificate"
 trust other-ca
 leap 61 # also on disk nobody is believed for longer than a minute
-check "what was said meanwhile is heard as soon as the authority is trusted" everybody_knows_newcomer 40
+check "missed changes arrive as soon as the authority is trusted" everybody_knows_newcomer 40
 converges "an authority that was exchanged"
 
 check "connections end, and the old authority is no longer trusted" serve_certificate server
@@ -61,10 +62,10 @@ converges "an authority that came back" 40
 
 not_believed "a certificate that has expired" expired "expired"
 serve_certificate server
-check "what was said meanwhile is heard as soon as it is renewed" everybody_knows_newcomer 40
+check "missed changes arrive as soon as it is renewed" everybody_knows_newcomer 40
 not_believed "a certificate for another name" elsewhere "$API_V4"
 serve_certificate server
-check "what was said meanwhile is heard as soon as it is the right one" everybody_knows_newcomer 40
+check "missed changes arrive as soon as it is the right one" everybody_knows_newcomer 40
 
 check "nobody was ever taken for gone" nobody_left
 kube_done

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever a watch of the API server says (the same twice, the wrong way round, no JSON, no end), what is true in the end is
-# what the nodes go by, and the traffic between them loses nothing.
+# A watch of the API server may repeat events, reverse their order, send invalid JSON or never end.
+# The nodes follow the final true state, and the traffic between them loses no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

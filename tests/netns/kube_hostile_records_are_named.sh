@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whoever may write a Node writes hostile bytes into it, in the annotations and everywhere else. They are named, they take
-# nothing from the nodes whose records are good, and they never become clear traffic.
+# A party that may write Nodes writes hostile bytes into them, in the annotations and everywhere
+# else. The agents name these Nodes; they take nothing from nodes whose records are good, and they
+# never cause cleartext traffic.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -60,7 +61,7 @@ own_record() { tell GET /objects/nodes/n1 | jq -r ".metadata.annotations[\"$RECO
 
 key_of() { tell GET "/objects/nodes/n$1" | jq ".metadata.annotations[\"$RECORD\"] | fromjson | .current"; } # I: as JSON
 
-# Somebody else writes our own record: it is put right.
+# Another party writes our own record: the agent restores it.
 own_record_is_put_right() {
 	local good
 	good=$(own_record)
@@ -117,7 +118,7 @@ newcomer_object 66 >"$RUN_DIR/x.json"
 node_x
 check "a good record after all the bad ones is taken" wait_until 10 is_a_peer
 
-check "this node's own record is put right when somebody empties it" own_record_is_put_right ''
+check "the agent restores its node's own record when another party empties it" own_record_is_put_right ''
 check "and when somebody writes rubbish over it" own_record_is_put_right "$(repeat 200000 '[')"
 check "the log is one line for each, and holds no control character" test -z "$(tr -d '\n\t -~' <"$(agent_dir 1)/keyd.log")"
 converges "all of that" 30

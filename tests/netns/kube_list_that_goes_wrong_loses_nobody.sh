@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# However a list of the API server goes wrong (410 in its middle, cut off, 100 MB, no JSON, from the past), nobody is taken
-# for gone because of it, what it would have said is heard of later, and the traffic between the nodes loses nothing.
+# A list of the API server may go wrong in any way (410 in its middle, cut off, 100 MB, invalid
+# JSON, from the past). No node counts as gone because of it, the agents learn the missing changes
+# later, and the traffic between the nodes loses no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -82,7 +83,7 @@ check "nobody was ever taken for gone" nobody_left
 mark
 check "the server is restored from an old backup" is_restored
 leap 1300
-check "what is said from now on is heard of, although it has numbers of the past" wait_leaping 30 newcomer_is_heard
+check "later changes arrive, although they have resource versions of the past" wait_leaping 30 newcomer_is_heard
 check "n1 publishes its record again" wait_leaping 30 record_is_published_again
 check "the nodes and their traffic go on after that" others_are_untouched
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# As no_address_takes_traffic_from_a_pod.sh, with Nodes of an API server: a kubelet may write any address into its own
-# Node's status. There the podCIDRs are the control plane's word, so that not even an older node takes a pod of another;
-# and where the CNI does not go by podCIDRs, a node's block inside another's unused podCIDR is nobody's fault.
+# As no_address_takes_traffic_from_a_pod.sh, with Nodes of an API server: a kubelet may write any
+# address into its own Node's status. There the control plane assigns the podCIDRs, so that even an
+# older node cannot take a pod of another; and where the CNI ignores podCIDRs, a node's block inside
+# another's unused podCIDR is not an error.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -32,7 +33,7 @@ older_x_adds_router() {
 }
 x_has_router() { peer_of 1 x | jq -e '.addresses | index("'$ROUTER_V4'")'; }
 
-# Each node's pods as its CNI gives them, whatever its Node says.
+# Each node's pods as its CNI assigns them, independent of its Node's podCIDRs.
 calicos_shape() {
 	local i
 	x_leaves
@@ -75,7 +76,7 @@ claim_case "a Node without an agent adds it" x_adds_without_a_record x_leaves x_
 claim_case "an older node adds it" older_x_adds x_leaves x_is_named
 claim_case "an older node adds the router's address" older_x_adds_router x_leaves x_has_router
 
-check "agents start whose CNI does not go by podCIDRs" calicos_shape
+check "agents start whose CNI ignores podCIDRs" calicos_shape
 claim_case "node 1's block lies in the unused podCIDR of node 2" true true nobody_is_named
 check "node 2's agent has published nothing yet" n2_goes_silent
 check "and still nobody is refused" nobody_is_named

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a node writes may be refused, lost on the way, or written although the answer is lost; what it reads of another may
-# be anything. It is tried again until it is there, a rotation that needs it completes, and the traffic loses nothing.
+# A write of a node may be refused, lost on the way, or carried out although the reply is lost; a
+# record of another node may contain anything. The agents retry until the write has succeeded, a
+# rotation that depends on it completes, and the traffic loses no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

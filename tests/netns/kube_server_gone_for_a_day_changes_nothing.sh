@@ -13,8 +13,9 @@
 . "$(dirname "$0")/kube.bash"
 
 DAY=86400 STEP=600
-# The kernel's time, which does not leap: 45 seconds until a dead connection is given up (keyd/registry/kube/transfer.c), up to 10 for
-# the attempt at another, for away is who fails twice; and what a busy machine adds.
+# The kernel's clock, which does not jump: 45 seconds until keyd closes a dead connection
+# (keyd/registry/kube/transfer.c), up to 10 for the next attempt, since two failures make a server
+# unreachable, and a reserve for a busy machine.
 AWAY_MAX=80
 
 falls_silent() { # all watches, with their connections open
@@ -79,7 +80,7 @@ check "after a day the rotation still waits under the old key" rotation_waits
 check "and status names the API server" away_says 1 'API server'
 check "the nodes and their traffic go on after a day" others_are_untouched
 wire_of_api up
-check "what was said meanwhile is heard when it is back" everybody_knows_newcomer 75
+check "missed changes arrive when it is back" everybody_knows_newcomer 75
 check "and the rotation completes" wait_until 30 rotation_completes
 converges "a day without the API server"
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The control of the tests beside this one: that the scripted API server does do wrong what it is told, as another client
-# sees it, and that it serves what the real one would serve when it is told nothing.
+# The control of the tests beside this one: the scripted API server misbehaves on command, as
+# another client sees it, and otherwise serves the same responses as the real one.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -128,7 +128,7 @@ check "a list is a list" says '.kind == "NodeList" and (.items | length == 3)' $
 check "a node is a node" says '.metadata.name == "n2" and .spec.podCIDRs == ["10.244.2.0/24"]' $NODES_PATH/n2
 check "nobody is not found" answers 404 $NODES_PATH/nobody
 check "a list comes in pages" pages_go_on
-check "a watch hears what happens, and bookmarks" event_comes
+check "a watch receives changes, and bookmarks" event_comes
 tell POST /compact >/dev/null
 check "a watch from before a compaction is gone" answers 410 "$NODES_PATH?watch=1&resourceVersion=1"
 check "a token that is none is refused" answers 401 $NODES_PATH -H 'Authorization: Bearer nothing'

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# An API server that is overloaded is not hurried, whatever it says, and as soon as it is well all goes on. Throughout the
-# traffic between the nodes loses nothing.
+# The agents do not press an overloaded API server, whichever error it returns, and continue as soon
+# as it recovers. The traffic between the nodes loses no packet at any time.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

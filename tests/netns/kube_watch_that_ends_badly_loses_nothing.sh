@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# However a watch of the API server goes wrong, what is known stays in use, what happens next is heard of, and the traffic
-# between the nodes loses nothing.
+# A watch of the API server may end in any way: the known state stays in use, the agents learn the
+# next changes, and the traffic between the nodes loses no packet.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the namespace tests and the demo share: TAP, a small cluster made of network namespaces, and an agent on each
-# of its nodes. Sourced, never run. Everything it makes carries $RUN_NAME, which no other run has, and goes away on
-# every way out; no process is ever ended but those in our own namespaces and our own children.
+# Shared by the namespace tests and the demo: TAP, a small cluster made of network namespaces, and
+# an agent on each of its nodes. Sourced, never run. Everything it creates carries $RUN_NAME, which
+# no other run has, and is removed on every exit path; it ends only processes in its own namespaces
+# and its own children.
 #
 #   pod p1 (eth0) -- (pods0) node n1 (eth0) -- (n1) wire, bridge br0 (n2) -- (eth0) node n2 (pods0) -- (eth0) pod p2
 #
@@ -66,7 +67,7 @@ bail() { # REASON: the ground is missing, no verdict is possible
 	exit 1
 }
 
-# Runs a command; its status is the verdict, and what it wrote is shown where it failed.
+# Runs a command. Its exit status is the verdict, and its output is shown if it fails.
 check() { # NAME COMMAND...
 	local name=$1 output=$RUN_DIR/check.txt
 	shift
@@ -88,8 +89,8 @@ done_testing() {
 
 # -- JSON --
 
-# jq 1.6 takes no input at all for a yes, so that what was not there to be looked at would pass: with -e nothing written is a
-# no here, as with jq 1.7 (and so is an empty text).
+# jq 1.6 exits with 0 on empty input, so that a check on missing data would pass. With -e empty
+# output is a failure here, as with jq 1.7 (and so is an empty text).
 jq() {
 	local argument output status
 	for argument in "$@"; do
@@ -105,9 +106,10 @@ jq() {
 
 # -- beginning and end --
 
-# Call it first. The script goes on in a child, and this process only waits to take away what that child made: whatever
-# happens to the child, and at once when a signal comes. (Traps in the script itself are too weak for that: bash 5.2
-# forgets some of the signals that arrive while it expands a command substitution.)
+# Call it first. The script continues in a child, and this process only waits in order to remove
+# everything that the child created, however the child ends, and at once on a signal. (Traps in the
+# script itself are too weak: bash 5.2 loses some of the signals that arrive while it expands a
+# command substitution.)
 begin() {
 	[ "$RUN_NAME" = "pv-$$" ] || return 0
 	[ "$(id -u)" -eq 0 ] || skip_all "needs root: network namespaces and BPF"
@@ -172,7 +174,8 @@ wait_until() { # SECONDS COMMAND...
 	done
 }
 
-# The control of a time limit: what this machine keeps the pulse from, it may keep any other process from as well.
+# The control of a time limit: while the machine keeps the pulse from running, it may do the same to
+# any other process.
 pulse_start() {
 	spawn wire "$RUN_DIR/pulse.json" "$BUILD/tools/pulse"
 	PULSE_PID=$SPAWNED
@@ -184,7 +187,7 @@ pulse_stop() {
 	STALL_MS=$(jq '.longest_stall_ms | ceil' "$RUN_DIR/pulse.json")
 }
 
-# One that only waits to be reaped is gone: whoever is process 1 may take its time.
+# A zombie counts as gone: process 1 may take its time to reap it.
 is_gone() { ! grep -q '^State:[[:space:]]*[A-Wa-w]' "/proc/$1/status" 2>/dev/null; } # PID
 
 # -- the cluster --
@@ -303,7 +306,7 @@ spawn_tunnel() { # I
 		--control "$(agent_dir "$1")/tunnel.sock" --wireguard-dir "$(agent_dir "$1")/wireguard"
 }
 
-# More flags for podveil-keyd of node I; a test that wants some defines this anew.
+# More flags for podveil-keyd of node I; a test redefines it if it needs any.
 agent_flags() { :; } # I
 
 spawn_keyd() { # I
@@ -318,7 +321,7 @@ spawn_keyd() { # I
 		--bpffs "$(agent_bpffs "$1")" $(agent_flags "$1")
 }
 
-# A socket is there before anybody listens, and after who listened was killed.
+# A socket file exists before its server listens, and after its server was killed.
 listens_at() { ss -xlH | grep -qF "$1 "; } # PATH
 tunnel_answers() { in_ns "n$1" ss -xlH | grep -qF "$(agent_dir "$1")/tunnel.sock"; } # I
 
@@ -406,9 +409,10 @@ pings() { # NAME ADDRESS [OPTION...]
 	done
 }
 
-# Stdin: a line of `flow` for each receiver. Every datagram came, once and whole; and there were as many as RATE makes in
-# that time, less what it makes while this machine kept the sender from sending, which the sender tells. A tenth is forgiven
-# for its start, and half of all must have come in any case: else the test has tested nothing.
+# Stdin: a line of `flow` for each receiver. Every datagram arrived once and whole, and their number
+# is that of RATE over the time, less the datagrams of the time for which the machine kept the
+# sender from sending, as the sender reports. A tenth is allowed for its start, and half of all must
+# have arrived in any case: otherwise the test has tested nothing.
 all_arrived() { # RATE MILLISECONDS
 	jq -se --argjson rate "$1" --argjson ms "$2" 'length > 0 and all(.[]; .end_seen and .lost == 0 and .duplicate == 0 and
 		.corrupt == 0 and .received >= $rate * $ms / 2000 and
@@ -422,8 +426,8 @@ WATCH_MORE=() # devices in the wire's namespace beside those that lead to eth0 o
 new_marker() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 marker_bytes() { printf '%s' "$1" | perl -pe 's/([0-9a-f]{2})/chr(hex($1))/ge'; } # MARKER_HEX
 
-# Looks at every frame of every node for the marker's 16 bytes and for pods' addresses, until watch_stop. Goes before all
-# others on the CPU: what it misses is no verdict.
+# Looks in every frame of every node for the marker's 16 bytes and for pods' addresses, until
+# watch_stop. Has priority over all other processes: a verdict needs every frame.
 watch_start() { # MARKER_HEX [OPTION...]
 	local marker=$1 nets=() ports=() cidr i
 	shift
@@ -461,7 +465,7 @@ watch_saw_nothing() { # neither, and it saw every frame
 	return 1
 }
 
-# While somebody else sends what carries $MARKER.
+# While another program sends packets with $MARKER.
 watch_for() { # SECONDS
 	watch_start "$MARKER"
 	sleep "$1"

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Permissive mode is for migrating a live cluster: traffic to and from a node without an agent passes in clear and is
-# counted for that node; when its agent comes, what flows goes over into the tunnel without losing a packet; and from then
-# on nothing to it leaves in clear any more, whatever happens to it, to its record or to podveil-keyd. The mode can be
-# changed while it runs, which disturbs no flow.
+# Permissive mode is for migrating a live cluster. Traffic to and from a node without an agent
+# passes in cleartext and is counted for that node. When its agent starts, existing flows move into
+# the tunnel without losing a packet, and from then on no packet to it leaves in cleartext, no
+# matter what happens to the node, to its record or to podveil-keyd. The mode can be changed at run
+# time, which disturbs no flow.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -38,6 +39,9 @@ peer_is() { # I OTHER FILTER
 
 was_reached() { peer_is "$1" "$2" .was_reached; } # I OTHER
 have_reached_each_other() { was_reached 1 2 && was_reached 2 1; }
+ratchet_holds_one_node() { # whose value is the byte 1
+	bpftool -j map dump pinned "$(agent_bpffs 1)/maps/ratchet" | jq -e 'map(.value) == [["0x01"]]'
+}
 pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p1 ping -c 1 -W 1 -q "$(pod_v6 2)"; }
 
 # Asked without a pause: between the registry's word and the next pass the node has no id yet.
@@ -54,11 +58,12 @@ status_is_loud() {
 	podveil 1 status >"$RUN_DIR/status.txt"
 	[ $? -eq 0 ] || return 1
 	cat "$RUN_DIR/status.txt"
-	head -n 1 "$RUN_DIR/status.txt" | grep '^PERMISSIVE: .* GOES IN CLEAR: [1-9][0-9]* packets out, [1-9][0-9]* in' &&
+	head -n 1 "$RUN_DIR/status.txt" | grep '^PERMISSIVE: .* IS CLEARTEXT: [1-9][0-9]* packets out, [1-9][0-9]* in' &&
 		grep '^node .*mode permissive' "$RUN_DIR/status.txt"
 }
 
-# p1 asks and nobody is to hear it: its own packets alone, since a node without an agent answers in clear if it hears.
+# p1 sends requests that must reach no receiver: only its own packets count, since a node without an
+# agent replies in cleartext to each that arrives.
 nothing_leaves_for_n2() {
 	local address
 	watch_start "$MARKER"
@@ -97,8 +102,9 @@ there_and_back_many_times() {
 	done
 }
 
-# The kernel stops a device for some microseconds while it gets its first clsact qdisc, and drops what is sent then. That is
-# the price of an agent's first start on a machine where nobody has made one yet, and not of what is tested here.
+# The kernel stops a device for some microseconds while it gets its first clsact qdisc, and drops
+# packets sent then. That is a cost of an agent's first start on a machine without such a qdisc, and
+# not the subject of this test.
 add_clsact() { in_ns "n$1" tc qdisc add dev eth0 clsact; } # I
 
 begin
@@ -112,15 +118,15 @@ check "permissive is said, and is not protected" wait_until 5 status_is 1 '.mode
 
 udp_start move 1 2
 tcp_start move 1 2 1000000
-check "traffic to a node without an agent passes in clear: the detector sees it" wire_shows_plaintext
+check "traffic to a node without an agent passes in cleartext: the detector sees it" wire_shows_plaintext
 check "and is counted for that node, both ways" peer_is 1 2 '.state == "waiting" and (.was_reached | not) and
 	.clear_out.packets > 100 and .clear_in.packets > 100 and .to_tunnel.packets == 0'
-check "status says so first, with the counts; its exit status says that the node does what its mode promises" status_is_loud
+check "status says so first, with the counts; its exit status says that the node keeps the promise of its mode" status_is_loud
 
 start_agent 2 || bail "no agent"
 check "when its agent comes, both nodes reach each other by themselves" wait_until 10 have_reached_each_other
 sleep 0.3
-check "from then on what flows is in the tunnel and nothing in clear" wire_shows_nothing
+check "from then on the flows are in the tunnel and nothing is in cleartext" wire_shows_nothing
 check "and is counted there" peer_is 1 2 '.to_tunnel.packets > 100 and .from_tunnel.packets > 100'
 traffic_stop
 check "no datagram was lost on the way over" udp_lost_nothing move
@@ -128,12 +134,13 @@ check "no connection was reset, nor lost a byte" tcp_lost_nothing move
 
 check "keyd comes back" restart_keyd
 check "and still knows who was reached" was_reached 1 2
+check "from a map entry of one byte" ratchet_holds_one_node
 clean_up 2 >/dev/null 2>&1
-check "when that node's agent is gone, nothing leaves for it in clear" nothing_leaves_for_n2
+check "when that node's agent is gone, nothing leaves for it in cleartext" nothing_leaves_for_n2
 rm "$RUN_DIR/registry/n2.json"
 n2_is_forgotten() { podveil 1 -o json peers | jq -e '.peers == []'; }
 check "its record goes away" wait_until 5 n2_is_forgotten
-check "and nothing leaves for its pods in clear either" nothing_leaves_for_n2
+check "and nothing leaves for its pods in cleartext either" nothing_leaves_for_n2
 check "keyd comes back without that record" restart_keyd
 check "and nothing leaves then" nothing_leaves_for_n2
 add_silent_node 2
@@ -146,14 +153,14 @@ start_agent 2 || bail "no agent"
 check "its agent comes back: the pods talk" wait_until 10 pods_talk
 add_silent_node 3
 check "another node has no agent" wait_until 5 peer_is 1 3 '.state == "waiting"'
-check "podveil mode names it when it cuts it off" mode_text_says strict '^cut off, since they were never reached: n3$'
+check "podveil mode names it when it cuts it off" mode_text_says strict '^cut off, because they were never reached: n3$'
 check "status knows the mode" status_is 1 '.mode == "strict" and (.reasons | any(test("PERMISSIVE")) | not)'
 udp_start switch 1 2
 tcp_start switch 1 2 1000000
 sleep 0.3
 check "the mode goes back and forth under traffic" there_and_back_many_times
 sleep 0.3
-check "nothing was in clear meanwhile, nor is now" wire_shows_nothing
+check "nothing was in cleartext in between, nor is now" wire_shows_nothing
 traffic_stop
 check "no datagram was lost by it" udp_lost_nothing switch
 check "no connection was disturbed" tcp_lost_nothing switch

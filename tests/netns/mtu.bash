@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests of the MTU share: echoes of every size, TCP both ways, what a pod is told, and the largest packet on
-# the wire. Sourced after lib.sh. The nodes' uplinks cut super-packets before they are seen, so that "largest" is true.
+# Shared by the tests of the MTU: echoes of every size, TCP both ways, the MTU that a pod learns,
+# and the largest packet on the wire. Sourced after lib.sh. The nodes' uplinks segment super-packets
+# before the detector sees them, so that `largest` is exact.
 
 ECHO_PORT=7000
 OUTER=4 # the family outside
@@ -49,8 +50,9 @@ ask() { # FLAG...: from pod 1
 	in_ns p1 "$BUILD/tools/sizes" ask "$@" | tee "$RUN_DIR/sizes.json"
 }
 
-# The echo's kernel has to know the way's MTU as well: an answer that meets "too big" cannot be sent again. (It is told
-# twice where the uplink is narrower than the pod: by its node of the uplink, then by the tunnel.)
+# The kernel of the echo server has to know the path MTU as well: a reply that meets `too big`
+# cannot be sent again. (It learns it twice where the uplink is narrower than the pod: from its node
+# about the uplink, then from the tunnel.)
 every_size_is_echoed() { # ADDRESS FROM UNTIL
 	forget_path 1
 	forget_path 2
@@ -59,7 +61,8 @@ every_size_is_echoed() { # ADDRESS FROM UNTIL
 	jq -e '.answered == .asked and .lost == 0 and .wrong == 0 and .twice == 0' "$RUN_DIR/sizes.json"
 }
 
-# What fits arrives; the first that does not is told so from the way, and the pod's kernel knows it from then on.
+# Every size that fits arrives. The first one that does not is reported by the path, and the pod's
+# kernel remembers the path MTU.
 uncut_sizes_end_at() { # LARGEST ADDRESS FROM UNTIL
 	forget_path 1
 	forget_path 2

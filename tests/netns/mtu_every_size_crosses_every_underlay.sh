@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# On underlays of 1280, 1400, 1500 and 9000 bytes, with IPv4 and with IPv6 outside, every UDP payload size from nothing
-# to beyond the MTU crosses in both families, cut where that is allowed and told where it is not, TCP carries both
-# ways, and the wire sees neither a fragment nor a datagram larger than its MTU. The underlay changes while the agents
-# run. On 1280 bytes the tunnel is narrower than the IPv6 minimum, and IPv6 crosses all the same.
+# On underlays of 1280, 1400, 1500 and 9000 bytes, with IPv4 and with IPv6 outside, every UDP
+# payload size from zero to beyond the MTU crosses in both families, fragmented where that is
+# allowed and answered with `too big` where it is not; TCP works both ways, and the wire carries
+# neither a fragment nor a datagram larger than its MTU. The underlay changes while the agents run.
+# On 1280 bytes the tunnel is narrower than the IPv6 minimum, and IPv6 still crosses.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -39,7 +40,7 @@ sweep() { # UNDERLAY
 	echo_start 2 "$(pod_v6 2)"
 	check "$name: every IPv6 size is echoed" every_size_is_echoed "$(pod_v6 2)" $from $(($1 + 100))
 	check "$name: IPv6 sizes in one piece end at the MTU" uncut_sizes_end_at $((inner6 - 48)) "$(pod_v6 2)" $from $(($1 + 100))
-	check "$name: the pod was told $inner6 over IPv6" test "$(pod_path_mtu 1 "$(pod_v6 2)")" = $inner6
+	check "$name: the pod learned $inner6 over IPv6" test "$(pod_path_mtu 1 "$(pod_v6 2)")" = $inner6
 	end_echo
 	check "$name: TCP arrives whole both ways" tcp_arrives_both_ways 2000000
 	watch_stop

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Between two nodes stands a router whose far link becomes narrower while traffic flows, and wide again. The tunnel
-# follows: TCP goes on and arrives whole, packets of pods are told the new size, IPv6 of 1280 bytes crosses in pieces,
-# and the wire behind the router never sees anything larger than it takes. A route's own MTU counts too, padding
-# included. A router that claims less than 1280 bytes is not believed.
+# A router between two nodes has a far link that becomes narrower while traffic flows, and wide
+# again. The tunnel follows: TCP continues and arrives whole, packets of pods are answered with the
+# new size, IPv6 of 1280 bytes crosses in fragments, and the wire behind the router never carries a
+# packet larger than its MTU. A route's own MTU counts too, padding included. A router that claims
+# less than 1280 bytes is ignored.
 #
 #   n1 up0 (172.20.1.1, fd00:20:1::1) -- (r1) r (r2) -- (172.20.2.1, fd00:20:2::1) up0 n2
 
@@ -43,7 +44,8 @@ narrow() { # MTU
 	ip -n "$(ns n2)" link set up0 mtu "$1"
 }
 
-# What is larger than the tunnel takes now is told at once. What it does take may be lost behind it: so it learns.
+# Packets larger than the tunnel's present MTU are answered at once. Smaller ones may be lost behind
+# it, which is how the tunnel learns.
 pod_is_told_now() { # INNER MTU
 	local told
 	forget_path 1
@@ -88,7 +90,7 @@ follow_the_path() {
 	narrow 1320
 	sleep 0.3
 	wire_watch_start n2 up0
-	check "$name: the pod is told of the narrow path" path_becomes $((1320 - overhead))
+	check "$name: the pod learns the narrow path MTU" path_becomes $((1320 - overhead))
 	check "$name: IPv6 packets of 1280 bytes cross it" ipv6_of_1280_crosses
 	wait "${FLOWS[@]}"
 	watch_stop
@@ -100,7 +102,8 @@ follow_the_path() {
 	check "$name: the path grows again" path_becomes $((1500 - overhead)) $((FORGETS_AFTER + 4))
 }
 
-# What leaves n1 itself: a route may be narrower than the device, and nobody on the way says so.
+# Packets of n1 itself: a route may be narrower than the device, and no router on the path reports
+# it.
 route_is_obeyed() {
 	ip -n "$(ns n1)" route change 172.20.2.0/24 via 172.20.1.254 mtu 1299
 	check "a route's own MTU is told to the pod" path_becomes 1239
@@ -113,7 +116,8 @@ route_is_obeyed() {
 	ip -n "$(ns n1)" route change 172.20.2.0/24 via 172.20.1.254
 }
 
-# One way: what comes back is small. (An echo takes the other node's route, which is as wide as ever.)
+# One direction: the replies are small. (An echo takes the other node's route, whose MTU has not
+# changed.)
 send_udp() { # POD ADDRESS BYTES
 	head -c "$3" /dev/zero | in_ns "p$1" socat -u STDIN "UDP4-SENDTO:$2:9,ip-mtu-discover=0"
 }

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A pod that talks to a service, which its node translates to a pod elsewhere (DNAT), and sends more than the tunnel
-# takes, hears "too big" from the service's address about the packet as it sent it: conntrack translates the tunnel's
-# answer back, in both families. Then what it sends arrives. The other way, the pod behind the service is told as well.
+# A pod talks to a service that its node translates to a pod elsewhere (DNAT), and sends packets
+# larger than the tunnel's MTU. It receives `too big` from the service's address about the packet in
+# its original form: conntrack translates the tunnel's error back, in both families. Then its data
+# arrives. In the other direction the pod behind the service receives the error as well.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -50,7 +51,7 @@ heard_v6() {
 	grep "$SERVICE_V6 > $(pod_v6 1).*packet too big, mtu $INNER" "$RUN_DIR/errors"
 }
 
-# What is as large as the tunnel takes, and not a byte smaller, gets through and back.
+# A packet exactly as large as the tunnel's MTU gets through, and so does its reply.
 fits() { pings p1 "$1" -M 'do' -s "$2"; } # ADDRESS BYTES
 
 begin
@@ -62,8 +63,8 @@ check "the service answers over IPv4" fits $SERVICE_V4 56
 check "the service answers over IPv6" fits $SERVICE_V6 56
 
 capture_start
-check "a ping to the service that is too big is told so" is_told 1 $SERVICE_V4 1472 $INNER
-check "a ping to the service that is too big is told so over IPv6" is_told 1 $SERVICE_V6 1452 $INNER
+check "a ping to the service that is too big gets an error" is_told 1 $SERVICE_V4 1472 $INNER
+check "a ping to the service that is too big gets an error over IPv6" is_told 1 $SERVICE_V6 1452 $INNER
 wait_until 5 heard_v6
 capture_stop
 check "the error came from the service about the pod's own packet" heard_v4

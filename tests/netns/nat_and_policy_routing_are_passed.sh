@@ -1,11 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A client behind a router that rewrites addresses and forgets a flow after two seconds: the server learns what the router
-# makes of it, a keepalive holds the way back open, bound sockets and changed marks are of no matter, a default route into
-# the tunnel does not swallow the tunnel's own datagrams (fwmark), and who sends to a peer that is gone is told so, also
-# one whose address was rewritten (kernel netns tests N23 to N27, N30, N31). Positive controls: without the keepalive the
-# way back closes, without the mark the default route swallows, and the last ping passed while the peer was there.
+# A client sits behind a router that rewrites addresses and forgets a flow after two seconds. The
+# server learns the rewritten endpoint, a keepalive keeps the mapping open, bound sockets and
+# changed marks make no difference, a default route into the tunnel does not capture the tunnel's
+# own datagrams (fwmark), and a sender to a peer that is gone gets an ICMP error, also one whose
+# address was rewritten (kernel netns tests N23 to N27, N30, N31). Positive controls: without the
+# keepalive the mapping expires, without the mark the default route captures the datagrams, and the
+# last ping passed while the peer existed.
 #
 #   a (wire0) 192.168.70.100 --- 192.168.70.1 (in0) r (out0) 10.70.0.1, fd00:70::1 --- 10.70.0.100, fd00:70::100 (wire0) b
 
@@ -139,6 +141,6 @@ check "packets that are routed again for their mark arrive" changed_marks_work
 check "positive control: a default route swallows the tunnel's datagrams" default_route_swallows_unmarked_datagrams
 check "with the tunnel's mark it carries everything, in both families" default_route_carries_with_the_mark
 check "a rewritten ping passes while the peer is there" rewritten_pings_pass
-check "when it is gone, the original sender is told" original_sender_is_told
+check "when it is gone, the original sender gets an error" original_sender_is_told
 [ "$TESTS_FAILED" -eq 0 ] || diag_file "$RUN_DIR/a.log.err" "podveil-tunnel"
 done_testing

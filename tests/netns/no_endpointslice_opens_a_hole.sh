@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Write access to EndpointSlices opens nothing: no slice under any name makes a pod's traffic leave in clear, in either
-# family, over TCP or UDP. An API server gets its bypass, also inside the cluster's range, as soon as podveil-keyd itself has
-# completed TLS there, for TCP alone. A server of another authority or name gets none, the last proved set stays until a new
-# server is reached, and a bypass falls at once when a node claims its address as a pod's.
+# Write access to EndpointSlices opens nothing: no slice under any name makes a pod's traffic leave
+# in cleartext, in either family, over TCP or UDP. An API server gets its bypass, also inside the
+# cluster's range, as soon as podveil-keyd itself has completed TLS there, for TCP alone. A server
+# of another authority or name gets none, the last proved set stays until a new server is reached,
+# and a bypass ends at once when a node claims its address for a pod.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -47,7 +48,7 @@ traffic_start() {
 		send udp$family udp "$address" "$UDP_RATE"
 		send tcp$family tcp "$address" 200000
 	done
-	# Who asks p2 whether it is an API server leaves a word.
+	# Every connection that asks p2 whether it is an API server leaves a line.
 	spawn p2 "$RUN_DIR/asked" socat "TCP6-LISTEN:$API_PORT,ipv6only=0,fork,reuseaddr" "SYSTEM:echo asked >>$RUN_DIR/asked.p2"
 }
 
@@ -173,7 +174,7 @@ others_are_not_reached() {
 }
 failure_is_logged_once() { log_says 1 "lists an API server at $1:" | tee /dev/stderr | wc -l | grep -qx 1; } # ADDRESS
 
-# Without the registry, what an earlier agent knew stays.
+# Without the registry, the bypasses that an earlier agent knew stay.
 restart_keeps_the_bypass() {
 	fault '{"from": "'"$(node_v4 1)"'", "times": 0, "do": {"kind": "close"}}'
 	stop_keyd 1 && start_keyd 1 && state_is 1 $IN_RANGE_V4 kept "earlier agent" && pod_reaches_both
@@ -216,12 +217,12 @@ needs_api
 needs tools/wirewatch
 kube_agents_up
 traffic_start
-check "the detector sees what a bypass of the administrator lets out" administrators_bypass_shows
+check "the detector sees the traffic of an administrator's bypass" administrators_bypass_shows
 watch_start "$MARKER"
 check "a slice of another name is named once, and the API server's own is refused a pod's address" attack
 watch_stop
 diag "attack: $(watched frames) frames seen, $(watched marker) in clear"
-check "no frame of the pods' flows left in clear, both families, TCP and UDP" clear_frames '== 0'
+check "no frame of the pods' flows left in cleartext, both families, TCP and UDP" clear_frames '== 0'
 check "nothing asked the pod whether it is an API server" test ! -e "$RUN_DIR/asked.p2"
 
 servers_up

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# However often keys, peers, ports, marks and the device's state change, and however many clients ask, the tunnel has as
-# many descriptors and as much memory as before; when it ends, its device, its sockets and its processes go, and a network
-# namespace that nobody else holds goes with it, also where device and sockets were in two of them (kernel netns tests N52
-# to N54). Positive controls: what goes was there before.
+# However often keys, peers, ports, marks and the device's state change, and however many clients
+# connect, the tunnel has as many descriptors and as much memory as before. When it exits, its
+# device, its sockets and its processes go, and so does a network namespace that no other process
+# holds, also where device and sockets were in two of them (kernel netns tests N52 to N54). Positive
+# controls: everything that goes existed before.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/wireguard.bash"

@@ -37,6 +37,6 @@ wait "${FLOWS[@]}"
 watch_stop
 check "the IPv4 connection arrived whole" arrived_whole v4
 check "the IPv6 connection arrived whole" arrived_whole v6
-check "nothing of them was in the clear once the agents ran" watch_saw_nothing
+check "none of their frames was in cleartext once the agents ran" watch_saw_nothing
 check "the tunnel carried them" test "$(podveil 1 -o json status | jq .traffic.to_tunnel.bytes)" -gt 20000000
 done_testing

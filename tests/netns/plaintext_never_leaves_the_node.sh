@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# From the moment an agent first ran, no packet for a pod on another node is seen in the clear on the wire: not while
-# the agents run, not while one is killed, absent or comes back, not when its device is deleted.
-# Both families and both directions are under traffic all the time. The detector proves itself before the agents ran,
-# and again at the end, after `podveil cleanup` took the protection away.
+# From the moment an agent first ran, no packet for a pod on another node is on the wire in
+# cleartext: not while the agents run, not while one is killed, absent or restarting, not when its
+# device is deleted. Both families and both directions carry traffic all the time. The detector
+# proves itself before the agents run, and again at the end, after `podveil cleanup` has removed the
+# protection.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -44,8 +45,8 @@ traffic_start() {
 	done
 }
 
-# What the traffic looks like on the wire from just before the fault until some time after it. The nodes talk too, so
-# that the detector has something to see even where all pods are cut off.
+# Watches the traffic on the wire from just before the fault until some time after it. The nodes
+# talk too, so that the detector sees frames even where all pods are cut off.
 watch_during() { # COMMAND...
 	watch_start "$MARKER"
 	sleep 0.3
@@ -80,7 +81,7 @@ check "the detector sees plaintext while no agent has run" plaintext_leaves_duri
 
 check "agents start and protect both nodes" start_agents
 check "pods talk through the tunnel" wait_until 5 pods_are_connected
-check "nothing leaves in the clear while the agents run" nothing_leaves_during sleep 0.5
+check "nothing leaves in cleartext while the agents run" nothing_leaves_during sleep 0.5
 check "nothing leaves when keyd is killed" nothing_leaves_during kill_keyd 1
 check "pods still talk without keyd" pods_are_connected
 check "nothing leaves when keyd comes back" nothing_leaves_during start_keyd 1

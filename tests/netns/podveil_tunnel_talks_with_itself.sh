@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Two podveil-tunnels are each other's peers: each initiates in turn, over IPv4 and over IPv6, without and with a preshared
-# key; ping, TCP and UDP pass in both directions and both families. Sessions are renewed under traffic by the one who began
-# them, without loss, and who has lost one makes a new one at once.
+# Two podveil-tunnels are each other's peers: each initiates in turn, over IPv4 and over IPv6,
+# without and with a preshared key; ping, TCP and UDP pass in both directions and both families. The
+# initiator renews a session under traffic without loss, and a side that has lost its session
+# establishes a new one at once.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/wireguard.bash"
@@ -20,6 +21,6 @@ rounds_over v4
 rounds_over v6
 check "no session without the same preshared key" has_no_session_with_another_preshared_key
 check "a new private key is in use within a second" survives_a_change_of_its_private_key
-check "who has lost a session makes a new one at once" makes_a_new_session a
+check "a side that has lost a session establishes a new one at once" makes_a_new_session a
 [ "$TESTS_FAILED" -eq 0 ] || diag_file "$RUN_DIR/a.log.err" "podveil-tunnel"
 done_testing

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A pod prefix that is added, moved to another node, claimed twice and removed, and a node whose address changes: the
-# other nodes follow within seconds, by the same epoch, and the pods whose prefix is none of these lose not one datagram.
-# Nothing is in clear on any wire meanwhile. The prefix is a second bridge's; the routes to it are what a CNI would set.
+# A pod prefix is added, moved to another node, claimed twice and removed, and a node's address
+# changes. The other nodes follow within seconds, by the same epoch, and pods of other prefixes lose
+# no datagram. No wire carries cleartext at any time. The prefix is a second bridge's; the test sets
+# the routes that a CNI would set.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -96,7 +97,7 @@ check "its pod is reached there, and reaches" wait_until 3 moving_pod_answers b
 moving_unroute 2
 check "node 2 claims it as well" moving_add 2 c
 check "node 1 names node 2, to which its route does not lead" wait_until 3 complains_of 1 2 "route to .* leads to node n3"
-check "node 3 names node 2, which claims what is its own" wait_until 3 complains_of 3 2 "this node's own"
+check "node 3 names node 2, which claims a prefix of node 3" wait_until 3 complains_of 3 2 "this node's own"
 check "node 3 still has it" has_moving 1 3
 check "its pod is still reached, and reaches" moving_pod_answers b
 

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A peer is found where its last authentic packet came from: at another address or port, in the other family, and also
-# where what was inside of that packet was refused (kernel netns tests N15 to N19). A new private key is in use within a
-# second, whichever end gets it, and so is one that comes back (N20). Positive controls: what is refused was delivered
-# before, and is again.
+# A peer's endpoint is the source of its last authentic packet: at another address or port, in the
+# other family, and even if the inner packet was refused (kernel netns tests N15 to N19). A new
+# private key is in use within a second, whichever end gets it, and so is one that comes back (N20).
+# Positive controls: the refused packets were delivered before, and are again.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/wireguard.bash"

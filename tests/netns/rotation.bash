@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests of rotations share: asking an agent to rotate, waiting for the end, and traffic that is accounted for to
-# the last packet. Sourced after lib.sh.
+# Shared by the tests of rotations: asking an agent to rotate, waiting for the end, and traffic
+# accounted for to the last packet. Sourced after lib.sh.
 
 ask_keyd() { # I REQUEST
 	printf '%s\n' "$2" | timeout 10 socat -t 10 - "UNIX-CONNECT:$(agent_dir "$1")/keyd.sock"
@@ -99,7 +99,7 @@ udp_lost_nothing() { # PREFIX
 	cat "$RUN_DIR/$1"-{there,back}.recv | all_arrived "$UDP_RATE" "$TRAFFIC_MS"
 }
 
-# The sender, which was told to end, does not wait for the receiver's word: both counts must be the same.
+# The sender stops on request and does not wait for the receiver: both counts must be equal.
 tcp_lost_nothing() { # PREFIX
 	cat "$RUN_DIR/$1-tcp.send" "$RUN_DIR/$1-tcp.send.err" "$RUN_DIR/$1-tcp.recv"
 	[ ! -s "$RUN_DIR/$1-tcp.send.err" ] &&

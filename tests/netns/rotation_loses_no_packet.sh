@@ -14,7 +14,8 @@ ROTATIONS=${ROTATIONS:-20}
 TCP_SECONDS=3
 MARKER=$(new_marker)
 
-# Half of what TCP can do here, in bytes per second, into TCP_RATE. The UDP flows run meanwhile.
+# Half of the TCP rate of this machine, in bytes per second, into TCP_RATE. The UDP flows run at the
+# same time.
 measure_tcp() {
 	flow_receive measured-tcp 2 tcp 9003
 	spawn p1 "$RUN_DIR/measured-tcp.send" "$BUILD/tools/flow" tcp-send --to "$(pod_v4 2):9003" --seconds $TCP_SECONDS \

@@ -30,7 +30,7 @@ warning_names() { # NAME: the node that rotates does what it promises
 warns_of_nobody() { podveil 1 -o json status | jq -e '.state == "protected" and .warnings == []'; }
 pods_talk() { in_ns p1 ping -c 1 -W 1 -q "$(pod_v4 2)" && in_ns p2 ping -c 1 -W 1 -q "$(pod_v4 1)"; }
 
-# keyd of n2 stands still: it sees neither registry nor anything else, and its tunnel goes on.
+# keyd of n2 is stopped: it sees neither the registry nor anything else, and its tunnel continues.
 freeze() { kill -STOP "$(keyd_pid 2)"; }
 thaw() { kill -CONT "$(keyd_pid 2)"; }
 
@@ -64,7 +64,8 @@ check "no datagram was lost, doubled or changed" udp_lost_nothing cut
 diag "longest gaps: $(longest_gaps cut) ms"
 [ "$TESTS_FAILED" -eq 0 ] || show_drops
 
-# After two rotations it knows none of the other's keys any more: its old sessions go on until it sees the new record.
+# After two rotations it knows none of the other's keys: its old sessions last until it sees the new
+# record.
 udp_start twice 1 2
 freeze
 for n in 1 2; do

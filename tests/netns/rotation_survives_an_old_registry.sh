@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A registry that shows the past, by a restored backup or by malice, moves nobody's keys back: a node writes its own newer
-# record again, the others ignore what is older than they have seen, also of a node that left in between, and also where
-# the agent that saw it is dead: the tunnel remembers. And what stands in the file of a request, or in its place, does no
-# harm: it means "please rotate" at most.
+# A registry that shows the past, after a restored backup or by malice, moves no key back. A node
+# writes its own newer record again; the others ignore records older than those they have seen, also
+# of a node that left in between, and also after the agent that saw them has died, because the
+# tunnel remembers. Whatever the file of a request contains, or whatever lies in its place, causes
+# at most one rotation.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -49,7 +50,7 @@ check "the other node goes by the newer one" goes_by 2 n1 "$new"
 new=$(epoch_of 2)
 stop_keyd 2
 put_back n2
-check "an older record of a node whose agent is away is ignored, and named" wait_until 5 reason_is 1 n2 "is lower than $new"
+check "an older record of a node whose agent is stopped is ignored, and named" wait_until 5 reason_is 1 n2 "is lower than $new"
 check "what was known of it stays in use" goes_by 1 n2 "$new"
 traffic_stop
 check "no datagram was lost, doubled or changed" udp_lost_nothing old
@@ -77,11 +78,11 @@ check "pods talk on with the keys that the tunnel has" pods_talk
 check "the node's own agent comes back" start_keyd 1
 check "and mends the registry" wait_until 10 record_says n1 "$new"
 check "both agents protect their pods" wait_until 10 agents_are_ready
-check "the other node goes by the newer record again" goes_by 2 n1 "$new"
+check "the other node uses the newer record again" goes_by 2 n1 "$new"
 traffic_stop
 check "no datagram was lost, doubled or changed meanwhile" udp_lost_nothing past
 
-# Whatever stands there, it is one rotation at most.
+# Any content causes at most one rotation.
 old=$(own_key 1 .fingerprint)
 head -c 300000 /dev/urandom >"$REGISTRY/n1.request"
 check "a request full of garbage is a request" wait_until 5 is_rotated "$old"

@@ -46,9 +46,9 @@ for step in "${STEPS[@]}"; do
 	made=$(keys_made)
 	check "keyd dies after $step" crash_after "$step"
 	check "the one that comes back finishes the rotation" finishes "$old" "$made"
-	check "and the other node goes by the new record" wait_until 5 records_agree
+	check "and the other node uses the new record" wait_until 5 records_agree
 done
-# Asked while nobody is there: served at the next start.
+# A request made while no keyd runs is served at the next start.
 old=$(own_key 1 .fingerprint)
 made=$(keys_made)
 kill_keyd 1

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests of the cluster secret share: a file for each node, and what the agents say of it. Sourced after lib.sh.
+# Shared by the tests of the cluster secret: a file for each node, and the agents' view of it.
+# Sourced after lib.sh.
 
 secret_file() { echo "$RUN_DIR/secret.$1"; } # I
 

@@ -39,13 +39,13 @@ check "agents start and protect both nodes" start_agents
 check "the bridge is known to lead to pods" leads_to_pods 1 cni0
 shape_carries
 check "a pod that its plugin masquerades reaches other nodes' pods through the tunnel" masqueraded_pods_reach_pods
-check "what the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
+check "traffic that the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
 
 spawn_keyd() { spawn_keyd_from "$1" local; }
 stop_keyd 1
 check "keyd that reads prefixes from the kernel takes over" start_keyd 1
 check "it is protected again" wait_until 10 agent_is_ready 1
-check "the bridge's prefixes are what the node publishes" wait_until 5 publishes 1 "$(pods_v4 1)" "$(pods_v6 1)"
+check "the node publishes the bridge's prefixes" wait_until 5 publishes 1 "$(pods_v4 1)" "$(pods_v6 1)"
 check "the bridge still leads to pods" leads_to_pods 1 cni0
 check "traffic is as before" udp_arrives
 
@@ -60,5 +60,5 @@ shape_watch_start "$MARKER"
 udp_arrives >/dev/null 2>&1
 in_ns n1 ping -c 5 -i 0.1 -q "$(node_v4 2)" >/dev/null
 watch_stop
-check "nothing for the other node's pods leaves in clear" watch_saw_nothing
+check "nothing for the other node's pods leaves in cleartext" watch_saw_nothing
 shape_done

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Pods with addresses of the nodes' own subnet, as cloud CNIs give them: the cluster range is that subnet, the NIC's own
-# route covers all pods, a route to each local pod lies in a table of its own behind an `ip rule`, and the nodes answer
-# for their pods on the wire. Later a second NIC is plugged in, and a pod whose rules lead out by it.
+# Pods with addresses of the nodes' own subnet, as cloud CNIs assign them: the cluster range is that
+# subnet, the NIC's own route covers all pods, a route to each local pod is in a table of its own
+# behind an `ip rule`, and the nodes answer for their pods on the wire. Later a second NIC is added,
+# and a pod whose rules lead out by it.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -112,20 +113,20 @@ cluster_up 2
 check "the detector sees the pods' traffic while no agent runs" shape_is_seen_in_clear
 check "agents start and protect both nodes" start_agents
 check "a pod's veth is known to lead to it" leads_to_pods 1 "$(host_device p1)"
-check "the NIC, whose own route covers all pods, does not" is_uplink 1 eth0
-check "the pods' addresses are what the node publishes" publishes_pods 1 p1
+check "the NIC, with its own route over all pods, does not" is_uplink 1 eth0
+check "the node publishes the pods' addresses" publishes_pods 1 p1
 shape_carries
 check "node still pings node, outside the tunnel" pings n1 "$(node_v4 2)"
 
 shape_watch_start "$MARKER"
-check "neighbours are found anew when they are forgotten" neighbours_are_found_anew
+check "forgotten neighbours are found again" neighbours_are_found_anew
 watch_stop
 check "and nothing of it left in clear" watch_saw_nothing
 
 check "a second NIC is plugged in" plug_nic
 shape_watch_start "$MARKER"
 check "it is an uplink within a second" wait_until 1 is_uplink 1 eth1
-check "a pod is started whose rules lead out by it" second_pod_add
+check "a pod starts with rules that lead out by it" second_pod_add
 check "its packets take that way" leaves_by "$(pod_v4 2)" "${POD_V4[s1]}" eth1
 check "its address is published" wait_until 5 publishes_pods 1 p1 s1
 check "it reaches the other node's pod" wait_until 5 pings s1 "$(pod_v4 2)"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A route of its own to each pod, no subnet on the node, and addresses that do not follow the Node's podCIDRs: Calico's
-# shape. Made by the ptp plugin, whose pods see a gateway for everything; each node has blocks, marked by a blackhole
-# route, and pods outside of them. The prefixes are read from the kernel (`local`), and `auto` finds out by itself.
+# A host route to each pod, no subnet on the node, and addresses that do not follow the Node's
+# podCIDRs: Calico's shape. Made by the ptp plugin, whose pods use a gateway for every destination;
+# each node has blocks, marked by a blackhole route, and pods outside of them. keyd reads the
+# prefixes from the kernel (`--pod-cidrs local`), and `auto` detects this by itself.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -62,7 +63,7 @@ check "a pod's veth is known to lead to it" leads_to_pods 1 "$(host_device p1)"
 check "the NIC, a veth itself, does not" is_uplink 1 eth0
 check "the blocks are what the node publishes" publishes 1 "$(block_v4 1)" "$(block_v6 1)"
 shape_carries
-check "what the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
+check "traffic that the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
 
 shape_watch_start "$MARKER"
 check "a pod outside of the node's blocks starts" stray_add
@@ -93,7 +94,7 @@ stop_keyd 1
 jq '.podCIDRs = ["10.244.1.0/24", "fd00:10:244:1::/64"]' "$RUN_DIR/registry/n1.json" >"$RUN_DIR/n1.json" &&
 	mv "$RUN_DIR/n1.json" "$RUN_DIR/registry/n1.json"
 spawn_keyd() { spawn_keyd_from "$1" auto; }
-check "keyd with auto takes over on a node whose podCIDRs are not its pods'" start_keyd 1
+check "keyd with auto takes over on a node with podCIDRs that are not its pods'" start_keyd 1
 check "it moves to the kernel's word" wait_until 5 pods_from 1 local
 check "and says so" grep -q 'warning: the pods of this node are not those of its podCIDRs' "$(agent_dir 1)/keyd.log"
 check "it publishes what the kernel shows" block_is_given_up

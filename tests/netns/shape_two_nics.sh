@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Two NICs in each node, and the routes to the other node's pods move from one to the other and back while numbered
-# datagrams run both ways in both families: not one is lost, and none is on either wire in clear.
+# Each node has two NICs, and the routes to the other node's pods move from one to the other and
+# back while numbered datagrams run both ways in both families: none is lost, and none is on either
+# wire in cleartext.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -67,5 +68,5 @@ check "not one datagram was lost" udp_lost_nothing
 check "neither wire saw marker or pod address" watch_saw_nothing
 check "routes are by the second NIC now" routes_lead_by eth1
 shape_carries
-check "what the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
+check "traffic that the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
 shape_done

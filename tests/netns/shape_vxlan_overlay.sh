@@ -64,10 +64,10 @@ spawn_keyd() { spawn_keyd_from "$1" local; }
 check "agents start and protect both nodes" start_agents
 note_sent
 check "the bridge is known to lead to pods" leads_to_pods 1 cni0
-check "the overlay's IPv4 device is none of theirs" is_uplink 1 flannel.4
-check "the overlay's IPv6 device is none of theirs" is_uplink 1 flannel.6
-check "the bridge's prefixes are what the node publishes" publishes 1 "$(pods_v4 1)" "$(pods_v6 1)"
+check "the overlay's IPv4 device is not one of them" is_uplink 1 flannel.4
+check "the overlay's IPv6 device is not one of them" is_uplink 1 flannel.6
+check "the node publishes the bridge's prefixes" publishes 1 "$(pods_v4 1)" "$(pods_v6 1)"
 shape_carries
 check "the overlay carried none of it" overlay_is_empty
-check "what the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
+check "traffic that the CNI masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
 shape_done

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whoever does not prove to be a peer hears nothing from podveil-tunnel's port: no datagram, no ICMP error, whatever is
-# thrown at it. All of it is counted under its reason, and the session next to it goes on. Positive control: the
-# capture that must stay empty sees an answer where there is one.
+# A sender that does not prove to be a peer gets no reply from podveil-tunnel's port: no datagram
+# and no ICMP error, for any input. Each input is counted under its reason, and the session beside
+# it continues. Positive control: the capture that must stay empty sees a reply where there is one.
 
 . "$(dirname "$0")/wireguard.bash"
 
@@ -44,7 +44,8 @@ capture_real_messages() {
 	[ "$(frames "$RUN_DIR/real.pcap")" -ge 4 ]
 }
 
-# Everything that a could say to the one who throws, ICMP about anything, and nothing of the session beside it.
+# Everything that a could send to the attacker, ICMP about anything included, without the session
+# beside it.
 watch_for_answers() {
 	capture_start a "$RUN_DIR/answers.pcap" \
 		"dst port $GARBAGE_PORT or icmp or (icmp6 and ip6[40] < 128) or src port $GARBAGE_PORT"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whatever keeps podveil-tunnel from starting is told in one line that names the text and what was expected, with a
-# non-zero exit; nothing is left behind, and a tunnel that runs is not disturbed. What can be mended is mended.
+# Anything that keeps podveil-tunnel from starting is reported in one line that quotes the text and
+# says what was expected, with a non-zero exit status. It leaves nothing behind, and does not
+# disturb a tunnel that runs. It repairs the conditions that can be repaired.
 
 . "$(dirname "$0")/wireguard.bash"
 
@@ -137,13 +138,13 @@ for capability in net_admin setuid setpcap kill; do
 done
 check "ordinary user is refused" refuses "missing privileges: CAP_NET_ADMIN" tunnel_by setpriv --reuid 65534 --regid 65534 --clear-groups
 check "machine without /dev/net/tun is told" refuses "/dev/net/tun" tunnel_with_dev_hidden
-check "none of these disturbed the tunnel that runs" the_running_one_still_works
+check "the running tunnel is not disturbed by any of these" the_running_one_still_works
 check "stale socket is replaced" stale_socket_is_replaced
 check "missing folders are made, for root alone" missing_folders_are_made_private
 check "persistent device of that name is taken over and stays" persistent_device_is_taken_over
 check "JSON log lines are JSON" runs --log-format json
 check "and parse" jq -es 'length > 0 and all(.message != null and .level != null)' "$RUN_DIR/run.log.err"
-check "tunnel whose device is deleted says so and ends" is_told_of_its_lost_device
-check "tunnel whose engine is killed says so and ends" ends_when_its_engine_is_killed
+check "a tunnel whose device is deleted says so and exits" is_told_of_its_lost_device
+check "a tunnel whose engine is killed says so and exits" ends_when_its_engine_is_killed
 check "engine ends with its parent" engine_ends_with_its_parent
 done_testing

@@ -1,9 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-tunnel carries everything on kernels that lack an offload: super-packets of the TUN (USO, TSO, checksums),
-# UDP_SEGMENT and UDP_GRO. tools/older_kernel.so takes them away on one side, so the other proves that old and new work
-# together, and at last on both; ping, TCP and UDP pass in both directions and both families, no datagram is lost.
+# podveil-tunnel carries all traffic on kernels that lack an offload: super-packets of the TUN (USO,
+# TSO, checksums), UDP_SEGMENT and UDP_GRO. tools/older_kernel.so removes them on one side, to prove
+# that old and new work together, and then on both; ping, TCP and UDP pass in both directions and
+# both families, and no datagram is lost. Positive controls: the side with all offloads reports it
+# and puts super-packets on the wire; each side that lacks one was refused it, and the test also
+# checks every trace of that in the tunnel and on the wire.
 #
 # Positive controls: the side that lacks nothing says so and puts super-packets on the wire; each that lacks something
 # was refused it, and what the tunnel or the wire can tell of that is asked for too.

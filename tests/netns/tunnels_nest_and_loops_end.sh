@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Tunnels may run inside tunnels: a second device whose datagrams go through the first (kernel netns tests N21), and a peer
-# whose endpoint lies behind another peer of the same device (N28). Where routes make a circle of that, what is sent into
-# it comes to an end: a datagram that leads back to its own peer is dropped and counted (N29), and one that goes round
-# through two devices grows until it no longer fits (N22). The tunnels work when the circle is gone.
+# Tunnels may run inside tunnels: a second device whose datagrams go through the first (kernel netns
+# tests N21), and a peer whose endpoint lies behind another peer of the same device (N28). Where
+# routes form a loop, packets sent into it come to an end: a datagram that leads back to its own
+# peer is dropped and counted (N29), and one that goes round through two devices grows until it no
+# longer fits (N22). The tunnels work again when the loop is gone.
 #
 #   a, c: devices in namespace a      b, d: devices in namespace b      c and d talk through a and b
 
@@ -137,7 +138,7 @@ check "a tunnel inside of it, over IPv4, carries everything" nested_tunnel_carri
 check "a tunnel inside of it, over IPv6, carries everything" nested_tunnel_carries v6
 check "its datagrams were inside the first" nested_datagrams_were_inside_the_first
 check "a peer behind another peer of the same device is reached" onion_carries
-check "a peer whose endpoint is behind itself is not: its datagrams are counted and come to an end" \
+check "a peer with its endpoint behind itself does not work: its datagrams are counted and come to an end" \
 	onion_that_loops_onto_itself_ends
 check "a circle through two devices comes to an end" circle_through_two_devices_ends
 check "without the circle both tunnels work" works_without_the_circle

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# wg(8), unmodified, sets and shows everything there is to set and show on podveil-tunnel; what it sets takes effect on
-# the wire; what is bad is refused and changes nothing.
+# wg(8), unmodified, sets and shows every setting of podveil-tunnel; each setting takes effect on
+# the wire; bad settings are refused and change nothing.
 
 . "$(dirname "$0")/wireguard.bash"
 
@@ -151,7 +151,7 @@ interface_that_comes_up_sends_its_keepalive() {
 	wait_until 5 sent_more_than "$((before + 32))"
 }
 
-# Padding shows what the tunnel takes the MTU for: 1297 bytes become 1300, not 1312 (kernel netns tests N14).
+# Padding reveals the tunnel's MTU: 1297 bytes become 1300, not 1312 (kernel netns tests N14).
 mtu_of_the_device_is_followed() {
 	local before
 	introduce && point_to_other a v4 && pings a v4 -s 1392 -M do || return 1

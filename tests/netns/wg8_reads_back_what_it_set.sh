@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What wg(8) sets it reads back to the letter: 130,560 prefixes of one peer, thousands of many, prefixes of odd lengths,
-# keys that are clamped and cleared (kernel netns tests N39 to N50). Public keys of low order may be set, and never cause
-# a packet (N51); a keepalive is sent as soon as there is an interface that is up and a key, whichever comes last (N37, N38).
+# wg(8) reads back exactly the values it has set: 130,560 prefixes of one peer, thousands of many,
+# prefixes of odd lengths, keys that are clamped and cleared (kernel netns tests N39 to N50). Public
+# keys of low order may be set, and never cause a packet (N51); a keepalive is sent as soon as there
+# is an interface that is up and a key, in either order (N37, N38).
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/wireguard.bash"
@@ -156,7 +157,7 @@ prefix_sets_are_replaced() {
 
 # -- when something is sent --
 
-# To a port of b's that answers nothing: what comes there.
+# Counts the packets that arrive at a port of b's that does not answer.
 catch_start() {
 	in_ns b nft -f - <<-RULES
 		table inet catch {

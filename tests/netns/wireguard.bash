@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests of podveil-tunnel by itself share: two namespaces on one cable, a WireGuard in each (ours or another),
-# configured by wg(8). Sourced, never run.
+# Shared by the tests of podveil-tunnel alone: two namespaces on one cable, a WireGuard in each
+# (podveil-tunnel or another), configured by wg(8). Sourced, never run.
 #
 #   a (wire0) 192.168.60.1, fd00:60::1  -----  b (wire0) 192.168.60.2, fd00:60::2
 #   inside:   10.60.0.1, fd00:10:60::1            10.60.0.2, fd00:10:60::2
@@ -26,7 +26,7 @@ begin_wireguard() {
 	needs podveil-tunnel
 }
 
-# The end that lib.sh knows, and the sockets of what was killed.
+# The cleanup of lib.sh, and the sockets of killed processes.
 eval "end_run() $(declare -f end | tail -n +2)"
 end() {
 	end_run
@@ -101,7 +101,7 @@ new_keys() { # SIDE: into files and PUBLIC_a, PUBLIC_b
 
 public_key() { local name=PUBLIC_$1; echo "${!name}"; } # SIDE
 
-# Fresh keys on both sides, each the other's peer; nobody knows an endpoint.
+# Fresh keys on both sides, each the other's peer; neither side knows an endpoint.
 introduce() { # [PRESHARED_KEY_FILE]
 	local side
 	new_keys a
@@ -275,8 +275,8 @@ renews_without_loss() { # INITIATOR
 		arrives_whole a $((7000 / SLOW)) && arrives_whole b $((7000 / SLOW))
 }
 
-# A private key that is set, be it for a moment, ends a side's sessions (kernel netns test N20): it makes a new one, which
-# the far side takes while its own still stands.
+# Setting a private key, even for a moment, ends a side's sessions (kernel netns test N20): it
+# establishes a new one, which the far side accepts while its own is still valid.
 makes_a_new_session() { # SIDE
 	local before
 	introduce && point_to_other "$1" v4 && pings "$1" v4 || return 1

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-tunnel and wireguard-go are each other's peers, wg(8) configures both: each side initiates in turn, over IPv4
-# and over IPv6, without and with a preshared key; ping, TCP and UDP pass in both directions and both families. Sessions
-# are renewed without loss, and who has lost one gets a new one at once.
+# podveil-tunnel and wireguard-go are each other's peers, and wg(8) configures both: each side
+# initiates in turn, over IPv4 and over IPv6, without and with a preshared key; ping, TCP and UDP
+# pass in both directions and both families. Sessions are renewed without loss, and a side that has
+# lost its session gets a new one at once.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/wireguard.bash"
@@ -16,7 +17,8 @@ WIREGUARD_GO=$("$ROOT/tests/fetch_wireguard_go.sh" 2>"$RUN_DIR/fetch.txt") || sk
 cable_up
 start_ours a && start_wireguard_go b || bail "no two ends to try"
 rounds_over v4
-# This wireguard-go sends to fd00:60:: for fd00:60::1 once it has sent over IPv4: it starts anew.
+# This wireguard-go sends to fd00:60:: for fd00:60::1 once it has sent over IPv4, so the test
+# restarts it.
 stop_side b && start_wireguard_go b || bail "wireguard-go does not start anew"
 rounds_over v6
 check "no session without the same preshared key" has_no_session_with_another_preshared_key

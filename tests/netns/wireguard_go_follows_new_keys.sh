@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A node whose tunnel is wireguard-go, known by a record that somebody wrote by hand, beside a node of ours. Its key is
-# simply replaced, without any overlap: its pods are reached again within a second of its record. Our rotation takes it
-# for a straggler and costs it no packet, until a few lines of shell (follow_n1) hand our new keys to wg(8).
+# A node whose tunnel is wireguard-go, known by a handwritten record, beside a node with podveil.
+# Its key is simply replaced, without an overlap: its pods are reachable again within a second of
+# its record. Our rotation treats it as a straggler and costs it no packet, until a few lines of
+# shell (follow_n1) pass our new keys to wg(8).
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/wireguard.bash"
@@ -41,8 +42,9 @@ publish_n2() {
 			endpoints: [$node], pods: [$v4, $v6]} | tojson)}}' >"$REGISTRY/.n2.new" && mv "$REGISTRY/.n2.new" "$REGISTRY/n2.json"
 }
 
-# What its administrator does when n1's record changes: the newest key gets the prefixes, and with them the traffic; what
-# the record does not name any more goes. The keepalive makes the handshake that proves the key, also without traffic.
+# The administrator's script for a change of n1's record: the newest key gets the prefixes, and with
+# them the traffic; keys that the record no longer names are removed. The keepalive causes the
+# handshake that proves the key, even without traffic.
 follow_n1() {
 	local newest keys peer
 	newest=$(jq -r "$RECORD | .next // .current" "$REGISTRY/n1.json") || return 1
@@ -116,7 +118,7 @@ new_key_round 1 2
 new_key_round 2 1
 new_key_round 1 2
 
-# Nobody tells wireguard-go of our rotation.
+# wireguard-go does not learn of our rotation.
 udp_start straggler 1 2
 sleep 0.5
 old=$(own_key 1 .fingerprint)

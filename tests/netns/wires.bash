@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the tests of bad wires share. Sourced, never run.
+# Shared by the tests of bad wires. Sourced, never run.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "${BASH_SOURCE[0]}")/wireguard.bash"

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Who hears what, and who answers. `serve` counts every marker that comes to the end of its way in this network
- * namespace (behind conntrack, DNAT and network policy, as a raw socket hears it) by its number and the packet's
- * protocol, and answers datagrams to its ports from the address they were sent to. An answer has the next number, so
- * that a detector on the way can tell it from the question. `ask` asks until its time is over, all is answered, or it is
- * refused. Each prints one JSON line.
+ * Counts and answers probes. `serve` counts every marker that reaches its destination in this
+ * network namespace (behind conntrack, DNAT and network policy, as a raw socket sees it) by its
+ * number and the packet's protocol. It answers datagrams to its ports from the address they were
+ * sent to. An answer has the next number, so that a detector on the path can tell it from the
+ * question. `ask` asks until its time is over, every question is answered, or it is refused. Each
+ * prints one JSON line.
  *
  *   answer serve --marker HEX32 --port PORT... [--ready-file FILE] [--seconds N]
- *   answer ask --marker HEX32 --number N --to ADDR --port PORT [--from ADDR] [--count N] [--wait MS]
+ *   answer ask --marker HEX32 --number N --to ADDR --port PORT [--from ADDR] [--count N]
+ *              [--wait MS]
  */
 #include <assert.h>
 #include <poll.h>
@@ -30,7 +32,7 @@ struct settings {
 	const char *ready_file;
 };
 
-/* A raw socket hears a protocol; protocol 0: a UDP socket that answers. */
+/* A raw socket receives one protocol; protocol 0: a UDP socket that answers. */
 struct ear {
 	int fd;
 	uint8_t protocol;
@@ -93,7 +95,7 @@ static const struct flag flags[] = {
 	{"count", "N", "questions (5)", false, take_count},
 	{"wait", "MS", "for answers (1000)", false, take_wait},
 	{"seconds", "N", "serve this long (60)", false, take_seconds},
-	{"ready-file", "FILE", "made once everything is heard", false, take_ready_file},
+	{"ready-file", "FILE", "created once all sockets are open", false, take_ready_file},
 	{0},
 };
 
@@ -133,7 +135,8 @@ static void open_ears(struct server *server)
 	}
 }
 
-/* The control message that came with the question says to which address: it goes back as the answer's source. */
+/* The control message of the question holds the address it was sent to, which becomes the source of
+ * the answer. */
 static void answer(int fd, struct msghdr *message, uint8_t *bytes, size_t len, int64_t number)
 {
 	put_be32(bytes + MARKER_NUMBER_AT, (uint32_t)number + 1);
@@ -148,7 +151,7 @@ static void answer(int fd, struct msghdr *message, uint8_t *bytes, size_t len, i
 		log_warning("cannot answer: %s", strerror(errno));
 }
 
-/* A raw socket hears datagrams that the kernel has joined as one packet: it has as many markers. */
+/* A raw socket receives datagrams that the kernel merged as one packet, with as many markers. */
 static void count_heard(struct server *server, uint8_t protocol, const uint8_t *bytes, size_t len)
 {
 	const uint8_t *at, *end = bytes + len;
@@ -164,7 +167,8 @@ static void count_heard(struct server *server, uint8_t protocol, const uint8_t *
 	}
 }
 
-/* A question is the marker alone; what is heard raw has headers in front, and is never answered. */
+/* A question is the marker alone; a packet from a raw socket has headers in front, and is never
+ * answered. */
 static void take_packet(struct server *server, const struct ear *ear)
 {
 	static uint8_t bytes[DATAGRAM_MAX];
@@ -233,7 +237,7 @@ struct asker {
 	unsigned int sent, answered, refused;
 };
 
-/* Each answer once; a refusal may stand for several questions. */
+/* Counts each answer once; one refusal may answer several questions. */
 static void hear(struct asker *asker, int timeout_ms)
 {
 	struct pollfd pollfd = {.fd = asker->fd, .events = POLLIN};
@@ -305,7 +309,7 @@ int main(int argc, char **argv)
 	enum flags_outcome outcome;
 
 	log_settings.program = "answer";
-	outcome = flags_parse(flags, "answer serve|ask: who hears what, and who answers",
+	outcome = flags_parse(flags, "answer serve|ask: counts and answers probes",
 			      &server.settings, argc - (argc > 1), argv + (argc > 1), NULL);
 	if (outcome != FLAGS_RUN)
 		return outcome == FLAGS_DONE ? 0 : 2;

@@ -1,30 +1,35 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An API server that misbehaves on command: for tests, where the real one never would.
+"""An API server that misbehaves on command, for tests that a real one could not provoke.
 
-It holds objects in memory and speaks what podveil-keyd uses of the Kubernetes API over HTTPS (HTTP/1.1): lists in
-pages, watches with bookmarks, GET, merge PATCH with preconditions and dry run, POST of events. What it is to do wrong,
-and when, it is told through a Unix socket:
+It holds objects in memory and implements the part of the Kubernetes API that podveil-keyd uses, over
+HTTPS (HTTP/1.1): lists in pages, watches with bookmarks, GET, merge PATCH with preconditions and dry
+run, POST of events. A Unix socket controls its faults:
 
-    apiserver.py certificates DIR [ADDRESS...]     ca, server, expired, stranger (another authority), client: .crt and .key
+    apiserver.py certificates DIR [ADDRESS...]
+        ca, server, expired, stranger (another authority), client: .crt and .key
     apiserver.py serve --listen ADDR:PORT --cert FILE --key FILE --control SOCKET [--bookmarks SECONDS]
 
     curl --unix-socket SOCKET http://api/...
-      GET     /requests              what was asked so far, and how it was answered
-      PUT     /objects/KEY           an object; KEY as in the API: nodes/n3, configmaps/podveil/podveil (resource, namespace, name)
+      GET     /requests              the requests so far, and how they were answered
+      PUT     /objects/KEY           an object; KEY as in the API: nodes/n3,
+                                     configmaps/podveil/podveil (resource, namespace, name)
       GET, DELETE /objects/KEY
-      POST    /faults                {"path": REGEX, "method": "GET", "from": ADDRESS, "times": N (0: always), "do": {"kind": ...}}
-      DELETE  /faults                all is well again; what hangs or is silent goes on
-      POST    /watches               {"path": REGEX, "send": [LINE...], "then": "end"|"cut"|"reset"|"silence", "least": N}: to those
-                                     that run, if there are so many
-      POST    /tokens                {TOKEN: NODE}; without any, everybody may do everything
-      POST    /tls                   {"cert": FILE, "key": FILE} of connections to come; those that are open end
-      POST    /compact               no watch from before now any more
-      POST    /snapshot, /restore    remember this state; go back to it, resourceVersion included
-      POST    /fill                  {"nodes": N}: as many Nodes more, without agents
+      POST    /faults                {"path": REGEX, "method": "GET", "from": ADDRESS,
+                                     "times": N (0: always), "do": {"kind": ...}}
+      DELETE  /faults                ends all faults; requests that hang or are silent continue
+      POST    /watches               {"path": REGEX, "send": [LINE...],
+                                     "then": "end"|"cut"|"reset"|"silence", "least": N}:
+                                     to the running watches, if there are at least N
+      POST    /tokens                {TOKEN: NODE}; without any, every client may do everything
+      POST    /tls                   {"cert": FILE, "key": FILE} for new connections; ends the open ones
+      POST    /compact               watches from before now are refused from now on
+      POST    /snapshot, /restore    saves this state; returns to it, resourceVersion included
+      POST    /fill                  {"nodes": N}: adds N Nodes without agents
 
-What a fault does, "kind": status (status, reason, headers, body), hang, close, reset, body (body), truncate (after, chunked),
-drip (bytes, every), huge (bytes, chunked), past (the list of the snapshot); of a watch: silence, twice, shuffled (seconds).
+The "kind" of a fault is status (status, reason, headers, body), hang, close, reset, body (body),
+truncate (after, chunked), drip (bytes, every), huge (bytes, chunked), or past (the list of the
+snapshot); for a watch also silence, twice, or shuffled (seconds).
 """
 import argparse
 import base64
@@ -70,7 +75,7 @@ def make_authority(folder, name):
 
 
 def make_certificate(folder, name, authority, names, first="20250101000000Z", last="20491231235959Z"):
-    """Signed by `openssl ca`, the only one that takes any dates."""
+    """Signed by `openssl ca`, the only command that accepts arbitrary dates."""
     work = f"{folder}/{name}.ca"
     os.mkdir(work)
     with open(f"{work}/conf", "w", encoding="ascii") as conf:
@@ -103,11 +108,11 @@ def make_certificates(folder, addresses):
 # -- objects --
 
 class Gone(Exception):
-    """The history that was asked for is compacted away."""
+    """The requested history has been compacted."""
 
 
 class Store:
-    """Objects by (resource, namespace, name), their history for watches, and whoever watches."""
+    """Objects by (resource, namespace, name), their history for watches, and the watchers."""
 
     def __init__(self):
         self.lock = threading.RLock()
@@ -157,7 +162,7 @@ class Store:
             return self.version, [copy.deepcopy(item) for key, item in sorted(self.objects.items()) if wants(key, item)]
 
     def watch(self, watch, version):
-        """From then on; what happened in between comes first."""
+        """Watches from that version on; events since then come first."""
         with self.lock:
             if version and version < self.oldest:
                 raise Gone()
@@ -181,12 +186,12 @@ class Store:
             self.kept = (copy.deepcopy(self.objects), self.version)
 
     def past(self, wants):
-        """The list as a server would have it that lags behind."""
+        """The list of a server that lags behind."""
         objects, version = self.kept
         return version, [copy.deepcopy(item) for key, item in sorted(objects.items()) if wants(key, item)]
 
     def restore(self):
-        """As etcd does when it is restored from a backup: the numbers are used a second time."""
+        """As after a restore of etcd from a backup: the version numbers are used a second time."""
         with self.lock:
             self.objects, self.version = copy.deepcopy(self.kept[0]), self.kept[1]
             self.history.clear()
@@ -207,7 +212,7 @@ def merge(target, patch):
 
 
 def apply_json_patch(target, patch):
-    """What of RFC 6902 agents use: test and remove. None: a test failed."""
+    """The part of RFC 6902 that agents use: test and remove. None: a test failed."""
     target = copy.deepcopy(target)
     for step in patch:
         *way, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
@@ -241,7 +246,7 @@ class Request:
         self.path, self.query = split.path, dict(urllib.parse.parse_qsl(split.query, keep_blank_values=True))
 
     def key(self):
-        """(resource, namespace, name); name None: the whole collection. None: nothing that is here."""
+        """(resource, namespace, name); name None: the whole collection. None: no such resource."""
         found = re.fullmatch(r"/(?:api/v1|apis/discovery\.k8s\.io/v1)(?:/namespaces/([^/]+))?/([a-z]+)(?:/([^/]+))?(/status)?",
                              self.path)
         if not found or found[2] not in KINDS:
@@ -249,7 +254,7 @@ class Request:
         return found[2], found[1] or "", found[3]
 
     def wants(self):
-        """Which objects the selectors leave."""
+        """The objects that the selectors match."""
         resource, namespace, _ = self.key()
         name = dict(part.split("=", 1) for part in self.query.get("fieldSelector", "").split(",") if "=" in part)
         labels = dict(part.split("=", 1) for part in self.query.get("labelSelector", "").split(",") if "=" in part)
@@ -279,7 +284,7 @@ class Watch:
                                       "metadata": {"resourceVersion": str(version), "creationTimestamp": None}})
 
     def events(self, first):
-        """What is to be sent for this event, in the way that was asked for."""
+        """The line to send for this event, in the requested format."""
         wants, lines = self.request.wants(), []
         batch = [first]
         if self.how.get("kind") == "shuffled":
@@ -371,7 +376,7 @@ class Connection(threading.Thread):
             self.close()
 
     def end(self):
-        """From another thread."""
+        """Called from another thread."""
         try:
             (self.tls or self.plain).shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -391,7 +396,7 @@ class Connection(threading.Thread):
         raise Hangup()
 
     def wait_for_mercy(self):
-        """Without a word, until the faults are taken back."""
+        """Stays silent until the faults are deleted."""
         self.server.mercy.wait_for_next()
 
     def read_request(self):
@@ -433,7 +438,7 @@ class Connection(threading.Thread):
     # -- faults --
 
     def misbehave(self, request, fault):
-        """True: that was the answer. False: it goes on in its usual way."""
+        """True: the fault was the answer. False: the request continues normally."""
         kind = fault["kind"]
         if kind == "status":
             code = fault["status"]
@@ -480,7 +485,7 @@ class Connection(threading.Thread):
                 break
 
     def send_huge(self, fault):
-        """A list of nodes that never were."""
+        """A list of nodes that never existed."""
         total, sent = fault["bytes"], 0
         has_length = not fault.get("chunked")
         self.send_head(200, {"Content-Length": total} if has_length else {"Transfer-Encoding": "chunked"})
@@ -522,7 +527,7 @@ class Connection(threading.Thread):
         return json.dumps(self.proper(request, "")[1]).encode()
 
     def proper(self, request, identity):
-        """(status, object) as the API server would answer."""
+        """(status, object) as a real API server answers."""
         store, key = self.server.store, request.key()
         if request.method == "GET" and key[2]:
             item = store.get(key)
@@ -578,7 +583,7 @@ class Connection(threading.Thread):
 
     @staticmethod
     def deny(was, item, key, identity):
-        """What the admission policy of deploy/ says to an agent's token."""
+        """The decision of the admission policy of deploy/ on an agent's token."""
         old, new = (o["metadata"].get("annotations") or {} for o in (was, item))
         changed = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
         if key[2] != identity:
@@ -593,7 +598,7 @@ class Connection(threading.Thread):
 # -- the server --
 
 class Mercy:
-    """Whoever waits here goes on when the faults are taken back."""
+    """Threads wait here until the faults are deleted."""
 
     def __init__(self):
         self.condition, self.count = threading.Condition(), 0
@@ -643,7 +648,7 @@ class Server:
                     break
 
     def identify(self, request):
-        """The token's node; "" where everybody may do everything; None: 401."""
+        """The token's node; "" if every client may do everything; None: 401."""
         if not self.tokens:
             return ""
         word, _, token = request.headers.get("authorization", "").partition(" ")

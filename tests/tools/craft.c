@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Sends IP packets that no ordinary socket makes: of any protocol (SCTP also where the kernel has none), with IPv4
- * options (RFC 791) or IPv6 extension headers (RFC 8200), in fragments, from any source, as packets inside packets. Each
- * carries the marker whole, a fragment too, and each checksum is right. Sends and nothing else; prints one JSON line.
+ * Sends IP packets that no ordinary socket makes: of any protocol (SCTP even if the kernel lacks
+ * it), with IPv4 options (RFC 791) or IPv6 extension headers (RFC 8200), in fragments, from any
+ * source, as packets inside packets. Each carries the whole marker, even a fragment, and each
+ * checksum is correct. It only sends; prints one JSON line.
  *
- *   craft --shape SHAPE --from ADDR --to ADDR --marker HEX32 [--number N] [--count N] [--port PORT] [--ttl N]
- *         [--device DEV] [--inner-from ADDR --inner-to ADDR]
+ *   craft --shape SHAPE --from ADDR --to ADDR --marker HEX32 [--number N] [--count N] [--port PORT]
+ *         [--ttl N] [--device DEV] [--inner-from ADDR --inner-to ADDR]
  */
 #include <linux/if_ether.h>
 
@@ -13,7 +14,7 @@
 
 #define PACKET_MAX 4096
 #define FRAGMENT_LEN \
-	1232 /* with an IPv6 and a fragment header 1280: no router may cut it further */
+	1232 /* with an IPv6 and a fragment header 1280: no router may fragment it further */
 #define MORE_FRAGMENTS	   0x2000
 #define FRAGMENTS_DATA_LEN (FRAGMENT_LEN + 512)
 #define PROTOCOL_UNKNOWN   253 /* RFC 3692: for experiments */
@@ -22,15 +23,16 @@
 #define VXLAN_PORT	   4789
 #define GENEVE_PORT	   6081
 
-/* What a packet is wrapped in to be the payload of another. */
+/* The encapsulation of a packet that is the payload of another. */
 enum wrap { WRAP_NONE, WRAP_IP, WRAP_GRE, WRAP_VXLAN, WRAP_GENEVE };
 
-/* What stands in front of the payload, and what the payload is. */
+/* The headers in front of the payload, and the kind of payload. */
 struct shape {
 	const char *name;
 	uint8_t protocol;
 	bool has_options; /* IPv4 */
-	uint8_t extension; /* IPv6: the type of the one extension header; 0 with has_options: hop by hop */
+	/* IPv6: the type of the one extension header; 0 with has_options: hop-by-hop options. */
+	uint8_t extension;
 	bool is_fragmented;
 	enum wrap wrap;
 };
@@ -180,7 +182,7 @@ static void put_udp_checksum(uint8_t *udp, size_t len, const struct address *fro
 	put_be16(udp + 6, checksum ? checksum : 0xffff);
 }
 
-/* -- building, from the front to the back -- */
+/* -- building, front to back -- */
 
 static uint8_t *append(struct packet *packet, size_t len)
 {
@@ -202,7 +204,7 @@ static void put_ip4(struct packet *packet, const struct address *from, const str
 	ip[9] = protocol;
 	memcpy(ip + 12, from->bytes, 4);
 	memcpy(ip + 16, to->bytes, 4);
-	if (has_options) /* record route, room for one address; then the end */
+	if (has_options) /* record route, room for one address; then the end of the list */
 		memcpy(ip + 20, "\x07\x07\x04\0\0\0\0\0", 8);
 	put_be16(ip + 10, fold(add_words(0, ip, header_len)));
 }
@@ -220,7 +222,7 @@ static void put_ip6(struct packet *packet, const struct address *from, const str
 	memcpy(ip + 24, to->bytes, 16);
 }
 
-/* Padding alone; a routing header of a type for experiments with nothing left to visit. */
+/* Only padding; a routing header of an experimental type with no segments left. */
 static void put_extension(struct packet *packet, uint8_t type, uint8_t next)
 {
 	uint8_t *extension = append(packet, 8);
@@ -263,7 +265,8 @@ static size_t transport_header_len(uint8_t protocol)
 	}
 }
 
-/* ESP, what nobody knows: the first bytes say nothing that a node would read. GRE carries what is no IP. */
+/* In ESP and in unknown protocols a node would not interpret the first bytes. GRE carries a payload
+ * that is not IP. */
 static void put_transport_header(uint8_t *at, const struct settings *settings, uint8_t protocol,
 				 size_t len)
 {
@@ -313,7 +316,7 @@ static size_t wrap_len(enum wrap wrap)
 		return 0;
 	case WRAP_GRE:
 		return 4;
-	case WRAP_VXLAN: /* after UDP's header its own, and Ethernet's */
+	case WRAP_VXLAN: /* after UDP's header the overlay's own, and Ethernet's */
 		return 8 + 8 + 14;
 	case WRAP_GENEVE:
 		return 8 + 8;
@@ -321,7 +324,7 @@ static size_t wrap_len(enum wrap wrap)
 	return 0;
 }
 
-/* RFC 2784, 7348, 8926. `len`: with what is wrapped. */
+/* RFC 2784, 7348, 8926. `len` includes the wrapped packet. */
 static void put_wrap(uint8_t *at, enum wrap wrap, uint16_t ethertype, size_t len)
 {
 	switch (wrap) {
@@ -370,7 +373,7 @@ static void build_wrapped(struct packet *packet, const struct settings *settings
 				 &settings->probe.to);
 }
 
-/* One datagram whose marker stands in both of its fragments. */
+/* One datagram that has its marker in both of its fragments. */
 static void build_datagram(struct packet *packet, const struct settings *settings)
 {
 	memset(append(packet, FRAGMENTS_DATA_LEN), 0, FRAGMENTS_DATA_LEN);
@@ -465,7 +468,8 @@ static bool is_complete(const struct settings *settings)
 	    (!settings->shape->wrap || (settings->inner_to.family &&
 					settings->inner_from.family == settings->inner_to.family)))
 		return true;
-	log_error("expected --shape, --marker, --from and --to of one family, and so inside");
+	log_error(
+		"expected --shape, --marker, --from and --to of one family, and the same for the inner addresses");
 	return false;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reads podveil-tunnel's drop counters over its control socket and prints "reason packets" for each, by the labels of
- * drop_reason.h. Changes nothing in the tunnel. An answer of any other shape is an error: counters under the wrong
- * names would prove nothing.
+ * Reads podveil-tunnel's drop counters over its control socket and prints "reason packets" for
+ * each, with the labels of drop_reason.h. Changes nothing in the tunnel. An answer of any other
+ * shape is an error: counters under the wrong names would prove nothing.
  *
  *   drops --control SOCKET
  */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A library for LD_PRELOAD that takes from a program what keeps its secrets out of core dumps, so that a test sees what
- * each of these does by itself. DUMPABLE names what is taken away (words with a space between):
+ * A library for LD_PRELOAD that disables a program's protections of its secrets from core dumps, so
+ * that a test sees the effect of each. DUMPABLE lists the protections to disable, separated by
+ * spaces:
  *
- *   limit    setrlimit RLIMIT_CORE: the limit stays what it was
- *   flag     PR_SET_DUMPABLE: the flag is set instead, also after a change of user has cleared it
- *   regions  MADV_DONTDUMP: no region is left out
+ *   limit    setrlimit RLIMIT_CORE: the limit stays unchanged
+ *   flag     PR_SET_DUMPABLE: the flag is set instead, even after a change of user has cleared it
+ *   regions  MADV_DONTDUMP: no region is excluded
  */
 #include <stdarg.h>
 #include <stdlib.h>

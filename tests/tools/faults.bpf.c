@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A bad cable, as TC programs for the ingress of its device, one per fault: each takes one in RATE of the UDP datagrams
- * that are long enough to be WireGuard messages and drops it, or delivers it twice, or turns bits of one of its bytes, from the
- * first after the UDP header to the last. All else passes untouched. The map counts what was done.
+ * A bad cable, as TC programs for the ingress of its device, one per fault. Of the UDP datagrams
+ * that are long enough to be WireGuard messages, each program takes one in RATE and drops it,
+ * delivers it twice, or flips bits of one of its bytes, from the first after the UDP header to the
+ * last. Everything else passes untouched. The map counts the faults.
  *
- *   tc filter add dev DEVICE ingress bpf direct-action obj faults.bpf.o sec lose|duplicate|corrupt|all
+ *   tc filter add dev DEVICE ingress bpf direct-action obj faults.bpf.o \
+ *       sec lose|duplicate|corrupt|all
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -42,7 +44,7 @@ static __always_inline void count(enum fault fault)
 		__sync_fetch_and_add(value, 1);
 }
 
-/* Where the UDP payload begins; 0 where there is none of a message's length. */
+/* The offset of the UDP payload; 0 if the frame has none as long as a message. */
 static __always_inline __u32 payload_offset(const struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Floods a UDP port from forged IPv4 sources at an even rate: "random" with bytes of chance in all lengths, four in five of
- * them with a type that WireGuard has; "initiations" with what costs a responder most, messages of that type and length
- * with a right mac1 for --key (paper, 5.4.4) and nothing right in them. The sources are of the /16 that --from begins. Prints
- * how much it sent, as JSON.
+ * Floods a UDP port from forged IPv4 sources at an even rate. "random" sends random bytes of all
+ * lengths, four in five with a type that WireGuard has. "initiations" sends the most expensive
+ * input for a responder: messages of that type and length with a correct mac1 for --key (paper,
+ * 5.4.4) and nothing else correct. The sources are in the /16 of --from. Prints how much it sent,
+ * as JSON.
  *
  *   flood random --to ADDRESS --port PORT --from ADDRESS --rate PPS --seconds N
  *   flood initiations --to ADDRESS --port PORT --from ADDRESS --rate PPS --seconds N --key KEY
@@ -95,7 +96,7 @@ static bool take_key(void *settings, const char *value, char *error, size_t size
 static const struct flag flags[] = {
 	{"to", "ADDRESS", "whom to flood", false, take_to},
 	{"port", "PORT", "its port", false, take_port},
-	{"from", "ADDRESS", "where the forged sources begin", false, take_from},
+	{"from", "ADDRESS", "first address of the /16 of forged sources", false, take_from},
 	{"rate", "PPS", "datagrams a second", false, take_rate},
 	{"seconds", "N", "for how long", false, take_seconds},
 	{"key", "KEY", "initiations: the public key that the port answers for", false, take_key},
@@ -181,7 +182,8 @@ static void send_batch(struct flood *flood, unsigned int count)
 	flood->sent += count;
 }
 
-/* What a tick came much too late for is left out: made up for, it would be a burst of another rate. */
+/* A tick that comes much too late skips the backlog: making up for it would be a burst at another
+ * rate. */
 static void run(struct flood *flood)
 {
 	const struct settings *settings = flood->settings;

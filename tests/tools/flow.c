@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Traffic that can be accounted for: numbered UDP datagrams and a TCP stream, both with a marker and a pattern that the
- * receiver checks byte by byte. Each side prints one JSON line. What the receiver itself could not take
- * (receiver_overflow) is told apart from what was lost on the way, and the sender says at its end how much it sent, so
- * that also the last datagrams are missed when they do not come.
+ * Traffic with complete accounting: numbered UDP datagrams and a TCP stream, both with a marker and
+ * a pattern that the receiver checks byte by byte. Each side prints one JSON line. Losses at the
+ * receiver's own socket (receiver_overflow) are counted apart from losses on the path. At its end
+ * the sender announces how much it sent, so that the last datagrams are missed too.
  *
  *   flow udp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--idle MS] [--ready-file FILE]
- *   flow udp-send --to ADDR:PORT --marker HEX32 --rate PPS (--seconds N | --count N) [--size BYTES] [--bind ADDR]
- *                 [--joined]
- *   flow udp-mesh --bind ADDR:PORT --to ADDR:PORT... --marker HEX32 --rate PPS [--seconds N] [--size BYTES]
- *                 [--ready-file FILE] [--start-file FILE]
+ *   flow udp-send --to ADDR:PORT --marker HEX32 --rate PPS (--seconds N | --count N)
+ *                 [--size BYTES] [--bind ADDR] [--joined]
+ *   flow udp-mesh --bind ADDR:PORT --to ADDR:PORT... --marker HEX32 --rate PPS [--seconds N]
+ *                 [--size BYTES] [--ready-file FILE] [--start-file FILE]
  *   flow tcp-recv --bind ADDR:PORT --marker HEX32 [--seconds N] [--ready-file FILE]
- *   flow tcp-send --to ADDR:PORT --marker HEX32 (--seconds N | --count BYTES) [--rate BYTES] [--bind ADDR]
+ *   flow tcp-send --to ADDR:PORT --marker HEX32 (--seconds N | --count BYTES) [--rate BYTES]
+ *                 [--bind ADDR]
  *
- * udp-mesh sends to each of several others and receives from each, through one socket, until its time is over or a
- * signal comes; it prints a line for each of them.
+ * udp-mesh sends to several others and receives from each, through one socket, until its time is
+ * over or a signal comes; it prints a line for each of them.
  */
 #include "flow/flow.h"
 #include "common/value.h"
@@ -110,17 +111,17 @@ static const struct flag flags[] = {
 	{"to", "ADDR:PORT", "where to send; udp-mesh: each of the others", false, take_to},
 	{"bind", "ADDR[:PORT]", "where to receive, or the source to send from", false, take_bind},
 	{"marker", "HEX32", "16 bytes that every datagram or block carries", false, take_marker},
-	{"rate", "N", "datagrams or (TCP) bytes per second; TCP without it: all it can", false,
-	 take_rate},
+	{"rate", "N", "datagrams or (TCP) bytes per second; TCP without it: as fast as possible",
+	 false, take_rate},
 	{"seconds", "N", "send for this time; receive at most for it (60)", false, take_seconds},
 	{"count", "N", "datagrams or (TCP) bytes to send, instead of a time", false, take_count},
 	{"size", "BYTES", "of a datagram (256)", false, take_size},
-	{"joined", NULL, "udp-send: many in one send, which the kernel cuts apart (UDP_SEGMENT)",
-	 false, take_joined},
-	{"idle", "MS", "udp-recv: end when nothing came for this long, once something had", false,
-	 take_idle},
-	{"ready-file", "FILE", "made once the receiver receives", false, take_ready_file},
-	{"start-file", "FILE", "udp-mesh: sends once it is there", false, take_start_file},
+	{"joined", NULL, "udp-send: many in one send, segmented by the kernel (UDP_SEGMENT)", false,
+	 take_joined},
+	{"idle", "MS", "udp-recv: stop after this long without a datagram, once one has come",
+	 false, take_idle},
+	{"ready-file", "FILE", "created once the receiver is ready", false, take_ready_file},
+	{"start-file", "FILE", "udp-mesh: starts to send once this exists", false, take_start_file},
 	{0},
 };
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Throws garbage at a WireGuard port: bytes of chance, and real messages from a capture (tcpdump -w, Ethernet), which
- * come back truncated, lengthened, with each of their bits turned, and as they were; initiations and responses also
- * with a right mac1 (paper, 5.4.4), for the port's public key is no secret. The same bytes of chance in every run. "throw"
- * is paced, so that the tunnel is not under load, when cookies would be right; it prints how much it threw and fails
- * if anything answers. "flood" sends the captured initiation again and again, as fast as it goes.
+ * Throws garbage at a WireGuard port: random bytes, and real messages from a capture (tcpdump -w,
+ * Ethernet), which are sent truncated, lengthened, with each bit flipped, and unchanged;
+ * initiations and responses also with a correct mac1 (paper, 5.4.4), since the port's public key is
+ * no secret. The random bytes are the same in every run. "throw" is paced, so that the tunnel is
+ * not under load, when it would rightly send cookies; it prints how much it threw and fails if
+ * anything answers. "flood" sends the captured initiation repeatedly, as fast as possible.
  *
  *   garbage throw --to ADDRESS --port PORT --from-port PORT --capture FILE --key KEY
  *   garbage flood --to ADDRESS --port PORT --from-port PORT --capture FILE
  *
- * Links no code of the tunnel: whether a mac1 is right is not for the one who checks it to say.
+ * It links no code of the tunnel: the code under test must not decide which mac1 is correct.
  */
 #include <blake2.h>
 #include <linux/if_ether.h>
@@ -22,10 +23,11 @@
 #include "address.h"
 #include "common/value.h"
 
-#define DATAGRAM_MAX \
-	1472 /* over IPv4 in one frame; what is longer in a capture is a super-packet */
-#define LENGTHENED_MAX	  100
-#define TURNED_MAX	  160 /* bytes of a message that have their bits turned: all of it but data */
+/* Over IPv4 in one frame; a longer one in a capture is a super-packet. */
+#define DATAGRAM_MAX   1472
+#define LENGTHENED_MAX 100
+/* Bytes of a message that have their bits flipped: all bytes except data. */
+#define TURNED_MAX	  160
 
 #define RANDOM_DATAGRAMS  3000
 #define RANDOM_HANDSHAKES 200
@@ -224,7 +226,7 @@ static void throw_bytes(struct thrower *thrower, const void *bytes, size_t len)
 		nanosleep(&pause, NULL);
 }
 
-/* True for a datagram, and for an ICMP error, which a connected socket hears of. */
+/* True for a datagram, and for an ICMP error, which a connected socket reports. */
 static bool is_answered(const struct thrower *thrower)
 {
 	static const struct timeval patience = {.tv_usec = ANSWER_WAIT_MS * 1000};
@@ -278,7 +280,7 @@ static void throw_random(struct thrower *thrower)
 	throw_bytes(thrower, NULL, 0);
 }
 
-/* Every first byte that there is, at the lengths of real messages and next to them. */
+/* Every possible first byte, at the lengths of real messages and next to them. */
 static void throw_every_type(struct thrower *thrower)
 {
 	static const uint16_t lens[] = {1,  4,	16, 31, 32,  48,  63,  64,
@@ -293,7 +295,7 @@ static void throw_every_type(struct thrower *thrower)
 		}
 }
 
-/* As it was comes last: it is the one that may be right. */
+/* The unchanged message comes last: it may be accepted. */
 static void throw_deformed(struct thrower *thrower, const struct message *message)
 {
 	static const size_t more[] = {1, 16, LENGTHENED_MAX};
@@ -327,7 +329,7 @@ static void throw_with_mac1(struct thrower *thrower, uint8_t *message, size_t le
 	throw_bytes(thrower, message, len);
 }
 
-/* The captured one with each of its bytes wrong in turn, for the right key. */
+/* The captured initiation with each of its bytes wrong in turn, and a correct mac1. */
 static void throw_wrong_initiations(struct thrower *thrower, const struct message *initiation,
 				    const struct public_key *key)
 {

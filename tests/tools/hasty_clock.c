@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A library for LD_PRELOAD under which a program's boot clock and its timers go HASTY_CLOCK times as fast as the
- * machine's: a rekey that is due after two minutes comes after seconds, and with it everything around it is as real as
- * before. All other clocks stay. It says so on stderr with the first timer, so that a test sees that it is there. A child
- * that was forked goes on with its parent's clock.
+ * A library for LD_PRELOAD that makes a program's boot clock and its timers run HASTY_CLOCK times
+ * as fast as the machine's: a rekey that is due after two minutes comes after seconds, and
+ * everything else stays real. Other clocks are unchanged. It reports itself on stderr with the
+ * first timer, so that a test sees that it is active. A forked child continues with its parent's
+ * clock.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -53,7 +54,8 @@ int clock_gettime(clockid_t clock, struct timespec *ret_time)
 	return status;
 }
 
-/* When the machine's clock shows what this fast one shall; later rather than sooner, or it would be set again and again. */
+/* The machine's time at which this fast clock shows fast_ns. Rounds up: a timer that expires too
+ * early would be set again and again. */
 static uint64_t machine_ns(uint64_t fast_ns)
 {
 	return fast_ns > began_ns ? began_ns + (fast_ns - began_ns) / times + 1 : fast_ns;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What others do to a tcx hook, and what stands on it, as the kernel says: neither tc(8) nor bpftool of Debian 12 knows
- * tcx. By system calls alone, with the numbers of <linux/bpf.h> of Linux 6.6.
+ * Changes a tcx hook as other programs would, and lists the programs on it: neither tc(8) nor
+ * bpftool of Debian 12 knows tcx. It uses only system calls, with the numbers of <linux/bpf.h> of
+ * Linux 6.6.
  *
- *   hooks list DEV ingress|egress             the programs' names in their order, one a line
- *   hooks detach DEV ingress|egress PROGRAM   takes a program's link off, as `bpftool link detach` does
- *   hooks before DEV ingress|egress           puts a program that does nothing before all others, until it is ended
+ *   hooks list DEV ingress|egress             prints the programs' names in order, one a line
+ *   hooks detach DEV ingress|egress PROGRAM   detaches a program's link, like `bpftool link detach`
+ *   hooks before DEV ingress|egress           puts a program that does nothing before all others,
+ *                                             until this process ends
  */
 #include <errno.h>
 #include <linux/bpf.h>

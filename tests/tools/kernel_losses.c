@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Counts what the kernel loses of the tunnel's data in a network namespace that is no node's: there the wire is a bridge,
- * and nobody else says what it dropped. The same program that keyd has in a node's; nothing is attached to any device.
+ * Counts the tunnel's data that the kernel loses in a network namespace that belongs to no node:
+ * its wire is a bridge, and no agent counts the drops there. It loads the same program as keyd on a
+ * node, and attaches nothing to any device.
  *
- *   kernel_losses count BPFFS PORT   from now on, until the pins in BPFFS go away
+ *   kernel_losses count BPFFS PORT   from now on, until the pins in BPFFS are removed
  *   kernel_losses read BPFFS         prints the packets counted so far
  */
 #include <bpf/bpf.h>
@@ -11,8 +12,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "loader/loader.h"
 #include "bpf_abi.h"
+#include "loader/loader.h"
 
 static int fail(const char *what)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * To be preloaded: the clock that podveil-keyd waits by (CLOCK_BOOTTIME) is later by as many seconds as stand in the file
- * that PODVEIL_LATER names, at this moment. So that minutes of silence and a day without the API server pass in no time.
- * The file has LATER_LEN characters and keeps them: it is written in place.
+ * A library for LD_PRELOAD: advances podveil-keyd's clock (CLOCK_BOOTTIME) by the number of seconds
+ * that the file named by PODVEIL_LATER holds at this moment, so that minutes of silence and a day
+ * without the API server pass at once. The file always has LATER_LEN characters: it is rewritten in
+ * place.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 	return error;
 }
 
-/* What is waited for is told in the later time; the kernel has the real one. */
+/* The caller gives the advanced time; the kernel needs the real one. */
 int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct itimerspec *was)
 {
 	struct itimerspec real = *when;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Looks for keys in the memory of a running process (every region of it, at any offset) or in a file: a core dump, a
- * log, an answer. In all the forms in which a key could lie there: its bytes, clamped or not, in hexadecimal, in base64,
- * and as the signed half-bytes into which a scalar multiplication takes it apart. Where a process has one, it must be in
- * memory that is locked (VmFlags lo) and left out of core dumps (dd); smaps tells. Says how often keys were found and how
- * often in such memory; what that means is the test's to say.
+ * Looks for keys in the memory of a running process (every region, any offset) or in a file: a core
+ * dump, a log, an answer. It looks for every form in which a key could be there: its bytes, clamped
+ * or not, in hexadecimal, in base64, and as the signed half-bytes into which a scalar
+ * multiplication splits it. If a process has a key, it must be in memory that is locked (VmFlags
+ * lo) and excluded from core dumps (dd), according to smaps. Prints how often keys were found and
+ * how often in such memory; the test decides if that is an error.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -45,7 +46,7 @@ struct scan {
 	int memory;
 	struct pattern patterns[NEEDLES_MAX * FORMS];
 	unsigned int pattern_count;
-	bool begins[65536]; /* what the first two bytes of a pattern are */
+	bool begins[65536]; /* indexed by the first two bytes of a pattern */
 	unsigned long found, guarded, scanned;
 	char elsewhere[256], what[128];
 	uint8_t bytes[CHUNK_BYTES + PATTERN_MAX];
@@ -92,9 +93,9 @@ static const struct flag flags[] = {
 	{0},
 };
 
-/* -- what is looked for -- */
+/* -- patterns -- */
 
-/* Without the first and the last byte, which clamping changes. */
+/* Without the first and the last byte, because clamping changes them. */
 static size_t encode_hex(uint8_t *ret_bytes, const char *digits, const uint8_t *key)
 {
 	for (size_t i = 1; i < KEY_LEN - 1; i++) {
@@ -114,8 +115,8 @@ static size_t encode_base64(uint8_t *ret_bytes, const struct public_key *key)
 	return 36;
 }
 
-/* As ge25519_scalarmult_base has it on its stack: 64 digits from -8 to 7, of which those are left out that depend on
- * the clamped ends. */
+/* As ge25519_scalarmult_base has it on its stack: 64 digits from -8 to 7, without those that depend
+ * on the clamped ends. */
 static size_t encode_digits(uint8_t *ret_bytes, const uint8_t *key)
 {
 	uint8_t clamped[KEY_LEN];
@@ -202,8 +203,8 @@ static unsigned long count_at(struct scan *scan, const uint8_t *at, size_t len)
 	return hits;
 }
 
-/* Chunks overlap by all but one byte of the longest pattern, and a pattern counts where it begins: none is missed at a
- * seam and none counted twice. */
+/* Chunks overlap by all but one byte of the longest pattern, and a pattern counts at its start: no
+ * key is missed at a boundary, and no key is counted twice. */
 static unsigned long count_in(struct scan *scan, uint64_t start, uint64_t end)
 {
 	unsigned long hits = 0;
@@ -232,7 +233,7 @@ static void scan_region(struct scan *scan, const struct region *region, const ch
 		copy_text(scan->elsewhere, sizeof(scan->elsewhere), region->name);
 }
 
-/* "start-end mode offset device inode   name", then fields of it, the last of which are its VmFlags. */
+/* A line "start-end mode offset device inode   name", then lines of fields; VmFlags come last. */
 static void scan_regions(struct scan *scan, FILE *smaps)
 {
 	struct region region = {0};

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A library for LD_PRELOAD that makes this kernel look older to one program: what OLDER_KERNEL names (words with a
- * space between) is refused with the error that such a kernel gives, and said on stderr once, so that a test sees that
- * it was asked for. Everything else goes to the kernel as it is.
+ * A library for LD_PRELOAD that makes this kernel look older to one program. OLDER_KERNEL lists the
+ * features to refuse, separated by spaces. Each is refused with the error that an old kernel gives,
+ * and reported on stderr once, so that a test sees that it was requested. Everything else goes to
+ * the kernel unchanged.
  *
- *   uso       TUNSETOFFLOAD with a USO bit, and writing a UDP super-packet to the TUN: EINVAL (before Linux 6.2)
+ *   uso       TUNSETOFFLOAD with a USO bit, and writing a UDP super-packet to the TUN: EINVAL
+ *             (before Linux 6.2)
  *   tso       TUNSETOFFLOAD with a TSO bit: EINVAL
  *   csum      TUNSETOFFLOAD with any bit: EINVAL
  *   segment   setsockopt UDP_SEGMENT: ENOPROTOOPT (before Linux 4.18)
- *   route     sending with UDP_SEGMENT although the option was taken: EIO (a route that cannot compute checksums)
+ *   route     sending with UDP_SEGMENT although the option was accepted: EIO (a route that cannot
+ *             compute checksums)
  *   gro       setsockopt UDP_GRO: ENOPROTOOPT (before Linux 5.0)
  */
 #include <errno.h>
@@ -139,7 +142,8 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 	return syscall(SYS_sendmsg, fd, message, flags);
 }
 
-/* As the kernel does: what stands before the refused message is sent, and the error comes with the next call. */
+/* Like the kernel: messages before the refused one are sent, and the error comes with the next
+ * call. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
 	unsigned int good = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control of a test that has a time limit: a process that wants nothing but to wake up every few milliseconds. The
- * longest time for which this machine kept it from that is what it may have kept any other from its work as well. Prints
- * it at SIGTERM or SIGINT.
+ * The control of a test that has a time limit: a process that only wakes up every few milliseconds.
+ * The longest delay of a wake-up shows for how long the machine may have stalled any other process
+ * too. Prints it at SIGTERM or SIGINT.
  *
  *   pulse
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reads the secrets of a running engine out of its memory, so that a test knows what it has to look for later: the one
- * region that has the size of struct tunnel_secrets. One line each: NAME BASE64, and a name says of what kind it is.
- * Secrets that are not set (all zero) are left out. With --region it says only where the region lies: START-END, as in
- * /proc/PID/maps.
+ * Reads the secrets of a running engine from its memory, namely the one region that has the size of
+ * struct tunnel_secrets, so that a test knows the bytes to look for later. Prints one line each,
+ * NAME BASE64; the name gives the kind of secret. Omits secrets that are not set (all zero). With
+ * --region it prints only the location of the region: START-END, as in /proc/PID/maps.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -44,7 +44,7 @@ static void print_secrets(const struct tunnel_secrets *secrets)
 	}
 }
 
-/* Where the region begins; 0: there is none. */
+/* The start of the region; 0: none. */
 static uint64_t find_secrets(const char *pid)
 {
 	char path[64], line[1024];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Asks for an echo of every UDP payload size in a range, one after the other, and counts what became of each:
- * answered byte for byte, refused because too big (by the sender's own kernel or by a "too big" from the way), lost,
- * wrong, or answered twice. Prints one JSON line. The other end is the same program with "echo".
+ * Asks for an echo of every UDP payload size in a range, one after the other, and counts the
+ * outcomes: answered byte for byte, refused as too big (by the sender's own kernel or by a "too
+ * big" from the path), lost, wrong, or answered twice. Prints one JSON line. The other end is the
+ * same program with "echo".
  *
  *   sizes echo --bind ADDR:PORT --ready-file FILE
  *   sizes ask --to ADDR:PORT [--from BYTES] --until BYTES [--dont-fragment]
@@ -17,8 +18,9 @@
 #define SIZE_MAX_BYTES	  9200
 #define ANSWER_WAIT_MS	  1000
 #define STRAGGLER_WAIT_MS 200
-#define LOST_MAX	  10 /* then it gives up: what is left was asked for, and not answered */
-#define TRIES		  2 /* a size that met "too big" on the way may go again, in smaller pieces */
+#define LOST_MAX	  10 /* then it stops without asking for the other sizes */
+/* A size that met "too big" on the path may be sent again, in fragments. */
+#define TRIES 2
 
 struct settings {
 	union endpoint bind, to;
@@ -118,7 +120,7 @@ static int run_echo(const struct settings *settings)
 	}
 }
 
-/* Bytes that tell sizes apart. */
+/* Bytes that differ between sizes. */
 static void fill(uint8_t *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -127,7 +129,7 @@ static void fill(uint8_t *bytes, size_t length)
 
 enum outcome { ANSWERED, REFUSED, TOLD, LOST };
 
-/* Reads until the answer of this very size, an error from the way, or the end of patience. */
+/* Reads until the answer of exactly this size, an error from the path, or the timeout. */
 static enum outcome await(int fd, const uint8_t *sent, size_t length, struct tally *tally)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};

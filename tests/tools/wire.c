@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A long cable between two devices: what comes in at one goes out at the other after --delay, and up to --jitter later,
- * so that frames overtake each other. Frames wait in a queue ordered by when they are due; one that finds it full is
- * lost and counted. Ends at SIGTERM and prints one JSON line: what it forwarded, what it missed, how many were overtaken.
+ * A long cable between two devices: forwards frames from each to the other after --delay, and up to
+ * --jitter later, so that frames overtake each other. Frames wait in a queue ordered by due time; a
+ * frame that finds it full is lost and counted. Exits at SIGTERM and prints one JSON line: the
+ * numbers of forwarded, missed and overtaken frames.
  *
  *   wire --between DEVICE --and DEVICE --delay MS [--jitter MS] [--ready-file FILE]
  *
- * Forwards frames as they are: the senders' devices must complete checksums and cut super-packets themselves.
+ * Forwards frames unchanged: the senders' devices must complete checksums and segment super-packets
+ * themselves.
  */
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -36,13 +38,13 @@ struct settings {
 };
 
 struct frame {
-	uint64_t due_ns, number; /* number: as it came, for those that are due at once */
+	uint64_t due_ns, number; /* order of arrival, for frames that are due at once */
 	uint32_t len;
 	uint8_t to;
 	uint8_t bytes[FRAME_MAX];
 };
 
-/* A heap by due time of slots of frames; the free ones are beyond used. */
+/* A heap of frame slots, ordered by due time; the free slots are beyond `used`. */
 struct wire {
 	const struct settings *settings;
 	int fds[ENDS];
@@ -99,7 +101,7 @@ static const struct flag flags[] = {
 	{"and", "DEVICE", "the other", false, take_and},
 	{"delay", "MS", "of every frame", false, take_delay},
 	{"jitter", "MS", "at most so much more", false, take_jitter},
-	{"ready-file", "FILE", "made once frames are forwarded", false, take_ready_file},
+	{"ready-file", "FILE", "created once frames are forwarded", false, take_ready_file},
 	{0},
 };
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The leak detector: looks at every frame that crosses the named devices, in both directions and whole (super-packets
- * too), for a 16-byte marker at any offset and for IP headers with a source or destination inside the named nets,
- * however they are wrapped. A frame that it could not see whole is counted as missed, never left out silently. Prints
- * one JSON line when its time is over or at SIGTERM/SIGINT, samples of what leaked to stderr, and exits with 0: what
- * the numbers mean is for the test to say.
+ * The leak detector. Searches every frame that crosses the named devices, in both directions and
+ * whole (super-packets too), for a 16-byte marker at any offset and for IP headers with a source or
+ * destination inside the named nets, in any encapsulation. A frame that it could not see whole is
+ * counted as missed, never silently skipped. When its time is over or at SIGTERM/SIGINT, prints one
+ * JSON line to stdout and samples of leaked frames to stderr, and exits with 0: the test judges the
+ * numbers.
  *
- *   wirewatch --interface DEV... --marker HEX32 --net CIDR... --port UDPPORT [--ready-file FILE] [--seconds N]
- *             [--numbered]
+ *   wirewatch --interface DEV... --marker HEX32 --net CIDR... --port UDPPORT [--ready-file FILE]
+ *             [--seconds N] [--numbered]
  *
- * --numbered: all markers that differ from this one in their last four bytes alone are looked for, and each is counted
- * for each device.
+ * --numbered: searches for all markers that differ from this one only in their last four bytes, and
+ * counts each for each device.
  */
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -28,14 +29,15 @@
 #define NETS_MAX       16
 #define SAMPLES_MAX    5
 #define SAMPLE_BYTES   192
-#define SCAN_BYTES     512 /* of a frame, in which an IP header is looked for wherever it may start */
-#define NESTING_MAX    8
+/* Bytes of a frame that are searched for an IP header at any offset. */
+#define SCAN_BYTES  512
+#define NESTING_MAX 8
 
-#define BLOCK_BYTES    (4U << 20) /* a block takes many frames of 64 KiB, and any frame whole */
-#define BLOCK_COUNT    24
-/* BLOCK_COUNT times this is for how long we may be kept from the CPU and still miss nothing. */
+#define BLOCK_BYTES (4U << 20) /* a block holds many frames of 64 KiB, and any frame whole */
+#define BLOCK_COUNT 24
+/* BLOCK_COUNT times this is how long the CPU may be busy elsewhere before frames are missed. */
 #define BLOCK_AGE_MS 50
-#define DRAIN_MS     100 /* after the end, so that what was in the ring is still looked at */
+#define DRAIN_MS     100 /* after the end, to search the frames that are still in the ring */
 
 struct settings {
 	const char *interfaces[INTERFACES_MAX];
@@ -51,7 +53,7 @@ struct settings {
 
 struct tally {
 	uint64_t frames, bytes, marker, addresses, tunnel, handshakes, ip_fragments, missed;
-	uint64_t largest; /* IP packet of the tunnel's; a super-packet is one */
+	uint64_t largest; /* IP packet of the tunnel; a super-packet is one packet */
 };
 
 struct ring {
@@ -62,11 +64,11 @@ struct ring {
 	unsigned int next;
 };
 
-/* What one frame turned out to have. */
+/* The findings in one frame. */
 struct findings {
 	bool address, tunnel, handshake, fragment;
 	size_t address_at;
-	size_t tunnel_len; /* of the IP packet; 0: none of the tunnel's */
+	size_t tunnel_len; /* of the IP packet; 0: not one of the tunnel */
 };
 
 struct watch {
@@ -141,7 +143,7 @@ static const struct flag flags[] = {
 	{"marker", "HEX32", "16 bytes that no frame may carry", false, take_marker},
 	{"net", "CIDR", "addresses that no IP header may carry", true, take_net},
 	{"port", "PORT", "the tunnel's UDP port", false, take_port},
-	{"ready-file", "FILE", "made once every frame is seen", false, take_ready_file},
+	{"ready-file", "FILE", "created once frames are captured", false, take_ready_file},
 	{"seconds", "N", "end after this time (60)", false, take_seconds},
 	{"numbered", NULL, "count the markers by their last four bytes", false, take_numbered},
 	{0},
@@ -179,7 +181,7 @@ static bool has_ethernet(const struct ring *ring)
 	       request.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK;
 }
 
-/* The socket hears nothing until it is bound, so no frame of another device ever gets in. */
+/* The socket receives nothing until it is bound, so no frame of another device ever gets in. */
 static bool open_ring(struct ring *ring, const char *interface)
 {
 	unsigned int index = if_nametoindex(interface);
@@ -201,7 +203,7 @@ static bool open_ring(struct ring *ring, const char *interface)
 	return false;
 }
 
-/* -- what is in a frame -- */
+/* -- content of a frame -- */
 
 static bool is_watched(const struct watch *watch, uint8_t family, const uint8_t *bytes)
 {
@@ -240,8 +242,9 @@ static bool ip4_sum_is_right(const uint8_t *ip, size_t left)
 	return (uint16_t)(sum + (sum >> 16)) == 0xffff;
 }
 
-/* Anything may start anywhere, wrapped in whatever we do not know. By chance alone bytes in a net stand in sealed
- * payload too: an IPv4 header must have its checksum right, an IPv6 address has bits enough to be no accident. */
+/* Any header may start at any offset, behind unknown encapsulations. By chance, sealed payload also
+ * contains bytes that look like an address in a net, so an IPv4 header must have a correct
+ * checksum; an IPv6 address has enough bits to exclude chance. */
 static void scan_for_headers(const struct watch *watch, const uint8_t *frame, size_t len,
 			     struct findings *findings)
 {
@@ -271,7 +274,7 @@ static void look_at_udp(const struct watch *watch, const uint8_t *udp, size_t le
 		left >= 12 && udp[8] >= 1 && udp[8] <= 3 && !udp[9] && !udp[10] && !udp[11];
 }
 
-/* Where the payload of an IPv6 packet starts, and what it is. */
+/* The offset and the protocol of the payload of an IPv6 packet. */
 static size_t skip_extensions(const uint8_t *ip, size_t left, uint8_t *ret_protocol,
 			      bool *ret_is_fragment)
 {
@@ -316,7 +319,7 @@ static void look_at_ip(const struct watch *watch, const uint8_t *frame, size_t a
 		findings->tunnel_len = left;
 }
 
-/* Past Ethernet and VLAN tags; len: no IP packet follows. */
+/* Skips Ethernet and VLAN tags; returns len if no IP packet follows. */
 static size_t find_ip(const struct ring *ring, const uint8_t *frame, size_t len)
 {
 	size_t at = ETH_HLEN;
@@ -442,7 +445,7 @@ static bool take_block(struct watch *watch, struct ring *ring)
 	return true;
 }
 
-/* One block of each in turn, so that none waits for a busy one. */
+/* One block of each ring in turn, so that no ring waits for a busy one. */
 static bool take_blocks(struct watch *watch)
 {
 	bool took_any = false;
@@ -452,7 +455,8 @@ static bool take_blocks(struct watch *watch)
 	return took_any;
 }
 
-/* Reading the error clears it. A device that comes up again is seen again by itself; one that is gone sends nothing. */
+/* Reading the error clears it. A device that comes up again is captured again by itself; a device
+ * that is gone sends nothing. */
 static void take_error(const struct ring *ring)
 {
 	int error = 0;

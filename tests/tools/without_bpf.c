@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * without_bpf COMMAND [ARGUMENT...]: runs a command for which this kernel has no bpf(2): it answers ENOSYS, as one that
- * was built without it. By a seccomp filter, which the command inherits.
+ * without_bpf COMMAND [ARGUMENT...]: runs a command without bpf(2), which fails with ENOSYS as on a
+ * kernel built without it. Uses a seccomp filter, which the command inherits.
  */
 #include <errno.h>
 #include <linux/filter.h>

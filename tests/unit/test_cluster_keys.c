@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd/cluster/cluster.c: the secret that two nodes have in common (README.md, "The cluster
+ * keyd/cluster/cluster.c: the secret that two nodes have in common (docs/rotation.md, "The cluster
  * secret"), and the owner of a key that two nodes claim. A refused node is refused by name, and its
  * last good record stays in use.
  */

@@ -43,7 +43,8 @@ static bool take_item(void *settings, const char *value, char *error, size_t siz
 static const struct flag flags[] = {
 	{"node-name", "NAME", "a name", false, take_name},
 	{"strict", NULL, "a switch", false, take_strict},
-	{"item", "ITEM", "a list", true, take_item},
+	{"item", "ITEM", "a list", true, take_item, 'i'},
+	{"reserved", "VALUE", NULL, false, take_name},
 	{0},
 };
 
@@ -114,13 +115,39 @@ TEST(flags_repeat_only_by_adding)
 	assert_string_equal(parsed.settings.name, "y");
 }
 
+TEST(flags_short_form_is_the_same_flag)
+{
+	struct parsed parsed = PARSE("--item", "a", "-i", "-i", "-i", "b");
+	struct parsed missing = PARSE("-i");
+	struct parsed unknown = PARSE("-n", "x");
+	struct parsed joined = PARSE("-ix");
+	struct parsed help = PARSE("-h");
+
+	assert_string_equal(parsed.settings.list, "a;-i;b;");
+	assert_refused(&missing, "test: error: flag '--item' needs a value: ITEM\n");
+	assert_refused(&unknown,
+		       "test: error: unexpected argument '-n': expected only flags (see --help)\n");
+	assert_int_equal(joined.outcome, FLAGS_WRONG);
+	assert_int_equal(help.outcome, FLAGS_DONE);
+}
+
+TEST(flags_reserved_is_parsed_but_not_in_the_help)
+{
+	struct parsed help = PARSE("--help");
+	struct parsed good = PARSE("--reserved", "n1");
+	struct parsed refused = PARSE("--reserved", "bad");
+
+	assert_null(strstr(help.output, "reserved"));
+	assert_string_equal(good.settings.name, "n1");
+	assert_refused(&refused, "test: error: --reserved: 'bad': expected a good name\n");
+}
+
 TEST(flags_unknown_is_named)
 {
 	struct parsed parsed = PARSE("--nodename", "n1");
 	struct parsed prefix = PARSE("--node", "n1");
 
-	assert_refused(&parsed,
-		       "test: error: unknown flag '--nodename': see --help for those there are\n");
+	assert_refused(&parsed, "test: error: unknown flag '--nodename': see --help\n");
 	assert_int_equal(prefix.outcome, FLAGS_WRONG); /* no abbreviations */
 }
 
@@ -144,9 +171,7 @@ TEST(flags_hostile_text_stays_one_line)
 {
 	struct parsed parsed = PARSE("--x\n\x1b[2Jy");
 
-	assert_refused(
-		&parsed,
-		"test: error: unknown flag '--x\\x0a\\x1b[2Jy': see --help for those there are\n");
+	assert_refused(&parsed, "test: error: unknown flag '--x\\x0a\\x1b[2Jy': see --help\n");
 }
 
 TEST(flags_words_are_errors_unless_wanted)
@@ -223,7 +248,8 @@ TEST(flags_help_lists_every_flag)
 	assert_int_equal(parsed.outcome, FLAGS_DONE);
 	assert_non_null(strstr(parsed.output, "usage: test"));
 	for (const struct flag *flag = flags; flag->name; flag++)
-		assert_non_null(strstr(parsed.output, flag->help));
+		assert_true(!flag->help || strstr(parsed.output, flag->help));
+	assert_non_null(strstr(parsed.output, "  -i, --item ITEM  "));
 }
 
 TEST(flags_version_names_program_and_version)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * keyd/cluster/rotate.c: when a rotation begins, and which of its steps comes next: make, publish,
- * wait for the proofs, promote, publish, wipe, publish (README.md, "The rotation of a key").
+ * wait for the proofs, promote, publish, wipe, publish (docs/rotation.md).
  */
 #include "rotating_keyd.h"
 

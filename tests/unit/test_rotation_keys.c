@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Static keys that rotate: the state that survives the promotion and the end of a key, the remains
- * of a retired one (none), and the state that stays with a pair of keys in any slots (README.md,
- * "The rotation of a key").
+ * of a retired one (none), and the state that stays with a pair of keys in any slots
+ * (docs/rotation.md).
  */
 #include "rotating_tunnels.h"
 

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Where there is no tcx, all programs are filters of clsact: one that somebody deletes is put back in its place, and the
-# other one at that hook lets nothing out in clear meanwhile. Who deletes the qdisc deletes both: that is mended as fast.
-# With tcx this is tests/netns/hooks_are_repaired_within_a_second.sh.
+# On kernels without tcx, all programs are filters of clsact. If another program deletes one, keyd
+# restores it in its place, and the other filter at that hook passes no cleartext in between.
+# Deleting the qdisc deletes both, and keyd restores them as fast. With tcx this is
+# tests/netns/hooks_are_repaired_within_a_second.sh.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints the folder of a Debian kernel of the named series (6.1, 6.12) for a virtual machine: vmlinuz, and lib/modules
-# with what pods, overlays and tunnels need. Fetched once into .cache/, with an apt configuration of its own: the
-# machine's sources and lists stay as they are, no kernel is installed on it, and apt checks the archive's signature.
-# Which revision of a series it is goes with the archive, which keeps no older ones. Exits non-zero with a reason where it
-# cannot be had.
+# Prints the directory of a Debian kernel of the named series (6.1, 6.12) for a virtual machine:
+# vmlinuz, and lib/modules with the modules for pods, overlays and tunnels. Fetched once into
+# .cache/, with an apt configuration of its own: the machine's sources and lists stay as they are,
+# no kernel is installed on it, and apt checks the archive's signature. The revision of a series is
+# the archive's newest, since the archive keeps no older ones. Exits non-zero with a reason if it
+# cannot be fetched.
 
 set -u -o pipefail
 
@@ -29,7 +30,7 @@ meta_package() {
 	esac
 }
 
-# The rest of the 100 MB is drivers for machines that nobody emulates.
+# The rest of the 100 MB is drivers for hardware that is not emulated.
 unpack() { # PACKAGE FOLDER
 	mkdir "$2" && dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" --wildcards --no-wildcards-match-slash \
 		'./boot/vmlinuz-*' './lib/modules/*/modules.*' \

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The virtual machine from the moment it has its root: runs the tests that machine.sh named, one after the other, writes
-# their words to the second serial line between marks that machine.sh goes by, and ends the machine. Runs as process 1,
-# so it must not fail: what it cannot set up is seen by the tests.
+# The virtual machine from the moment it has its root file system: runs the tests that machine.sh
+# named, one after the other, writes their output to the second serial line between marks that
+# machine.sh parses, and powers the machine off. Runs as process 1, so it must not fail: the tests
+# notice everything that it cannot set up.
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
 
 set -a
-# shellcheck source=/dev/null # ROOT, BUILD, TESTS and what the tests go by; written by machine.sh
+# shellcheck source=/dev/null # ROOT, BUILD, TESTS and the variables of the tests; written by machine.sh
 . /run/job
 set +a
 

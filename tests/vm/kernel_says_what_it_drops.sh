@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The program that counts the kernel's own losses (bpf/kernel_drops.bpf.c) passes this kernel's verifier, finds in its BTF
-# what it reads of packets, and counts to the packet: data for a tunnel that is not there, and no handshake.
+# The program that counts the kernel's own losses (bpf/kernel_drops.bpf.c) passes this kernel's
+# verifier, finds in its BTF the fields of packets that it reads, and counts to the packet: data for
+# a tunnel that does not exist, and no handshake.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/../netns/lib.sh"
@@ -33,7 +34,7 @@ begin
 needs tools/kernel_losses
 ns_add n1
 check "the kernel takes the program" starts_counting
-check "data over IPv4 that nobody takes is counted, to the packet" counts $PACKETS $DATA 127.0.0.1
-check "data over IPv6 that nobody takes is counted, to the packet" counts $PACKETS $DATA ::1
+check "data over IPv4 that no socket accepts is counted, to the packet" counts $PACKETS $DATA 127.0.0.1
+check "data over IPv6 that no socket accepts is counted, to the packet" counts $PACKETS $DATA ::1
 check "handshakes are not" counts 0 $HANDSHAKE 127.0.0.1
 done_testing

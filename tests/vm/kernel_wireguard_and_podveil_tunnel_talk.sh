@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# podveil-tunnel and the kernel's own WireGuard are each other's peers, wg(8) configures both: each side initiates in
-# turn, over IPv4 and over IPv6, without and with a preshared key; ping, TCP and UDP pass in both directions and families.
-# Sessions are renewed without loss, and who has lost one gets a new one at once.
+# podveil-tunnel and the kernel's own WireGuard are each other's peers, and wg(8) configures both:
+# each side initiates in turn, over IPv4 and over IPv6, without and with a preshared key; ping, TCP
+# and UDP pass in both directions and families. Sessions are renewed without loss, and a side that
+# has lost its session gets a new one at once.
 
 # shellcheck source=tests/netns/wireguard.bash
 . "$(dirname "$0")/../netns/wireguard.bash"

@@ -14,7 +14,8 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 BUILD=$(cd "$ROOT" && realpath -m "${BUILD:-build}")
 SECONDS_PER_MACHINE=${SECONDS_PER_MACHINE:-420}
 MEMORY=2G
-# What costs time, and alarms that mean nothing where a processor may wait for another's.
+# Disables features that cost time, and alarms that mean nothing where a processor may wait for
+# another one's.
 EMULATED="mitigations=off nokaslr random.trust_cpu=on tsc=reliable nowatchdog rcupdate.rcu_cpu_stall_suppress=1"
 
 series=${1:?which series of kernels}

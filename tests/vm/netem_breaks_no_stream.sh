@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the kernel's own emulator of bad networks (sch_netem) does to the tunnel's datagrams, both ways: delay and
-# reordering, then loss, duplicates and turned bits as well. A TCP stream through the tunnel arrives whole, and numbered
-# datagrams arrive unchanged and at most once.
+# The kernel's own emulator of bad networks (sch_netem) delays and reorders the tunnel's datagrams,
+# both ways, then also loses, duplicates and corrupts them. A TCP stream through the tunnel arrives
+# whole, and numbered datagrams arrive unchanged and at most once.
 
 # shellcheck source=tests/netns/wires.bash
 . "$(dirname "$0")/../netns/wires.bash"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# What the shapes of cluster share that this project's usual kernels lack: lib.sh's two nodes, whose way to each other is
-# made anew, and one order of checks. Sourced, never run. A shape defines node_shape I J, which changes node I so that
-# J's pods are reached in that shape.
+# Shared by the cluster shapes that this project's usual kernels lack: lib.sh's two nodes, with a
+# new path between them, and one order of checks. Sourced, never run. A shape defines node_shape I
+# J, which changes node I so that J's pods are reached in that shape.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
@@ -22,7 +22,7 @@ make_device() { # I NAME KIND_AND_ARGUMENTS...
 	on_node "$1" link add "${@:2}" 2>"$RUN_DIR/device.txt"
 }
 
-# Its packets are counted: without a link-local address the kernel sends none of its own.
+# Its packets are counted: without a link-local address the kernel sends no packets of its own.
 make_overlay() { # I NAME KIND_AND_ARGUMENTS...
 	make_device "$@" && on_node "$1" link set "$2" addrgenmode none && on_node "$1" link set "$2" up
 }
@@ -90,8 +90,8 @@ no_shape() { # NAME
 	bail "the nodes cannot be given the shape of $1"
 }
 
-# The nodes in their shape, with the proof that what follows is about that shape: pods' packets are seen on the wire
-# inside of it.
+# The nodes in their shape, with the proof that the following checks are about that shape: pods'
+# packets are seen on the wire inside of it.
 shape_up() { # NAME DEVICE...: those that carry it
 	local name=$1 before
 	shift
@@ -110,7 +110,7 @@ protected_pass() { # NAME
 	check "$1: the first node's pod reaches the second's" both_families_pass 1 2
 	check "$1: the second node's pod reaches the first's" both_families_pass 2 1
 	watch_stop
-	check "$1: nothing of it is on the wire in the clear" watch_saw_nothing
+	check "$1: none of it is on the wire in cleartext" watch_saw_nothing
 	check "$1: it is in the tunnel" test "$(watched tunnel)" -gt $((4 * DATAGRAMS))
 }
 

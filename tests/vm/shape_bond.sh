@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Nodes whose two NICs are one bond: packets are taken at the bond, the tunnel's datagrams leave by its active NIC, and
-# when that one goes down they leave by the other; on neither wire anything is in the clear.
+# Nodes with two NICs in one bond: the programs take packets at the bond, the tunnel's datagrams
+# leave by its active NIC, and when that one goes down they leave by the other; neither wire carries
+# any cleartext.
 
 # shellcheck source=tests/vm/shape.bash
 . "$(dirname "$0")/shape.bash"

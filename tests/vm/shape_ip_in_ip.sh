@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Nodes that reach each other's pods by IP in IP, whose devices have no Ethernet header: IPv4 by ipip and IPv6 by sit, as
-# Calico has it. The tunnel takes their place, and no pod's packet is seen inside of them on the wire.
+# Nodes that reach each other's pods by IP in IP, over devices without an Ethernet header: IPv4 by
+# ipip and IPv6 by sit, as Calico uses them. The tunnel takes their place, and no pod's packet is
+# seen inside of them on the wire.
 
 # shellcheck source=tests/vm/shape.bash
 . "$(dirname "$0")/shape.bash"

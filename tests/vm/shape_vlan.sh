@@ -17,7 +17,7 @@ node_shape() { # I J
 	on_node "$1" route replace "$(pods_v6 "$2")" via "$(node_v6 "$2")"
 }
 
-# Where somebody routes the pods around the VLAN: the same wire, without a tag.
+# Where a route leads the pods around the VLAN: the same wire, without a tag.
 route_past_the_vlan() {
 	local i
 	for i in 1 2; do

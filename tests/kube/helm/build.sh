@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints the folder with the helm that the tests of the chart run, of the release pinned in go.mod. Builds it on the first
-# call, into .cache/ under a name that changes with what is pinned; every download is checked against go.sum. `--built`
-# builds nothing, and prints nothing where it is not there. Apart from ../build.sh, so that neither release makes the other
-# one be built again. From nothing that costs two minutes of CPU.
+# Prints the directory with the helm that the tests of the chart run, of the release pinned in
+# go.mod. Builds it on the first call, into .cache/ under a name that changes with the pinned
+# versions; every download is checked against go.sum. `build.sh find` builds nothing, and prints
+# nothing if it is missing. Apart from ../build.sh, so that neither release forces a build of the
+# other. From scratch that costs two minutes of CPU.
 
 set -u -o pipefail
 
@@ -45,7 +46,8 @@ trap 'rm -rf "$work"' EXIT
 export CGO_ENABLED=0 GOFLAGS=-mod=readonly GOTOOLCHAIN=local GOWORK=off HOME="${HOME:-$cache}"
 find_go
 echo "kube/helm/build.sh: building helm $release with $("$GO" env GOVERSION): this happens once" >&2
-# As helm's own Makefile does it: what it takes a cluster for that it cannot ask is the release that it was made with.
+# As helm's own Makefile does it: the release that it assumes for a cluster that it cannot ask is
+# that of its client library.
 chartutil=helm.sh/helm/v3/pkg/chartutil
 minor=$(sed -n 's|^\tk8s.io/client-go v0\.\([0-9]*\)\..*|\1|p' "$here/go.mod")
 (cd "$here" && nice "$GO" build -trimpath -buildvcs=false -o "$work/programs/" \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The marker that a run's traffic carries and the wire is searched for: 16 random bytes, on command lines in
- * hexadecimal. Traffic of many kinds at once has numbered ones: they differ in their last four bytes.
+ * The marker that a run's traffic carries and a detector searches the wire for: 16 random bytes, on
+ * command lines in hexadecimal. Traffic of many kinds at once has numbered markers, which differ in
+ * their last four bytes.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 #define MARKER_NUMBER_AT 12
 #define MARKER_NUMBERS	 1024 /* of one run, at most */
 
-/* False, with what was expected in `error`, where the text is no marker. */
+/* False if the text is not a marker; then `error` holds the expected form. */
 static inline bool marker_take(uint8_t ret_marker[static MARKER_LEN], const char *text, char *error,
 			       size_t size)
 {
@@ -23,7 +24,7 @@ static inline bool marker_take(uint8_t ret_marker[static MARKER_LEN], const char
 	return true;
 }
 
-/* The number of the first marker of this run in the frame; -1: it has none. */
+/* The number of this run's first marker in the frame; -1: no marker. */
 static inline int64_t marker_number(const uint8_t marker[static MARKER_LEN], const uint8_t *frame,
 				    size_t len)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a probe is sent with: its source, its destination and the marker by which it is known again. A tool's settings
- * begin with it, so that flags.h can give these functions the settings as they are.
+ * The identity of a probe: its source, its destination and its marker. A tool's settings begin with
+ * it, so that flags.h can pass the settings to these functions directly.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ static inline bool probe_take_marker(void *settings, const char *value, char *er
 	return probe->has_marker;
 }
 
-/* After the marker, which it ends. */
+/* Follows --marker, because it replaces the end of the marker. */
 static inline bool probe_take_number(void *settings, const char *value, char *error, size_t size)
 {
 	return marker_take_number(((struct probe *)settings)->marker, value, error, size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tool that is ended still prints what it has: a signal only sets a flag, and the tool's loop looks at it.
+ * A tool that is stopped still prints its results: a signal only sets a flag, and the tool's loop
+ * checks it.
  */
 #include "tool.h"
 

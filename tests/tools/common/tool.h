@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tools share that run until their time is over or somebody ends them.
+ * Shared by the tools that run until their time is over or a signal stops them.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #include "util.h"
 
-/* From SIGTERM or SIGINT on. */
+/* True after SIGTERM or SIGINT. */
 extern volatile sig_atomic_t is_stopping;
 void tool_catch_signals(void);
 
@@ -26,5 +26,5 @@ static inline uint64_t tool_now_ms(void)
 	return tool_now_ns() / NS_PER_MS;
 }
 
-/* Makes the file that says "ready"; NULL: none is wanted. False after a logged line. */
+/* Creates the file that reports readiness; NULL: no file. False after a logged line. */
 bool tool_announce(const char *ready_file);

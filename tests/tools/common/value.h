@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values on the tools' command lines. False, with what was expected in `error`, where the text is none.
+ * Values on the tools' command lines. A parser returns false if the text is not such a value; then
+ * `error` holds the expected form.
  */
 #pragma once
 
@@ -48,7 +49,7 @@ static inline bool value_take_address(const char *value, struct address *ret_add
 	       flags_refuse(error, size, "expected an address");
 }
 
-/* "10.0.0.1:80", "[fd00::1]:80", and where no port is needed also without. */
+/* "10.0.0.1:80", "[fd00::1]:80", and without a port if none is needed. */
 static inline bool value_take_endpoint(const char *value, bool needs_port,
 				       union endpoint *ret_endpoint, char *error, size_t size)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of flow share: one file for each way to send or to receive, and the three that they all stand on. Each
- * way (udp_send, ...) runs until its end, prints its line and returns the exit status.
+ * Shared by the parts of flow: one file for each way to send or to receive, and three helpers for
+ * all of them. Each way (udp_send, ...) runs to its end, prints its line and returns the exit
+ * status.
  */
 #pragma once
 
@@ -26,11 +27,12 @@ struct settings {
 	const char *ready_file, *start_file;
 };
 
-/* In front of every datagram; the pattern follows. Both ends are the same machine, so numbers lie as they do. */
+/* In front of every datagram; the pattern follows. Both ends run on the same machine, so numbers
+ * are in its byte order. */
 struct head {
 	uint8_t marker[MARKER_LEN];
 	uint64_t run, sequence;
-	uint64_t sent_ns; /* of the end: how long the sender was kept from sending */
+	uint64_t sent_ns; /* with the end: how long the sender was kept from sending */
 	uint32_t is_end;  /* sequence is then the number of datagrams sent */
 	uint32_t size;
 };
@@ -42,7 +44,7 @@ static inline double ms_of(uint64_t ns)
 
 /* -- pattern.c -- */
 
-/* Once, before all else. The same in every process. */
+/* Called once, before everything else. The same in every process. */
 void pattern_make(void);
 
 const uint8_t *pattern_of(uint64_t sequence);
@@ -52,7 +54,7 @@ const uint8_t *pattern_of(uint64_t sequence);
 /* Bound to the address; -1 after a logged line. */
 int socket_open(int type, const union endpoint *bind_to);
 
-/* From --bind, or from wherever the kernel chooses. */
+/* Bound to --bind, or to an address that the kernel chooses. */
 int socket_open_sender(const struct settings *settings, int type);
 
 /* SO_SNDBUF or SO_RCVBUF, and the option that forces it. */
@@ -60,11 +62,11 @@ void socket_set_buffer(int fd, int forced, int ordinary);
 
 /* -- pace.c -- */
 
-/* Gives out what is due by now at an even rate. A backlog beyond BACKLOG_NS moves the schedule instead: a burst after a
- * pause of the sender would be lost in queues and prove nothing. */
+/* Releases datagrams at an even rate. A backlog beyond BACKLOG_NS moves the schedule instead: a
+ * burst after a pause of the sender would be lost in queues and prove nothing. */
 struct pace {
 	uint64_t start_ns, rate, given;
-	uint64_t held_ns; /* by how much the schedule was moved in all */
+	uint64_t held_ns; /* the total by which the schedule was moved */
 };
 
 /* How many are due now. */
@@ -80,10 +82,10 @@ struct udp_sender {
 	uint8_t *buffers; /* BATCH of settings->size */
 };
 
-/* What is due, up to `total` of all. */
+/* Sends the datagrams that are due, up to `total` in all. */
 void udp_send_due(struct udp_sender *sender, struct pace *pace, uint64_t total);
 
-/* How many there were, once. */
+/* Announces the number of datagrams sent, once. */
 void udp_send_end(struct udp_sender *sender, const struct pace *pace);
 
 /* -- udp_receive.c -- */
@@ -95,12 +97,13 @@ struct udp_receiver {
 	uint64_t run, highest, announced, held_ns;
 	bool has_run, has_end;
 	uint64_t received, duplicate, reordered, corrupt, foreign;
-	uint64_t last_ns, longest_gap_ns, longest_delay_ns; /* by the kernel's time of arrival */
+	uint64_t last_ns, longest_gap_ns, longest_delay_ns; /* by the kernel's timestamps */
 	uint8_t *seen;					    /* one bit for each number */
 	size_t seen_bytes;
 };
 
-/* Takes what is there for whom of the `receivers` of one socket it is; returns the number of datagrams. */
+/* Reads a batch from the `receivers`' common socket and assigns each datagram to its receiver;
+ * returns the number of datagrams. */
 unsigned int udp_receive_batch(struct udp_receiver *receivers, unsigned int receiver_count);
 
 void udp_print_received(const struct udp_receiver *receiver);

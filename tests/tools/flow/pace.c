@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An even rate, whatever the machine does in between.
+ * An even rate, even while the machine stalls.
  */
 #include "flow.h"
 
-#define BACKLOG_NS (20 * NS_PER_MS) /* older than this is not made up for in a burst, but later */
+#define BACKLOG_NS (20 * NS_PER_MS) /* an older backlog is sent later instead of in a burst */
 
 uint64_t pace_due(struct pace *pace)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a datagram or a block of the stream has behind its number: any bytes, but of each number its own.
+ * The bytes of a datagram, or of a block of the stream, after its number: arbitrary, but different
+ * for each number.
  */
 #include "flow.h"
 
 static uint8_t pattern[PATTERN_SHIFTS + DATAGRAM_MAX];
 
-/* Any bytes, the same in every process (a linear congruential generator's upper ones). */
+/* Arbitrary bytes, the same in every process (the upper bytes of a linear congruential
+ * generator). */
 void pattern_make(void)
 {
 	uint32_t state = 1;
@@ -17,7 +19,7 @@ void pattern_make(void)
 	}
 }
 
-/* Each number has its own piece of it, so that bytes of one datagram are wrong in another. */
+/* Each number has its own part of it, so that bytes of one datagram are wrong in another. */
 const uint8_t *pattern_of(uint64_t sequence)
 {
 	return pattern + sequence * 131 % PATTERN_SHIFTS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets with buffers so large that what is lost is lost on the way.
+ * Sockets with buffers so large that losses happen only on the path.
  */
 #include "flow.h"
 
@@ -8,7 +8,7 @@
 
 #define BUFFER_BYTES (64 << 20)
 
-/* The forced size needs a capability; what we may have otherwise is the best we can do. */
+/* Forcing the size needs a capability; without it the ordinary maximum is the best available. */
 void socket_set_buffer(int fd, int forced, int ordinary)
 {
 	int bytes = BUFFER_BYTES;
@@ -30,7 +30,7 @@ int socket_open(int type, const union endpoint *bind_to)
 	return -1;
 }
 
-/* From --bind, or from wherever the kernel chooses. */
+/* Bound to --bind, or to an address that the kernel chooses. */
 int socket_open_sender(const struct settings *settings, int type)
 {
 	union endpoint from = {.any.sa_family = settings->to[0].any.sa_family};

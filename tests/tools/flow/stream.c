@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One TCP connection, whose bytes the receiver knows beforehand.
+ * One TCP connection with bytes that the receiver knows in advance.
  */
 #include "flow.h"
 
@@ -19,7 +19,7 @@ struct stream {
 	uint64_t began_ns, last_ns, longest_gap_ns;
 };
 
-/* The stream is the same whoever asks: block n has the marker, n, and the pattern of n. */
+/* The stream is the same in every process: block n has the marker, n, and the pattern of n. */
 static void write_blocks(const struct settings *settings, uint8_t *bytes, uint64_t first)
 {
 	for (uint64_t n = first; n < first + STREAM_CHUNK_BYTES / STREAM_BLOCK_BYTES; n++) {
@@ -40,7 +40,7 @@ static void note_progress(struct stream *stream, uint64_t bytes)
 	stream->bytes += bytes;
 }
 
-/* Waits at most until the deadline; false: then or at a signal. */
+/* Waits until the deadline at most; false then, or at a signal. */
 static bool wait_for(int fd, short events, uint64_t deadline)
 {
 	while (!is_stopping && tool_now_ns() < deadline) {
@@ -112,7 +112,7 @@ static void send_stream(struct stream *stream, uint64_t deadline)
 	}
 }
 
-/* What the receiver says it had, right: the end-to-end proof. */
+/* The number of bytes that the receiver confirms as correct: the end-to-end proof. */
 static uint64_t receive_verdict(struct stream *stream)
 {
 	uint64_t verified = 0;
@@ -154,7 +154,7 @@ int tcp_send(const struct settings *settings)
 	return 0;
 }
 
-/* Checks what came against the stream, from where it stands. */
+/* Compares the received bytes with the stream, from its current offset. */
 static void check_stream(struct stream *stream, const uint8_t *bytes, size_t len)
 {
 	static uint8_t expected[STREAM_CHUNK_BYTES];
@@ -173,7 +173,7 @@ static void receive_stream(struct stream *stream, uint64_t deadline)
 	static uint8_t bytes[STREAM_CHUNK_BYTES];
 
 	while (wait_for(stream->fd, POLLIN, deadline)) {
-		/* Never past the end of the chunk that check_stream has made. */
+		/* Never beyond the end of the chunk that check_stream has generated. */
 		size_t most = sizeof(bytes) - stream->bytes % sizeof(bytes);
 		ssize_t len = recv(stream->fd, bytes, most, 0);
 		uint64_t verified = stream->bytes - stream->corrupt;
@@ -187,10 +187,10 @@ static void receive_stream(struct stream *stream, uint64_t deadline)
 			stream->resets++;
 		return;
 	}
-	stream->resets++; /* the sender never came to an end */
+	stream->resets++; /* the sender never finished */
 }
 
-/* One connection: the first that comes. */
+/* Serves one connection: the first. */
 int tcp_recv(const struct settings *settings)
 {
 	struct stream stream = {.settings = settings, .fd = -1};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each with each, through one socket.
+ * Every node sends to every other, through one socket.
  */
 #include "flow.h"
 
 #define MESH_TICK_NS   (2 * NS_PER_MS)
-#define MESH_END_NS    (3 * NS_PER_S) /* the others end about then, too */
+#define MESH_END_NS    (3 * NS_PER_S) /* the others stop at about the same time */
 #define END_SPACING_NS (40 * NS_PER_MS)
 
 struct mesh {

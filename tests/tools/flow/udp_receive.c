@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Numbered datagrams in: each number is ticked off once, and each byte compared.
+ * Receives numbered datagrams: marks each number once, and compares each byte.
  */
 #include "flow.h"
 
@@ -104,7 +104,8 @@ static struct udp_receiver *find_receiver(struct udp_receiver *receivers, unsign
 	return NULL;
 }
 
-/* Number of datagrams taken for whom of the `receivers` of one socket they are; 0: none there. */
+/* The number of datagrams read and assigned to the `receivers` of one socket; 0: none were
+ * waiting. */
 unsigned int udp_receive_batch(struct udp_receiver *receivers, unsigned int receiver_count)
 {
 	static union endpoint sources[BATCH];
@@ -135,8 +136,8 @@ unsigned int udp_receive_batch(struct udp_receiver *receivers, unsigned int rece
 	return count > 0 ? (unsigned int)count : 0;
 }
 
-/* Ends when its time is over, at a signal, when the sender has announced its end and everything came or nothing more
- * does, or (--idle) when it grew silent. */
+/* Stops when its time is over, at a signal, when the sender has announced its end and all datagrams
+ * arrived or no more do, or (--idle) when the sender fell silent. */
 static void receive_until_end(struct udp_receiver *receiver)
 {
 	uint64_t deadline = tool_now_ns() + receiver->settings->seconds * NS_PER_S,
@@ -161,7 +162,7 @@ static void receive_until_end(struct udp_receiver *receiver)
 	}
 }
 
-/* The socket's own count, which unlike SO_RXQ_OVFL needs no later datagram to tell. */
+/* The socket's own counter. Unlike SO_RXQ_OVFL it needs no later datagram to report it. */
 static uint64_t overflow_of(int fd)
 {
 	uint32_t information[SK_MEMINFO_VARS] = {0};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Numbered datagrams out. A number is lost only on the way: what the kernel refuses is sent again under the same one.
+ * Sends numbered datagrams. A number is lost only on the path: a datagram that the kernel refuses
+ * is sent again under the same number.
  */
 #include "flow.h"
 
@@ -27,7 +28,7 @@ static void write_datagram(const struct udp_sender *sender, uint8_t *bytes, uint
 	memcpy(bytes + sizeof(head), pattern_of(sequence), size - sizeof(head));
 }
 
-/* All or nothing, as the socket option of udp_send says where to cut. */
+/* All or nothing; udp_send's socket option sets the segment size. */
 static int send_joined(const struct udp_sender *sender, struct iovec *vectors, unsigned int count)
 {
 	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = count};
@@ -35,8 +36,8 @@ static int send_joined(const struct udp_sender *sender, struct iovec *vectors, u
 	return sendmsg(sender->fd, &message, 0) < 0 ? -1 : (int)count;
 }
 
-/* True where all were taken. What the kernel refuses is tried again under the same number: a number is lost only on
- * the way. */
+/* True if all were accepted. A refused datagram is retried under the same number: a number is lost
+ * only on the path. */
 static bool send_batch(struct udp_sender *sender, unsigned int count)
 {
 	struct mmsghdr messages[BATCH] = {0};
@@ -79,7 +80,7 @@ void udp_send_due(struct udp_sender *sender, struct pace *pace, uint64_t total)
 	pace->given = sender->sent;
 }
 
-/* An error reported here is an earlier datagram's: this one goes with the next try. */
+/* An error reported here belongs to an earlier datagram: this one goes with the next try. */
 void udp_send_end(struct udp_sender *sender, const struct pace *pace)
 {
 	uint8_t bytes[sizeof(struct head)];

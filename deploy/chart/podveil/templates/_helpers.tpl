@@ -1,7 +1,7 @@
 {{- /*
 SPDX-License-Identifier: Apache-2.0
 
-What several objects say in the same words.
+Parts that several objects share.
 */ -}}
 
 {{- define "podveil.labels" -}}
@@ -16,7 +16,7 @@ app.kubernetes.io/name: podveil
 {{- end -}}
 {{- end }}
 
-{{- /* A variable from the ConfigMap; what it does not say leaves the program's default. */ -}}
+{{- /* A variable from the ConfigMap; a missing key leaves the default of the program. */ -}}
 {{- define "podveil.variable" -}}
 - name: PODVEIL_{{ . | upper | replace "-" "_" }}
   valueFrom:

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every row of README's table "What goes where", in both families and both directions, over the wire of a cluster whose
-# pods are made by the real CNI plugins: what is promised to go into the tunnel is not seen in clear and arrives, what
-# is outside is seen and arrives, what is dropped has its name and nobody hears it. A row without a case fails, and so
-# does a case that README has no row for. First everything runs without agents: the detector must see each of them.
+# Every row of the table "What goes where" in docs/traffic.md, in both families and both directions, over the wire of a
+# cluster whose pods are made by the real CNI plugins. Tunnelled packets arrive and are not seen in cleartext; packets
+# outside the tunnel arrive and are seen; dropped packets are counted under the promised reason and do not arrive. A row
+# without a case fails, and so does a case without a row. First everything runs without agents: the detector must see
+# each case.
 
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,7 +35,7 @@ both_ways() { # COMMAND FAMILY A B [ARGUMENT...]
 	"$command" "$family" "$b" "$a" "$@"
 }
 
-# To a port where nobody listens: the refusal comes from the other's stack, by ICMP.
+# To a port without a listener: the refusal comes from the other's stack, by ICMP.
 ask_closed() { # FAMILY FROM TO
 	run_case "IPv$1, of $3 to $2, port unreachable" error n2 "$2" in_ns "$2" "$BUILD/tools/answer" ask \
 		--to "$(address_of "$1" "$3")" --port $CLOSED --count $PACKETS --wait $((300 * SLOW))
@@ -50,16 +51,16 @@ cases_of_pods() { # FAMILY
 	row "pod → pod on another node"
 	both_ways ask "$1" p1 p2
 	both_ways ask "$1" q1 q2
-	row "pod whose CNI masquerades it even then (ipMasq) → pod on another node"
+	row "pod masqueraded by its CNI even towards pods (ipMasq) → pod on another node"
 	ask "$1" m1 p2
 	ask "$1" m2 p1
-	row "any process of a node → pod on another node, and the answers"
+	row "process on a node → pod on another node, and the replies"
 	ask "$1" n1 p2
 	ask "$1" n2 p1
 	row "pod → another node's address, not masqueraded"
 	ask "$1" q1 n2
 	ask "$1" q2 n1
-	row "an own address in the pods' range (a bridge's) → another node's address"
+	row "a node's own address in the pod range (a bridge's) → another node's address"
 	own_address "$1" 1 n2
 	own_address "$1" 2 n1
 	row "pod → another node's address, masqueraded"
@@ -67,7 +68,7 @@ cases_of_pods() { # FAMILY
 	ask "$1" p2 n1
 	row "node → another node's address"
 	both_ways ask "$1" n1 n2
-	row "node → another node's address inside the cluster range, among the pods of some node or claimed by a second node"
+	row "node → another node's address in the cluster range that lies among a node's pods or has a second claimant"
 	ask "$1" n1 n2 "$(of "$1" $disputed_v4 $disputed_v6)"
 	row "pod → pod on the same node"
 	ask "$1" p1 q1 "$(address_of "$1" q1)" $PORT n1
@@ -84,12 +85,12 @@ own_address() { # FAMILY I TO
 cases_of_services() { # FAMILY
 	local service name
 	service=$(of "$1" $service_v4 $service_v6)
-	row "pod or node → service (ClusterIP) whose pod is on another node"
+	row "pod or node → ClusterIP service backed by a pod on another node"
 	ask "$1" p1 p2 "$service" 80
 	ask "$1" p2 p1 "$service" 80
 	ask "$1" n1 p2 "$service" 80
 	ask "$1" n2 p1 "$service" 80
-	row "anybody → NodePort of this node, forwarded to a pod on another node"
+	row "any client → NodePort of this node, forwarded to a pod on another node"
 	ask "$1" x p2 "$(address_of "$1" n1)" $NODE_PORT
 	ask "$1" x p1 "$(address_of "$1" n2)" $NODE_PORT n1
 	ask "$1" p1 p2 "$(address_of "$1" n1)" $NODE_PORT
@@ -99,7 +100,7 @@ cases_of_services() { # FAMILY
 	ask "$1" q2 h1 "$(address_of "$1" n1)" $HOST_PORT
 	ask "$1" q1 p1 "$(address_of "$1" n2)" $NODE_PORT
 	ask "$1" q2 p2 "$(address_of "$1" n1)" $NODE_PORT
-	row "node, or pod masqueraded → hostPort of another node"
+	row "node, or masqueraded pod → hostPort of another node"
 	for name in p n; do
 		ask "$1" ${name}1 h2 "$(address_of "$1" n2)" $HOST_PORT
 		ask "$1" ${name}2 h1 "$(address_of "$1" n1)" $HOST_PORT
@@ -108,13 +109,13 @@ cases_of_services() { # FAMILY
 
 cases_of_shapes() { # FAMILY
 	local shape
-	row "ICMP errors of another node's pods and of its own stack → pod"
+	row "ICMP errors from another node's stack or its pods → pod"
 	ask_closed "$1" p1 p2
 	ask_closed "$1" p2 p1
 	ask_closed "$1" q1 n2
 	let_expire "$1" p1 p2 n2
 	let_expire "$1" p2 p1 n1
-	row "ICMP errors of a node's own stack → another node's address, about what went to or from a pod"
+	row "ICMP errors from a node's stack → another node's address, about a packet to or from a pod"
 	let_expire "$1" n1 p2 n2 1
 	let_expire "$1" n2 p1 n1 1
 	row "fragments, first and later, pod → pod on another node"
@@ -125,7 +126,7 @@ cases_of_shapes() { # FAMILY
 	both_ways craft_shape "$1" p1 p2 routing
 	row "SCTP, pod → pod on another node"
 	both_ways craft_shape "$1" p1 p2 sctp
-	row "GRE, ESP, IP in IP, protocols nobody knows, pod → pod on another node"
+	row "GRE, ESP, IP in IP and unknown protocols, pod → pod on another node"
 	for shape in gre esp unknown; do
 		both_ways craft_shape "$1" p1 p2 $shape
 	done
@@ -134,26 +135,26 @@ cases_of_shapes() { # FAMILY
 }
 
 cases_of_the_world() { # FAMILY
-	row "pod → the world outside the cluster, masqueraded"
+	row "pod → destination outside the cluster, masqueraded"
 	ask "$1" p1 x "$(address_of "$1" x)" $PORT n1
 	ask "$1" p2 x
-	row "the world outside → pod, routed to its node"
+	row "source outside the cluster → pod, routed to the pod's node"
 	ask "$1" x p1 "$(address_of "$1" p1)" $PORT n1
 	ask "$1" x p2
-	row "pod or node → part of the range given with --except-cidr, that no node claims"
+	row "pod or node → unclaimed address in a range given with --except-cidr"
 	ask "$1" q2 x "$(of "$1" $excepted_v4 $excepted_v6)" $PORT
 	ask "$1" n1 x "$(of "$1" $excepted_v4 $excepted_v6)" $PORT n1
-	row "TCP and UDP, from or to an address and port given with --bypass"
+	row "TCP or UDP from or to an address and port given with --bypass"
 	ask "$1" q1 n2 "$(address_of "$1" n2)" $BYPASSED
 }
 
 cases_of_groups() { # FAMILY
 	local group
 	group=$(of "$1" 239.1.2.3 ff0e::1:2:3)
-	row "pod → multicast, while no multicast router runs on its node"
+	row "pod → multicast group, without a multicast router on its node"
 	craft "IPv$1" stay n2 p1 p2 "$(address_of "$1" p1)" "$group" --shape udp --device eth0
 	craft "IPv$1" stay n2 p2 p1 "$(address_of "$1" p2)" "$group" --shape udp --device eth0
-	row "multicast that leaves a node, also a pod's that a multicast router sends on"
+	row "multicast that leaves a node, including a pod's forwarded by a multicast router"
 	craft "IPv$1, of the node" leave n2 n1 n2 "$(address_of "$1" n1)" "$group" --shape udp --device eth0
 	craft "IPv$1, of a pod, sent on" leave n2 n2 n1 "$(address_of "$1" q2)" "$group" --shape udp --device eth0
 }
@@ -167,11 +168,11 @@ cases_of_neighbours() { # FAMILY
 
 cases_of_drops() { # FAMILY
 	local from
-	row "anything → address in the cluster range that no node claims"
+	row "any source → address in the cluster range that no node claims"
 	for from in q1 q2 n1; do
 		craft "IPv$1" send x "$from" x "$(address_of "$1" "$from")" "$(of "$1" $unclaimed_v4 $unclaimed_v6)" --shape udp
 	done
-	row "anything → pod of a node whose key is missing or refused"
+	row "any source → pod of a node whose key is missing or refused"
 	for from in q1 q2 n2; do
 		craft "IPv$1" send x "$from" x "$(address_of "$1" "$from")" "$(of "$1" $keyless_v4 $keyless_v6)" --shape udp
 	done
@@ -182,10 +183,10 @@ cases_of_overlays() { # FAMILY
 	local shape outer
 	for shape in in-ip in-gre in-vxlan in-geneve; do
 		for outer in 4 6; do
-			row "pod's clear packet inside VXLAN, Geneve, GRE or IP in IP, on its way out"
+			row "pod's cleartext packet inside VXLAN, Geneve, GRE or IP in IP, leaving a node"
 			craft "IPv$1 $shape over IPv$outer" send n2 n1 n2 "$(address_of $outer n1)" "$(address_of $outer n2)" \
 				--shape $shape --inner-from "$(address_of "$1" p1)" --inner-to "$(address_of "$1" p2)"
-			row "the same, from the wire"
+			row "the same, arriving from the wire"
 			craft "IPv$1 $shape over IPv$outer" comes n2 x n2 "$(address_of $outer x)" "$(address_of $outer n2)" \
 				--shape $shape --inner-from "$(address_of "$1" p1)" --inner-to "$(address_of "$1" p2)"
 		done
@@ -194,19 +195,19 @@ cases_of_overlays() { # FAMILY
 
 # What no node of the cluster sends.
 cases_of_intruders() { # FAMILY
-	row "clear packet from the wire, source a pod on another node"
+	row "cleartext packet from the wire, from the address of a pod on another node"
 	craft "IPv$1" comes n2 x p2 "$(address_of "$1" p1)" "$(address_of "$1" p2)" --shape udp
 	craft "IPv$1" comes n1 x p1 "$(address_of "$1" p2)" "$(address_of "$1" p1)" --shape udp
-	row "datagram for the tunnel's port that is no WireGuard message"
+	row "datagram to the tunnel's port that is not a WireGuard message"
 	craft "IPv$1" comes n2 x n2 "$(address_of "$1" x)" "$(address_of "$1" n2)" --shape udp --port $TUNNEL_PORT
-	row "decrypted packet for the tunnel's own port"
+	row "decrypted packet to the tunnel's own port"
 	craft "IPv$1" send n2 q1 n2 "$(address_of "$1" q1)" "$(address_of "$1" n2)" --shape udp --port $TUNNEL_PORT
 	craft "IPv$1" send n2 q2 n1 "$(address_of "$1" q2)" "$(address_of "$1" n1)" --shape udp --port $TUNNEL_PORT
 }
 
-# n1, whose keyd is away, still believes that these are n2's pods.
+# n1, with its keyd stopped, still believes that these are n2's pods.
 cases_of_strangers() { # FAMILY
-	row "decrypted packet for neither this node's pods nor its addresses"
+	row "decrypted packet whose destination is neither a local pod nor this node"
 	craft "IPv$1" send n2 q1 p2 "$(address_of "$1" q1)" "$(of "$1" $former_v4 $former_v6)" --shape udp
 }
 
@@ -236,7 +237,7 @@ class_watch_stop() {
 	servers_stop
 }
 
-# What stays on its node is not to be seen even now.
+# Traffic within a node must not be seen even now.
 all_are_seen_in_clear() {
 	local i unseen=0
 	cases_read
@@ -263,8 +264,8 @@ publishes_old_prefixes_no_more() { status_of 2 | jq -e '.pod_cidrs | length == 2
 
 every_row_has_its_case() {
 	local what
-	for what in "${README_TABLE[@]}"; do
-		[ "${README_USED[$what]:-}" = yes ] || { echo "no case for: $what" && return 1; }
+	for what in "${TRAFFIC_TABLE[@]}"; do
+		[ "${TRAFFIC_USED[$what]:-}" = yes ] || { echo "no case for: $what" && return 1; }
 	done
 }
 
@@ -273,7 +274,7 @@ only_ciphertext_between_the_tunnels() { jq -e '.tunnel > 100 and .missed == 0' "
 begin
 needs podveil-tunnel podveil-keyd podveil tools/answer tools/craft tools/wirewatch
 needs_cni bridge host-local portmap
-readme_read
+traffic_table_read
 class_cluster_up
 address_add x eth0 $excepted_v4/24 $excepted_v6/64
 ip -n "$(ns n1)" route add 10.244.5.0/24 via "$(node_v4 2)"
@@ -311,5 +312,5 @@ for family in 4 6; do
 done
 class_watch_stop
 cases_judge
-check "every row of README's table has its case" every_row_has_its_case
+check "every row of the documented table has its case" every_row_has_its_case
 shape_done
