@@ -267,7 +267,7 @@ VETH_TEST(filter_put_before_ours_is_found_and_overtaken)
 }
 
 /* An agent that dies while overtaking leaves its filter twice. */
-VETH_TEST(second_filter_of_ours_is_found_and_removed)
+VETH_TEST(second_own_filter_is_found_and_removed)
 {
 	CLEANUP_CLOSE int old = load_passer("to_wire");
 	struct loader *loader = open_loader(true);
@@ -316,7 +316,7 @@ VETH_TEST(filters_of_other_kinds_before_ours_are_found_too)
 	loader_close(loader);
 }
 
-VETH_TEST(filter_in_the_place_of_ours_is_found_missing)
+VETH_TEST(own_filter_is_found_missing_if_another_has_its_place)
 {
 	CLEANUP_CLOSE int program = load_passer("foreign");
 	struct loader *loader = open_loader(true);
@@ -352,7 +352,7 @@ VETH_TEST(map_pins_that_are_gone_come_back_with_the_same_maps)
 	loader_close(loader);
 }
 
-VETH_TEST(foreign_map_pin_in_the_place_of_ours_is_replaced)
+VETH_TEST(foreign_map_pin_in_place_of_our_own_is_replaced)
 {
 	struct loader *loader = open_loader(false);
 	CLEANUP_CLOSE int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "config", 4, 4, 1, NULL);

@@ -22,13 +22,13 @@ unpack() { # TARGET DIR
 	perl -e '
 		my ($dir) = shift;
 		while (<>) {
-			/^([\w.-]+) ((?:[!-\[\]-~]|\\x[0-9a-f]{2})*)\n$/ or die "$ARGV:$.: not a name and an input\n";
+			/^([\w.-]+) ((?:[!-\[\]-~]|\\x[0-9a-f]{2})*)\n$/ or die "line $.: not a name and an input\n";
 			my ($name, $input) = ($1, $2);
 			$input =~ s/\\x(..)/chr hex $1/ge;
 			open my $file, ">:raw", "$dir/$name" or die "$dir/$name: $!\n";
 			print $file $input;
 			close $file or die "$dir/$name: $!\n";
-		}' "$2" "$CORPUS/$1"
+		}' "$2" <"$CORPUS/$1"
 }
 
 pack() { # TARGET DIR
