@@ -12,9 +12,9 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-#include "log.h"
-#include "monitor.h"
 #include "clock.h"
+#include "log.h"
+#include "verbs.h"
 
 #define TUN_PACKETS_A_TURN 64
 #define TUN_BYTES_A_TURN   (256 * 1024)
@@ -118,7 +118,7 @@ static int set_device(void *context, uint16_t port, uint32_t fwmark)
 	struct loop *loop = context;
 	struct udp_sockets sockets = UDP_CLOSED;
 	uint16_t bound;
-	int error = monitor_request_sockets(loop->verbs, port, fwmark, &bound, &sockets);
+	int error = verbs_request_sockets(loop->verbs, port, fwmark, &bound, &sockets);
 
 	if (error)
 		return error;
@@ -175,7 +175,7 @@ static int replace_device(struct loop *loop)
 
 	(void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, tun->fd, NULL);
 	fd_close(&tun->fd);
-	error = monitor_request_device(loop->verbs, &tun->fd);
+	error = verbs_request_device(loop->verbs, &tun->fd);
 	if (!error)
 		error = tun_follow(tun);
 	if (error)

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "packet/coalesce.h"
 #include "control.h"
+#include "packet/coalesce.h"
 #include "tun.h"
 #include "udp.h"
 
@@ -14,7 +14,7 @@
 struct loop_setup {
 	struct tun tun;
 	int keyd_listener, wireguard_listener;
-	int verbs; /* to the parent (monitor_request_sockets); its end is the end */
+	int verbs; /* to the parent (verbs_request_sockets); its end is the end */
 	struct tunnel_state *state;
 	const struct aead_engine *aead;
 };

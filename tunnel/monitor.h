@@ -41,11 +41,3 @@ MUST_CHECK bool monitor_init(struct monitor *monitor, const struct monitor_setti
 MUST_CHECK int monitor_run(struct monitor *monitor);
 
 void monitor_clear(struct monitor *monitor);
-
-/* The engine's side, on the socket it was given: sockets on the port (0: any free one) with the mark. On success
- * *ret_sockets holds new sockets, or none where those of now stay and only their mark changed. */
-MUST_CHECK int monitor_request_sockets(int verbs, uint16_t port, uint32_t fwmark,
-				       uint16_t *ret_port, struct udp_sockets *ret_sockets);
-
-/* Also the engine's: the device anew, after somebody deleted it. */
-MUST_CHECK int monitor_request_device(int verbs, int *ret_fd);
