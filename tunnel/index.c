@@ -5,8 +5,6 @@
  */
 #include "index.h"
 
-#include "tunnel.h"
-
 static_assert((INDEX_SLOTS & (INDEX_SLOTS - 1)) == 0, "places are taken by a mask");
 static_assert(INDEX_SLOTS >= 4 * (SESSIONS_MAX + PAIRS_MAX), "runs stay short");
 
@@ -30,7 +28,7 @@ struct index_entry *index_find(struct tunnel_state *state, uint32_t index)
 	return NULL;
 }
 
-uint32_t index_add(struct tunnel *tunnel, enum index_kind kind, uint32_t slot)
+uint32_t index_add(struct tunnel *tunnel, enum index_kind kind, uint32_t owner)
 {
 	struct tunnel_state *state = tunnel->state;
 	uint32_t index, place;
@@ -42,7 +40,7 @@ uint32_t index_add(struct tunnel *tunnel, enum index_kind kind, uint32_t slot)
 	while (state->indices[place].kind != INDEX_FREE)
 		place = next_place(place);
 	state->indices[place] =
-		(struct index_entry){.index = index, .kind = kind, .slot = slot & 0x3fffffff};
+		(struct index_entry){.index = index, .kind = kind, .owner = owner & 0x3fffffff};
 	return index;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 
 #include "clock.h"
+#include "configure.h"
 #include "log.h"
 #include "verbs.h"
 

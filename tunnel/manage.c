@@ -9,8 +9,10 @@
 
 #include <errno.h>
 
+#include "configure.h"
 #include "crypto.h"
 #include "send.h"
+#include "session.h"
 
 static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
 static_assert(CONTROL_PLACES_MAX == PEER_PLACES_MAX, "the status shows all places");
@@ -74,9 +76,9 @@ static void take_over(struct exchange *exchange)
 
 	if (state->is_managed)
 		return;
-	for (uint32_t peer = 0; peer < state->peers_used_end; peer++)
-		if (state->peers[peer].is_used && !state->peers[peer].is_managed)
-			tunnel_remove_peer(exchange->tunnel, peer);
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++)
+		if (state->peers[peer_index].is_used && !state->peers[peer_index].is_managed)
+			tunnel_remove_peer(exchange->tunnel, peer_index);
 	state->is_managed = true;
 	exchange->device->persist(exchange->device->context);
 }
@@ -268,21 +270,23 @@ static struct peer_keys request_keys(const struct peer_request *request)
 }
 
 /* `peer` is the request's own slot, NO_PEER if it is new. */
-static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys, uint32_t peer)
+static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys,
+		      uint32_t peer_index)
 {
 	int error;
 
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
 		if (keys->has_key[slot] && public_key_is_low_order(&keys->keys[slot]))
 			return -EADDRNOTAVAIL;
-	error = tunnel_check_peer_keys(tunnel, peer, keys);
+	error = tunnel_check_peer_keys(tunnel, peer_index, keys);
 	return error == -EEXIST ? -EADDRINUSE : error;
 }
 
 /* A keyd that was started again may be shown the past, and know of nothing newer. */
-static int check_epoch(const struct tunnel *tunnel, const struct control_peer *fixed, uint32_t slot)
+static int check_epoch(const struct tunnel *tunnel, const struct control_peer *fixed,
+		       uint32_t peer_index)
 {
-	const struct peer *peer = slot == NO_PEER ? NULL : &tunnel->state->peers[slot];
+	const struct peer *peer = peer_index == NO_PEER ? NULL : tunnel_peer(tunnel, peer_index);
 
 	return peer && fixed->epoch < peer->epoch && !strcmp(fixed->uid, peer->uid) ? -ESTALE : 0;
 }
@@ -320,10 +324,10 @@ static bool has_same_endpoints(const struct peer *peer, const struct peer_reques
 
 /* The endpoint in use stays where the list is the same (the peer may have roamed within it, to another port) or names
  * it; otherwise the peer is reached at its best one. */
-static void replace_endpoints(struct tunnel *tunnel, uint32_t slot,
+static void replace_endpoints(struct tunnel *tunnel, uint32_t peer_index,
 			      const struct peer_request *request)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 	uint32_t count = request->fixed.endpoint_count;
 
 	if (has_same_endpoints(peer, request) && (peer->has_endpoint || !count))
@@ -333,37 +337,37 @@ static void replace_endpoints(struct tunnel *tunnel, uint32_t slot,
 	if (!count)
 		peer->has_endpoint = false;
 	else if (!peer->has_endpoint || !publishes(request->endpoints, count, &peer->endpoint))
-		tunnel_set_endpoint(tunnel, slot, &request->endpoints[0]);
+		tunnel_set_endpoint(tunnel, peer_index, &request->endpoints[0]);
 }
 
 /* check_room has made sure that no insertion fails. */
-static void replace_allowed_ips(struct tunnel *tunnel, uint32_t slot,
+static void replace_allowed_ips(struct tunnel *tunnel, uint32_t peer_index,
 				const struct peer_request *request)
 {
 	struct allowedips *table = &tunnel->state->allowedips;
 	uint32_t *heads = tunnel->state->allowedips_heads;
 	int error = 0;
 
-	allowedips_mark_peer(table, heads, slot);
+	allowedips_mark_peer(table, heads, peer_index);
 	for (unsigned int i = 0; i < request->fixed.cidr_count && !error; i++) {
 		struct cidr cidr = request_cidr(request, i);
 
-		error = allowedips_insert(table, heads, &cidr, slot);
+		error = allowedips_insert(table, heads, &cidr, peer_index);
 	}
 	assert(!error);
-	allowedips_sweep_peer(table, heads, slot);
+	allowedips_sweep_peer(table, heads, peer_index);
 }
 
-static void replace_preshared(struct tunnel *tunnel, uint32_t slot,
+static void replace_preshared(struct tunnel *tunnel, uint32_t peer_index,
 			      const struct peer_request *request)
 {
 	const struct control_peer *fixed = &request->fixed;
 
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
 		for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
-			tunnel_set_preshared(tunnel, slot, own, remote,
+			tunnel_set_preshared(tunnel, peer_index, own, remote,
 					     &fixed->preshared[own][remote]);
-			tunnel_set_alternate(tunnel, slot, own, remote,
+			tunnel_set_alternate(tunnel, peer_index, own, remote,
 					     fixed->has_alternate ? &fixed->alternate[own][remote]
 								  : NULL);
 		}
@@ -374,30 +378,31 @@ static void replace_preshared(struct tunnel *tunnel, uint32_t slot,
 static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *request)
 {
 	struct peer_keys keys = request_keys(request);
-	uint32_t slot = tunnel_find_peer_by_id(tunnel, request->fixed.id);
+	uint32_t peer_index = peer_find_by_id(tunnel, request->fixed.id);
 	struct peer *peer;
 	int error;
 
-	error = check_epoch(tunnel, &request->fixed, slot);
+	error = check_epoch(tunnel, &request->fixed, peer_index);
 	if (!error)
-		error = check_keys(tunnel, &keys, slot);
+		error = check_keys(tunnel, &keys, peer_index);
 	if (!error)
 		error = check_room(&tunnel->state->allowedips, request);
-	if (!error && slot == NO_PEER)
-		error = tunnel_add_peer(tunnel, &keys.keys[KEY_CURRENT], &slot);
+	if (!error && peer_index == NO_PEER)
+		error = tunnel_add_peer(tunnel, &keys.keys[KEY_CURRENT], &peer_index);
 	if (error)
 		return error;
-	peer = &tunnel->state->peers[slot];
+	peer = tunnel_peer(tunnel, peer_index);
 	peer->id = request->fixed.id;
 	peer->is_managed = true;
 	if (strcmp(peer->uid, request->fixed.uid))
-		peer_forget_node(tunnel, slot);
+		peer_forget_node(tunnel, peer_index);
 	copy_text(peer->uid, sizeof(peer->uid), request->fixed.uid);
 	peer->epoch = request->fixed.epoch;
-	replace_endpoints(tunnel, slot, request);
-	replace_allowed_ips(tunnel, slot, request);
-	tunnel_change_peer_keys(tunnel, slot, &keys, request->fixed.try_next_within_s * NS_PER_S);
-	replace_preshared(tunnel, slot, request);
+	replace_endpoints(tunnel, peer_index, request);
+	replace_allowed_ips(tunnel, peer_index, request);
+	tunnel_change_peer_keys(tunnel, peer_index, &keys,
+				request->fixed.try_next_within_s * NS_PER_S);
+	replace_preshared(tunnel, peer_index, request);
 	return 0;
 }
 
@@ -416,19 +421,19 @@ static int handle_set_peer(struct exchange *exchange)
 /* NO_PEER: there is none, and 0 is the id of no peer of keyd's. */
 static uint32_t find_peer(const struct exchange *exchange, uint32_t id)
 {
-	return id ? tunnel_find_peer_by_id(exchange->tunnel, id) : NO_PEER;
+	return id ? peer_find_by_id(exchange->tunnel, id) : NO_PEER;
 }
 
 static int handle_remove_peer(struct exchange *exchange)
 {
 	struct control_peer_id wanted;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = find_peer(exchange, wanted.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, wanted.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
-	tunnel_remove_peer(exchange->tunnel, slot);
+	tunnel_remove_peer(exchange->tunnel, peer_index);
 	return 0;
 }
 
@@ -438,18 +443,18 @@ static int handle_try_peer(struct exchange *exchange)
 	struct tunnel *tunnel = exchange->tunnel;
 	struct control_peer_id wanted;
 	const struct peer *peer;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = find_peer(exchange, wanted.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, wanted.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
-	peer = &tunnel->state->peers[slot];
+	peer = tunnel_peer(tunnel, peer_index);
 	if (!peer->has_endpoint)
 		return -EDESTADDRREQ;
 	if (peer->current == NO_SESSION ||
-	    !session_can_send(&tunnel->state->sessions[peer->current], tunnel->now_ns))
-		(void)send_initiation(tunnel, slot, false);
+	    !session_can_send(tunnel_session(tunnel, peer->current), tunnel->now_ns))
+		(void)send_initiation(tunnel, peer_index, false);
 	return 0;
 }
 
@@ -457,28 +462,28 @@ static int handle_try_peer(struct exchange *exchange)
 static int handle_ask_peer(struct exchange *exchange)
 {
 	struct control_question question;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&question, exchange->body, sizeof(question));
-	slot = find_peer(exchange, question.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, question.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
 	if (!is_endpoint_valid(&question.endpoint) ||
 	    endpoint_port(&question.endpoint) != exchange->tunnel->state->port)
 		return -EINVAL;
-	return send_question(exchange->tunnel, slot, &question.endpoint) ? 0 : -EAGAIN;
+	return send_question(exchange->tunnel, peer_index, &question.endpoint) ? 0 : -EAGAIN;
 }
 
 static int handle_forget_place(struct exchange *exchange)
 {
 	struct control_place_of wanted;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = find_peer(exchange, wanted.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, wanted.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
-	place_forget(exchange->tunnel->state->peers[slot].places, &wanted.address);
+	place_forget(tunnel_peer(exchange->tunnel, peer_index)->places, &wanted.address);
 	return 0;
 }
 
@@ -490,8 +495,8 @@ static struct control_page collect_page(const struct tunnel_state *state, uint32
 {
 	struct control_page page = {.is_last = true};
 
-	for (uint32_t slot = 0; slot < state->peers_used_end; slot++) {
-		const struct peer *peer = &state->peers[slot];
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++) {
+		const struct peer *peer = &state->peers[peer_index];
 		uint32_t place;
 
 		if (!peer->is_used || peer->id <= after)
@@ -505,7 +510,7 @@ static struct control_page collect_page(const struct tunnel_state *state, uint32
 		for (place = page.count++;
 		     place && state->peers[ret_slots[place - 1]].id > peer->id; place--)
 			ret_slots[place] = ret_slots[place - 1];
-		ret_slots[place] = slot;
+		ret_slots[place] = peer_index;
 	}
 	return page;
 }

@@ -59,13 +59,13 @@ uint8_t *outbox_add(struct tunnel *tunnel, const struct outbox_address *address,
 }
 
 uint8_t *outbox_add_sealed(struct tunnel *tunnel, const struct outbox_address *address,
-			   size_t head_len, size_t len, uint32_t session, uint64_t counter)
+			   size_t head_len, size_t len, uint32_t session_index, uint64_t counter)
 {
 	uint8_t *data = outbox_add(tunnel, address, head_len + len + TAG_LEN);
 	struct outbox *outbox = tunnel->outbox;
 
 	outbox->aead_jobs[outbox->jobs++] = (struct aead_job){
-		.key = tunnel->state->secrets.session_keys[session].send,
+		.key = tunnel->state->secrets.session_keys[session_index].send,
 		.counter = counter,
 		.input = data + head_len,
 		.output = data + head_len,
@@ -86,9 +86,9 @@ void tunnel_flush(struct tunnel *tunnel)
 	outbox->messages = outbox->jobs = outbox->used = 0;
 }
 
-void outbox_settle_session(struct tunnel *tunnel, uint32_t session)
+void outbox_settle_session(struct tunnel *tunnel, uint32_t session_index)
 {
-	const uint8_t *key = tunnel->state->secrets.session_keys[session].send;
+	const uint8_t *key = tunnel->state->secrets.session_keys[session_index].send;
 	const struct outbox *outbox = tunnel->outbox;
 
 	for (uint32_t i = 0; i < outbox->jobs; i++) {

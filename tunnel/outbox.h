@@ -18,7 +18,7 @@ uint8_t *outbox_add(struct tunnel *tunnel, const struct outbox_address *address,
 
 /* Room for one datagram whose last len + TAG_LEN bytes are to be sealed in place with the session's key. */
 uint8_t *outbox_add_sealed(struct tunnel *tunnel, const struct outbox_address *address,
-			   size_t head_len, size_t len, uint32_t session, uint64_t counter);
+			   size_t head_len, size_t len, uint32_t session_index, uint64_t counter);
 
 /* Before the session's key is wiped: flushes if anything waits to be sealed with it. */
-void outbox_settle_session(struct tunnel *tunnel, uint32_t session);
+void outbox_settle_session(struct tunnel *tunnel, uint32_t session_index);

@@ -6,49 +6,27 @@
  */
 #pragma once
 
-#include "address.h"
-#include "cookie.h"
-#include "noise.h"
-
-/* Four for each of 5,000 nodes, the most that a Kubernetes cluster has: all of them may rotate at once. */
-#define PAIRS_MAX 20480
-#define NO_PAIR	  UINT32_MAX
-
-struct tunnel;
-struct tunnel_state;
-
-struct pair {
-	bool is_used;
-	bool is_derived; /* static-static was computed, or found to be impossible */
-	uint32_t peer;
-	enum key_slot own, remote;   /* where its keys are now */
-	uint32_t handshake_index;    /* receiver index of the handshake under way; 0: none */
-	uint64_t initiated_ns;	     /* when the handshake under way was begun */
-	struct address initiated_to; /* where its initiation went */
-	bool is_question; /* it was begun to learn whether the peer is there: the endpoint stays */
-	uint64_t last_initiation_sent_ns; /* also set by a response; 0: none */
-	struct cookie_jar jar;
-	uint32_t next_free; /* NO_PAIR ends the list */
-};
+#include "tunnel.h"
 
 /* How many more can be made. */
 uint32_t pair_room(const struct tunnel_state *state);
 
 /* A pair of the keys that are in these slots now; there has to be room. Costs no scalar multiplication. */
-uint32_t pair_add(struct tunnel *tunnel, uint32_t peer, enum key_slot own, enum key_slot remote);
+uint32_t pair_add(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own,
+		  enum key_slot remote);
 
 /* Wipes it. Sessions made with it go on, and no longer know by which keys. */
-void pair_remove(struct tunnel *tunnel, uint32_t pair);
+void pair_remove(struct tunnel *tunnel, uint32_t pair_index);
 
 /* Our own static in its slot became another one: only the preshared key and what guards against replay stay. */
-void pair_renew(struct tunnel *tunnel, uint32_t pair);
+void pair_renew(struct tunnel *tunnel, uint32_t pair_index);
 
 /* Its noise half, ready for a handshake: what the statics share is computed when it is first needed, so that a new key
  * of ours does not stop the traffic for as many multiplications as there are peers. */
-struct noise_pair *pair_derive(struct tunnel *tunnel, uint32_t pair);
+struct noise_pair *pair_derive(struct tunnel *tunnel, uint32_t pair_index);
 
 /* The handshake under way has this index from now on (0: there is none); the one before is free. */
-void pair_set_handshake_index(struct tunnel *tunnel, uint32_t pair, uint32_t index);
+void pair_set_handshake_index(struct tunnel *tunnel, uint32_t pair_index, uint32_t index);
 
 /* Wipes the handshake under way. */
-void pair_forget_handshake(struct tunnel *tunnel, uint32_t pair);
+void pair_forget_handshake(struct tunnel *tunnel, uint32_t pair_index);

@@ -31,9 +31,9 @@ static void ask(struct tunnel *tunnel, struct peer *peer)
 	peer->path.asked_ns = tunnel->now_ns;
 }
 
-size_t path_inner_mtu(struct tunnel *tunnel, uint32_t slot)
+size_t path_inner_mtu(struct tunnel *tunnel, uint32_t peer_index)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 	size_t mtu = tunnel->state->mtu, overhead = DATA_OVERHEAD;
 
 	if (is_due(tunnel, &peer->path))

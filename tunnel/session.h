@@ -9,28 +9,7 @@
  */
 #pragma once
 
-#include "address.h"
-#include "noise.h"
-#include "replay.h"
-
-#define NO_SESSION UINT32_MAX
-
-struct tunnel;
-
-struct session {
-	bool is_used;
-	bool is_initiator;
-	bool is_retired; /* sends no more, but receives: our static key was changed, or the counter ran out */
-	uint32_t peer;
-	uint32_t pair;	    /* with whose keys it was made; NO_PAIR: one of them is gone */
-	uint32_t next_free; /* slot; NO_SESSION ends the list */
-	uint32_t local_index, remote_index;
-	struct address answered_to; /* where our response went; family 0: we initiated */
-	uint64_t birth_ns;	    /* boot clock */
-	uint64_t last_received_ns;  /* 0: never */
-	uint64_t send_counter;	    /* the next to use */
-	struct replay replay;
-};
+#include "tunnel.h"
 
 /* False at REJECT_AFTER_MESSAGES and REJECT_AFTER_TIME: not for one packet more. */
 bool session_can_send(const struct session *session, uint64_t now_ns);
@@ -43,20 +22,20 @@ bool session_wants_rekey_after_send(const struct session *session, uint64_t now_
 bool session_wants_rekey_after_receive(const struct session *session, uint64_t now_ns);
 
 /* Makes a session of the pair's finished handshake: current where we initiated, next where we responded. */
-MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t pair);
+MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t pair_index);
 
 /* Authenticated data came on it. True where that was the confirmation: next became current. */
-bool session_confirm(struct tunnel *tunnel, uint32_t slot);
+bool session_confirm(struct tunnel *tunnel, uint32_t session_index);
 
 /* The peer's sessions send no more. */
-void session_retire_all(struct tunnel *tunnel, uint32_t peer);
+void session_retire_all(struct tunnel *tunnel, uint32_t peer_index);
 
 /* Wipes the peer's sessions; what waits to be sealed with their keys is sent before. */
-void session_remove_all(struct tunnel *tunnel, uint32_t peer);
+void session_remove_all(struct tunnel *tunnel, uint32_t peer_index);
 
 /* Of those only the ones made with our key in that slot, or only those of whose keys one is gone. */
-void session_remove_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
-void session_remove_keyless(struct tunnel *tunnel, uint32_t peer);
+void session_remove_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own);
+void session_remove_keyless(struct tunnel *tunnel, uint32_t peer_index);
 
 /* The pair goes; its peer's sessions no longer name it. */
-void session_forget_pair(struct tunnel *tunnel, uint32_t pair);
+void session_forget_pair(struct tunnel *tunnel, uint32_t pair_index);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "configure.h"
 #include "crypto.h"
 
 #define KEY_HEX_LEN (2 * KEY_LEN)
@@ -220,7 +221,7 @@ struct edit {
 	bool is_new;	   /* made by these lines */
 	bool is_replacing; /* its allowed IPs */
 	struct public_key key;
-	uint32_t peer; /* NO_PEER: not made yet */
+	uint32_t peer_index; /* NO_PEER: not made yet */
 };
 
 static void note_device_setting(struct edit *edit)
@@ -277,9 +278,9 @@ static void apply_private_key(struct edit *edit)
 /* From the end, so that those made next take the slots from the beginning and are shown in the order of their making. */
 static void remove_all_peers(struct tunnel *tunnel)
 {
-	for (uint32_t peer = tunnel->state->peers_used_end; peer--;)
-		if (tunnel->state->peers[peer].is_used)
-			tunnel_remove_peer(tunnel, peer);
+	for (uint32_t peer_index = tunnel->state->peers_used_end; peer_index--;)
+		if (tunnel_peer(tunnel, peer_index)->is_used)
+			tunnel_remove_peer(tunnel, peer_index);
 }
 
 /* A peer is made by the first line that says something of it, so that `remove` and `update_only` never make one. */
@@ -287,9 +288,9 @@ static int make_peer(struct edit *edit)
 {
 	int error;
 
-	if (!edit->has_peer || edit->is_ignored || edit->peer != NO_PEER)
+	if (!edit->has_peer || edit->is_ignored || edit->peer_index != NO_PEER)
 		return 0;
-	error = tunnel_add_peer(edit->tunnel, &edit->key, &edit->peer);
+	error = tunnel_add_peer(edit->tunnel, &edit->key, &edit->peer_index);
 	edit->is_new = !error;
 	edit->is_ignored = error == -EADDRNOTAVAIL;
 	return edit->is_ignored ? 0 : error;
@@ -301,7 +302,8 @@ static int end_peer(struct edit *edit)
 	int error = make_peer(edit);
 
 	if (!error && edit->is_replacing && !edit->is_ignored)
-		allowedips_sweep_peer(&state->allowedips, state->allowedips_heads, edit->peer);
+		allowedips_sweep_peer(&state->allowedips, state->allowedips_heads,
+				      edit->peer_index);
 	edit->has_peer = false;
 	return error;
 }
@@ -313,7 +315,7 @@ static int begin_peer(struct edit *edit)
 	if (error)
 		return error;
 	memcpy(edit->key.bytes, edit->setting.key, KEY_LEN);
-	edit->peer = tunnel_find_peer(edit->tunnel, &edit->key);
+	edit->peer_index = peer_find(edit->tunnel, &edit->key);
 	edit->has_peer = true;
 	edit->is_ignored = edit->is_new = edit->is_replacing = false;
 	return 0;
@@ -321,8 +323,8 @@ static int begin_peer(struct edit *edit)
 
 static void ignore_peer(struct edit *edit, bool is_removed)
 {
-	if (is_removed && !edit->is_ignored && edit->peer != NO_PEER)
-		tunnel_remove_peer(edit->tunnel, edit->peer);
+	if (is_removed && !edit->is_ignored && edit->peer_index != NO_PEER)
+		tunnel_remove_peer(edit->tunnel, edit->peer_index);
 	edit->is_ignored = true;
 }
 
@@ -332,9 +334,9 @@ static int apply_allowed_ip(struct edit *edit)
 
 	if (!edit->setting.is_taken_away)
 		return allowedips_insert(&state->allowedips, state->allowedips_heads,
-					 &edit->setting.cidr, edit->peer);
+					 &edit->setting.cidr, edit->peer_index);
 	allowedips_remove(&state->allowedips, state->allowedips_heads, &edit->setting.cidr,
-			  edit->peer);
+			  edit->peer_index);
 	return 0;
 }
 
@@ -343,7 +345,7 @@ static void apply_preshared(struct edit *edit)
 	struct preshared_key key;
 
 	memcpy(key.bytes, edit->setting.key, KEY_LEN);
-	tunnel_set_preshared(edit->tunnel, edit->peer, KEY_CURRENT, KEY_CURRENT, &key);
+	tunnel_set_preshared(edit->tunnel, edit->peer_index, KEY_CURRENT, KEY_CURRENT, &key);
 	crypto_wipe(&key, sizeof(key));
 }
 
@@ -357,13 +359,14 @@ static int apply_to_peer(struct edit *edit)
 		apply_preshared(edit);
 		return 0;
 	case ENDPOINT:
-		tunnel_set_endpoint(edit->tunnel, edit->peer, &edit->setting.endpoint);
+		tunnel_set_endpoint(edit->tunnel, edit->peer_index, &edit->setting.endpoint);
 		return 0;
 	case PERSISTENT_KEEPALIVE:
-		tunnel_set_keepalive(edit->tunnel, edit->peer, (uint16_t)edit->setting.number);
+		tunnel_set_keepalive(edit->tunnel, edit->peer_index,
+				     (uint16_t)edit->setting.number);
 		return 0;
 	case REPLACE_ALLOWED_IPS:
-		allowedips_mark_peer(&state->allowedips, state->allowedips_heads, edit->peer);
+		allowedips_mark_peer(&state->allowedips, state->allowedips_heads, edit->peer_index);
 		edit->is_replacing = true;
 		return 0;
 	case ALLOWED_IP:
@@ -401,7 +404,7 @@ static int apply_setting(struct edit *edit)
 		ignore_peer(edit, true);
 		return 0;
 	case UPDATE_ONLY:
-		if (edit->is_new || edit->peer == NO_PEER)
+		if (edit->is_new || edit->peer_index == NO_PEER)
 			ignore_peer(edit, edit->is_new);
 		return 0;
 	case PRESHARED_KEY:
@@ -431,8 +434,10 @@ static int apply_lines(struct edit *edit, const struct lines *lines)
 static int handle_set(struct tunnel *tunnel, const struct device_upcalls *device,
 		      const struct lines *lines)
 {
-	struct edit edit = {
-		.tunnel = tunnel, .device = device, .setting.device = device, .peer = NO_PEER};
+	struct edit edit = {.tunnel = tunnel,
+			    .device = device,
+			    .setting.device = device,
+			    .peer_index = NO_PEER};
 	int error;
 
 	if (tunnel->state->is_managed)
@@ -488,25 +493,26 @@ static void say_endpoint(const struct answer *answer, const union endpoint *endp
 }
 
 static void say_allowed_ips(const struct answer *answer, const struct tunnel_state *state,
-			    uint32_t slot)
+			    uint32_t peer_index)
 {
 	char text[CIDR_TEXT_LEN];
 	uint32_t position = 0;
 	struct cidr cidr;
 
-	while ((position = allowedips_next(&state->allowedips, state->allowedips_heads, slot,
+	while ((position = allowedips_next(&state->allowedips, state->allowedips_heads, peer_index,
 					   position, &cidr)))
 		say(answer, "allowed_ip=%s\n", cidr_format(text, &cidr));
 }
 
-static void say_peer(const struct answer *answer, const struct tunnel_state *state, uint32_t slot)
+static void say_peer(const struct answer *answer, const struct tunnel_state *state,
+		     uint32_t peer_index)
 {
-	const struct peer *peer = &state->peers[slot];
-	uint32_t pair = peer->pairs[KEY_CURRENT][KEY_CURRENT];
+	const struct peer *peer = &state->peers[peer_index];
+	uint32_t pair_index = peer->pairs[KEY_CURRENT][KEY_CURRENT];
 
 	say_key(answer, "public_key", peer->keys[KEY_CURRENT].key.bytes);
 	if (!state->is_managed)
-		say_key(answer, "preshared_key", state->secrets.pairs[pair].preshared.bytes);
+		say_key(answer, "preshared_key", state->secrets.pairs[pair_index].preshared.bytes);
 	say(answer, "protocol_version=1\n");
 	if (peer->has_endpoint)
 		say_endpoint(answer, &peer->endpoint);
@@ -517,7 +523,7 @@ static void say_peer(const struct answer *answer, const struct tunnel_state *sta
 	say(answer, "tx_bytes=%llu\n", (unsigned long long)peer->sent_bytes);
 	say(answer, "rx_bytes=%llu\n", (unsigned long long)peer->received_bytes);
 	say(answer, "persistent_keepalive_interval=%u\n", peer->persistent_keepalive_s);
-	say_allowed_ips(answer, state, slot);
+	say_allowed_ips(answer, state, peer_index);
 }
 
 static int handle_get(const struct answer *answer, const struct tunnel_state *state,
@@ -533,9 +539,9 @@ static int handle_get(const struct answer *answer, const struct tunnel_state *st
 		say(answer, "listen_port=%u\n", state->port);
 	if (state->fwmark)
 		say(answer, "fwmark=%u\n", state->fwmark);
-	for (uint32_t slot = 0; slot < state->peers_used_end; slot++)
-		if (state->peers[slot].is_used)
-			say_peer(answer, state, slot);
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++)
+		if (state->peers[peer_index].is_used)
+			say_peer(answer, state, peer_index);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "configure.h"
 #include "crypto.h"
 #include "manage.h"
 

@@ -50,7 +50,7 @@ static void fresh_session_is_asked_for_only_where_the_newest_is_not_under_the_ne
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], initiations);
 	world_sleep(SECONDS(6));
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], initiations + 1);
-	assert_int_equal(tunnel_of(A)->state->pairs[current_of(A)->pair].own, KEY_CURRENT);
+	assert_int_equal(tunnel_of(A)->state->pairs[current_of(A)->pair_index].own, KEY_CURRENT);
 }
 
 /* B initiates to the key it has of A. */

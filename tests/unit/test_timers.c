@@ -187,80 +187,6 @@ static void handshake_is_not_begun_where_a_keepalive_answered(void **state)
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1);
 }
 
-static void handshake_is_tried_20_times_and_then_given_up(void **state)
-{
-	uint64_t begin = world->now_ns, last = begin;
-	unsigned int count = 1;
-
-	world->on_wire = lose_all;
-	ping(A, 1);
-	while (sent(A, MESSAGE_INITIATION) < 20) {
-		world_sleep(NS_PER_MS);
-		assert_true(world->now_ns < begin + SECONDS(120));
-		if (sent(A, MESSAGE_INITIATION) == count)
-			continue;
-		assert_in_range(world->now_ns - last, SECONDS(5),
-				SECONDS(5) + JITTER_MAX + NS_PER_MS);
-		last = world->now_ns;
-		count = sent(A, MESSAGE_INITIATION);
-	}
-	assert_int_equal(peer_of(A)->stage_count, 1);
-	world_sleep(SECONDS(600));
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 20);
-	assert_int_equal(peer_of(A)->stage_count, 0);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 1);
-	assert_int_equal(all_drops(A), 1);
-}
-
-/* Nobody answers: what waits is purged, the keepalive is not owed any more, the keys go, and a new packet tries as often
- * as the first. */
-static void giving_up_ends_everything_until_the_next_packet(void **state)
-{
-	world_sleep(SECONDS(30));
-	ping(B, 1); /* A owes a keepalive from now on */
-	session_retire_all(&world->nodes[A].tunnel, world->nodes[A].peer);
-	world->on_wire = lose_all;
-	for (unsigned int i = 0; i < 5; i++)
-		send_inner(A, 4, 100, i);
-	assert_int_equal(peer_of(A)->stage_count, 5);
-	peer_of(A)->timers.deadline_ns[TIMER_SEND_KEEPALIVE] = world->now_ns + SECONDS(1000);
-	peer_of(A)->timers.deadline_ns[TIMER_ZERO_KEYS] = 0;
-	while (armed(A, TIMER_RETRANSMIT_HANDSHAKE))
-		world_sleep(SECONDS(1));
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 5);
-	assert_int_equal(peer_of(A)->stage_count, 0);
-	assert_int_equal(armed(A, TIMER_SEND_KEEPALIVE), 0);
-	assert_in_range(armed(A, TIMER_ZERO_KEYS), world->now_ns + SECONDS(538),
-			world->now_ns + SECONDS(540));
-	ping(A, 6);
-	world_sleep(SECONDS(200));
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20 + 20);
-}
-
-static void handshake_that_was_given_up_begins_anew_with_the_next_packet(void **state)
-{
-	world->on_wire = lose_all;
-	ping(A, 1);
-	world_sleep(SECONDS(200));
-	world->on_wire = NULL;
-	ping(A, 2);
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 21);
-	assert_int_equal(came(B, 2), 1);
-	assert_int_equal(peer_of(A)->timers.attempts, 0);
-}
-
-static void packets_keep_the_handshake_from_being_given_up(void **state)
-{
-	world->on_wire = lose_all;
-	for (unsigned int i = 0; i < 300; i++) {
-		ping(A, i);
-		world_sleep(SECONDS(1));
-	}
-	assert_in_range(sent(A, MESSAGE_INITIATION), 290 / 6, 60);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 0);
-}
-
 static void initiations_are_5_seconds_apart_whatever_asks_for_them(void **state)
 {
 	world->on_wire = lose_all;
@@ -379,29 +305,6 @@ static void persistent_keepalive_begins_a_conversation_and_never_gives_up(void *
 	assert_int_not_equal(peer_of(B)->current, NO_SESSION);
 }
 
-static void source_address_is_forgotten_with_every_retry(void **state)
-{
-	assert_int_equal(peer_of(A)->source.address.family, AF_INET);
-	world->on_wire = lose_all;
-	ping(A, 1);
-	world_sleep(SECONDS(15) + JITTER_MAX);
-	assert_int_equal(peer_of(A)->source.address.family, 0);
-}
-
-static void source_address_is_forgotten_with_a_retransmission_too(void **state)
-{
-	world->on_wire = lose_all;
-	ping(A, 1);
-	for (unsigned int i = 1; i < 20; i++) {
-		peer_of(A)->source.address = (struct address){AF_INET, {192, 0, 2, 1}};
-		while (sent(A, MESSAGE_INITIATION) == i) {
-			assert_int_equal(peer_of(A)->source.address.family, AF_INET);
-			world_sleep(NS_PER_MS);
-		}
-		assert_int_equal(peer_of(A)->source.address.family, 0);
-	}
-}
-
 static void set_wall_clock(uint64_t wall_ns)
 {
 	world->wall_ns = wall_ns;
@@ -515,10 +418,6 @@ int main(void)
 		TALKING_TEST(handshake_begins_15_seconds_after_data_that_met_silence),
 		TALKING_TEST(handshake_after_silence_has_its_jitter_too),
 		TALKING_TEST(handshake_is_not_begun_where_a_keepalive_answered),
-		SILENT_TEST(handshake_is_tried_20_times_and_then_given_up),
-		TALKING_TEST(giving_up_ends_everything_until_the_next_packet),
-		SILENT_TEST(handshake_that_was_given_up_begins_anew_with_the_next_packet),
-		SILENT_TEST(packets_keep_the_handshake_from_being_given_up),
 		SILENT_TEST(initiations_are_5_seconds_apart_whatever_asks_for_them),
 		SILENT_TEST(retry_that_comes_too_soon_after_a_response_waits_for_its_time),
 		SILENT_TEST(jitter_spreads_over_a_third_of_a_second),
@@ -526,8 +425,6 @@ int main(void)
 		SILENT_TEST(handshake_that_was_given_up_is_wiped_after_540_seconds),
 		TALKING_TEST(persistent_keepalive_is_off_by_default_and_keeps_its_interval),
 		SILENT_TEST(persistent_keepalive_begins_a_conversation_and_never_gives_up),
-		TALKING_TEST(source_address_is_forgotten_with_every_retry),
-		SILENT_TEST(source_address_is_forgotten_with_a_retransmission_too),
 		TALKING_TEST(wall_clock_moves_no_timer),
 		SILENT_TEST(deadlines_of_many_peers_are_never_missed),
 	};

@@ -15,10 +15,16 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "configure.h"
 #include "crypto.h"
+#include "index.h"
 #include "outbox.h"
+#include "pair.h"
+#include "peer.h"
 #include "receive.h"
 #include "send.h"
+#include "session.h"
+#include "timers.h"
 #include "tunnel.h"
 
 #define A		 0

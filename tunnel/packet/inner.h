@@ -140,3 +140,13 @@ static inline size_t inner_address_len(uint8_t version)
 {
 	return version == 4 ? 4 : 16;
 }
+
+static inline const uint8_t *inner_destination(const uint8_t *packet, uint8_t version)
+{
+	return packet + (version == 4 ? 16 : 24);
+}
+
+static inline uint8_t inner_family(uint8_t version)
+{
+	return version == 4 ? AF_INET : AF_INET6;
+}

@@ -7,7 +7,6 @@
 #include "segment.h"
 
 #include "checksum.h"
-#include "inner.h"
 
 #define TCP_LEN_MIN	    20
 #define TCP_CHECKSUM_OFFSET 16
@@ -280,26 +279,22 @@ static enum segment_verdict init_single(struct segmenter *segmenter, const struc
 }
 
 enum segment_verdict segment_init(struct segmenter *segmenter, const struct virtio_net_hdr *vnet,
-				  const uint8_t *packet, size_t len, size_t mtu)
+				  const struct inner *inner, const uint8_t *packet, size_t mtu)
 {
-	struct inner inner;
-
 	*segmenter = (struct segmenter){.packet = packet, .count = 1};
-	if (!inner_parse(&inner, packet, len))
-		return SEGMENT_MALFORMED;
-	if (inner.ip_len > UINT16_MAX)
+	if (inner->ip_len > UINT16_MAX)
 		return SEGMENT_TOO_BIG;
-	segmenter->len = inner.len;
-	segmenter->ip_version = inner.version;
-	segmenter->ip_len = (uint16_t)inner.ip_len;
+	segmenter->len = inner->len;
+	segmenter->ip_version = inner->version;
+	segmenter->ip_len = (uint16_t)inner->ip_len;
 	switch (vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
 	case VIRTIO_NET_HDR_GSO_NONE:
-		return init_single(segmenter, &inner, vnet, mtu);
+		return init_single(segmenter, inner, vnet, mtu);
 	case VIRTIO_NET_HDR_GSO_TCPV4:
 	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return init_tcp_super(segmenter, &inner, vnet, mtu);
+		return init_tcp_super(segmenter, inner, vnet, mtu);
 	case VIRTIO_NET_HDR_GSO_UDP_L4:
-		return init_udp_super(segmenter, &inner, vnet, mtu);
+		return init_udp_super(segmenter, inner, vnet, mtu);
 	default:
 		return SEGMENT_MALFORMED;
 	}

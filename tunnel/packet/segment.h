@@ -10,12 +10,13 @@
 
 #include <linux/virtio_net.h>
 
+#include "inner.h"
 #include "util.h"
 
 enum segment_verdict {
 	SEGMENT_READY, /* count packets come out of segment_next */
 	SEGMENT_TOO_BIG, /* IPv6 of more than 1280 bytes, or IPv4 with DF, and nothing that TCP lets us cut */
-	SEGMENT_MALFORMED, /* not a whole IP packet, or a virtio header that contradicts it */
+	SEGMENT_MALFORMED, /* a virtio header that contradicts the packet */
 };
 
 struct segmenter {
@@ -41,9 +42,9 @@ struct segmenter {
 	uint32_t done;
 };
 
-/* mtu is the tunnel's: the greatest length of a packet that may come out. */
+/* `inner` is the packet's parsed header; mtu is the tunnel's: the greatest length of a packet that may come out. */
 enum segment_verdict segment_init(struct segmenter *segmenter, const struct virtio_net_hdr *vnet,
-				  const uint8_t *packet, size_t len, size_t mtu);
+				  const struct inner *inner, const uint8_t *packet, size_t mtu);
 
 /* Length of the next packet without taking it; 0: none is left. */
 size_t segment_peek_len(const struct segmenter *segmenter);
