@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a change from outside means for peers, sessions and handshakes. Callers have checked their whole request before;
- * here, a change is applied completely or refused as a whole.
+ * The effects of a change from outside on peers, sessions and handshakes. A change is applied
+ * completely or refused as a whole.
  */
 #include "configure.h"
 
@@ -17,7 +17,8 @@
 
 /* -- our own keys -- */
 
-/* What waits goes out, or the handshake for it; so does a keepalive where one is wanted. */
+/* Sends the staged packets or initiates the handshake that they wait for; also sends a keepalive if
+ * the peer wants them. */
 static void wake_peer(struct tunnel *tunnel, uint32_t peer_index)
 {
 	const struct peer *peer = tunnel_peer(tunnel, peer_index);
@@ -34,7 +35,7 @@ static bool is_same_identity(const struct identity *a, const struct identity *b)
 	       (!a->is_set || public_key_is_equal(&a->public_key, &b->public_key));
 }
 
-/* Peers know us by this key: what they shared with the old one is over. */
+/* Peers know us by this key: sessions and secrets shared with the old one are void. */
 static void renew_peers(struct tunnel *tunnel)
 {
 	for (uint32_t peer_index = 0; peer_index < tunnel->state->peers_used_end; peer_index++) {
@@ -55,7 +56,7 @@ static void remove_ourselves(struct tunnel *tunnel, const struct identity *own)
 		tunnel_remove_peer(tunnel, peer_index);
 }
 
-/* Disturbs nothing: what arrives for the key is understood from now on, or no longer. */
+/* Disturbs no traffic: handshakes for this key are accepted from now on, or no longer. */
 static void rearm_peers(struct tunnel *tunnel, enum key_slot own, bool was_set, bool is_set)
 {
 	for (uint32_t peer_index = 0; peer_index < tunnel->state->peers_used_end; peer_index++) {
@@ -113,7 +114,7 @@ static uint64_t birth_of(const struct tunnel_state *state, uint32_t session_inde
 	return session_index == NO_SESSION ? 0 : state->sessions[session_index].birth_ns;
 }
 
-/* Only a peer that talks, and that knows the new key: any other comes by its next handshake. */
+/* Only an active peer that knows the new key. Any other peer switches with its next handshake. */
 static bool wants_fresh_session(const struct tunnel *tunnel, const struct peer *peer)
 {
 	const struct tunnel_state *state = tunnel->state;
@@ -135,7 +136,7 @@ static void promote_for(struct tunnel *tunnel, uint32_t peer_index)
 	bool has_previous = tunnel->state->secrets.identities[KEY_PREVIOUS].is_set;
 
 	peer_promote_own(tunnel, peer_index);
-	if (!has_previous) /* there was no current one, but pairs were there */
+	if (!has_previous) /* no current key was set, but it had pairs */
 		peer_remove_own(tunnel, peer_index, KEY_PREVIOUS);
 	if (wants_fresh_session(tunnel, tunnel_peer(tunnel, peer_index)))
 		timers_identity_promoted(tunnel, peer_index);
@@ -159,7 +160,8 @@ int tunnel_promote_identity(struct tunnel *tunnel)
 
 /* -- the interface -- */
 
-/* A handshake begun while it was down may have met no socket yet: it need not be waited for. */
+/* An initiation sent while the interface was down may have met no socket, so do not wait for its
+ * answer. */
 void tunnel_interface_up(struct tunnel *tunnel)
 {
 	for (uint32_t peer_index = 0; peer_index < tunnel->state->peers_used_end; peer_index++) {
@@ -187,8 +189,8 @@ void tunnel_interface_down(struct tunnel *tunnel)
 
 /* -- a peer's keys -- */
 
-/* Is there one that followed on a key that we know? It may be current already where we first see it: a node that nobody
- * talks to promotes at once. */
+/* Do the new keys include a successor of a key that we know? It may already be current when we
+ * first see it: a node that talks to no peer promotes at once. */
 static bool has_new_key(const struct peer *peer, const struct peer_keys *keys)
 {
 	if (keys->has_key[KEY_NEXT])
@@ -197,8 +199,8 @@ static bool has_new_key(const struct peer *peer, const struct peer_keys *keys)
 	       !peer_has_key(peer, &keys->keys[KEY_CURRENT]);
 }
 
-/* The peer lost its keys, and with them what it knew of ours and the sessions: it cannot tell us so but by a handshake
- * of ours. */
+/* The peer lost its keys, and with them our keys and all sessions. Only a handshake initiated by us
+ * tells it that we are here. */
 static void restart_conversation(struct tunnel *tunnel, uint32_t peer_index)
 {
 	struct peer *peer = tunnel_peer(tunnel, peer_index);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The actions of the timers (paper, 6.1-6.5): retransmissions, keepalives, new handshakes, the end of old keys.
+ * The actions of the timers (paper, 6.1-6.5): retransmissions, keepalives, new handshakes, wiping
+ * of old keys.
  */
 #include "expire.h"
 
@@ -29,7 +30,7 @@ static void retransmit_handshake(struct tunnel *tunnel, uint32_t peer_index)
 		return;
 	}
 	timers->attempts++;
-	forget_source(tunnel, peer_index); /* perhaps it is what stands in the way */
+	forget_source(tunnel, peer_index); /* perhaps it is why no answer arrives */
 	if (!send_initiation(tunnel, peer_index, true))
 		timers_retransmit_postponed(tunnel, peer_index);
 }
@@ -58,7 +59,8 @@ static void keep_alive_persistently(struct tunnel *tunnel, uint32_t peer_index)
 		send_keepalive(tunnel, peer_index);
 }
 
-/* Until an answer comes; then until it is likely that the peer has got the proof, too. */
+/* Initiates until an answer arrives, then sends proofs until the peer has very likely received
+ * one. */
 void expire_try_next_key(struct tunnel *tunnel, uint32_t peer_index)
 {
 	const struct peer *peer = tunnel_peer(tunnel, peer_index);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The pool of pairs of statics. Which peer has which is peer.c's affair; a pair that goes takes its secrets, its
- * receiver index and every reference of a session along.
+ * The pool of pairs of static keys. peer.c knows which peer has which pairs. Removing a pair also
+ * wipes its secrets and removes its receiver index and every session's reference to it.
  */
 #include "pair.h"
 
@@ -22,7 +22,7 @@ static uint32_t take_place(struct tunnel_state *state)
 		state->pair_free = state->pairs[pair_index].next_free;
 		return pair_index;
 	}
-	assert(state->pairs_used_end < PAIRS_MAX); /* whoever adds has asked for room */
+	assert(state->pairs_used_end < PAIRS_MAX); /* callers check pair_room first */
 	return state->pairs_used_end++;
 }
 
@@ -44,7 +44,8 @@ uint32_t pair_add(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own,
 	return pair_index;
 }
 
-/* Neither may a handshake be answered that was begun with another key, nor a session name one. */
+/* After a key changed, a handshake with the old key must not be answered, and no session may refer
+ * to it. */
 static void forget_keys(struct tunnel *tunnel, uint32_t pair_index)
 {
 	struct pair *pair = tunnel_pair(tunnel, pair_index);

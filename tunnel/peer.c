@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The peers: a pool of slots, found by any of their public keys (a hash under a random key, since strangers choose
- * keys) or by keyd's id. A peer that goes away, or whose key does, takes its secrets and everything derived from them
- * along. A key that moves from slot to slot, ours or a peer's, takes its pairs along and disturbs nothing.
+ * The pool of peers. A peer is found by any of its public keys (a hash table under a random key,
+ * since strangers choose keys) or by keyd's id. Removing a peer or a key wipes its secrets and
+ * everything derived from them. A key that moves from slot to slot, ours or a peer's, keeps its
+ * pairs and disturbs nothing.
  */
 #include "peer.h"
 
@@ -11,9 +12,9 @@
 #include "path.h"
 #include "timers.h"
 
-static_assert(NO_PAIR == UINT32_MAX, "a peer's pairs begin as all ones");
+static_assert(NO_PAIR == UINT32_MAX, "peer_add fills a peer's pairs with 0xff");
 
-/* -- finding: buckets and chains hold the peer's slot and its key's in one number, NO_PEER at their end -- */
+/* -- finding: an entry of a chain is peer_index * KEY_SLOTS + key slot; NO_PEER ends it -- */
 
 static struct peer_key *key_at(struct tunnel_state *state, uint32_t entry)
 {
@@ -87,14 +88,14 @@ static void unlink_key(struct tunnel_state *state, uint32_t peer_index, enum key
 
 /* -- our keys, towards one peer -- */
 
-/* With the current one there are pairs even while it is missing: they keep the preshared keys. */
+/* The current slot has pairs even while it is empty: they hold the preshared keys. */
 static bool has_pairs_of(const struct tunnel *tunnel, enum key_slot own)
 {
 	return own == KEY_CURRENT || tunnel->state->secrets.identities[own].is_set;
 }
 
-/* Until keyd says the preshared keys of these pairs, those of our current key stand in for them: they fit nothing,
- * where none at all would fit whoever has none. */
+/* Until keyd sends the preshared keys for these pairs, reuse those of our current key. They match
+ * no peer; an all-zero key would match a peer that has none. */
 void peer_add_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own)
 {
 	struct noise_pair *noise = tunnel->state->secrets.pairs;
@@ -185,8 +186,9 @@ static enum key_slot newest_proved(const struct tunnel *tunnel, const struct pee
 	return KEY_CURRENT;
 }
 
-/* Of four tries that stay without an answer each second one goes to the peer's current key, and the last two come from
- * our current one: whatever is old of what we know, one of them is right. */
+/* While tries stay unanswered, every second one goes to the peer's current key, and the last two of
+ * four come from our current key. Whichever part of our knowledge is out of date, one of the four
+ * fits. */
 uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t peer_index)
 {
 	const struct peer *peer = tunnel_peer(tunnel, peer_index);
@@ -244,7 +246,8 @@ void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer_index, uin
 
 /* -- where it is -- */
 
-/* What keyd published is the truth about a managed peer; a relay on the way must not become its address. */
+/* For a managed peer only the published endpoints count: a relay on the path must not become its
+ * address. */
 static bool may_be_at(const struct peer *peer, const union endpoint *from)
 {
 	struct address address = endpoint_address(from);
@@ -277,7 +280,7 @@ void peer_follow(struct tunnel *tunnel, uint32_t peer_index, const union endpoin
 
 /* -- its keys -- */
 
-/* A key of the peer's with all that hangs on it, out of its slot. */
+/* A key of the peer, taken out of its slot, with everything that belongs to it. */
 struct key_column {
 	struct peer_key key;
 	uint32_t pairs[KEY_SLOTS]; /* by our slot */
@@ -359,7 +362,7 @@ static void add_key(struct tunnel *tunnel, uint32_t peer_index, enum key_slot re
 	}
 }
 
-/* KEY_SLOTS: in none. */
+/* Returns KEY_SLOTS if no column has the key. */
 static enum key_slot find_column(const struct key_column columns[static KEY_SLOTS],
 				 const struct public_key *key)
 {

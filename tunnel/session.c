@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How long a session may be used (paper, 6.1, 6.2) and which of a peer's sessions is which (paper, 6.3; the exact rules
- * of promotion are those of the Linux kernel). A key that leaves its slot is wiped in the same step.
+ * How long a session may be used (paper, 6.1, 6.2) and the order of a peer's sessions (paper, 6.3;
+ * the exact rules of promotion are those of the Linux kernel). A key is wiped in the same step in
+ * which its session is dropped.
  */
 #include "session.h"
 
@@ -57,7 +58,7 @@ static uint32_t take_place(struct tunnel_state *state)
 	return state->sessions_used_end++;
 }
 
-/* Empties the place that names a session. */
+/* Drops the session that *place refers to. */
 static void drop(struct tunnel *tunnel, uint32_t *place)
 {
 	struct tunnel_state *state = tunnel->state;
@@ -80,7 +81,7 @@ static void move(struct tunnel *tunnel, uint32_t *to, uint32_t *from)
 	*from = NO_SESSION;
 }
 
-/* The peer sends on one session at a time: on the one it sent on last, or on one that is new. */
+/* The peer sends on one session at a time: the one it sent on last, or a new one. */
 static uint64_t last_use(const struct tunnel_state *state, uint32_t session_index)
 {
 	const struct session *session;
@@ -91,8 +92,9 @@ static uint64_t last_use(const struct tunnel_state *state, uint32_t session_inde
 	return MAX(session->birth_ns, session->last_received_ns);
 }
 
-/* Packets on it may still be under way: what can still receive is kept, unless the one that was put away before was
- * used later. Where sessions follow each other by the clock alone, it is too old for that, and gone at once. */
+/* Packets on it may still be in flight: a session that can still receive is kept as former, unless
+ * the present former one was used later. If sessions only follow each other by REKEY_AFTER_TIME, it
+ * is too old for that and is dropped at once. */
 static void put_away(struct tunnel *tunnel, struct peer *peer, uint32_t *place)
 {
 	const struct tunnel_state *state = tunnel->state;
@@ -107,8 +109,9 @@ static void put_away(struct tunnel *tunnel, struct peer *peer, uint32_t *place)
 
 /* -- which is which -- */
 
-/* We initiated, so the response has confirmed it. A next one that was never confirmed is kept a while for receiving:
- * with both sides initiating at once it may be the one that the peer sends on. So may the current one. */
+/* We initiated, so the response has confirmed the new session. A next session that was never
+ * confirmed is kept for a while to receive: if both sides initiated at once, the peer may be
+ * sending on it. The same holds for the current one. */
 static void make_room_as_initiator(struct tunnel *tunnel, struct peer *peer)
 {
 	put_away(tunnel, peer, &peer->previous);
@@ -120,8 +123,8 @@ static void make_room_as_initiator(struct tunnel *tunnel, struct peer *peer)
 	}
 }
 
-/* The peer may have begun to send on the next one, though its confirmation is not here yet. The previous one goes when
- * the new one is confirmed. */
+/* The peer may already be sending on the next session, though its confirmation has not arrived. The
+ * previous one is dropped when the new one is confirmed. */
 static void make_room_as_responder(struct tunnel *tunnel, struct peer *peer)
 {
 	put_away(tunnel, peer, &peer->next);

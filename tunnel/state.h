@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tunnel's state: one value without pointers, so that it can be handed over as bytes. Structs only: the functions on
- * each are in the header of its name (pair.h, session.h, timers.h, peer.h, index.h).
+ * The tunnel's state: one value without pointers, so that it can be handed over as bytes. Structs
+ * only: the functions on each are in the header of its name (pair.h, session.h, timers.h, peer.h,
+ * index.h).
  *
- * Peers, pairs and sessions live in pools of fixed size and are named by their index in the pool (peer_index, pair_index,
- * session_index). A slot is always a key slot: next, current or previous (enum key_slot).
+ * Peers, pairs and sessions live in pools of fixed size and are named by their index in the pool
+ * (peer_index, pair_index, session_index). A slot is always a key slot: next, current or previous
+ * (enum key_slot).
  */
 #pragma once
 
@@ -24,7 +26,8 @@
 #define PEER_BUCKETS	     16384 /* power of two */
 #define SESSIONS_PER_PEER    4
 #define SESSIONS_MAX	     (SESSIONS_PER_PEER * PEERS_MAX)
-/* Four for each of 5,000 nodes, the most that a Kubernetes cluster has: all of them may rotate at once. */
+/* Four for each of 5,000 nodes, the most that a Kubernetes cluster has: all of them may rotate at
+ * once. */
 #define PAIRS_MAX   20480
 #define INDEX_SLOTS 262144 /* power of two, at least four times the indices that can be in use */
 
@@ -78,7 +81,8 @@ struct session {
 
 /* -- a peer's timers (timers.h) -- */
 
-/* Timers that are due at once run in this order, so that none wipes what another has just started. */
+/* Timers that are due at once run in this order, so that none wipes what another has just
+ * started. */
 enum timer {
 	/* three times REJECT_AFTER_TIME after the last session was made */
 	TIMER_ZERO_KEYS,
@@ -89,7 +93,8 @@ enum timer {
 	/* KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + jitter after data sent, nothing received */
 	TIMER_NEW_HANDSHAKE,
 	TIMER_PERSISTENT_KEEPALIVE,
-	/* after the peer's record named a next key, until we have proved to the peer that we know it */
+	/* after the peer's record named a next key, until we have proved to the peer that we know
+	 * it */
 	TIMER_TRY_NEXT_KEY,
 	TIMER_COUNT
 };
@@ -98,7 +103,8 @@ struct timers {
 	uint64_t deadline_ns[TIMER_COUNT]; /* boot clock; 0: not armed */
 	uint64_t wake_ns;	/* sort key of the heap: not after the earliest deadline */
 	uint32_t heap_position; /* 0: not in the heap */
-	/* With any of its keys; also set by a response. 0: none, or a handshake may start at once. */
+	/* With any of its keys; also set by a response. 0: none, or a handshake may start at
+	 * once. */
 	uint64_t last_initiation_sent_ns;
 	uint32_t next_key_tries; /* left */
 	uint32_t attempts;	 /* retries since the last trigger from outside */
@@ -108,7 +114,8 @@ struct timers {
 
 /* -- a peer (peer.h) -- */
 
-/* The local address that a peer last sent to: replies leave from it. Cleared (family 0) on every retry. */
+/* The local address that a peer last sent to: replies leave from it. Cleared (family 0) on every
+ * retry. */
 struct local_source {
 	struct address address;
 	uint32_t ifindex;
@@ -129,7 +136,8 @@ struct peer_key {
 	uint32_t hash_next; /* chain of the table of public keys */
 };
 
-/* A key that is no longer in the peer's record and may return: an initiation made with it is not accepted twice. */
+/* A key that is no longer in the peer's record and may return: an initiation made with it is not
+ * accepted twice. */
 struct peer_former_key {
 	struct public_key key;
 	uint8_t latest_timestamp[TIMESTAMP_LEN];
@@ -150,8 +158,8 @@ struct peer {
 	uint32_t next_free;		 /* peer_index; NO_PEER ends the list */
 
 	/* state */
-	/* pair_index by our slot, then the peer's. NO_PAIR where one of the keys is not set, except that our current
-	 * slot always has its pairs. */
+	/* pair_index by our slot, then the peer's. NO_PAIR where one of the keys is not set, except
+	 * that our current slot always has its pairs. */
 	uint32_t pairs[KEY_SLOTS][KEY_SLOTS];
 	/* Authenticated data arrived on a session made with our key in that slot. */
 	bool has_proved[KEY_SLOTS];
@@ -182,7 +190,8 @@ struct peer {
 
 /* -- the whole -- */
 
-/* The part that is locked in memory and left out of core dumps; page-aligned, nothing else in its pages. */
+/* The part that is locked in memory and left out of core dumps; page-aligned, nothing else in its
+ * pages. */
 struct tunnel_secrets {
 	struct identity identities[KEY_SLOTS];
 	struct cookie_checker cookie_checker;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * When what happened has to be followed by something (paper, 6.1-6.5; the exact rules are those of the Linux kernel).
- * On the path of a packet a timer is armed or disarmed by one store: the heap only promises to wake up not too late, so
- * a deadline that moves away leaves it alone, and the wake-up that comes too early finds that out.
+ * Protocol timers: what must follow each event, and when (paper, 6.1-6.5; the exact rules are those
+ * of the Linux kernel). On the packet path, arming or disarming a timer is one store. The heap only
+ * guarantees that no deadline is missed: a deadline that moves later leaves the heap alone, and the
+ * early wake-up finds nothing due.
  */
 #include "timers.h"
 
-/* A keepalive that confirms a session may be lost, and nobody would send it again. Where traffic took another session,
- * nothing else proves to the peer that we know its key. */
-#define NEXT_KEY_PROOFS	  5
-#define NEXT_KEY_PROOF_NS NS_PER_S
-#define IDLE_NEXT_KEY_TRIES \
-	3 /* perhaps nobody is there any more, and a rotation must cause no storm */
+/* A keepalive that confirms a session may be lost, and is not repeated. If traffic uses another
+ * session, nothing else proves to the peer that we know its key. */
+#define NEXT_KEY_PROOFS	    5
+#define NEXT_KEY_PROOF_NS   NS_PER_S
+#define IDLE_NEXT_KEY_TRIES 3 /* the peer may be gone, and a rotation must not cause a storm */
 
 /* -- the heap: peers by wake_ns, the earliest at position 1 -- */
 
@@ -134,7 +134,7 @@ static uint64_t random_ns(struct tunnel *tunnel, uint64_t below_ns)
 	return below_ns ? random % below_ns : 0;
 }
 
-/* Two nodes that began at once shall not begin at once again. */
+/* Keeps two nodes that initiated at the same time from retrying at the same time. */
 static void draw_jitter(struct tunnel *tunnel, uint32_t peer_index)
 {
 	uint32_t random;
@@ -145,7 +145,7 @@ static void draw_jitter(struct tunnel *tunnel, uint32_t peer_index)
 
 /* -- what happened -- */
 
-/* Of a handshake that stays without an answer. */
+/* Wipes the ephemeral key of a handshake that is never answered. */
 static void wipe_later(struct tunnel *tunnel, uint32_t peer_index)
 {
 	if (!is_armed(tunnel, peer_index, TIMER_ZERO_KEYS))
@@ -235,7 +235,8 @@ void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair_index)
 	    REKEY_TIMEOUT_NS + timers_of(tunnel, peer_index)->jitter_ns);
 }
 
-/* No retry follows, and no handshake with the endpoint has to wait: keyd asks again if it wants to know. */
+/* No retry follows, and handshakes with the endpoint need not wait for it: keyd repeats its
+ * question if it needs to. */
 void timers_question_asked(struct tunnel *tunnel, uint32_t pair_index)
 {
 	tunnel_pair(tunnel, pair_index)->initiated_ns = tunnel->now_ns;
@@ -275,7 +276,7 @@ static bool is_live(const struct tunnel *tunnel, uint32_t peer_index)
 	return last_ns && tunnel->now_ns - last_ns < REJECT_AFTER_TIME_NS;
 }
 
-/* A node's key is learnt by all others at once: those that have nothing to say to it take their time. */
+/* All other nodes learn a new key at the same time, so idle peers try it at a random time. */
 bool timers_next_key_learnt(struct tunnel *tunnel, uint32_t peer_index, uint64_t try_within_ns)
 {
 	struct timers *timers = timers_of(tunnel, peer_index);
@@ -317,7 +318,7 @@ void timers_next_key_tried(struct tunnel *tunnel, uint32_t pair_index)
 	note_initiation(tunnel, pair_index);
 }
 
-/* A retry that comes too soon after a response of ours waits for its time. */
+/* A retry that is due too soon after our own response is postponed to REKEY_TIMEOUT after it. */
 void timers_retransmit_postponed(struct tunnel *tunnel, uint32_t peer_index)
 {
 	struct timers *timers = timers_of(tunnel, peer_index);
@@ -330,7 +331,7 @@ void timers_retransmit_postponed(struct tunnel *tunnel, uint32_t peer_index)
 	       since_ns + REKEY_TIMEOUT_NS + timers->jitter_ns);
 }
 
-/* Nothing is left to be kept alive. */
+/* Without a session there is nothing to keep alive. */
 void timers_handshake_given_up(struct tunnel *tunnel, uint32_t peer_index)
 {
 	disarm(tunnel, peer_index, TIMER_SEND_KEEPALIVE);
@@ -347,7 +348,8 @@ void timers_keepalive_expired(struct tunnel *tunnel, uint32_t peer_index)
 	arm(tunnel, peer_index, TIMER_SEND_KEEPALIVE, KEEPALIVE_TIMEOUT_NS);
 }
 
-/* Should what is under way stay without an answer, it was perhaps not meant to be tried again. */
+/* The handshake under way may be a single try; packets now wait for it, so retry it if no answer
+ * arrives. */
 void timers_handshake_awaited(struct tunnel *tunnel, uint32_t peer_index)
 {
 	if (!is_armed(tunnel, peer_index, TIMER_RETRANSMIT_HANDSHAKE))
@@ -364,7 +366,7 @@ void timers_next_key_reached(struct tunnel *tunnel, uint32_t peer_index)
 	arm(tunnel, peer_index, TIMER_TRY_NEXT_KEY, NEXT_KEY_PROOF_NS);
 }
 
-/* With many peers these handshakes would come all at once. */
+/* Spread out: with many peers, all handshakes would start at once. */
 void timers_identity_promoted(struct tunnel *tunnel, uint32_t peer_index)
 {
 	if (is_armed(tunnel, peer_index, TIMER_RETRANSMIT_HANDSHAKE))
@@ -378,7 +380,7 @@ void timers_peer_restarted(struct tunnel *tunnel, uint32_t peer_index)
 	uint64_t zero_keys_ns = timers_of(tunnel, peer_index)->deadline_ns[TIMER_ZERO_KEYS];
 
 	timers_stop(tunnel, peer_index);
-	if (zero_keys_ns) /* some sessions may have been left */
+	if (zero_keys_ns) /* some sessions may remain */
 		arm_at(tunnel, peer_index, TIMER_ZERO_KEYS, zero_keys_ns);
 }
 
@@ -397,7 +399,7 @@ uint64_t timers_next_deadline(const struct tunnel *tunnel)
 	return tunnel->state->deadline_count ? timers_at(tunnel->state, 1)->wake_ns : UINT64_MAX;
 }
 
-/* TIMER_COUNT: none. */
+/* Returns TIMER_COUNT if none is due. */
 static enum timer first_due(const struct timers *timers, uint64_t now_ns)
 {
 	enum timer timer = 0;
@@ -408,7 +410,8 @@ static enum timer first_due(const struct timers *timers, uint64_t now_ns)
 	return timer;
 }
 
-/* Nothing of the peer's is due any more, or nothing was yet. */
+/* Moves the peer to its earliest deadline, after all due timers have run or after an early
+ * wake-up. */
 static void sleep_on(struct tunnel *tunnel, uint32_t peer_index)
 {
 	struct timers *timers = timers_of(tunnel, peer_index);

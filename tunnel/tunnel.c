@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The tunnel as a whole: its beginning, its own keys, its interface. Sending is send.c, receiving receive.c, time
- * timers.c, peers peer.c.
+ * Initialization of the tunnel.
  */
 #include "tunnel.h"
 

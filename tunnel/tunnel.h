@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tunnel as one value: the state (state.h) and, beside it, this process's own things (clock, buffers, upcalls). This
- * header and configure.h are all that SHELL needs of CORE; each function is defined in the file of its task (send.c,
- * receive.c, expire.c, outbox.c, path.c).
+ * The tunnel as one value: the state (state.h) and, beside it, this process's own things (clock,
+ * buffers, upcalls). This header and configure.h are all that SHELL needs of CORE; each function is
+ * defined in the file of its task (send.c, receive.c, expire.c, outbox.c, path.c).
  *
- * The loop's turn: read the clocks once; tunnel_receive and tunnel_send for what arrived; tunnel_expire; then
- * tunnel_flush, which seals all waiting packets in one batch and hands them to the transmit upcall. CORE makes no other
- * calls.
+ * The loop's turn: read the clocks once; tunnel_receive and tunnel_send for what arrived;
+ * tunnel_expire; then tunnel_flush, which seals all waiting packets in one batch and hands them to
+ * the transmit upcall. CORE makes no other calls.
  */
 #pragma once
 
@@ -21,7 +21,8 @@
 #define UDP_GSO_BYTES	 65507 /* one UDP_SEGMENT message, IPv4 */
 #define UDP_GSO_SEGMENTS 64
 
-/* Datagrams to one endpoint, laid end to end: all segment_len long but the last. segment_len == len: just one. */
+/* Datagrams to one endpoint, laid end to end: each segment_len long, the last may be shorter.
+ * segment_len == len: a single datagram. */
 struct outgoing {
 	union endpoint to;
 	struct local_source from; /* family 0: the kernel chooses */
@@ -32,7 +33,8 @@ struct outgoing {
 	uint32_t count;
 };
 
-/* What waits to be sealed and sent. Storage is the caller's; valid until the transmit upcall returns. */
+/* Datagrams that wait to be sealed and sent. Storage is the caller's; valid until the transmit
+ * upcall returns. */
 struct outbox {
 	uint32_t messages, jobs, used;
 	struct outgoing outgoing[OUTBOX_DATAGRAMS];
@@ -41,19 +43,22 @@ struct outbox {
 };
 
 struct tunnel_upcalls {
-	/* Sends all; what the kernel refuses is counted by the callee with tunnel_count_drop. */
+	/* Sends all. Datagrams that the kernel refuses are counted by the callee with
+	 * tunnel_count_drop. */
 	void (*transmit)(void *context, const struct outgoing *outgoing, uint32_t count);
-	/* A decrypted packet, in the buffer it came in, which stays valid until tunnel_receive returns. */
+	/* A decrypted packet, in the buffer that it arrived in, which stays valid until
+	 * tunnel_receive returns. */
 	void (*deliver)(void *context, uint8_t *packet, size_t len);
 	/* A packet made here (an ICMP error); valid until it returns. */
 	void (*inject)(void *context, const uint8_t *packet, size_t len);
 	void (*random)(void *context, void *bytes, size_t len);
-	/* Length of the largest IP packet that goes there whole, as far as the kernel knows; 0: it does not know. */
+	/* Length of the largest IP packet that reaches the endpoint whole, as far as the kernel
+	 * knows; 0: unknown. */
 	uint32_t (*path_mtu)(void *context, const union endpoint *to);
 };
 
-/* Random bytes in store, so that a flood of messages costs one call for many. Not in the state: a copy of the state must
- * not use them as well. */
+/* A stock of random bytes, so that a flood of messages does not cost one call each. Not part of the
+ * state: a copy of the state must not use the same bytes. */
 struct cookie_nonces {
 	unsigned int left;
 	uint8_t bytes[32][24];
@@ -70,36 +75,42 @@ struct tunnel {
 	uint64_t wall_ns; /* Unix time */
 };
 
-/* One receive: a datagram, or several of one source end to end as UDP_GRO gives them. Opened in place. */
+/* One receive: a datagram, or several of one source end to end as UDP_GRO delivers them. Opened in
+ * place. */
 struct incoming {
 	union endpoint from;
 	struct local_source to;
-	uint8_t tos; /* of the outer header (IP_RECVTOS, IPV6_RECVTCLASS): congestion marks reach the inner one */
+	/* of the outer header (IP_RECVTOS, IPV6_RECVTCLASS): its congestion marks are copied to the
+	 * inner one */
+	uint8_t tos;
 	uint8_t *data;
 	uint32_t len;
 	uint32_t segment_len; /* 0 or >= len: one datagram */
 };
 
-/* state must be zeroed memory of sizeof(*state), page-aligned (it is large and touched only where used). */
+/* `state` must be zeroed memory of sizeof(*state), page-aligned (it is large and touched only where
+ * used). */
 void tunnel_init(struct tunnel *tunnel, struct tunnel_state *state, struct outbox *outbox,
 		 const struct aead_engine *aead, const struct tunnel_upcalls *upcalls,
 		 void *context);
 
-/* One packet from the TUN, a super-packet or not; borrowed until it returns. */
+/* Sends one packet from the TUN, a super-packet or not; borrowed until it returns. */
 void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const uint8_t *packet,
 		 size_t len);
 
-/* All that one turn received, in order; delivers before it returns. */
+/* Processes all that one turn received, in order; delivers before it returns. */
 void tunnel_receive(struct tunnel *tunnel, const struct incoming *incoming, unsigned int count);
 
 /* Boot-clock time at which tunnel_expire has something to do; UINT64_MAX: never. */
 uint64_t tunnel_next_deadline(const struct tunnel *tunnel);
 void tunnel_expire(struct tunnel *tunnel);
 
-/* Seals and transmits what waits. Call at the end of every turn; also happens by itself when the outbox is full. */
+/* Seals and transmits all waiting datagrams. Call it at the end of every turn; it also runs when
+ * the outbox is full. */
 void tunnel_flush(struct tunnel *tunnel);
 
-/* Something was too big for the wire, or the wire changed: each peer's path is asked for anew at its next packet. */
+/* A datagram was too big for the wire, or the network changed: each peer's path MTU is read again
+ * before its next packet. */
 void tunnel_path_changed(struct tunnel *tunnel);
 
 /* -- the parts of the state by their index -- */

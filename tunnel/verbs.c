@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Requests are one fixed structure, answers another with descriptors beside it (SCM_RIGHTS). Only the first
- * VERB_ANSWER_LEN bytes of an answer travel: descriptor numbers mean nothing to the other process.
+ * Requests are one fixed structure, answers another with descriptors beside it (SCM_RIGHTS). Only
+ * the first VERB_ANSWER_LEN bytes of an answer travel: descriptor numbers mean nothing to the other
+ * process.
  */
 #include "verbs.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two privileged verbs that the engine may ask of its parent, and their messages on the socket between the two.
- * monitor.c carries them out; the list is closed.
+ * The two privileged verbs that the engine may ask of its parent, and their messages on the socket
+ * between the two. monitor.c carries them out; the list is closed.
  */
 #pragma once
 
@@ -17,8 +17,8 @@ struct verb_request {
 	uint32_t port;
 };
 
-/* `count` descriptors go with it: one device; or sockets, first those that carry packets (IPv4, then IPv6), then as many
- * that ask for the path MTU. */
+/* `count` descriptors go with it: one device; or sockets, first those that carry packets (IPv4,
+ * then IPv6), then as many that ask for the path MTU. */
 struct verb_answer {
 	int32_t error;
 	uint32_t port;
@@ -26,8 +26,9 @@ struct verb_answer {
 	int fds[VERB_DESCRIPTORS_MAX];
 };
 
-/* The engine's side. Requests sockets on the port (0: any free one) with the mark. On success *ret_sockets holds new
- * sockets; if only the mark changed, the present sockets stay and *ret_sockets is untouched. */
+/* The engine's side. Requests sockets on the port (0: any free one) with the mark. On success
+ * *ret_sockets holds new sockets; if only the mark changed, the present sockets stay and
+ * *ret_sockets is untouched. */
 MUST_CHECK int verbs_request_sockets(int verbs, uint16_t port, uint32_t fwmark, uint16_t *ret_port,
 				     struct udp_sockets *ret_sockets);
 
