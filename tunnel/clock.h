@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What CORE may not fetch for itself: time and randomness. Boot time, because it goes on while the machine sleeps: a
- * session that is too old must not look young afterwards; the wall clock is for TAI64N and for people alone. Randomness
- * comes from the kernel and is waited for: nothing is said by a node whose keys could be guessed.
+ * Time and randomness, which CORE must not fetch itself. The boot clock, because it continues while
+ * the machine is suspended: an old session must not look young afterwards. The wall clock is only
+ * for TAI64N and for people. Randomness comes from the kernel, and we wait for it: a node whose
+ * keys could be guessed must not send.
  */
 #pragma once
 
@@ -27,7 +28,7 @@ static inline void outside_read_clocks(struct tunnel *tunnel)
 	tunnel->wall_ns = outside_read_clock(CLOCK_REALTIME);
 }
 
-/* The upcall. Randomness is keys: without it there is nothing left to do safely. */
+/* The upcall. Keys need randomness: without it no safe way to continue exists. */
 static inline void outside_random(void *context, void *bytes, size_t len)
 {
 	uint8_t *next = bytes;

@@ -190,7 +190,7 @@ void tunnel_interface_down(struct tunnel *tunnel)
 /* -- a peer's keys -- */
 
 /* Do the new keys include a successor of a key that we know? It may already be current when we
- * first see it: a node that talks to no peer promotes at once. */
+ * first see it: a node that no peer talks to promotes at once. */
 static bool has_new_key(const struct peer *peer, const struct peer_keys *keys)
 {
 	if (keys->has_key[KEY_NEXT])

@@ -41,7 +41,7 @@ static void keep_alive(struct tunnel *tunnel, uint32_t peer_index)
 	timers_keepalive_expired(tunnel, peer_index);
 }
 
-static void begin_handshake_anew(struct tunnel *tunnel, uint32_t peer_index)
+static void begin_new_handshake(struct tunnel *tunnel, uint32_t peer_index)
 {
 	forget_source(tunnel, peer_index);
 	(void)send_initiation(tunnel, peer_index, false);
@@ -78,7 +78,7 @@ static void (*const expired[TIMER_COUNT])(struct tunnel *tunnel, uint32_t peer_i
 	[TIMER_ZERO_KEYS] = zero_keys,
 	[TIMER_RETRANSMIT_HANDSHAKE] = retransmit_handshake,
 	[TIMER_SEND_KEEPALIVE] = keep_alive,
-	[TIMER_NEW_HANDSHAKE] = begin_handshake_anew,
+	[TIMER_NEW_HANDSHAKE] = begin_new_handshake,
 	[TIMER_PERSISTENT_KEEPALIVE] = keep_alive_persistently,
 	[TIMER_TRY_NEXT_KEY] = expire_try_next_key,
 };

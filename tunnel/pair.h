@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pair of static keys, one of ours and one of a peer's: the handshake under way, its rate limit,
- * its cookie. The secret half (noise.h) is in the locked part of the state, under the same index. A
- * pair belongs to two keys, not to two slots: when a key moves to another slot, its pairs move with
- * it, untouched.
+ * A pair of static keys, our own and a peer's: the handshake under way, its rate limit, its cookie.
+ * The secret half (noise.h) is in the locked part of the state, under the same index. A pair
+ * belongs to two keys, not to two slots: when a key moves to another slot, its pairs move with it,
+ * untouched.
  */
 #pragma once
 

@@ -86,7 +86,7 @@ static void unlink_key(struct tunnel_state *state, uint32_t peer_index, enum key
 	*link = key_at(state, entry)->hash_next;
 }
 
-/* -- our keys, towards one peer -- */
+/* -- our keys, as one peer knows them -- */
 
 /* The current slot has pairs even while it is empty: they hold the preshared keys. */
 static bool has_pairs_of(const struct tunnel *tunnel, enum key_slot own)
@@ -244,7 +244,7 @@ void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer_index, uin
 			pair_forget_handshake(tunnel, pairs[i]);
 }
 
-/* -- where it is -- */
+/* -- its endpoint -- */
 
 /* For a managed peer only the published endpoints count: a relay on the path must not become its
  * address. */

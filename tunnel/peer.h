@@ -62,12 +62,11 @@ bool peer_is_initiating(const struct tunnel *tunnel, uint32_t peer_index);
 void peer_forget_handshakes(struct tunnel *tunnel, uint32_t peer_index);
 void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer_index, uint32_t pair_index);
 
-/* The record now belongs to another node: discards what we learnt about the addresses of the old
- * one. */
+/* The record now belongs to another node: discards the addresses at which the old one was
+ * reached. */
 void peer_forget_node(struct tunnel *tunnel, uint32_t peer_index);
 
-/* Authenticated data arrived on the session: the peer knows the key of ours that it was made
- * with. */
+/* Authenticated data arrived on the session: the peer knows our key that it was made with. */
 void peer_note_proof(struct tunnel *tunnel, uint32_t session_index);
 
 /* An authenticated datagram arrived from there: answer to that address, if the peer may be

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A peer has few places: its endpoints in use, and addresses that another node claims too. An address without a proof
- * gives way first, so that questions never push a proof out while there is another place.
+ * A peer has few places: its endpoints in use, and addresses that another node claims too. An
+ * address without a proof is replaced first, so that questions never evict a proof while another
+ * place is left.
  */
 #include "place.h"
 
@@ -14,7 +15,7 @@ static struct peer_place *find(struct peer_place places[static PEER_PLACES_MAX],
 	return NULL;
 }
 
-/* A free place has answered_ns 0 and no address; it is taken before any other. */
+/* A free place has answered_ns 0 and no address; it is used before any other. */
 static struct peer_place *find_or_take(struct peer_place places[static PEER_PLACES_MAX],
 				       const struct address *address)
 {

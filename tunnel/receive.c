@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * From datagrams to packets for the TUN (paper, 5.4.2-5.4.7, 6). Whatever proves nothing is met with silence, counted
- * under its reason, and changes nothing. Data is opened in batches and then looked at one by one, in the order in which
- * it came; the replay window and the endpoint move only for what proved authentic. Handshake messages are dealt with
- * between batches, for they make and end sessions.
+ * From datagrams to packets for the TUN (paper, 5.4.2-5.4.7, 6). A message that proves nothing gets
+ * no answer, is counted under its reason, and changes nothing. Data is opened in batches and then
+ * checked packet by packet, in order of arrival; only authentic packets move the replay window and
+ * the endpoint. Handshake messages are processed between batches, for they create and end sessions.
  */
 #include "receive.h"
 
@@ -21,7 +21,7 @@ static void drop(struct tunnel *tunnel, enum drop_reason reason)
 	tunnel_count_drop(tunnel, reason, 1);
 }
 
-/* The peer itself sent this, whatever is in it. */
+/* Any authentic message of the peer. */
 static void note_authenticated(struct tunnel *tunnel, uint32_t peer_index)
 {
 	tunnel_peer(tunnel, peer_index)->last_received_ns = tunnel->now_ns;
@@ -30,7 +30,7 @@ static void note_authenticated(struct tunnel *tunnel, uint32_t peer_index)
 	timers_any_authenticated_traversed(tunnel, peer_index);
 }
 
-/* -- handshake messages: who may cost us a scalar multiplication -- */
+/* -- handshake messages: admission, before any scalar multiplication -- */
 
 static enum key_slot slot_of(const struct tunnel *tunnel, const struct identity *own)
 {
@@ -48,8 +48,8 @@ static const struct identity *find_addressed(const struct tunnel *tunnel, const 
 	return NULL;
 }
 
-/* Counts one more message. What lately came is a level that sinks evenly, so that a burst is no load and a flood below the
- * limit costs little. Latched, so that a load around the limit does not make us change our mind all the time. */
+/* A leaky bucket: bursts pass, a sustained flood does not. The result is latched to avoid flapping
+ * near the threshold. */
 static bool is_under_load(struct tunnel *tunnel)
 {
 	struct tunnel_state *state = tunnel->state;
@@ -65,7 +65,7 @@ static bool is_under_load(struct tunnel *tunnel)
 	return tunnel->now_ns < state->under_load_until_ns;
 }
 
-/* Randomness is asked of the kernel: a message that needs none must not cost a call. */
+/* Randomness costs a system call, so only a message that needs a new secret makes it. */
 static void keep_cookie_secret(struct tunnel *tunnel)
 {
 	struct cookie_checker *checker = &tunnel->state->secrets.cookie_checker;
@@ -78,8 +78,8 @@ static void keep_cookie_secret(struct tunnel *tunnel)
 	crypto_wipe(fresh_secret, sizeof(fresh_secret));
 }
 
-/* True where the message carries the cookie of its source. Where not, the source is told it: who owns the address hears
- * that. */
+/* True if the message carries the cookie of its source. Otherwise the cookie is sent to the source
+ * address, where only its owner receives it. */
 static bool demand_cookie(struct tunnel *tunnel, const struct identity *own,
 			  const struct incoming *incoming, const uint8_t *message, size_t len)
 {
@@ -97,7 +97,7 @@ static bool demand_cookie(struct tunnel *tunnel, const struct identity *own,
 	return has_cookie;
 }
 
-/* Which of our identities an initiation or a response is for; NULL: it goes no further. */
+/* The identity that an initiation or a response is addressed to; NULL: the message is dropped. */
 static const struct identity *admit(struct tunnel *tunnel, const struct incoming *incoming,
 				    const uint8_t *message, size_t len)
 {
@@ -125,7 +125,8 @@ static const enum drop_reason reason_of_verdict[] = {
 	[NOISE_FLOOD] = DROP_HANDSHAKE_FLOOD,
 };
 
-/* The pair of statics whose initiation this proved to be, NO_PAIR where it was refused. One of ours is set aside. */
+/* The pair of static keys that this initiation proved to use; NO_PAIR if it was refused. Our own
+ * initiation for the pair is set aside. */
 static uint32_t accept_initiation(struct tunnel *tunnel, const struct message_initiation *message,
 				  const struct identity *own, struct noise_initiation *ret_ours)
 {
@@ -146,7 +147,7 @@ static uint32_t accept_initiation(struct tunnel *tunnel, const struct message_in
 	verdict = noise_consume_initiation(pair_derive(tunnel, pair_index), message, &opening,
 					   tunnel->now_ns);
 	if (verdict != NOISE_ACCEPTED) {
-		crypto_wipe(ret_ours, sizeof(*ret_ours)); /* it is still where it was */
+		crypto_wipe(ret_ours, sizeof(*ret_ours)); /* the pair still has it */
 		drop(tunnel, reason_of_verdict[verdict]);
 		pair_index = NO_PAIR;
 	}
@@ -155,7 +156,7 @@ out:
 	return pair_index;
 }
 
-/* Ours, under its index, is the pair's again when theirs is answered. */
+/* Our own initiation, with its index, returns to the pair after the peer's is answered. */
 static bool answer_initiation(struct tunnel *tunnel, uint32_t pair_index,
 			      struct noise_initiation *ours)
 {
@@ -198,7 +199,7 @@ static void consume_initiation(struct tunnel *tunnel, const struct incoming *inc
 	note_authenticated(tunnel, peer_index);
 }
 
-/* Only the key's owner can answer with it. */
+/* Only the holder of the key can answer an initiation to it. */
 static void note_reached(struct tunnel *tunnel, const struct pair *pair)
 {
 	struct peer *peer = tunnel_peer(tunnel, pair->peer_index);
@@ -208,8 +209,9 @@ static void note_reached(struct tunnel *tunnel, const struct pair *pair)
 	peer->has_reached[pair->remote] = true;
 }
 
-/* The handshake that is complete now proves the address to which we sent our part of it. Where the peer's part came from
- * proves nothing: it answers to the endpoint that it knows of us, from the address that leads there. */
+/* A complete handshake proves the address to which we sent our part of it. The source address of
+ * the peer's part proves nothing: the peer answers to the endpoint that it knows of us, from
+ * whichever local address leads there. */
 static void note_place(struct tunnel *tunnel, uint32_t peer_index, const struct address *sent_to)
 {
 	if (sent_to->family)
@@ -217,7 +219,7 @@ static void note_place(struct tunnel *tunnel, uint32_t peer_index, const struct 
 				    tunnel->now_ns);
 }
 
-/* The answer to a question tells where the peer is reached too, not where it wants to be reached. */
+/* The answer to a question shows where the peer is reachable, not where it wants to be reached. */
 static void follow_response(struct tunnel *tunnel, const struct pair *pair,
 			    const struct incoming *incoming)
 {
@@ -279,7 +281,8 @@ static void consume_cookie(struct tunnel *tunnel, const struct incoming *incomin
 	}
 	pair = tunnel_pair(tunnel, pair_index);
 	key = &tunnel_peer(tunnel, pair->peer_index)->keys[pair->remote];
-	/* It is for the next retry: to answer at once would let whoever saw our message make us send. */
+	/* The cookie is for the next retry. An immediate answer would let anyone who saw our
+	 * message make us send. */
 	if (!cookie_consume_reply(&pair->jar, message, key->cookie_key, tunnel->now_ns))
 		drop(tunnel, DROP_BAD_HANDSHAKE);
 }
@@ -289,7 +292,7 @@ static void consume_cookie(struct tunnel *tunnel, const struct incoming *incomin
 struct received {
 	const struct incoming *incoming;
 	uint32_t session_index;
-	uint32_t index; /* the session's, by which it is known still to be that one */
+	uint32_t index; /* the session's local_index: detects that the session was replaced */
 };
 
 struct batch {
@@ -298,7 +301,7 @@ struct batch {
 	struct received received[RECEIVE_BATCH];
 };
 
-/* A run: data that came in one batch of the kernel on one session. What follows from it is done once. */
+/* A run: data of one session in one batch of the kernel. Its consequences are applied once. */
 static bool is_same_run(const struct received *a, const struct received *b)
 {
 	return a->session_index == b->session_index && a->incoming == b->incoming;
@@ -325,7 +328,8 @@ static void deliver(struct tunnel *tunnel, uint32_t peer_index, uint8_t *packet,
 	tunnel->upcalls.deliver(tunnel->context, packet, whole_len);
 }
 
-/* The peer's handshake was completed: an answer to ours would only make one session more. */
+/* The peer's handshake is complete: an answer to our own initiation would only create one more
+ * session. */
 static void forget_initiation(struct tunnel *tunnel, uint32_t pair_index)
 {
 	if (pair_index != NO_PAIR &&
@@ -333,7 +337,7 @@ static void forget_initiation(struct tunnel *tunnel, uint32_t pair_index)
 		pair_forget_handshake(tunnel, pair_index);
 }
 
-/* The first authentic data of a run. */
+/* Runs at the first authentic data of a run. */
 static void begin_run(struct tunnel *tunnel, uint32_t peer_index, const struct received *received)
 {
 	struct peer *peer = tunnel_peer(tunnel, peer_index);
@@ -358,7 +362,7 @@ static void begin_run(struct tunnel *tunnel, uint32_t peer_index, const struct r
 	note_authenticated(tunnel, peer_index);
 }
 
-/* Authentic, and not seen before? */
+/* Is the data authentic, and not a replay? */
 static bool accept_data(struct tunnel *tunnel, const struct aead_job *job,
 			const struct received *received)
 {
@@ -368,7 +372,7 @@ static bool accept_data(struct tunnel *tunnel, const struct aead_job *job,
 		drop(tunnel, DROP_BAD_TAG);
 		return false;
 	}
-	/* Data before it in the batch may have promoted a session and so ended this one. */
+	/* Earlier data in the batch may have promoted a session and so dropped this one. */
 	if (!session->is_used || session->local_index != received->index) {
 		drop(tunnel, DROP_UNKNOWN_INDEX);
 		return false;
@@ -380,7 +384,7 @@ static bool accept_data(struct tunnel *tunnel, const struct aead_job *job,
 	return true;
 }
 
-/* Returns where the next run begins. */
+/* Returns the index of the next run. */
 static unsigned int consume_run(struct tunnel *tunnel, const struct batch *batch,
 				unsigned int first)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * From a packet of the TUN to datagrams in the outbox (paper, 5.4.6, 6.2, 6.4), and the handshake's messages. A packet
- * goes to the peer that owns its destination, encrypted, or it is counted as lost under one reason; there is no third
- * way. Counters are given out in the order in which packets go to the wire, and none is given out twice.
+ * From a packet of the TUN to datagrams in the outbox (paper, 5.4.6, 6.2, 6.4), and the handshake's
+ * messages. A packet is encrypted and sent to the peer that owns its destination, or it is counted
+ * as lost under one reason; there is no third way. Counters are assigned in the order in which
+ * packets go to the wire, each of them once.
  */
 #include "send.h"
 
@@ -46,8 +47,8 @@ static void refuse_too_big(struct tunnel *tunnel, const uint8_t *packet, size_t 
 
 /* -- data on a session -- */
 
-/* Can the peer's session take `count` more? One that cannot take all takes none: its last few counters are not worth
- * a packet cut in two. */
+/* Can the peer's session send `count` more packets? If it cannot send all of them it sends none:
+ * its last few counters are not worth splitting a packet. */
 static bool has_session_for(struct tunnel *tunnel, const struct peer *peer, uint64_t count)
 {
 	struct session *session;
@@ -62,7 +63,8 @@ static bool has_session_for(struct tunnel *tunnel, const struct peer *peer, uint
 	return !session->is_retired;
 }
 
-/* One data message with room for len bytes of plain text, which the caller writes where this points to. */
+/* Adds one data message with room for len bytes of plain text, which the caller writes to the
+ * returned place. */
 static uint8_t *add_data(struct tunnel *tunnel, uint32_t session_index, uint8_t tos, size_t len)
 {
 	struct session *session = tunnel_session(tunnel, session_index);
@@ -80,7 +82,7 @@ static uint8_t *add_data(struct tunnel *tunnel, uint32_t session_index, uint8_t 
 	return (uint8_t *)(message + 1);
 }
 
-/* The length is hidden, but never beyond the MTU of the path (kernel netns test N14). */
+/* Padding hides the length, but never exceeds the MTU of the path (kernel netns test N14). */
 static size_t padded_len(size_t len, size_t mtu)
 {
 	return MIN(ROUND_UP(len, PADDING_MULTIPLE), mtu);
@@ -98,7 +100,7 @@ static void data_sent(struct tunnel *tunnel, uint32_t peer_index, bool is_keepal
 		(void)send_initiation(tunnel, peer_index, false);
 }
 
-/* Nobody who sees other packets of ours can tell them (RFC 7739), and those of the sender itself are hardly met. */
+/* Unpredictable from other packets (RFC 7739), and unlikely to collide with the sender's own. */
 static uint32_t random_fragment_id(struct tunnel *tunnel)
 {
 	uint32_t id;
@@ -143,7 +145,7 @@ static bool drop_oldest(struct tunnel *tunnel, struct peer *peer, enum drop_reas
 	return true;
 }
 
-/* The newest is worth most: whoever sent the oldest has sent it again by now, or given up. */
+/* Drops the oldest packets first: their sender has retransmitted them by now, or timed out. */
 static void stage(struct tunnel *tunnel, struct peer *peer, const struct virtio_net_hdr *vnet,
 		  const uint8_t *packet, size_t len, uint16_t packets)
 {
@@ -163,7 +165,7 @@ void send_purge_staged(struct tunnel *tunnel, uint32_t peer_index)
 		;
 }
 
-/* Through tunnel_send again: MTU and allowed IPs may have changed while it waited. */
+/* Goes through tunnel_send again: MTU and allowed IPs may have changed since it was staged. */
 static void send_oldest(struct tunnel *tunnel, struct peer *peer)
 {
 	uint8_t packet[STAGE_PACKET_MAX];
@@ -217,7 +219,8 @@ bool send_proof(struct tunnel *tunnel, uint32_t peer_index)
 	const struct peer *peer = tunnel_peer(tunnel, peer_index);
 	uint32_t session_index = peer->current;
 
-	/* Where both rotate at once, their handshakes cross, and ours may have been made the previous one. */
+	/* If both sides rotate at once, their handshakes cross, and ours may have become the
+	 * previous session. */
 	if (!is_with_newest_key(tunnel, peer, session_index))
 		session_index = peer->previous;
 	if (!peer->has_endpoint || !is_with_newest_key(tunnel, peer, session_index))
@@ -237,7 +240,8 @@ static uint32_t owner_of_destination(const struct tunnel *tunnel, const struct i
 				 inner_destination(packet, inner->version));
 }
 
-/* The kernel reports its memberships on every device that is up. to_wire redirects no multicast, so it is no pod's. */
+/* The kernel sends membership reports on every device that is up. to_wire redirects no multicast,
+ * so the packet is not a pod's. */
 static enum drop_reason reason_for_nobody(const struct inner *inner, const uint8_t *packet)
 {
 	const uint8_t *destination = inner_destination(packet, inner->version);
@@ -247,8 +251,9 @@ static enum drop_reason reason_for_nobody(const struct inner *inner, const uint8
 	return is_multicast ? DROP_OWN_MULTICAST : DROP_NO_ALLOWED_IP;
 }
 
-/* A datagram of our own socket to this peer: a route leads the endpoint into our device. Sealed again, it would only come
- * back again. No other packet is lost by this: no peer accepts one for its tunnel's port from inside the tunnel. */
+/* A datagram of our own socket to this peer: a route leads to the endpoint through our device.
+ * Sealed again, it would only come back again. No other packet is lost by this: no peer accepts a
+ * packet for its tunnel's port from inside the tunnel. */
 static bool is_own_datagram(const struct tunnel *tunnel, const struct peer *peer,
 			    const struct inner *inner, const uint8_t *packet)
 {
@@ -309,8 +314,8 @@ void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const
 
 /* -- the handshake -- */
 
-/* Not before any that this node sent, though the clock may have been set back; later than the last one to the same
- * peer, since between two of them REKEY_TIMEOUT passes on the boot clock. */
+/* Never before any timestamp that this node sent, even if the clock was set back; and later than
+ * the last one to the same peer, since REKEY_TIMEOUT on the boot clock separates the two. */
 static void next_timestamp(struct tunnel *tunnel, uint8_t ret_timestamp[static TIMESTAMP_LEN])
 {
 	struct tunnel_state *state = tunnel->state;
@@ -322,7 +327,7 @@ static void next_timestamp(struct tunnel *tunnel, uint8_t ret_timestamp[static T
 	noise_timestamp(ret_timestamp, state->last_timestamp_wall_ns);
 }
 
-/* Completes a message of the handshake and lays it into the outbox. */
+/* Completes a handshake message and adds it to the outbox. */
 static void add_handshake(struct tunnel *tunnel, uint32_t pair_index,
 			  const struct outbox_address *address, void *message, size_t len)
 {
@@ -356,9 +361,9 @@ static bool create_initiation(struct tunnel *tunnel, uint32_t pair_index,
 	return is_created;
 }
 
-/* One handshake of ours at a time: were two answered, the peer could miss which session we took. */
-/* The address that a handshake there proves; family 0: none. A port that is not the one of all nodes may be a NodePort, whose
- * datagrams another node forwards to whom a Service names. */
+/* The address that a handshake with this endpoint proves; family 0: none. A port other than the
+ * nodes' common one may be a NodePort, and another node would forward its datagrams to the pods of
+ * a Service. */
 static struct address place_of_endpoint(const struct tunnel *tunnel, const union endpoint *to)
 {
 	return endpoint_port(to) == tunnel->state->port ? endpoint_address(to)
@@ -375,6 +380,8 @@ static bool initiate_at(struct tunnel *tunnel, uint32_t pair_index,
 	if (!pair_derive(tunnel, pair_index)->is_usable ||
 	    !create_initiation(tunnel, pair_index, &message))
 		return false;
+	/* One handshake of our own at a time: if two were answered, the peer could miss which
+	 * session we use. */
 	peer_forget_initiations_but(tunnel, pair->peer_index, pair_index);
 	pair->initiated_to = place_of_endpoint(tunnel, address->to);
 	if (pair->initiated_to.family)
@@ -432,7 +439,7 @@ static bool is_waiting(const struct tunnel *tunnel, uint32_t pair_index)
 	return tunnel_noise(tunnel, pair_index)->state == HANDSHAKE_INITIATION_SENT;
 }
 
-/* A handshake with the endpoint that has just begun may still be answered. */
+/* Waits while a recent handshake with the endpoint may still be answered. */
 static bool may_ask(const struct tunnel *tunnel, uint32_t peer_index, uint32_t pair_index)
 {
 	const struct peer *peer = tunnel_peer(tunnel, peer_index);
@@ -499,7 +506,8 @@ bool send_response(struct tunnel *tunnel, uint32_t pair_index)
 	return true;
 }
 
-/* Public, and no two alike: where one lay is not used again before the kernel has filled all of them anew. */
+/* Nonces are public and never repeat: each is used once, and the stock is refilled by the
+ * kernel. */
 static const uint8_t *next_nonce(struct tunnel *tunnel)
 {
 	struct cookie_nonces *nonces = &tunnel->cookie_nonces;

@@ -107,7 +107,7 @@ static void put_away(struct tunnel *tunnel, struct peer *peer, uint32_t *place)
 		drop(tunnel, place);
 }
 
-/* -- which is which -- */
+/* -- the order of a peer's sessions -- */
 
 /* We initiated, so the response has confirmed the new session. A next session that was never
  * confirmed is kept for a while to receive: if both sides initiated at once, the peer may be
@@ -207,7 +207,7 @@ void session_retire_all(struct tunnel *tunnel, uint32_t peer_index)
 	retire(tunnel->state, peer->current);
 }
 
-/* -- some of them, or all -- */
+/* -- removing -- */
 
 struct session_places {
 	uint32_t *places[SESSIONS_PER_PEER];

@@ -44,7 +44,7 @@ struct index_entry {
 	uint32_t owner : 30; /* the pair_index of a handshake, or a session_index */
 };
 
-/* -- a pair of static keys, one of ours and one of a peer's (pair.h) -- */
+/* -- a pair of static keys, our own and a peer's (pair.h) -- */
 
 struct pair {
 	bool is_used;
@@ -81,8 +81,7 @@ struct session {
 
 /* -- a peer's timers (timers.h) -- */
 
-/* Timers that are due at once run in this order, so that none wipes what another has just
- * started. */
+/* Timers that are due at once run in this order, so that none undoes the work of another. */
 enum timer {
 	/* three times REJECT_AFTER_TIME after the last session was made */
 	TIMER_ZERO_KEYS,
@@ -213,7 +212,7 @@ struct tunnel_state {
 	uint32_t mtu;
 	uint16_t port;
 	uint32_t fwmark;
-	uint64_t last_timestamp_wall_ns; /* our TAI64N never goes back, whatever the clock does */
+	uint64_t last_timestamp_wall_ns; /* our TAI64N never goes back, even if the clock does */
 	uint64_t last_timestamp_ns;	 /* when that was, by the boot clock */
 	uint64_t load_drained_ns;	 /* until when load_count was drained */
 	uint32_t load_count;		 /* level of recent handshake messages to us (receive.h) */

@@ -143,7 +143,7 @@ static void draw_jitter(struct tunnel *tunnel, uint32_t peer_index)
 	timers_of(tunnel, peer_index)->jitter_ns = random * REKEY_JITTER_NS >> 32;
 }
 
-/* -- what happened -- */
+/* -- events -- */
 
 /* Wipes the ephemeral key of a handshake that is never answered. */
 static void wipe_later(struct tunnel *tunnel, uint32_t peer_index)
@@ -392,7 +392,7 @@ void timers_stop(struct tunnel *tunnel, uint32_t peer_index)
 	*timers = (struct timers){0};
 }
 
-/* -- what is due -- */
+/* -- expiry -- */
 
 uint64_t timers_next_deadline(const struct tunnel *tunnel)
 {

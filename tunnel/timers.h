@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The protocol's timers (paper, 6). Callers report events; only timers.c knows what follows from
- * them and when. The deadlines of all peers are in one heap, so that the loop reads the earliest
- * without a walk over all peers.
+ * The protocol's timers (paper, 6). Callers report events; only timers.c knows which action
+ * follows, and when. The deadlines of all peers are in one heap, so that the loop reads the
+ * earliest without a walk over all peers.
  */
 #pragma once
 

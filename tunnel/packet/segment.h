@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cuts what came from the TUN into packets that fit the tunnel, each complete with lengths, sequence numbers and
- * checksums: TCP and UDP super-packets (virtio header, gso_size), TCP packets larger than the MTU because their
- * connection is older than the agent, IPv4 packets without DF (fragments), IPv6 packets of at most 1280 bytes where
- * the tunnel is narrower (fragments too), and plain packets that only lack their checksum. What cannot be cut is the
- * sender's to hear of: icmp.h.
+ * Cuts what came from the TUN into packets that fit the tunnel, each complete with lengths,
+ * sequence numbers and checksums: TCP and UDP super-packets (virtio header, gso_size), TCP packets
+ * larger than the MTU because their connection is older than the agent, IPv4 packets without DF
+ * (fragments), IPv6 packets of at most 1280 bytes where the tunnel is narrower (fragments too), and
+ * plain packets that only lack their checksum. What cannot be cut is the sender's to hear of:
+ * icmp.h.
  */
 #pragma once
 
@@ -33,21 +34,23 @@ struct segmenter {
 	uint16_t checksum_start, checksum_offset; /* where protocol is 0 */
 	uint8_t checksum[2];			  /* of the packet whose fragments come out */
 	uint16_t fragment_max;			  /* transport bytes in each, a multiple of 8 */
-	uint16_t
-		fragment_header_len; /* IPv6: what each gets between ip_len and them; 0: is in ip_len */
-	uint16_t next_header_at;     /* IPv6: the byte that announces the fragment header */
-	uint32_t fragment_id;	     /* IPv6: the caller's to set, before segment_next */
-	uint32_t fragments_each;     /* per full datagram */
-	uint32_t count;		     /* packets in all; right for SEGMENT_TOO_BIG too, else 1 */
+	/* IPv6: length of the fragment header behind ip_len; 0: ip_len includes it */
+	uint16_t fragment_header_len;
+	uint16_t next_header_at; /* IPv6: the byte that announces the fragment header */
+	uint32_t fragment_id;	 /* IPv6: the caller's to set, before segment_next */
+	uint32_t fragments_each; /* per full datagram */
+	uint32_t count;		 /* packets in all; right for SEGMENT_TOO_BIG too, else 1 */
 	uint32_t done;
 };
 
-/* `inner` is the packet's parsed header; mtu is the tunnel's: the greatest length of a packet that may come out. */
+/* `inner` is the packet's parsed header; mtu is the tunnel's: the greatest length of a packet that
+ * may come out. */
 enum segment_verdict segment_init(struct segmenter *segmenter, const struct virtio_net_hdr *vnet,
 				  const struct inner *inner, const uint8_t *packet, size_t mtu);
 
 /* Length of the next packet without taking it; 0: none is left. */
 size_t segment_peek_len(const struct segmenter *segmenter);
 
-/* Writes the next packet to destination (at least segment_peek_len bytes) and returns its length; 0: none is left. */
+/* Writes the next packet to destination (at least segment_peek_len bytes) and returns its length;
+ * 0: none is left. */
 size_t segment_next(struct segmenter *segmenter, uint8_t *destination);
