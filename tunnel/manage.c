@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's verbs on the tunnel (include/tunnel_control.h). Every verb looks at all of its request first and changes
- * something only when nothing can fail any more, so a refused request leaves the tunnel as it was; and it changes only
- * what differs, so that a keyd that starts again and says everything once more disturbs no session. Requests may hold
- * keys: whatever comes of them, they are wiped, and so is each copy made here.
+ * keyd's verbs on the tunnel (include/tunnel_control.h). Every verb first checks all of its request
+ * and changes the tunnel only when nothing can fail any more, so a refused request changes nothing.
+ * It changes only differences, so that a restarted keyd can repeat everything without disturbing a
+ * session. Requests may hold keys: they and all copies made here are wiped in any case.
  */
 #include "manage.h"
 
@@ -14,7 +14,8 @@
 #include "send.h"
 #include "session.h"
 
-static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
+static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX,
+	      "a peer can hold all endpoints of a request");
 static_assert(CONTROL_PLACES_MAX == PEER_PLACES_MAX, "the status shows all places");
 static_assert(CONTROL_UID_LEN == sizeof((struct tunnel_state){0}.uid),
 	      "the tunnel keeps the uid whole");
@@ -27,7 +28,7 @@ static_assert(sizeof(struct control_header) + sizeof(struct control_peer) +
 static_assert(sizeof(struct control_header) + sizeof(struct control_page) <= CONTROL_PACKET_MAX,
 	      "and so does a page");
 
-/* A request's body and where the answer's goes. */
+/* A request's body and the place for the answer's. */
 struct exchange {
 	struct tunnel *tunnel;
 	const struct device_upcalls *device;
@@ -69,7 +70,7 @@ static int handle_hello(struct exchange *exchange)
 
 /* -- identity and device -- */
 
-/* From here on wg(8) can change nothing, so what it left would stay for good, with prefixes that are not its own. */
+/* wg(8) can change nothing from now on, so its peers would keep their prefixes for good. */
 static void take_over(struct exchange *exchange)
 {
 	struct tunnel_state *state = exchange->tunnel->state;
@@ -197,7 +198,8 @@ static bool is_cidr_valid(struct cidr cidr)
 	return cidr_is_equal(&cidr, &cleared);
 }
 
-/* Could a datagram to it ever arrive at one node? An IPv4 address in IPv6 clothes could not leave an IPv6 socket. */
+/* Could a datagram to this endpoint reach exactly one node? An IPv4-mapped IPv6 address could not
+ * leave an IPv6 socket. */
 static bool is_endpoint_valid(const union endpoint *endpoint)
 {
 	const struct in6_addr *in6 = &endpoint->in6.sin6_addr;
@@ -269,7 +271,7 @@ static struct peer_keys request_keys(const struct peer_request *request)
 	return keys;
 }
 
-/* `peer` is the request's own slot, NO_PEER if it is new. */
+/* peer_index is NO_PEER for a new peer. */
 static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys,
 		      uint32_t peer_index)
 {
@@ -282,7 +284,7 @@ static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys,
 	return error == -EEXIST ? -EADDRINUSE : error;
 }
 
-/* A keyd that was started again may be shown the past, and know of nothing newer. */
+/* A restarted keyd may be shown an old record, and not know of the newer one. */
 static int check_epoch(const struct tunnel *tunnel, const struct control_peer *fixed,
 		       uint32_t peer_index)
 {
@@ -291,7 +293,7 @@ static int check_epoch(const struct tunnel *tunnel, const struct control_peer *f
 	return peer && fixed->epoch < peer->epoch && !strcmp(fixed->uid, peer->uid) ? -ESTALE : 0;
 }
 
-/* Old and new prefixes are in the table together for a moment. */
+/* The table briefly holds both old and new prefixes. */
 static int check_room(const struct allowedips *table, const struct peer_request *request)
 {
 	uint32_t added = 0;
@@ -322,8 +324,8 @@ static bool has_same_endpoints(const struct peer *peer, const struct peer_reques
 	return true;
 }
 
-/* The endpoint in use stays where the list is the same (the peer may have roamed within it, to another port) or names
- * it; otherwise the peer is reached at its best one. */
+/* The endpoint in use stays if the list is unchanged (the peer may have roamed within it, to
+ * another port) or includes it; otherwise the peer's best endpoint is used. */
 static void replace_endpoints(struct tunnel *tunnel, uint32_t peer_index,
 			      const struct peer_request *request)
 {
@@ -340,7 +342,7 @@ static void replace_endpoints(struct tunnel *tunnel, uint32_t peer_index,
 		tunnel_set_endpoint(tunnel, peer_index, &request->endpoints[0]);
 }
 
-/* check_room has made sure that no insertion fails. */
+/* check_room has ensured that no insertion fails. */
 static void replace_allowed_ips(struct tunnel *tunnel, uint32_t peer_index,
 				const struct peer_request *request)
 {
@@ -373,8 +375,9 @@ static void replace_preshared(struct tunnel *tunnel, uint32_t peer_index,
 		}
 }
 
-/* Keys come after endpoints: a new one asks for a handshake at once, and that goes to the new endpoint. Preshared keys
- * come after the keys that they belong to; a handshake that we begin needs them only when the answer comes. */
+/* Keys are set after endpoints: a new key initiates a handshake at once, which must go to the new
+ * endpoint. Preshared keys are set after the keys that they belong to; a handshake that we initiate
+ * needs them only for the response. */
 static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *request)
 {
 	struct peer_keys keys = request_keys(request);
@@ -418,7 +421,7 @@ static int handle_set_peer(struct exchange *exchange)
 	return error;
 }
 
-/* NO_PEER: there is none, and 0 is the id of no peer of keyd's. */
+/* NO_PEER: not found. 0 is not an id of keyd. */
 static uint32_t find_peer(const struct exchange *exchange, uint32_t id)
 {
 	return id ? peer_find_by_id(exchange->tunnel, id) : NO_PEER;
@@ -437,7 +440,8 @@ static int handle_remove_peer(struct exchange *exchange)
 	return 0;
 }
 
-/* As if a packet for it were there. What there is already (a session, a handshake under way) is not disturbed. */
+/* As if a packet for the peer had arrived. An existing session or a handshake under way is not
+ * disturbed. */
 static int handle_try_peer(struct exchange *exchange)
 {
 	struct tunnel *tunnel = exchange->tunnel;
@@ -458,7 +462,7 @@ static int handle_try_peer(struct exchange *exchange)
 	return 0;
 }
 
-/* Where the peer is asked is keyd's choice alone: the answer moves nothing. */
+/* Only keyd chooses where the peer is asked; the answer does not change its endpoint. */
 static int handle_ask_peer(struct exchange *exchange)
 {
 	struct control_question question;
@@ -487,7 +491,7 @@ static int handle_forget_place(struct exchange *exchange)
 	return 0;
 }
 
-/* -- what keyd asks -- */
+/* -- keyd's queries -- */
 
 /* The CONTROL_PAGE peers with the smallest ids above `after`, ascending. */
 static struct control_page collect_page(const struct tunnel_state *state, uint32_t after,
@@ -532,7 +536,7 @@ static void write_places(struct control_peer_status *ret_status, const struct pe
 	}
 }
 
-/* As a whole, and nothing of the stack between its members: it leaves the process. */
+/* Clears the padding too: the status leaves the process, and must not leak the stack. */
 static void write_status(struct control_peer_status *ret_status, const struct tunnel *tunnel,
 			 const struct peer *peer)
 {

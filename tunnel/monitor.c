@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The parent. It never reads a packet and never parses text from a client: from the engine it takes one fixed
- * structure, checked to the byte. It keeps duplicates of what the engine uses; a keeper that starts a new engine
- * on them needs no more than that.
+ * The parent. It never reads a packet and never parses text from a client: its only input from the
+ * engine is one fixed structure, checked to the byte. It keeps duplicates of the engine's
+ * descriptors, so that a supervisor could start a new engine on them.
  */
 #include "monitor.h"
 
@@ -22,8 +22,8 @@
 #include "verbs.h"
 #include "version.h"
 
-#define FOLDER_MODE	  0700
-#define LEAVE_PATIENCE_MS 3000 /* for an engine that was asked to leave */
+#define DIRECTORY_MODE	  0700
+#define LEAVE_PATIENCE_MS 3000 /* for the engine to exit after SIGTERM */
 
 /* -- the verbs -- */
 
@@ -64,10 +64,10 @@ static void answer_request(struct monitor *monitor, const struct verb_request *r
 		answer_sockets(monitor, request, &answer);
 	else if (request->verb != VERB_OPEN_DEVICE)
 		answer.error = -EINVAL;
-	else if (tun_make_anew(&monitor->tun))
+	else if (tun_recreate(&monitor->tun))
 		verbs_add_device(&answer, monitor->tun.fd);
 	else
-		answer.error = -ENODEV; /* tun_make_anew has logged why */
+		answer.error = -ENODEV; /* tun_recreate has logged why */
 	answer.port = monitor->port;
 	error = verbs_answer(monitor->verbs, &answer);
 	if (error)
@@ -82,26 +82,27 @@ static void serve_verb(struct monitor *monitor)
 	if (len == sizeof(request))
 		answer_request(monitor, &request);
 	else if (len > 0)
-		log_warning("the engine asked for something that is no verb");
+		log_warning("ignored an invalid request of the engine");
 	else if (!len)
-		fd_close(&monitor->verbs); /* it is about to end: SIGCHLD says how */
+		fd_close(&monitor->verbs); /* the engine is exiting; SIGCHLD has the status */
 }
 
 /* -- opening -- */
 
-/* Every missing folder on the way to the last '/' of path. */
-static bool make_folders(const char *path)
+/* Creates every missing directory of the path, up to its last '/'. */
+static bool create_directories(const char *path)
 {
-	char folder[PATH_MAX];
+	char directory[PATH_MAX];
 
-	if (!copy_text(folder, sizeof(folder), path)) {
-		log_error("'%s': expected a path of at most %zu bytes", path, sizeof(folder) - 1);
+	if (!copy_text(directory, sizeof(directory), path)) {
+		log_error("'%s': expected a path of at most %zu bytes", path,
+			  sizeof(directory) - 1);
 		return false;
 	}
-	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(directory + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(folder, FOLDER_MODE) && errno != EEXIST) {
-			log_error("cannot make the folder '%s': %s", folder, strerror(errno));
+		if (mkdir(directory, DIRECTORY_MODE) && errno != EEXIST) {
+			log_error("cannot create directory '%s': %s", directory, strerror(errno));
 			return false;
 		}
 		*slash = '/';
@@ -121,7 +122,8 @@ static bool open_control(struct monitor *monitor)
 			settings->wireguard_dir, sizeof(monitor->wireguard_path) - 1);
 		return false;
 	}
-	if (!make_folders(settings->control_path) || !make_folders(monitor->wireguard_path))
+	if (!create_directories(settings->control_path) ||
+	    !create_directories(monitor->wireguard_path))
 		return false;
 	monitor->control_listener = control_listen(settings->control_path, SOCK_SEQPACKET);
 	if (monitor->control_listener < 0)
@@ -208,7 +210,7 @@ static bool start_engine(struct monitor *monitor)
 	int verbs[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, verbs)) {
-		log_error("cannot make a socket to the engine: %s", strerror(errno));
+		log_error("cannot create a socket to the engine: %s", strerror(errno));
 		return false;
 	}
 	monitor->engine = fork();
@@ -227,8 +229,8 @@ static bool start_engine(struct monitor *monitor)
 
 /* -- watching it -- */
 
-/* True when the engine has ended: *ret_status is what the program ends with. An engine that ended by itself has said
- * why; one that was killed could not. */
+/* True if the engine has exited: *ret_status is the program's exit status. An engine that exits has
+ * logged the reason; one that was killed could not. */
 static bool has_ended(struct monitor *monitor, int *ret_status)
 {
 	int status;
@@ -238,21 +240,21 @@ static bool has_ended(struct monitor *monitor, int *ret_status)
 	monitor->engine = 0;
 	if (WIFSIGNALED(status))
 		log_error(
-			"the engine was killed by signal %d (%s): no packet passes until the tunnel is started again",
+			"the engine was killed by signal %d (%s): no packet passes until the tunnel is restarted",
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 	return true;
 }
 
-/* True where one of the waiting signals asks us to leave. */
-static bool is_told_to_leave(const struct monitor *monitor)
+/* True if one of the pending signals asks us to exit. */
+static bool is_asked_to_exit(const struct monitor *monitor)
 {
 	struct signalfd_siginfo signal;
-	bool is_told = false;
+	bool is_asked = false;
 
 	while (read(monitor->signals, &signal, sizeof(signal)) == sizeof(signal))
-		is_told |= signal.ssi_signo != SIGCHLD;
-	return is_told;
+		is_asked |= signal.ssi_signo != SIGCHLD;
+	return is_asked;
 }
 
 static int watch_engine(struct monitor *monitor)
@@ -269,7 +271,7 @@ static int watch_engine(struct monitor *monitor)
 			kill(monitor->engine, SIGKILL);
 		if (waiting[1].revents)
 			serve_verb(monitor);
-		if (is_told_to_leave(monitor)) {
+		if (is_asked_to_exit(monitor)) {
 			kill(monitor->engine, SIGTERM);
 			patience_ms = LEAVE_PATIENCE_MS;
 		}

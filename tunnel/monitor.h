@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent: opens everything that needs privileges, forks the engine, and then does the few privileged things the
- * engine may ask for. The list of verbs is closed; the engine is not trusted to ask for anything else.
+ * The parent: opens everything that needs privileges, forks the engine, and then does the few
+ * privileged operations that the engine may request (verbs.h). The list of verbs is closed; the
+ * engine is not trusted with anything else.
  */
 #pragma once
 
@@ -34,10 +35,10 @@ struct monitor {
 	pid_t engine;
 };
 
-/* False after it said why; monitor_clear then undoes what was done. */
+/* False after logging the reason; monitor_clear then undoes the partial setup. */
 MUST_CHECK bool monitor_init(struct monitor *monitor, const struct monitor_settings *settings);
 
-/* Runs until it is told to stop or the engine died: the exit status. */
+/* Runs until a signal stops it or the engine exits. Returns the exit status. */
 MUST_CHECK int monitor_run(struct monitor *monitor);
 
 void monitor_clear(struct monitor *monitor);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The WireGuard cross-platform configuration protocol (wireguard.com/xplatform). `set` reads its text twice: first
- * every line is decoded and nothing done, then the lines are applied, so that a malformed one changes nothing. Errors
- * are negative in the answer ("errno=-22"), as wireguard-go sends them: wg(8) negates what it reads.
+ * The WireGuard cross-platform configuration protocol (wireguard.com/xplatform). `set` reads its
+ * text twice: the first pass decodes every line without effect, the second applies them, so that a
+ * malformed line changes nothing. Errors are negative in the answer ("errno=-22"), as wireguard-go
+ * sends them: wg(8) negates the number.
  *
- * replace_allowed_ips marks what the peer has, each allowed_ip takes its mark off, and what is still marked at the end
- * of the peer's lines goes: no address of both sets is uncovered in between, and no copy of either set is needed.
+ * replace_allowed_ips marks the peer's prefixes, each allowed_ip clears its mark, and those still
+ * marked at the end of the peer's lines are removed: no address in both sets is ever without its
+ * peer, and neither set is copied.
  */
 #include "uapi.h"
 
@@ -55,7 +57,7 @@ static bool decode_number(uint32_t *ret_number, const char *text, uint32_t max)
 	if (text[0] < '0' || text[0] > '9')
 		return false;
 	number = strtoull(text, &end, 10);
-	if (*end || number > max) /* what does not fit at all comes as ULLONG_MAX */
+	if (*end || number > max) /* overflow is reported as ULLONG_MAX */
 		return false;
 	*ret_number = (uint32_t)number;
 	return true;
@@ -91,7 +93,7 @@ static bool decode_key(struct setting *setting, const char *value)
 	       len == KEY_LEN;
 }
 
-/* What follows '%' in a link-local address: the number or the name of a network device. */
+/* The zone of a link-local address, after '%': the number or the name of a network device. */
 static bool decode_scope(const struct device_upcalls *device, uint32_t *ret_scope, const char *text)
 {
 	if (decode_number(ret_scope, text, UINT32_MAX))
@@ -210,18 +212,19 @@ struct edit {
 	const struct device_upcalls *device;
 	struct setting setting;
 
-	/* the device's, gathered while all is checked, as both are one act on the sockets */
+	/* the device's settings, collected in the first pass, as both are one operation on the
+	 * sockets */
 	bool wants_port, wants_mark;
 	uint16_t port;
 	uint32_t mark;
 
 	/* the peer whose lines are being applied */
 	bool has_peer;	   /* public_key was read */
-	bool is_ignored;   /* it is ourselves, or was removed, or is not to be made */
-	bool is_new;	   /* made by these lines */
+	bool is_ignored;   /* it is ourselves, was removed, or must not be created */
+	bool is_new;	   /* created by these lines */
 	bool is_replacing; /* its allowed IPs */
 	struct public_key key;
-	uint32_t peer_index; /* NO_PEER: not made yet */
+	uint32_t peer_index; /* NO_PEER: not created yet */
 };
 
 static void note_device_setting(struct edit *edit)
@@ -275,7 +278,8 @@ static void apply_private_key(struct edit *edit)
 	crypto_wipe(&key, sizeof(key));
 }
 
-/* From the end, so that those made next take the slots from the beginning and are shown in the order of their making. */
+/* From the end, so that new peers use the pool from its start and are listed in the order of their
+ * creation. */
 static void remove_all_peers(struct tunnel *tunnel)
 {
 	for (uint32_t peer_index = tunnel->state->peers_used_end; peer_index--;)
@@ -283,7 +287,8 @@ static void remove_all_peers(struct tunnel *tunnel)
 			tunnel_remove_peer(tunnel, peer_index);
 }
 
-/* A peer is made by the first line that says something of it, so that `remove` and `update_only` never make one. */
+/* The first line with a setting creates the peer, so that `remove` and `update_only` never create
+ * one. */
 static int make_peer(struct edit *edit)
 {
 	int error;
@@ -349,7 +354,7 @@ static void apply_preshared(struct edit *edit)
 	crypto_wipe(&key, sizeof(key));
 }
 
-/* A setting of a peer that exists and is not ignored. */
+/* Applies a setting to a peer that exists and is not ignored. */
 static int apply_to_peer(struct edit *edit)
 {
 	struct tunnel_state *state = edit->tunnel->state;
