@@ -21,16 +21,16 @@ struct allowedips_node {
 	uint32_t children[2]; /* 0: none; node 0 is never used */
 	uint32_t parent;      /* 0: root of its family */
 	uint32_t peer;	      /* NO_PEER: a fork, which has no prefix and always both children */
-	uint32_t next_of_peer,
-		previous_of_peer; /* the peer's prefixes, oldest first; 0 follows the last one, and the
-						    first one's previous is the last */
+	/* The peer's prefixes, oldest first; 0 follows the last one, and the first one's previous is the
+	 * last. */
+	uint32_t next_of_peer, previous_of_peer;
 };
 
 struct allowedips {
 	uint32_t root4, root6;
-	uint32_t free_head,
-		never_used; /* free list through parent, and the first node that was never used */
-	uint32_t count;	    /* prefixes */
+	/* free list through parent, and the first node that was never used */
+	uint32_t free_head, never_used;
+	uint32_t count; /* prefixes */
 	struct allowedips_node nodes[ALLOWEDIPS_NODES];
 };
 

@@ -12,8 +12,8 @@
 
 #define TOKEN_NS (NS_PER_S / RATELIMIT_PER_SECOND)
 #define FULL_NS	 (TOKEN_NS * RATELIMIT_BURST)
-#define IDLE_NS \
-	NS_PER_S /* after this time a bucket is full again, so forgetting it changes nothing */
+/* After this time a bucket is full again, so forgetting it changes nothing. */
+#define IDLE_NS	 NS_PER_S
 #define NO_ENTRY 0
 
 static_assert(FULL_NS <= IDLE_NS, "forgetting an entry must not add tokens");

@@ -460,7 +460,7 @@ static void take_data(struct tunnel *tunnel, struct batch *batch, const struct i
 			     state->secrets.session_keys[entry->owner].receive);
 }
 
-/* -- sorting what came -- */
+/* -- dispatch by type -- */
 
 static const struct handshake_message {
 	size_t len;

@@ -19,7 +19,7 @@
 #include "session.h"
 #include "timers.h"
 
-/* -- what cannot be sent -- */
+/* -- packets that cannot be sent -- */
 
 static void inject(struct tunnel *tunnel, const uint8_t *packet, size_t len)
 {

@@ -312,7 +312,7 @@ uint64_t udp_read_overflows(struct udp *udp)
 	return lost;
 }
 
-/* -- what became of it -- */
+/* -- results -- */
 
 union error_control {
 	struct cmsghdr align;
