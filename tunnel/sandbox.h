@@ -30,5 +30,5 @@ void sandbox_protect_memory(void *state, size_t state_len, void *secrets, size_t
 /* The parent: keeps only the capabilities that its verbs and signals need. */
 MUST_CHECK bool sandbox_enter_parent(void);
 
-/* The engine: no capability in any set, user nobody, irrevocable, killed when its parent dies. */
+/* The engine: no capability in any set, user `nobody`, irrevocable, killed when its parent dies. */
 MUST_CHECK bool sandbox_enter_engine(pid_t parent);

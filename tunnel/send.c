@@ -242,7 +242,7 @@ static uint32_t owner_of_destination(const struct tunnel *tunnel, const struct i
 
 /* The kernel sends membership reports on every device that is up. to_wire redirects no multicast,
  * so the packet is not a pod's. */
-static enum drop_reason reason_for_nobody(const struct inner *inner, const uint8_t *packet)
+static enum drop_reason reason_without_owner(const struct inner *inner, const uint8_t *packet)
 {
 	const uint8_t *destination = inner_destination(packet, inner->version);
 	bool is_multicast =
@@ -294,7 +294,7 @@ void tunnel_send(struct tunnel *tunnel, const struct virtio_net_hdr *vnet, const
 		return;
 	}
 	if (peer_index == NO_PEER) {
-		refuse(tunnel, reason_for_nobody(&inner, packet), packet, len, segmenter.count);
+		refuse(tunnel, reason_without_owner(&inner, packet), packet, len, segmenter.count);
 	} else if (!tunnel_peer(tunnel, peer_index)->has_endpoint) {
 		refuse(tunnel, DROP_NO_ENDPOINT, packet, len, segmenter.count);
 	} else if (is_own_datagram(tunnel, tunnel_peer(tunnel, peer_index), &inner, packet)) {

@@ -312,7 +312,7 @@ uint64_t udp_read_overflows(struct udp *udp)
 	return lost;
 }
 
-/* -- results -- */
+/* -- errors from the kernel -- */
 
 union error_control {
 	struct cmsghdr align;
