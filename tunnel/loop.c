@@ -229,7 +229,7 @@ static void handle_udp(struct loop *loop, unsigned int family, uint32_t events)
 	struct incoming incoming[UDP_RECEIVE_MESSAGES];
 	unsigned int count;
 
-	if (events & EPOLLERR && udp_take_errors(&loop->udp, family))
+	if (events & EPOLLERR && udp_read_errors(&loop->udp, family))
 		tunnel_path_changed(&loop->tunnel);
 	count = udp_receive(&loop->udp, family, incoming);
 	if (!count)

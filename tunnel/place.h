@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The addresses at which a peer was asked for a handshake, and those at which it completed one.
- * CORE.
  *
  * A complete handshake proves that the holder of the peer's key receives datagrams at an address: a
  * response proves the destination of its initiation, and the packet that confirms a session proves

@@ -436,8 +436,8 @@ static void add_to_batch(struct batch *batch, const struct incoming *incoming, u
 	batch->received[batch->count++] = (struct received){incoming, entry->owner, entry->index};
 }
 
-static void take_data(struct tunnel *tunnel, struct batch *batch, const struct incoming *incoming,
-		      uint8_t *data, size_t len)
+static void handle_data(struct tunnel *tunnel, struct batch *batch, const struct incoming *incoming,
+			uint8_t *data, size_t len)
 {
 	const struct message_data *message = (const struct message_data *)data;
 	struct tunnel_state *state = tunnel->state;
@@ -472,15 +472,15 @@ static const struct handshake_message {
 	[MESSAGE_COOKIE] = {sizeof(struct message_cookie), consume_cookie},
 };
 
-static void take_datagram(struct tunnel *tunnel, struct batch *batch,
-			  const struct incoming *incoming, uint8_t *data, size_t len)
+static void handle_datagram(struct tunnel *tunnel, struct batch *batch,
+			    const struct incoming *incoming, uint8_t *data, size_t len)
 {
 	uint32_t type = len < sizeof(type) ? 0 : get_le32(data); /* with its three zero bytes */
 
 	if (len < sizeof(type)) {
 		drop(tunnel, DROP_BAD_LENGTH);
 	} else if (type == MESSAGE_DATA) {
-		take_data(tunnel, batch, incoming, data, len);
+		handle_data(tunnel, batch, incoming, data, len);
 	} else if (type >= ARRAY_SIZE(handshake_messages) || !handshake_messages[type].consume) {
 		drop(tunnel, DROP_BAD_TYPE);
 	} else if (len != handshake_messages[type].len) {
@@ -504,7 +504,7 @@ void tunnel_receive(struct tunnel *tunnel, const struct incoming *incoming, unsi
 		do {
 			uint32_t len = MIN(step, rest);
 
-			take_datagram(tunnel, &batch, &incoming[i], data, len);
+			handle_datagram(tunnel, &batch, &incoming[i], data, len);
 			data += len;
 			rest -= len;
 		} while (rest);

@@ -148,7 +148,7 @@ struct peer {
 	bool is_managed; /* by keyd: roams within published[] only */
 	uint32_t id;	 /* keyd's; 0 for a peer of wg(8) */
 	char uid[64];	 /* of the record that the keys are from; empty without keyd */
-	uint64_t epoch;	 /* the record's: keyd does not keep it over a restart */
+	uint64_t epoch;	 /* the record's, for a restarted keyd */
 	struct peer_key keys[KEY_SLOTS]; /* current always */
 	struct peer_former_key former_key;
 	union endpoint published[PEER_ENDPOINTS_MAX]; /* best first */

@@ -83,7 +83,7 @@ static void probe_offloads(struct tun *tun)
 	tun->takes_udp_super = !ioctl(tun->fd, TUNSETOFFLOAD, OFFLOAD_TCP | OFFLOAD_UDP);
 	tun->takes_tcp_super = tun->takes_udp_super || !ioctl(tun->fd, TUNSETOFFLOAD, OFFLOAD_TCP);
 	if (!tun->takes_tcp_super && ioctl(tun->fd, TUNSETOFFLOAD, TUN_F_CSUM))
-		log_debug("interface '%s' takes no offload at all", tun->name);
+		log_debug("interface '%s' supports no offload", tun->name);
 }
 
 static bool open_events(struct tun *tun)

@@ -338,7 +338,7 @@ static bool tells_too_big(struct msghdr *header)
 	return false;
 }
 
-bool udp_take_errors(struct udp *udp, unsigned int family)
+bool udp_read_errors(struct udp *udp, unsigned int family)
 {
 	bool was_too_big = false;
 

@@ -59,7 +59,7 @@ uint64_t udp_read_overflows(struct udp *udp);
 
 /* Reads the kernel's errors about datagrams that were sent: true if one was too big for the path.
  * Must be called whenever epoll reports an error, or the error is reported forever. */
-MUST_CHECK bool udp_take_errors(struct udp *udp, unsigned int family);
+MUST_CHECK bool udp_read_errors(struct udp *udp, unsigned int family);
 
 /* Length of the largest IP packet that reaches the endpoint whole, by route, device and routers'
  * errors; 0: unknown. */

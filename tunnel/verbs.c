@@ -61,7 +61,7 @@ int verbs_answer(int verbs, const struct verb_answer *answer)
 /* -- the engine's side -- */
 
 /* Descriptors that did not arrive stay -1. */
-static void take_descriptors(const struct msghdr *message, struct verb_answer *answer)
+static void read_descriptors(const struct msghdr *message, struct verb_answer *answer)
 {
 	const struct cmsghdr *part = CMSG_FIRSTHDR(message);
 	size_t len = answer->count * sizeof(int);
@@ -89,7 +89,7 @@ static int ask_parent(int verbs, const struct verb_request *request, struct verb
 		return ret_answer->error;
 	if (ret_answer->count > VERB_DESCRIPTORS_MAX)
 		return -EPROTO;
-	take_descriptors(&message, ret_answer);
+	read_descriptors(&message, ret_answer);
 	return 0;
 }
 

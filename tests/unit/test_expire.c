@@ -47,8 +47,8 @@ static void handshake_is_tried_20_times_and_then_given_up(void **state)
 	assert_int_equal(all_drops(A), 1);
 }
 
-/* Nobody answers: what waits is purged, the keepalive is not owed any more, the keys go, and a new packet tries as often
- * as the first. */
+/* No answer arrives: the staged packets are dropped, the keepalive is no longer due, the keys are wiped, and a new packet
+ * starts as many tries as the first. */
 static void giving_up_ends_everything_until_the_next_packet(void **state)
 {
 	world_sleep(SECONDS(30));

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Parses the headers of an IP packet inside the tunnel (RFC 791, RFC 8200). A pod wrote the packet:
- * every access is length-checked, and a length in the packet counts only if all of its bytes are
- * there.
+ * every access is length-checked, and no header counts unless the packet contains all of it.
  */
 #pragma once
 
