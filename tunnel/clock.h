@@ -14,7 +14,7 @@
 
 #include "tunnel.h"
 
-static inline uint64_t outside_read_clock(clockid_t clock)
+static inline uint64_t clock_read_ns(clockid_t clock)
 {
 	struct timespec now;
 
@@ -22,14 +22,14 @@ static inline uint64_t outside_read_clock(clockid_t clock)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static inline void outside_read_clocks(struct tunnel *tunnel)
+static inline void clock_update(struct tunnel *tunnel)
 {
-	tunnel->now_ns = outside_read_clock(CLOCK_BOOTTIME);
-	tunnel->wall_ns = outside_read_clock(CLOCK_REALTIME);
+	tunnel->now_ns = clock_read_ns(CLOCK_BOOTTIME);
+	tunnel->wall_ns = clock_read_ns(CLOCK_REALTIME);
 }
 
 /* The upcall. Keys need randomness: without it no safe way to continue exists. */
-static inline void outside_random(void *context, void *bytes, size_t len)
+static inline void clock_fill_random(void *context, void *bytes, size_t len)
 {
 	uint8_t *next = bytes;
 

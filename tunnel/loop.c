@@ -348,7 +348,7 @@ static void take_turn(struct loop *loop)
 	struct epoll_event events[SOURCE_COUNT];
 	int count = epoll_wait(loop->epoll, events, ARRAY_SIZE(events), -1);
 
-	outside_read_clocks(&loop->tunnel);
+	clock_update(&loop->tunnel);
 	for (int i = 0; i < count && !loop->is_leaving; i++)
 		handle(loop, (enum source)events[i].data.u32, events[i].events);
 	tunnel_expire(&loop->tunnel);
@@ -411,13 +411,13 @@ static void init_tunnel(struct loop *loop, const struct loop_setup *setup)
 		.transmit = transmit,
 		.deliver = deliver,
 		.inject = inject,
-		.random = outside_random,
+		.random = clock_fill_random,
 		.path_mtu = path_mtu,
 	};
 
 	tunnel_init(&loop->tunnel, setup->state, &loop->buffers->outbox, setup->aead, &upcalls,
 		    loop);
-	outside_read_clocks(&loop->tunnel);
+	clock_update(&loop->tunnel);
 	setup->state->mtu = loop->tun.mtu;
 	coalesce_init(&loop->coalescer, write_super_packet, loop, loop->tun.takes_tcp_super,
 		      loop->tun.takes_udp_super);
