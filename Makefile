@@ -10,9 +10,9 @@ BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
 ARCH      := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 
 TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit timers allowedips peer pair path stage outbox send receive \
-                tunnel place manage uapi $(addprefix packet/,checksum segment coalesce icmp)
+                expire tunnel configure place manage uapi $(addprefix packet/,checksum segment coalesce icmp)
 TUNNEL_AEAD  := aead/aead aead/sodium
-TUNNEL_SHELL := tun udp control loop sandbox monitor main
+TUNNEL_SHELL := tun udp verbs control loop sandbox monitor main
 KEYD_CORE    := $(addprefix cluster/,annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
                 $(addprefix host/,underlay pods overlay) datapath/repairs $(addprefix guard/,nft_batch guard guard_rules) \
                 $(addprefix registry/kube/,object node_object endpoint_slice config_map request reflect)

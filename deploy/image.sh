@@ -17,7 +17,7 @@ MIRROR=${MIRROR:-http://deb.debian.org/debian}
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=$root/.cache/image
-version=$(sed -n 's/^#define PODVEIL_VERSION[[:space:]]*"\(.*\)"/\1/p' "$root/include/keyd_control.h")
+version=$(sed -n 's/^#define PODVEIL_VERSION[[:space:]]*"\(.*\)"/\1/p' "$root/include/version.h")
 arch=$(dpkg --print-architecture)
 archive=$cache/podveil-$version-$arch.tar
 BUILDAH=(buildah --root "$cache/storage" --runroot "$cache/run" --storage-driver overlay)

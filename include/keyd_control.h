@@ -101,10 +101,11 @@
  */
 #pragma once
 
+#include "version.h"
+
 #define KEYD_REQUEST_MAX       4096
 #define KEYD_ANSWER_MAX	       (64 * 1024 * 1024)
 
-#define PODVEIL_VERSION	       "0.1.0"
 #define KEYD_DEFAULT_CONTROL   "/run/podveil/keyd.sock"
 #define TUNNEL_DEFAULT_CONTROL "/run/podveil/tunnel.sock"
 #define DEFAULT_BPFFS	       "/sys/fs/bpf/podveil"

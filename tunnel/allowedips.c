@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cryptokey routing (paper, 2). Each node's children differ in the bit that follows its prefix, so a lookup goes down
- * once, and remembers the last prefix it went through. A fork exists only where two branches part: with P prefixes
- * there are at most P - 1 forks, so the pool holds ALLOWEDIPS_MAX prefixes in whatever shape they come.
- * Links are set last and nodes are freed after they were unlinked: no moment has an address without its peer.
+ * Cryptokey routing (paper, 2). A node's children differ in the bit that follows its prefix, so a
+ * lookup descends once and remembers the last prefix it passed. A fork exists only where two
+ * branches part: P prefixes need at most P - 1 forks, so the pool always holds ALLOWEDIPS_MAX
+ * prefixes. Links are set last, and nodes are freed after they are unlinked: no address is without
+ * its peer at any moment.
  */
 #include "allowedips.h"
 
@@ -38,8 +39,8 @@ static bool node_covers(const struct allowedips_node *node, const uint64_t *bits
 	return common_bits(node->bits, bits) >= node->prefix_len;
 }
 
-/* The side on which `bits` lie below a prefix of this length. A /128 asks for bit 128: there are no children on either
- * side of it, so the first bit is as good an answer as any. */
+/* The side on which `bits` lie below a prefix of this length. For a /128 the bit would be number
+ * 128: it has no children on either side, so the first bit serves as well as any. */
 static unsigned int side_below(const uint64_t *bits, unsigned int prefix_len)
 {
 	return bits[prefix_len / 64 % 2] >> (63 - prefix_len % 64) & 1;
@@ -67,7 +68,7 @@ static void adopt(struct allowedips *table, uint32_t parent, uint32_t child)
 	table->nodes[child].parent = parent;
 }
 
-/* The caller has made sure of room. */
+/* The caller has checked that there is room. */
 static uint32_t take_node(struct allowedips *table, const struct prefix_bits *bits,
 			  unsigned int prefix_len, uint8_t family)
 {
@@ -134,8 +135,8 @@ void allowedips_init(struct allowedips *table)
 	table->count = 0;
 }
 
-/* The last node on the way to the prefix that contains it; 0: not even the root does. It is the prefix itself where the
- * lengths are the same. */
+/* The deepest node that contains the prefix; 0: not even the root does. It is the prefix itself if
+ * the lengths are equal. */
 static uint32_t find_place(const struct allowedips *table, const struct prefix_bits *bits,
 			   unsigned int prefix_len, uint8_t family)
 {
@@ -162,7 +163,8 @@ static uint32_t find_exact(const struct allowedips *table, const struct cidr *ci
 	return place && table->nodes[place].prefix_len == cidr->prefix_len ? place : 0;
 }
 
-/* Hangs a new node for the prefix below `place` (0: at the root), over or beside what is there. */
+/* Inserts a new node for the prefix below `place` (0: at the root), above or beside the present
+ * child. */
 static uint32_t grow(struct allowedips *table, uint32_t place, const struct prefix_bits *bits,
 		     unsigned int prefix_len, uint8_t family)
 {
@@ -209,7 +211,7 @@ int allowedips_insert(struct allowedips *table, uint32_t *peer_heads, const stru
 	return 0;
 }
 
-/* Puts what is below the node, one child or none, into its place. */
+/* Replaces the node with its child, if it has one. */
 static void splice_out(struct allowedips *table, uint32_t index)
 {
 	struct allowedips_node *node = &table->nodes[index];

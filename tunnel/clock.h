@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What CORE may not fetch for itself: time and randomness. Boot time, because it goes on while the machine sleeps: a
- * session that is too old must not look young afterwards; the wall clock is for TAI64N and for people alone. Randomness
- * comes from the kernel and is waited for: nothing is said by a node whose keys could be guessed.
+ * Time and randomness, which CORE must not fetch itself. The boot clock, because it continues while
+ * the machine is suspended: an old session must not look young afterwards. The wall clock is only
+ * for TAI64N and for people. Randomness comes from the kernel, and we wait for it: a node whose
+ * keys could be guessed must not send.
  */
 #pragma once
 
@@ -13,7 +14,7 @@
 
 #include "tunnel.h"
 
-static inline uint64_t outside_read_clock(clockid_t clock)
+static inline uint64_t clock_read_ns(clockid_t clock)
 {
 	struct timespec now;
 
@@ -21,14 +22,14 @@ static inline uint64_t outside_read_clock(clockid_t clock)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-static inline void outside_read_clocks(struct tunnel *tunnel)
+static inline void clock_update(struct tunnel *tunnel)
 {
-	tunnel->now_ns = outside_read_clock(CLOCK_BOOTTIME);
-	tunnel->wall_ns = outside_read_clock(CLOCK_REALTIME);
+	tunnel->now_ns = clock_read_ns(CLOCK_BOOTTIME);
+	tunnel->wall_ns = clock_read_ns(CLOCK_REALTIME);
 }
 
-/* The upcall. Randomness is keys: without it there is nothing left to do safely. */
-static inline void outside_random(void *context, void *bytes, size_t len)
+/* The upcall. Keys need randomness: without it no safe way to continue exists. */
+static inline void clock_fill_random(void *context, void *bytes, size_t len)
 {
 	uint8_t *next = bytes;
 

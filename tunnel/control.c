@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The control sockets. Clients are root's processes, but not trusted to be quick: nothing waits for them, and what
- * they send is bounded. Requests carry private keys: every buffer is wiped as soon as it was used and is never
- * reallocated by copying. A client that breaks the rules is closed, and the log says which rule.
+ * The control sockets. Clients are root's processes, but not trusted to be quick: the engine never
+ * waits for them, and their input is bounded. Requests carry private keys: every buffer is wiped
+ * right after use and never reallocated by copying. A client that breaks the rules is disconnected,
+ * and the log names the rule.
  */
 #include "control.h"
 
@@ -33,7 +34,7 @@ static int connect_to(const struct sockaddr_un *address, int type)
 	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) ? -errno : 0;
 }
 
-/* Leaves the path free, or says who is in the way. */
+/* Frees the path, or logs why it is occupied. */
 static bool clear_path(const struct sockaddr_un *address, int type)
 {
 	const char *path = address->sun_path;
@@ -43,14 +44,14 @@ static bool clear_path(const struct sockaddr_un *address, int type)
 	if (lstat(path, &status))
 		return true;
 	if (!S_ISSOCK(status.st_mode)) {
-		log_error("control socket '%s': a file that is no socket is in the way", path);
+		log_error("control socket '%s': the path exists and is not a socket", path);
 		return false;
 	}
 	error = connect_to(address, type);
 	if (error == -ECONNREFUSED && !unlink(path))
 		return true;
 	if (error == -ECONNREFUSED)
-		log_error("control socket '%s': cannot remove the stale one: %s", path,
+		log_error("control socket '%s': cannot remove the stale socket: %s", path,
 			  strerror(errno));
 	else
 		log_error(
@@ -136,7 +137,7 @@ static void close_client(struct control_client *client)
 
 static void refuse_client(struct control_client *client, const char *why)
 {
-	log_warning("control: a client was cut off: %s", why);
+	log_warning("control: disconnected a client: %s", why);
 	close_client(client);
 }
 
@@ -188,11 +189,11 @@ static void accept_client(struct control *control, unsigned int listener)
 	if (fd < 0)
 		return;
 	if (!is_roots(fd)) {
-		log_warning("control: a client that is not root was turned away");
+		log_warning("control: rejected a client that is not root");
 		return;
 	}
 	if (!client) {
-		log_warning("control: more than %d clients: one was turned away",
+		log_warning("control: rejected a client: more than %d clients",
 			    CONTROL_CLIENTS_MAX);
 		return;
 	}
@@ -271,7 +272,7 @@ static void send_answer(struct control *control, struct control_client *client)
 	client->answer_sent = 0;
 }
 
-/* Length of the first request with its last newline, 0 where its end has not come. */
+/* Length of the first request including its last newline; 0 if it is not complete. */
 static size_t find_request(const struct control_text *text, size_t looked_at)
 {
 	size_t from = looked_at ? looked_at - 1 : 0;
@@ -298,7 +299,7 @@ static void handle_request(struct control *control, struct control_client *clien
 	send_answer(control, client);
 }
 
-/* An answer that has not gone out holds back the next request. */
+/* A pending answer holds back the next request. */
 static void handle_requests(struct control *control, struct control_client *client,
 			    size_t looked_at)
 {
@@ -349,7 +350,7 @@ static void go_on_answering(struct control *control, struct control_client *clie
 static void handle_client(struct control *control, struct control_client *client)
 {
 	if (client->fd < 0)
-		return; /* closed by what came before it in this batch of events */
+		return; /* closed by an earlier event of this batch */
 	if (!client->is_stream)
 		handle_packet(control, client);
 	else if (client->answer.len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two sockets through which the tunnel is configured: keyd's (include/tunnel_control.h, one packet, one answer)
- * and wg(8)'s (a stream of text). Root only. What a request means is manage.c's and uapi.c's affair.
+ * The two sockets that configure the tunnel: keyd's (include/tunnel_control.h, one packet, one
+ * answer) and wg(8)'s (a stream of text). Root only. manage.c and uapi.c interpret the requests.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #define CONTROL_CLIENTS_MAX 32
 
-/* Text that grows, in pages of its own: wiped when it is cleared, never copied when it grows. */
+/* Growing text, in pages of its own: wiped when cleared, never copied when it grows. */
 struct control_text {
 	char *bytes; /* NULL: empty */
 	size_t len, size;
@@ -32,11 +32,12 @@ struct control {
 	struct control_client clients[CONTROL_CLIENTS_MAX];
 };
 
-/* Listens on a path with mode 0600; a socket that nobody answers on is replaced. A descriptor, or -1 after it has
- * said why. `type` is SOCK_SEQPACKET or SOCK_STREAM. The parent's. */
+/* Listens on a path with mode 0600; replaces a socket that no process answers on. Returns a
+ * descriptor, or -1 after logging the reason. `type` is SOCK_SEQPACKET or SOCK_STREAM. Called by
+ * the parent. */
 MUST_CHECK int control_listen(const char *path, int type);
 
-/* The descriptors stay the caller's; 0 or -errno. */
+/* The caller keeps the descriptors. 0 or -errno. */
 MUST_CHECK int control_init(struct control *control, int keyd_listener, int wireguard_listener,
 			    struct tunnel *tunnel, const struct device_upcalls *device,
 			    uint8_t *request, uint8_t *answer);
@@ -44,7 +45,7 @@ MUST_CHECK int control_init(struct control *control, int keyd_listener, int wire
 /* Is a keyd connected? */
 bool control_has_keyd(const struct control *control);
 
-/* Takes and answers what waits, without blocking. */
+/* Reads and answers the pending requests, without blocking. */
 void control_handle(struct control *control);
 
 void control_clear(struct control *control);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Macs and cookies (paper, 5.3, 5.4.4, 5.4.7). Costs hashing only, never a scalar multiplication: this is what stands
- * between a flood and the handshake. Decides nothing about load; the caller does.
+ * Macs and cookies (paper, 5.3, 5.4.4, 5.4.7). Costs hashing only, never a scalar multiplication,
+ * so that a flood does not reach the handshake. The caller decides whether there is load.
  */
 #include "cookie.h"
 
 #include "crypto.h"
 
-/* The two macs end every handshake message; mac1 covers what is before it, mac2 that and mac1. */
+/* Every handshake message ends with the two macs; mac1 covers everything before it, mac2 that and
+ * mac1. */
 static size_t mac1_offset(size_t len)
 {
 	assert(len >= sizeof(struct message_macs));
@@ -19,7 +20,7 @@ static size_t mac2_offset(size_t len)
 	return mac1_offset(len) + MAC_LEN;
 }
 
-/* Is the mac at the offset that of all before it? */
+/* Does the mac at the offset match everything before it? */
 static bool mac_matches(const uint8_t *key, size_t key_len, const void *message, size_t offset)
 {
 	uint8_t expected[MAC_LEN];
@@ -33,7 +34,7 @@ static bool mac_matches(const uint8_t *key, size_t key_len, const void *message,
 
 bool cookie_mac1_matches(const struct identity *own, const void *message, size_t len)
 {
-	/* The mac key of a cleared identity is zero, which anybody knows. */
+	/* The mac key of a cleared identity is zero, which anyone can use. */
 	if (!own->is_set)
 		return false;
 	return mac_matches(own->mac1_key, HASH_LEN, message, mac1_offset(len));
@@ -75,7 +76,8 @@ void cookie_create_reply(struct message_cookie *ret_reply, const struct identity
 	put_le32(ret_reply->type, MESSAGE_COOKIE);
 	put_le32(ret_reply->receiver_index, sender_index);
 	memcpy(ret_reply->nonce, nonce, sizeof(ret_reply->nonce));
-	/* mac1 as associated data: only who saw the message can make a reply to it. */
+	/* mac1 is the associated data: only a node that saw the message can create a reply to
+	 * it. */
 	crypto_xseal(ret_reply->sealed_cookie, cookie, COOKIE_LEN, macs->mac1, MAC_LEN, nonce,
 		     own->cookie_key);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The primitives of the paper (section 5.4) over libsodium (X25519, the AEADs) and libb2 (BLAKE2s, RFC 7693). HMAC is
- * RFC 2104 and Kdf is HKDF (RFC 5869) without its info field, both over BLAKE2s as the paper wants them. Never
- * branches on a secret, never leaves one on the stack: each function's secrets are one struct, wiped at its end.
+ * The primitives of the paper (section 5.4) over libsodium (X25519, the AEADs) and libb2 (BLAKE2s,
+ * RFC 7693). HMAC is RFC 2104 and Kdf is HKDF (RFC 5869) without its info field, both over BLAKE2s
+ * as in the paper. Never branches on a secret, never leaves one on the stack: each function's
+ * secrets are one struct, wiped at its end.
  */
 #include "crypto.h"
 
@@ -61,7 +62,7 @@ void crypto_kdf(uint8_t *ret_first, uint8_t *ret_second, uint8_t *ret_third,
 	uint8_t *const outputs[] = {ret_first, ret_second, ret_third};
 	struct {
 		uint8_t extracted[HASH_LEN];
-		uint8_t block[HASH_LEN + 1]; /* the output before, then the number of the next */
+		uint8_t block[HASH_LEN + 1]; /* the previous output, then the number of the next */
 	} work;
 	size_t block_len = 0;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One of our own statics and the two mac keys of its public half (paper, 5.4.4 and 5.4.7). Holds the private key in
- * the caller's storage and makes no second copy of it.
+ * One of our own static keys and the two mac keys of its public half (paper, 5.4.4 and 5.4.7). The
+ * private key stays in the caller's storage and is not copied elsewhere.
  */
 #include "identity.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The loop's turn, as tunnel.h asks for it: clocks, what arrived (a bounded amount from each side, so that neither
- * starves the other), deadlines, flush. Descriptors are level-triggered: what was left over wakes the next turn.
+ * The loop's turn, as tunnel.h describes it: clocks, arrivals (a bounded amount from each side, so
+ * that neither starves the other), deadlines, flush. Descriptors are level-triggered: input that is
+ * left over wakes the next turn.
  */
 #include "loop.h"
 
@@ -12,13 +13,14 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-#include "log.h"
-#include "monitor.h"
 #include "clock.h"
+#include "configure.h"
+#include "log.h"
+#include "verbs.h"
 
 #define TUN_PACKETS_A_TURN 64
 #define TUN_BYTES_A_TURN   (256 * 1024)
-#define STACK_BYTES_A_TURN (16 * 1024) /* more than any turn's calls take */
+#define STACK_BYTES_A_TURN (16 * 1024) /* more than the calls of any turn use */
 
 enum source {
 	SOURCE_TUN,
@@ -45,7 +47,7 @@ static int watch(struct loop *loop, enum source source, int fd)
 	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
-/* -- what CORE asks for -- */
+/* -- CORE's upcalls -- */
 
 static void transmit(void *context, const struct outgoing *outgoing, uint32_t count)
 {
@@ -90,7 +92,7 @@ static uint32_t path_mtu(void *context, const union endpoint *to)
 	return udp_path_mtu(&loop->udp, to);
 }
 
-/* -- what manage.c and uapi.c ask for -- */
+/* -- upcalls of manage.c and uapi.c -- */
 
 static int watch_sockets(struct loop *loop)
 {
@@ -101,7 +103,8 @@ static int watch_sockets(struct loop *loop)
 	return error;
 }
 
-/* The device's own count goes on when an engine or the whole tunnel is started anew: what was lost in between is in it. */
+/* The device's own count survives a restart of the engine and of the whole tunnel, so it includes
+ * the losses in between. */
 static void count_kernel_drops(void *context)
 {
 	struct loop *loop = context;
@@ -118,12 +121,12 @@ static int set_device(void *context, uint16_t port, uint32_t fwmark)
 	struct loop *loop = context;
 	struct udp_sockets sockets = UDP_CLOSED;
 	uint16_t bound;
-	int error = monitor_request_sockets(loop->verbs, port, fwmark, &bound, &sockets);
+	int error = verbs_request_sockets(loop->verbs, port, fwmark, &bound, &sockets);
 
 	if (error)
 		return error;
 	if (sockets.fds[UDP_IPV4] >= 0) {
-		count_kernel_drops(loop); /* the old sockets take their counts along */
+		count_kernel_drops(loop); /* the old sockets' counts are lost with them */
 		udp_adopt(&loop->udp, &sockets);
 		error = watch_sockets(loop);
 	}
@@ -139,7 +142,7 @@ static void persist(void *context)
 
 	if (error)
 		log_warning(
-			"interface '%s' cannot be made persistent: %s: it vanishes when this process ends",
+			"cannot make interface '%s' persistent: %s: it disappears when this process exits",
 			loop->tun.name, strerror(-error));
 }
 
@@ -150,8 +153,8 @@ static uint32_t find_interface(void *context, const char *name)
 	return tun_find_interface(&loop->tun, name);
 }
 
-/* As the kernel's WireGuard: a device that is up and has a key listens, on any port if none was named. keyd names
- * the port itself. */
+/* As in the kernel's WireGuard, a device that is up and has a key listens, on any port if none was
+ * set. keyd always sets the port. */
 static void listen_if_due(struct loop *loop)
 {
 	struct tunnel_state *state = loop->tunnel.state;
@@ -165,9 +168,9 @@ static void listen_if_due(struct loop *loop)
 		log_error("cannot open a UDP port: %s", strerror(-error));
 }
 
-/* -- what arrives -- */
+/* -- arrivals -- */
 
-/* Keys, peers and sessions stay; keyd sets the new device up as soon as it sees it. */
+/* Keys, peers and sessions stay; keyd configures the new device as soon as it sees it. */
 static int replace_device(struct loop *loop)
 {
 	struct tun *tun = &loop->tun;
@@ -175,7 +178,7 @@ static int replace_device(struct loop *loop)
 
 	(void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, tun->fd, NULL);
 	fd_close(&tun->fd);
-	error = monitor_request_device(loop->verbs, &tun->fd);
+	error = verbs_request_device(loop->verbs, &tun->fd);
 	if (!error)
 		error = tun_follow(tun);
 	if (error)
@@ -187,17 +190,17 @@ static int replace_device(struct loop *loop)
 	return watch(loop, SOURCE_TUN, tun->fd);
 }
 
-/* Who takes a managed device away while its keyd is there is either mistaken or no friend; who means it stops keyd first,
- * and with wg(8) it is the customary way to end the tunnel. */
+/* Deleting a managed device while its keyd runs is a mistake or an attack: to end the tunnel, stop
+ * keyd first. With wg(8), deleting the device is the customary way to end the tunnel. */
 static void lose_device(struct loop *loop)
 {
 	if (loop->tunnel.state->is_managed && control_has_keyd(&loop->control) &&
 	    !replace_device(loop)) {
-		log_warning("interface '%s' was removed by somebody: it is made anew",
+		log_warning("interface '%s' was removed by another program; recreated",
 			    loop->tun.name);
 		return;
 	}
-	log_error("interface '%s' was removed: nothing is left to do; start again to make it anew",
+	log_error("interface '%s' was removed: exiting; restart podveil-tunnel to recreate it",
 		  loop->tun.name);
 	leave(loop, EXIT_FAILURE);
 }
@@ -226,7 +229,7 @@ static void handle_udp(struct loop *loop, unsigned int family, uint32_t events)
 	struct incoming incoming[UDP_RECEIVE_MESSAGES];
 	unsigned int count;
 
-	if (events & EPOLLERR && udp_take_errors(&loop->udp, family))
+	if (events & EPOLLERR && udp_read_errors(&loop->udp, family))
 		tunnel_path_changed(&loop->tunnel);
 	count = udp_receive(&loop->udp, family, incoming);
 	if (!count)
@@ -241,8 +244,8 @@ static void handle_control(struct loop *loop)
 	listen_if_due(loop);
 }
 
-/* As the kernel's WireGuard: whoever takes the device down ends its sessions. keyd sets a managed one up again at once,
- * and then no packet but those of that moment shall be lost. */
+/* As in the kernel's WireGuard, taking the device down ends its sessions. keyd immediately sets a
+ * managed device up again, and then only the packets of that moment may be lost. */
 static void stop_talking(struct loop *loop)
 {
 	if (!loop->tunnel.state->is_managed)
@@ -260,12 +263,12 @@ static void handle_links(struct loop *loop)
 	}
 	if (error)
 		log_warning(
-			"interface '%s' went to another network namespace: its MTU stays %u here",
+			"interface '%s' was moved to another network namespace: still using MTU %u",
 			loop->tun.name, loop->tun.mtu);
 	if (before.mtu != loop->tun.mtu)
 		log_info("interface '%s' has MTU %u", loop->tun.name, loop->tun.mtu);
 	loop->tunnel.state->mtu = loop->tun.mtu;
-	tunnel_path_changed(&loop->tunnel); /* events of all devices come here */
+	tunnel_path_changed(&loop->tunnel); /* events of all devices arrive here */
 	if (before.is_up && !loop->tun.is_up)
 		stop_talking(loop);
 	if (before.is_up || !loop->tun.is_up)
@@ -314,7 +317,7 @@ static void handle(struct loop *loop, enum source source, uint32_t events)
 	case SOURCE_SIGNALS:
 		handle_signals(loop);
 		break;
-	case SOURCE_PARENT: /* it says nothing unasked: this is its end */
+	case SOURCE_PARENT: /* it sends nothing unasked: this is its end */
 		leave(loop, EXIT_FAILURE);
 		break;
 	case SOURCE_COUNT:
@@ -345,13 +348,14 @@ static void take_turn(struct loop *loop)
 	struct epoll_event events[SOURCE_COUNT];
 	int count = epoll_wait(loop->epoll, events, ARRAY_SIZE(events), -1);
 
-	outside_read_clocks(&loop->tunnel);
+	clock_update(&loop->tunnel);
 	for (int i = 0; i < count && !loop->is_leaving; i++)
 		handle(loop, (enum source)events[i].data.u32, events[i].events);
 	tunnel_expire(&loop->tunnel);
 	tunnel_flush(&loop->tunnel);
 	arm_timer(loop);
-	/* libsodium and libb2 leave keys in frames that nobody uses again: a retired one would stay for as long. */
+	/* libsodium and libb2 leave keys in stack frames that may never be overwritten: a retired
+	 * key would stay there. */
 	sodium_stackzero(STACK_BYTES_A_TURN);
 }
 
@@ -372,7 +376,8 @@ static bool map_buffers(struct loop *loop)
 	if (buffers == MAP_FAILED)
 		return false;
 	loop->buffers = buffers;
-	/* A private key comes this way; where the limit refuses, the lock of the state has said so. */
+	/* A private key passes through this buffer. If the limit refuses the lock, locking the
+	 * state has logged it. */
 	(void)mlock(loop->buffers->control_request,
 		    sizeof(struct control_header) + sizeof(struct control_identity));
 	return !madvise(buffers, sizeof(*loop->buffers), MADV_DONTDUMP);
@@ -406,13 +411,13 @@ static void init_tunnel(struct loop *loop, const struct loop_setup *setup)
 		.transmit = transmit,
 		.deliver = deliver,
 		.inject = inject,
-		.random = outside_random,
+		.random = clock_fill_random,
 		.path_mtu = path_mtu,
 	};
 
 	tunnel_init(&loop->tunnel, setup->state, &loop->buffers->outbox, setup->aead, &upcalls,
 		    loop);
-	outside_read_clocks(&loop->tunnel);
+	clock_update(&loop->tunnel);
 	setup->state->mtu = loop->tun.mtu;
 	coalesce_init(&loop->coalescer, write_super_packet, loop, loop->tun.takes_tcp_super,
 		      loop->tun.takes_udp_super);
@@ -430,7 +435,8 @@ bool loop_init(struct loop *loop, const struct loop_setup *setup)
 		.count_kernel_drops = count_kernel_drops,
 		.interface = loop->tun.name,
 		.ifindex = loop->tun.ifindex,
-		.pid = (uint32_t)getppid(), /* the parent: what a supervisor started and stops */
+		/* the parent: the process that a supervisor started and stops */
+		.pid = (uint32_t)getppid(),
 		.context = loop,
 	};
 	if (!map_buffers(loop) || !open_descriptors(loop)) {

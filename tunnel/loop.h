@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine's one loop, run to completion in one thread: what arrived is opened, cut, sealed and gone before the
- * next turn begins. The only place that reads the clocks. Nothing is allocated once it runs.
+ * The engine's only loop, single-threaded, run to completion: everything that arrived is processed
+ * and sent before the next turn starts. The only place that reads the clocks. Nothing is allocated
+ * while it runs.
  */
 #pragma once
 
-#include "packet/coalesce.h"
 #include "control.h"
+#include "packet/coalesce.h"
 #include "tun.h"
 #include "udp.h"
 
-/* What the parent opened. The descriptors become the loop's. */
+/* Opened by the parent; the loop owns the descriptors from now on. */
 struct loop_setup {
 	struct tun tun;
 	int keyd_listener, wireguard_listener;
-	int verbs; /* to the parent (monitor_request_sockets); its end is the end */
+	int verbs; /* to the parent (verbs.h); the engine exits when it is closed */
 	struct tunnel_state *state;
 	const struct aead_engine *aead;
 };
@@ -35,15 +36,15 @@ struct loop {
 	struct coalescer coalescer;
 	struct loop_buffers *buffers;
 	int epoll, timer, signals, verbs;
-	uint64_t armed_ns; /* what the timer is set to; 0: nothing */
+	uint64_t armed_ns; /* the timer's setting; 0: disarmed */
 	bool is_leaving;
 	int status;
 };
 
-/* With privileges still; false after it said why. */
+/* Runs with privileges. False after logging the reason. */
 MUST_CHECK bool loop_init(struct loop *loop, const struct loop_setup *setup);
 
-/* Until SIGTERM, the parent's end or the device's: the exit status. */
+/* Runs until SIGTERM, the parent's exit or the device's removal. Returns the exit status. */
 MUST_CHECK int loop_run(struct loop *loop);
 
 /* Wipes every secret of the state and of the buffers. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * podveil-tunnel: the command line. Everything else is the parent's (monitor.c) and the engine's (loop.c).
+ * podveil-tunnel: the command line. The rest is in the parent (monitor.c) and the engine (loop.c).
  */
 #include <ctype.h>
 #include <signal.h>
@@ -52,7 +52,7 @@ static bool take_wireguard_dir(void *settings, const char *value, char *error, s
 	struct monitor_settings *monitor = settings;
 
 	if (!*value)
-		return flags_refuse(error, size, "expected the path of a folder");
+		return flags_refuse(error, size, "expected the path of a directory");
 	monitor->wireguard_dir = value;
 	return true;
 }
@@ -126,11 +126,11 @@ int main(int argc, char **argv)
 
 	log_settings.program = "podveil-tunnel";
 	(void)close_range(STDERR_FILENO + 1, ~0U,
-			  0);	  /* what the caller left open is not the engine's */
-	signal(SIGPIPE, SIG_IGN); /* whoever read our log may have left */
-	tzset();		  /* reads a file, so not later */
+			  0);	  /* close descriptors that the caller left open */
+	signal(SIGPIPE, SIG_IGN); /* the reader of our log may have exited */
+	tzset();		  /* reads a file, so before the sandbox */
 	if (sodium_init() < 0) {
-		log_error("cannot start libsodium: no randomness");
+		log_error("cannot initialize libsodium: no randomness");
 		return EXIT_FAILURE;
 	}
 	settings.aead = aead_find("auto");

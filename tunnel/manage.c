@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * keyd's verbs on the tunnel (include/tunnel_control.h). Every verb looks at all of its request first and changes
- * something only when nothing can fail any more, so a refused request leaves the tunnel as it was; and it changes only
- * what differs, so that a keyd that starts again and says everything once more disturbs no session. Requests may hold
- * keys: whatever comes of them, they are wiped, and so is each copy made here.
+ * keyd's verbs on the tunnel (include/tunnel_control.h). Every verb first checks all of its request
+ * and changes the tunnel only when nothing can fail any more, so a refused request changes nothing.
+ * It changes only differences, so that a restarted keyd can repeat everything without disturbing a
+ * session. Requests may hold keys: they and all copies made here are wiped in any case.
  */
 #include "manage.h"
 
 #include <errno.h>
 
+#include "configure.h"
 #include "crypto.h"
 #include "send.h"
+#include "session.h"
 
-static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX, "what keyd may say, a peer can hold");
+static_assert(CONTROL_ENDPOINTS_MAX == PEER_ENDPOINTS_MAX,
+	      "a peer can hold all endpoints of a request");
 static_assert(CONTROL_PLACES_MAX == PEER_PLACES_MAX, "the status shows all places");
 static_assert(CONTROL_UID_LEN == sizeof((struct tunnel_state){0}.uid),
 	      "the tunnel keeps the uid whole");
@@ -25,7 +28,7 @@ static_assert(sizeof(struct control_header) + sizeof(struct control_peer) +
 static_assert(sizeof(struct control_header) + sizeof(struct control_page) <= CONTROL_PACKET_MAX,
 	      "and so does a page");
 
-/* A request's body and where the answer's goes. */
+/* A request's body and the place for the answer's. */
 struct exchange {
 	struct tunnel *tunnel;
 	const struct device_upcalls *device;
@@ -67,16 +70,16 @@ static int handle_hello(struct exchange *exchange)
 
 /* -- identity and device -- */
 
-/* From here on wg(8) can change nothing, so what it left would stay for good, with prefixes that are not its own. */
+/* wg(8) can change nothing from now on, so its peers would keep their prefixes for good. */
 static void take_over(struct exchange *exchange)
 {
 	struct tunnel_state *state = exchange->tunnel->state;
 
 	if (state->is_managed)
 		return;
-	for (uint32_t peer = 0; peer < state->peers_used_end; peer++)
-		if (state->peers[peer].is_used && !state->peers[peer].is_managed)
-			tunnel_remove_peer(exchange->tunnel, peer);
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++)
+		if (state->peers[peer_index].is_used && !state->peers[peer_index].is_managed)
+			tunnel_remove_peer(exchange->tunnel, peer_index);
 	state->is_managed = true;
 	exchange->device->persist(exchange->device->context);
 }
@@ -195,7 +198,8 @@ static bool is_cidr_valid(struct cidr cidr)
 	return cidr_is_equal(&cidr, &cleared);
 }
 
-/* Could a datagram to it ever arrive at one node? An IPv4 address in IPv6 clothes could not leave an IPv6 socket. */
+/* Could a datagram to this endpoint reach exactly one node? An IPv4-mapped IPv6 address could not
+ * leave an IPv6 socket. */
 static bool is_endpoint_valid(const union endpoint *endpoint)
 {
 	const struct in6_addr *in6 = &endpoint->in6.sin6_addr;
@@ -267,27 +271,29 @@ static struct peer_keys request_keys(const struct peer_request *request)
 	return keys;
 }
 
-/* `peer` is the request's own slot, NO_PEER if it is new. */
-static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys, uint32_t peer)
+/* peer_index is NO_PEER for a new peer. */
+static int check_keys(const struct tunnel *tunnel, const struct peer_keys *keys,
+		      uint32_t peer_index)
 {
 	int error;
 
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
 		if (keys->has_key[slot] && public_key_is_low_order(&keys->keys[slot]))
 			return -EADDRNOTAVAIL;
-	error = tunnel_check_peer_keys(tunnel, peer, keys);
+	error = tunnel_check_peer_keys(tunnel, peer_index, keys);
 	return error == -EEXIST ? -EADDRINUSE : error;
 }
 
-/* A keyd that was started again may be shown the past, and know of nothing newer. */
-static int check_epoch(const struct tunnel *tunnel, const struct control_peer *fixed, uint32_t slot)
+/* A restarted keyd may be shown an old record, and not know of the newer one. */
+static int check_epoch(const struct tunnel *tunnel, const struct control_peer *fixed,
+		       uint32_t peer_index)
 {
-	const struct peer *peer = slot == NO_PEER ? NULL : &tunnel->state->peers[slot];
+	const struct peer *peer = peer_index == NO_PEER ? NULL : tunnel_peer(tunnel, peer_index);
 
 	return peer && fixed->epoch < peer->epoch && !strcmp(fixed->uid, peer->uid) ? -ESTALE : 0;
 }
 
-/* Old and new prefixes are in the table together for a moment. */
+/* The table briefly holds both old and new prefixes. */
 static int check_room(const struct allowedips *table, const struct peer_request *request)
 {
 	uint32_t added = 0;
@@ -318,12 +324,12 @@ static bool has_same_endpoints(const struct peer *peer, const struct peer_reques
 	return true;
 }
 
-/* The endpoint in use stays where the list is the same (the peer may have roamed within it, to another port) or names
- * it; otherwise the peer is reached at its best one. */
-static void replace_endpoints(struct tunnel *tunnel, uint32_t slot,
+/* The endpoint in use stays if the list is unchanged (the peer may have roamed within it, to
+ * another port) or includes it; otherwise the peer's best endpoint is used. */
+static void replace_endpoints(struct tunnel *tunnel, uint32_t peer_index,
 			      const struct peer_request *request)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 	uint32_t count = request->fixed.endpoint_count;
 
 	if (has_same_endpoints(peer, request) && (peer->has_endpoint || !count))
@@ -333,71 +339,73 @@ static void replace_endpoints(struct tunnel *tunnel, uint32_t slot,
 	if (!count)
 		peer->has_endpoint = false;
 	else if (!peer->has_endpoint || !publishes(request->endpoints, count, &peer->endpoint))
-		tunnel_set_endpoint(tunnel, slot, &request->endpoints[0]);
+		tunnel_set_endpoint(tunnel, peer_index, &request->endpoints[0]);
 }
 
-/* check_room has made sure that no insertion fails. */
-static void replace_allowed_ips(struct tunnel *tunnel, uint32_t slot,
+/* check_room has ensured that no insertion fails. */
+static void replace_allowed_ips(struct tunnel *tunnel, uint32_t peer_index,
 				const struct peer_request *request)
 {
 	struct allowedips *table = &tunnel->state->allowedips;
 	uint32_t *heads = tunnel->state->allowedips_heads;
 	int error = 0;
 
-	allowedips_mark_peer(table, heads, slot);
+	allowedips_mark_peer(table, heads, peer_index);
 	for (unsigned int i = 0; i < request->fixed.cidr_count && !error; i++) {
 		struct cidr cidr = request_cidr(request, i);
 
-		error = allowedips_insert(table, heads, &cidr, slot);
+		error = allowedips_insert(table, heads, &cidr, peer_index);
 	}
 	assert(!error);
-	allowedips_sweep_peer(table, heads, slot);
+	allowedips_sweep_peer(table, heads, peer_index);
 }
 
-static void replace_preshared(struct tunnel *tunnel, uint32_t slot,
+static void replace_preshared(struct tunnel *tunnel, uint32_t peer_index,
 			      const struct peer_request *request)
 {
 	const struct control_peer *fixed = &request->fixed;
 
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++)
 		for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
-			tunnel_set_preshared(tunnel, slot, own, remote,
+			tunnel_set_preshared(tunnel, peer_index, own, remote,
 					     &fixed->preshared[own][remote]);
-			tunnel_set_alternate(tunnel, slot, own, remote,
+			tunnel_set_alternate(tunnel, peer_index, own, remote,
 					     fixed->has_alternate ? &fixed->alternate[own][remote]
 								  : NULL);
 		}
 }
 
-/* Keys come after endpoints: a new one asks for a handshake at once, and that goes to the new endpoint. Preshared keys
- * come after the keys that they belong to; a handshake that we begin needs them only when the answer comes. */
+/* Keys are set after endpoints: a new key initiates a handshake at once, which must go to the new
+ * endpoint. Preshared keys are set after the keys that they belong to; a handshake that we initiate
+ * needs them only for the response. */
 static int apply_peer_request(struct tunnel *tunnel, const struct peer_request *request)
 {
 	struct peer_keys keys = request_keys(request);
-	uint32_t slot = tunnel_find_peer_by_id(tunnel, request->fixed.id);
+	uint32_t peer_index = peer_find_by_id(tunnel, request->fixed.id);
 	struct peer *peer;
 	int error;
 
-	error = check_epoch(tunnel, &request->fixed, slot);
+	error = check_epoch(tunnel, &request->fixed, peer_index);
 	if (!error)
-		error = check_keys(tunnel, &keys, slot);
+		error = check_keys(tunnel, &keys, peer_index);
 	if (!error)
 		error = check_room(&tunnel->state->allowedips, request);
-	if (!error && slot == NO_PEER)
-		error = tunnel_add_peer(tunnel, &keys.keys[KEY_CURRENT], &slot);
+	if (!error && peer_index == NO_PEER)
+		error = tunnel_add_peer(tunnel, &keys.keys[KEY_CURRENT], &peer_index);
 	if (error)
 		return error;
-	peer = &tunnel->state->peers[slot];
+	peer = tunnel_peer(tunnel, peer_index);
 	peer->id = request->fixed.id;
 	peer->is_managed = true;
 	if (strcmp(peer->uid, request->fixed.uid))
-		peer_forget_node(tunnel, slot);
+		peer_forget_node(tunnel, peer_index);
 	copy_text(peer->uid, sizeof(peer->uid), request->fixed.uid);
 	peer->epoch = request->fixed.epoch;
-	replace_endpoints(tunnel, slot, request);
-	replace_allowed_ips(tunnel, slot, request);
-	tunnel_change_peer_keys(tunnel, slot, &keys, request->fixed.try_next_within_s * NS_PER_S);
-	replace_preshared(tunnel, slot, request);
+	replace_endpoints(tunnel, peer_index, request);
+	replace_allowed_ips(tunnel, peer_index, request);
+	tunnel_change_peer_keys(tunnel, peer_index, &keys,
+				request->fixed.try_next_within_s * NS_PER_S);
+	replace_preshared(tunnel, peer_index, request);
 	return 0;
 }
 
@@ -413,76 +421,77 @@ static int handle_set_peer(struct exchange *exchange)
 	return error;
 }
 
-/* NO_PEER: there is none, and 0 is the id of no peer of keyd's. */
+/* NO_PEER: not found. 0 is not an id of keyd. */
 static uint32_t find_peer(const struct exchange *exchange, uint32_t id)
 {
-	return id ? tunnel_find_peer_by_id(exchange->tunnel, id) : NO_PEER;
+	return id ? peer_find_by_id(exchange->tunnel, id) : NO_PEER;
 }
 
 static int handle_remove_peer(struct exchange *exchange)
 {
 	struct control_peer_id wanted;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = find_peer(exchange, wanted.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, wanted.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
-	tunnel_remove_peer(exchange->tunnel, slot);
+	tunnel_remove_peer(exchange->tunnel, peer_index);
 	return 0;
 }
 
-/* As if a packet for it were there. What there is already (a session, a handshake under way) is not disturbed. */
+/* As if a packet for the peer had arrived. An existing session or a handshake under way is not
+ * disturbed. */
 static int handle_try_peer(struct exchange *exchange)
 {
 	struct tunnel *tunnel = exchange->tunnel;
 	struct control_peer_id wanted;
 	const struct peer *peer;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = find_peer(exchange, wanted.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, wanted.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
-	peer = &tunnel->state->peers[slot];
+	peer = tunnel_peer(tunnel, peer_index);
 	if (!peer->has_endpoint)
 		return -EDESTADDRREQ;
 	if (peer->current == NO_SESSION ||
-	    !session_can_send(&tunnel->state->sessions[peer->current], tunnel->now_ns))
-		(void)send_initiation(tunnel, slot, false);
+	    !session_can_send(tunnel_session(tunnel, peer->current), tunnel->now_ns))
+		(void)send_initiation(tunnel, peer_index, false);
 	return 0;
 }
 
-/* Where the peer is asked is keyd's choice alone: the answer moves nothing. */
+/* Only keyd chooses where the peer is asked; the answer does not change its endpoint. */
 static int handle_ask_peer(struct exchange *exchange)
 {
 	struct control_question question;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&question, exchange->body, sizeof(question));
-	slot = find_peer(exchange, question.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, question.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
 	if (!is_endpoint_valid(&question.endpoint) ||
 	    endpoint_port(&question.endpoint) != exchange->tunnel->state->port)
 		return -EINVAL;
-	return send_question(exchange->tunnel, slot, &question.endpoint) ? 0 : -EAGAIN;
+	return send_question(exchange->tunnel, peer_index, &question.endpoint) ? 0 : -EAGAIN;
 }
 
 static int handle_forget_place(struct exchange *exchange)
 {
 	struct control_place_of wanted;
-	uint32_t slot;
+	uint32_t peer_index;
 
 	memcpy(&wanted, exchange->body, sizeof(wanted));
-	slot = find_peer(exchange, wanted.id);
-	if (slot == NO_PEER)
+	peer_index = find_peer(exchange, wanted.id);
+	if (peer_index == NO_PEER)
 		return -ENOENT;
-	place_forget(exchange->tunnel->state->peers[slot].places, &wanted.address);
+	place_forget(tunnel_peer(exchange->tunnel, peer_index)->places, &wanted.address);
 	return 0;
 }
 
-/* -- what keyd asks -- */
+/* -- keyd's queries -- */
 
 /* The CONTROL_PAGE peers with the smallest ids above `after`, ascending. */
 static struct control_page collect_page(const struct tunnel_state *state, uint32_t after,
@@ -490,8 +499,8 @@ static struct control_page collect_page(const struct tunnel_state *state, uint32
 {
 	struct control_page page = {.is_last = true};
 
-	for (uint32_t slot = 0; slot < state->peers_used_end; slot++) {
-		const struct peer *peer = &state->peers[slot];
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++) {
+		const struct peer *peer = &state->peers[peer_index];
 		uint32_t place;
 
 		if (!peer->is_used || peer->id <= after)
@@ -505,7 +514,7 @@ static struct control_page collect_page(const struct tunnel_state *state, uint32
 		for (place = page.count++;
 		     place && state->peers[ret_slots[place - 1]].id > peer->id; place--)
 			ret_slots[place] = ret_slots[place - 1];
-		ret_slots[place] = slot;
+		ret_slots[place] = peer_index;
 	}
 	return page;
 }
@@ -527,7 +536,7 @@ static void write_places(struct control_peer_status *ret_status, const struct pe
 	}
 }
 
-/* As a whole, and nothing of the stack between its members: it leaves the process. */
+/* Clears the padding too: the status leaves the process, and must not leak the stack. */
 static void write_status(struct control_peer_status *ret_status, const struct tunnel *tunnel,
 			 const struct peer *peer)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The parent. It never reads a packet and never parses text from a client: from the engine it takes one fixed
- * structure, checked to the byte. It keeps duplicates of what the engine uses; a keeper that starts a new engine
- * on them needs no more than that.
+ * The parent. It never reads a packet and never parses text from a client: its only input from the
+ * engine is one fixed structure, checked to the byte. It keeps duplicates of the engine's
+ * descriptors, so that a supervisor could start a new engine on them.
  */
 #include "monitor.h"
 
@@ -16,62 +16,16 @@
 #include <sys/wait.h>
 
 #include "control.h"
-#include "keyd_control.h"
 #include "log.h"
 #include "loop.h"
 #include "sandbox.h"
+#include "verbs.h"
+#include "version.h"
 
-#define FOLDER_MODE	  0700
-#define LEAVE_PATIENCE_MS 3000 /* for an engine that was asked to leave */
+#define DIRECTORY_MODE	  0700
+#define LEAVE_PATIENCE_MS 3000 /* for the engine to exit after SIGTERM */
 
 /* -- the verbs -- */
-
-enum verb { VERB_OPEN_SOCKETS = 1, VERB_OPEN_DEVICE };
-
-struct verb_request {
-	uint32_t verb;
-	uint32_t fwmark;
-	uint32_t port;
-};
-
-/* With as many descriptors as `count` says: the device; or sockets, those that carry, IPv4 first, then as many that
- * ask. */
-struct verb_answer {
-	int32_t error;
-	uint32_t port;
-	uint32_t count;
-};
-
-union verb_control {
-	struct cmsghdr align;
-	uint8_t bytes[CMSG_SPACE(UDP_SOCKETS_MAX * sizeof(int))];
-};
-
-static void add_descriptors(struct msghdr *message, union verb_control *control,
-			    struct verb_answer *answer, const int *fds, uint32_t count)
-{
-	struct cmsghdr *part = &control->align;
-	size_t len = count * sizeof(int);
-
-	answer->count = count;
-	part->cmsg_level = SOL_SOCKET;
-	part->cmsg_type = SCM_RIGHTS;
-	part->cmsg_len = CMSG_LEN(len);
-	memcpy(CMSG_DATA(part), fds, len);
-	message->msg_control = control;
-	message->msg_controllen = CMSG_SPACE(len);
-}
-
-static void add_sockets(struct msghdr *message, union verb_control *control,
-			struct verb_answer *answer, const struct udp_sockets *sockets)
-{
-	uint32_t families = sockets->fds[UDP_IPV6] >= 0 ? 2 : 1;
-	int fds[UDP_SOCKETS_MAX];
-
-	memcpy(fds, sockets->fds, families * sizeof(int));
-	memcpy(fds + families, sockets->askers, families * sizeof(int));
-	add_descriptors(message, control, answer, fds, 2 * families);
-}
 
 static int open_sockets(struct monitor *monitor, const struct verb_request *request)
 {
@@ -88,11 +42,8 @@ static int open_sockets(struct monitor *monitor, const struct verb_request *requ
 }
 
 static void answer_sockets(struct monitor *monitor, const struct verb_request *request,
-			   struct msghdr *message, union verb_control *control,
 			   struct verb_answer *answer)
 {
-	const struct udp_sockets *sockets = &monitor->sockets;
-
 	if (request->port > UINT16_MAX) {
 		answer->error = -EINVAL;
 	} else if (request->port && request->port == monitor->port) {
@@ -100,28 +51,27 @@ static void answer_sockets(struct monitor *monitor, const struct verb_request *r
 	} else {
 		answer->error = open_sockets(monitor, request);
 		if (!answer->error)
-			add_sockets(message, control, answer, sockets);
+			verbs_add_sockets(answer, &monitor->sockets);
 	}
 }
 
 static void answer_request(struct monitor *monitor, const struct verb_request *request)
 {
 	struct verb_answer answer = {0};
-	union verb_control control = {0};
-	struct iovec vector = {.iov_base = &answer, .iov_len = sizeof(answer)};
-	struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+	int error;
 
 	if (request->verb == VERB_OPEN_SOCKETS)
-		answer_sockets(monitor, request, &message, &control, &answer);
+		answer_sockets(monitor, request, &answer);
 	else if (request->verb != VERB_OPEN_DEVICE)
 		answer.error = -EINVAL;
-	else if (tun_make_anew(&monitor->tun))
-		add_descriptors(&message, &control, &answer, &monitor->tun.fd, 1);
+	else if (tun_recreate(&monitor->tun))
+		verbs_add_device(&answer, monitor->tun.fd);
 	else
-		answer.error = -ENODEV; /* it has said why */
+		answer.error = -ENODEV; /* tun_recreate has logged why */
 	answer.port = monitor->port;
-	if (sendmsg(monitor->verbs, &message, MSG_NOSIGNAL) < 0)
-		log_debug("the engine did not wait for its answer: %s", strerror(errno));
+	error = verbs_answer(monitor->verbs, &answer);
+	if (error)
+		log_debug("the engine did not wait for its answer: %s", strerror(-error));
 }
 
 static void serve_verb(struct monitor *monitor)
@@ -132,90 +82,27 @@ static void serve_verb(struct monitor *monitor)
 	if (len == sizeof(request))
 		answer_request(monitor, &request);
 	else if (len > 0)
-		log_warning("the engine asked for something that is no verb");
+		log_warning("ignored an invalid request of the engine");
 	else if (!len)
-		fd_close(&monitor->verbs); /* it is about to end: SIGCHLD says how */
-}
-
-/* Room for UDP_SOCKETS_MAX of them; those that did not come are left as they are. */
-static void take_descriptors(struct msghdr *message, uint32_t count, int *ret_fds)
-{
-	const struct cmsghdr *part = CMSG_FIRSTHDR(message);
-	size_t len = count * sizeof(int);
-
-	if (part && part->cmsg_type == SCM_RIGHTS && part->cmsg_len == CMSG_LEN(len))
-		memcpy(ret_fds, CMSG_DATA(part), len);
-}
-
-static int ask_parent(int verbs, const struct verb_request *request, struct verb_answer *ret_answer,
-		      int ret_fds[static UDP_SOCKETS_MAX])
-{
-	union verb_control control;
-	struct iovec vector = {.iov_base = ret_answer, .iov_len = sizeof(*ret_answer)};
-	struct msghdr message = {.msg_iov = &vector,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-
-	if (send(verbs, request, sizeof(*request), MSG_NOSIGNAL) < 0)
-		return -errno;
-	if (recvmsg(verbs, &message, MSG_CMSG_CLOEXEC) != sizeof(*ret_answer))
-		return -EPIPE;
-	if (ret_answer->error)
-		return ret_answer->error;
-	if (ret_answer->count > UDP_SOCKETS_MAX)
-		return -EPROTO;
-	take_descriptors(&message, ret_answer->count, ret_fds);
-	return 0;
-}
-
-int monitor_request_sockets(int verbs, uint16_t port, uint32_t fwmark, uint16_t *ret_port,
-			    struct udp_sockets *ret_sockets)
-{
-	struct verb_request request = {.verb = VERB_OPEN_SOCKETS, .fwmark = fwmark, .port = port};
-	int fds[UDP_SOCKETS_MAX] = {-1, -1, -1, -1};
-	struct verb_answer answer;
-	int error = ask_parent(verbs, &request, &answer, fds);
-	uint32_t families = answer.count / 2;
-
-	if (error)
-		return error;
-	if (families) {
-		memcpy(ret_sockets->fds, fds, families * sizeof(int));
-		memcpy(ret_sockets->askers, fds + families, families * sizeof(int));
-	}
-	*ret_port = (uint16_t)answer.port;
-	return 0;
-}
-
-int monitor_request_device(int verbs, int *ret_fd)
-{
-	struct verb_request request = {.verb = VERB_OPEN_DEVICE};
-	int fds[UDP_SOCKETS_MAX] = {-1};
-	struct verb_answer answer;
-	int error = ask_parent(verbs, &request, &answer, fds);
-
-	if (error || fds[0] < 0)
-		return error ? error : -EPIPE;
-	*ret_fd = fds[0];
-	return 0;
+		fd_close(&monitor->verbs); /* the engine is exiting; SIGCHLD has the status */
 }
 
 /* -- opening -- */
 
-/* Every missing folder on the way to the last '/' of path. */
-static bool make_folders(const char *path)
+/* Creates every missing directory of the path, up to its last '/'. */
+static bool create_directories(const char *path)
 {
-	char folder[PATH_MAX];
+	char directory[PATH_MAX];
 
-	if (!copy_text(folder, sizeof(folder), path)) {
-		log_error("'%s': expected a path of at most %zu bytes", path, sizeof(folder) - 1);
+	if (!copy_text(directory, sizeof(directory), path)) {
+		log_error("'%s': expected a path of at most %zu bytes", path,
+			  sizeof(directory) - 1);
 		return false;
 	}
-	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(directory + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(folder, FOLDER_MODE) && errno != EEXIST) {
-			log_error("cannot make the folder '%s': %s", folder, strerror(errno));
+		if (mkdir(directory, DIRECTORY_MODE) && errno != EEXIST) {
+			log_error("cannot create directory '%s': %s", directory, strerror(errno));
 			return false;
 		}
 		*slash = '/';
@@ -235,7 +122,8 @@ static bool open_control(struct monitor *monitor)
 			settings->wireguard_dir, sizeof(monitor->wireguard_path) - 1);
 		return false;
 	}
-	if (!make_folders(settings->control_path) || !make_folders(monitor->wireguard_path))
+	if (!create_directories(settings->control_path) ||
+	    !create_directories(monitor->wireguard_path))
 		return false;
 	monitor->control_listener = control_listen(settings->control_path, SOCK_SEQPACKET);
 	if (monitor->control_listener < 0)
@@ -322,7 +210,7 @@ static bool start_engine(struct monitor *monitor)
 	int verbs[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, verbs)) {
-		log_error("cannot make a socket to the engine: %s", strerror(errno));
+		log_error("cannot create a socket to the engine: %s", strerror(errno));
 		return false;
 	}
 	monitor->engine = fork();
@@ -341,8 +229,8 @@ static bool start_engine(struct monitor *monitor)
 
 /* -- watching it -- */
 
-/* True when the engine has ended: *ret_status is what the program ends with. An engine that ended by itself has said
- * why; one that was killed could not. */
+/* True if the engine has exited: *ret_status is the program's exit status. An engine that exits has
+ * logged the reason; one that was killed could not. */
 static bool has_ended(struct monitor *monitor, int *ret_status)
 {
 	int status;
@@ -352,21 +240,21 @@ static bool has_ended(struct monitor *monitor, int *ret_status)
 	monitor->engine = 0;
 	if (WIFSIGNALED(status))
 		log_error(
-			"the engine was killed by signal %d (%s): no packet passes until the tunnel is started again",
+			"the engine was killed by signal %d (%s): no packet passes until the tunnel is restarted",
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 	return true;
 }
 
-/* True where one of the waiting signals asks us to leave. */
-static bool is_told_to_leave(const struct monitor *monitor)
+/* True if one of the pending signals asks us to exit. */
+static bool is_asked_to_exit(const struct monitor *monitor)
 {
 	struct signalfd_siginfo signal;
-	bool is_told = false;
+	bool is_asked = false;
 
 	while (read(monitor->signals, &signal, sizeof(signal)) == sizeof(signal))
-		is_told |= signal.ssi_signo != SIGCHLD;
-	return is_told;
+		is_asked |= signal.ssi_signo != SIGCHLD;
+	return is_asked;
 }
 
 static int watch_engine(struct monitor *monitor)
@@ -383,7 +271,7 @@ static int watch_engine(struct monitor *monitor)
 			kill(monitor->engine, SIGKILL);
 		if (waiting[1].revents)
 			serve_verb(monitor);
-		if (is_told_to_leave(monitor)) {
+		if (is_asked_to_exit(monitor)) {
 			kill(monitor->engine, SIGTERM);
 			patience_ms = LEAVE_PATIENCE_MS;
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent: opens everything that needs privileges, forks the engine, and then does the few privileged things the
- * engine may ask for. The list of verbs is closed; the engine is not trusted to ask for anything else.
+ * The parent: opens everything that needs privileges, forks the engine, and then does the few
+ * privileged operations that the engine may request (verbs.h). The list of verbs is closed; the
+ * engine is not trusted with anything else.
  */
 #pragma once
 
@@ -34,18 +35,10 @@ struct monitor {
 	pid_t engine;
 };
 
-/* False after it said why; monitor_clear then undoes what was done. */
+/* False after logging the reason; monitor_clear then undoes the partial setup. */
 MUST_CHECK bool monitor_init(struct monitor *monitor, const struct monitor_settings *settings);
 
-/* Runs until it is told to stop or the engine died: the exit status. */
+/* Runs until a signal stops it or the engine exits. Returns the exit status. */
 MUST_CHECK int monitor_run(struct monitor *monitor);
 
 void monitor_clear(struct monitor *monitor);
-
-/* The engine's side, on the socket it was given: sockets on the port (0: any free one) with the mark. On success
- * *ret_sockets holds new sockets, or none where those of now stay and only their mark changed. */
-MUST_CHECK int monitor_request_sockets(int verbs, uint16_t port, uint32_t fwmark,
-				       uint16_t *ret_port, struct udp_sockets *ret_sockets);
-
-/* Also the engine's: the device anew, after somebody deleted it. */
-MUST_CHECK int monitor_request_device(int verbs, int *ret_fd);

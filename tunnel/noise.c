@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Noise_IKpsk2 as WireGuard uses it (paper, 5.4.1-5.4.5; Noise, revision 34). Steps carry the paper's tokens: e, s for
- * keys sent, es, ss, ee, se for the products, psk, and {} for what is sealed under them.
+ * Noise_IKpsk2 as WireGuard uses it (paper, 5.4.1-5.4.5; Noise, revision 34). Steps are labelled
+ * with the paper's tokens: e, s for the keys sent, es, ss, ee, se for the products, psk, and {} for
+ * the data sealed under them.
  *
- * Every message is worked on in a copy of the handshake and committed to the pair only when all of it proved good.
- * What arrives may be forged by anybody who saw an index; if it could disturb the pair, one spoofed response would
- * end a handshake that is under way.
+ * Every message is processed in a copy of the handshake, which is committed to the pair only after
+ * the whole message proved good. Anyone who saw an index can forge a response; if it could disturb
+ * the pair, one forged response would end the handshake under way.
  */
 #include "noise.h"
 
@@ -13,7 +14,7 @@
 
 #define TAI64_EPOCH 0x400000000000000aULL /* 1970-01-01 in TAI64: 2^62 and ten leap seconds */
 
-/* All that is secret while one message is worked on, so that one wipe takes it all. */
+/* All secrets of one message in progress, so that one wipe covers them. */
 struct noise_work {
 	uint8_t hash[HASH_LEN];
 	uint8_t chaining_key[HASH_LEN];
@@ -29,7 +30,8 @@ static void mix_hash(struct noise_work *work, const void *bytes, size_t len)
 	crypto_digest(work->hash, work->hash, HASH_LEN, bytes, len);
 }
 
-/* The pre-message: the construction, our use of it, and the responder's static, which the initiator knows. */
+/* The pre-message: the construction, WireGuard's identifier, and the responder's static key, which
+ * the initiator knows. */
 static void begin(struct noise_work *work, const struct public_key *responder)
 {
 	memset(work, 0, sizeof(*work));
@@ -47,7 +49,8 @@ static void resume(struct noise_work *work, const uint8_t hash[static HASH_LEN],
 	memcpy(work->chaining_key, chaining_key, HASH_LEN);
 }
 
-/* e: a public ephemeral as the message carries it. With a preshared key it also enters the chaining key. */
+/* e: the public ephemeral key in the message. With a preshared key it also enters the chaining
+ * key. */
 static void mix_ephemeral(struct noise_work *work, const uint8_t ephemeral[static KEY_LEN])
 {
 	mix_hash(work, ephemeral, KEY_LEN);
@@ -59,7 +62,7 @@ static void mix_shared(struct noise_work *work, const uint8_t shared[static KEY_
 	crypto_kdf(work->chaining_key, work->key, NULL, work->chaining_key, shared, KEY_LEN);
 }
 
-/* es, ee, se: false where the other side sent a point of low order, so that anybody knows the product. */
+/* es, ee, se: false if the other side sent a low-order point, whose product anyone knows. */
 MUST_CHECK static bool mix_dh(struct noise_work *work, const uint8_t private_key[static KEY_LEN],
 			      const uint8_t public_key[static KEY_LEN])
 {
@@ -76,7 +79,7 @@ static void mix_preshared(struct noise_work *work, const struct preshared_key *p
 	mix_hash(work, work->preshared_hash, HASH_LEN);
 }
 
-/* Each key seals one thing only, so the counter is always 0. */
+/* Each key seals only one item, so the counter is always 0. */
 static void seal_and_mix(struct noise_work *work, uint8_t *ret_sealed, const void *plain,
 			 size_t len)
 {
@@ -105,7 +108,7 @@ static void commit(struct noise_pair *pair, const struct noise_work *work,
 void noise_pair_init(struct noise_pair *pair, const struct identity *own,
 		     const struct public_key *remote, const struct preshared_key *preshared)
 {
-	/* Built aside: remote and preshared may be the pair's own. */
+	/* Built in a temporary: remote and preshared may point into *pair. */
 	struct noise_pair fresh = {.remote = *remote};
 
 	if (preshared)
@@ -215,12 +218,14 @@ out:
 	return is_authentic;
 }
 
-/* Only for a timestamp that proved authentic. Both rules need the other side's static: nobody else can trip them. */
+/* Only called for an authentic timestamp. Both checks need the other side's static key, so no
+ * stranger can trigger them. */
 static enum noise_verdict judge_timestamp(const struct noise_pair *pair,
 					  const uint8_t timestamp[static TIMESTAMP_LEN],
 					  uint64_t now_ns)
 {
-	/* Big endian, so bytes compare as time does. Others fill the fields otherwise: they are not looked at. */
+	/* TAI64N is big-endian, so memcmp() orders timestamps. Other implementations may fill the
+	 * fields differently; we only compare them. */
 	if (memcmp(timestamp, pair->latest_timestamp, TIMESTAMP_LEN) <= 0)
 		return NOISE_REPLAY;
 	if (pair->last_consumed_ns && now_ns < pair->last_consumed_ns + INITIATION_SPACING_NS)
@@ -290,7 +295,7 @@ out:
 	return is_created;
 }
 
-/* The message's end, from where the preshared key comes in. Only a key that opens it leaves a trace in *work. */
+/* The rest of the message, from the preshared key on. *work changes only if the key opens it. */
 MUST_CHECK static bool finish_response(struct noise_work *work,
 				       const struct preshared_key *preshared,
 				       const struct message_response *message)
@@ -342,7 +347,7 @@ bool noise_derive_session(struct session_keys *ret_keys, bool *ret_is_initiator,
 
 	if (!is_initiator && pair->state != HANDSHAKE_RESPONSE_SENT)
 		return false;
-	/* First output: initiator to responder. Second: the way back (paper, 5.4.5). */
+	/* First output: initiator to responder. Second: responder to initiator (paper, 5.4.5). */
 	if (is_initiator)
 		crypto_kdf(ret_keys->send, ret_keys->receive, NULL, pair->chaining_key, NULL, 0);
 	else

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Noise_IKpsk2 between one of our statics and one static of a peer (paper, 5.4.1-5.4.5). Bytes, time and randomness
- * come in, bytes and advice go out: this file knows neither peers nor sockets. Every function commits to *pair only
- * after the whole message proved good; a bad message leaves it as it was. macs are cookie.h's affair.
+ * Noise_IKpsk2 between our static key and a peer's (paper, 5.4.1-5.4.5). Bytes, time and randomness
+ * come in, bytes and advice go out: this file knows neither peers nor sockets. Every function
+ * commits to *pair only after the whole message proved good; a bad message leaves it unchanged.
+ * cookie.h handles the macs.
  */
 #pragma once
 
@@ -16,12 +17,13 @@ enum handshake_state {
 	HANDSHAKE_RESPONSE_CONSUMED,   /* session can be derived, as initiator */
 };
 
-/* The handshake between a pair of statics. Secret as a whole: lives in locked memory. */
+/* The handshake between a pair of static keys. Secret as a whole: lives in locked memory. */
 struct noise_pair {
 	/* configuration */
 	struct public_key remote;
 	struct preshared_key preshared; /* zero: none */
-	struct preshared_key alternate; /* what the responder may have used instead; zero: none */
+	/* the responder may have used this one instead; zero: none */
+	struct preshared_key alternate;
 	bool has_alternate;
 	uint8_t static_static[KEY_LEN]; /* DH(ours, theirs), made once */
 	bool is_usable;			/* false: low order, or our own identity is missing */
@@ -35,12 +37,13 @@ struct noise_pair {
 	uint32_t local_index;
 	uint32_t remote_index;
 
-	/* what outlives it */
+	/* kept after the handshake */
 	uint8_t latest_timestamp[TIMESTAMP_LEN]; /* greatest accepted */
 	uint64_t last_consumed_ns;		 /* boot clock; 0: never */
 };
 
-/* An initiation opened as far as the peer's static key, before we know whose it is. Wipe after use. */
+/* An initiation opened as far as the peer's static key, before the peer is looked up. Wipe after
+ * use. */
 struct noise_opening {
 	struct public_key remote;
 	uint8_t remote_ephemeral[KEY_LEN];
@@ -48,7 +51,7 @@ struct noise_opening {
 	uint8_t chaining_key[HASH_LEN];
 };
 
-/* An initiation of ours that waits for its answer. */
+/* Our own initiation that waits for its answer. */
 struct noise_initiation {
 	bool is_set;
 	uint8_t ephemeral_private[KEY_LEN];
@@ -59,7 +62,7 @@ struct noise_initiation {
 
 enum noise_verdict {
 	NOISE_ACCEPTED,
-	NOISE_REFUSED, /* not authentic, or in no state to take it */
+	NOISE_REFUSED, /* not authentic, or not expected in this state */
 	NOISE_REPLAY,  /* timestamp not greater than the greatest accepted */
 	NOISE_FLOOD,   /* closer than INITIATION_SPACING_NS to the last one accepted */
 };
@@ -70,20 +73,22 @@ struct session_keys {
 };
 
 /*
- * Also after our own static changed, then with the pair's own remote and preshared if they stay. `own` may be NULL,
- * preshared too (none). Keeps the alternate and what outlives a handshake if remote is the key it was; drops any
- * handshake. Storage is zeroed before the first call.
+ * Initializes the pair; also used after our own static key changed, then with the pair's own remote
+ * and preshared if they stay. `own` and `preshared` may be NULL (none). Keeps the alternate key and
+ * the replay protection if remote is unchanged; drops any handshake. Storage is zeroed before the
+ * first call.
  */
 void noise_pair_init(struct noise_pair *pair, const struct identity *own,
 		     const struct public_key *remote, const struct preshared_key *preshared);
 
-/* Wipes the handshake under way, keeps configuration and latest_timestamp. The indices are no secrets and stay
- * readable until the next handshake overwrites them: they have to leave the caller's table. */
+/* Wipes the handshake under way, keeps configuration and latest_timestamp. The indices are not
+ * secret and stay readable until the next handshake overwrites them: the caller has to remove them
+ * from its table. */
 void noise_pair_clear_handshake(struct noise_pair *pair);
 
 /*
- * Writes everything of *ret_message but its macs. `ephemeral` is 32 random bytes, clamped and kept; the timestamp
- * must be greater than any this node sent before. False where the pair is unusable.
+ * Writes all of *ret_message but its macs. `ephemeral` is 32 random bytes, clamped and kept; the
+ * timestamp must be greater than any this node sent before. False if the pair is unusable.
  */
 MUST_CHECK bool noise_create_initiation(struct message_initiation *ret_message,
 					struct noise_pair *pair, const struct identity *own,
@@ -91,21 +96,22 @@ MUST_CHECK bool noise_create_initiation(struct message_initiation *ret_message,
 					const uint8_t ephemeral[static KEY_LEN],
 					const uint8_t timestamp[static TIMESTAMP_LEN]);
 
-/* First half, addressed to `own` as mac1 told: whose initiation is this? */
+/* First half: the static key of the sender of an initiation whose mac1 is for `own`. */
 MUST_CHECK bool noise_open_initiation(struct noise_opening *ret_opening,
 				      const struct message_initiation *message,
 				      const struct identity *own);
 
 /*
- * While the peer's initiation is answered ours is set aside, where one is under way, and then taken back (which wipes
- * *initiation, set or not). Both handshakes may be completed: where the two cross each other, and each took the place of
- * the other, neither answer would find what it belongs to, and both nodes would wait five seconds.
+ * While the peer's initiation is answered, our own initiation (if any) is set aside, and afterwards
+ * restored (which wipes *initiation, set or not). Both handshakes may complete: if they cross and
+ * each replaced the other, neither response would find its handshake, and both nodes would wait
+ * five seconds.
  */
 void noise_set_aside_initiation(struct noise_initiation *ret_initiation,
 				const struct noise_pair *pair);
 void noise_take_back_initiation(struct noise_pair *pair, struct noise_initiation *initiation);
 
-/* Second half, with the pair that the opening's static key names. */
+/* Second half, with the pair of the static key in the opening. */
 enum noise_verdict noise_consume_initiation(struct noise_pair *pair,
 					    const struct message_initiation *message,
 					    const struct noise_opening *opening, uint64_t now_ns);
@@ -114,13 +120,13 @@ MUST_CHECK bool noise_create_response(struct message_response *ret_message, stru
 				      uint32_t local_index,
 				      const uint8_t ephemeral[static KEY_LEN]);
 
-/* pair is the one whose local_index the message names. */
+/* `pair` has the local_index that the message names. */
 MUST_CHECK bool noise_consume_response(struct noise_pair *pair,
 				       const struct message_response *message,
 				       const struct identity *own);
 
-/* In state RESPONSE_SENT or RESPONSE_CONSUMED only: the transport keys. Wipes the handshake but for its indices,
- * which are the session's from now on. */
+/* In state RESPONSE_SENT or RESPONSE_CONSUMED only: derives the transport keys. Wipes the handshake
+ * but for its indices, which now belong to the session. */
 MUST_CHECK bool noise_derive_session(struct session_keys *ret_keys, bool *ret_is_initiator,
 				     struct noise_pair *pair);
 

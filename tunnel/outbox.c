@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The batch between the protocol and the wire: one call of the AEAD for all that a turn sends, one message for each run
- * of datagrams that the kernel can cut apart (UDP_SEGMENT: equal lengths, only the last may be shorter). A job borrows
- * its session's key, so a session is not wiped before the batch is sealed.
+ * The batch between the protocol and the wire: one AEAD call for everything that a turn sends, one
+ * message for each run of datagrams that the kernel can split (UDP_SEGMENT: equal lengths, only the
+ * last may be shorter). A job borrows its session's key, so no session is wiped before the batch is
+ * sealed.
  */
 #include "outbox.h"
 
@@ -11,8 +12,8 @@ static bool is_same_source(const struct local_source *a, const struct local_sour
 	return a->ifindex == b->ifindex && address_is_equal(&a->address, &b->address);
 }
 
-/* Could one more datagram of this length go with the last message? Endpoints are compared as bytes: those of one peer
- * are copies, and for all others it is only one message more. */
+/* Can one more datagram of this length join the last message? Endpoints are compared as bytes:
+ * those of one peer are copies, and a false mismatch only costs one message more. */
 static bool may_join(const struct outgoing *last, const struct outbox_address *address, size_t len)
 {
 	return len <= last->segment_len && last->len == last->count * last->segment_len &&
@@ -21,7 +22,7 @@ static bool may_join(const struct outgoing *last, const struct outbox_address *a
 	       !memcmp(&last->to, address->to, sizeof(last->to));
 }
 
-/* Bytes are handed out end to end, so what joins lies behind what it joins. */
+/* Space is allocated end to end, so a datagram that joins a message directly follows it. */
 static void append(struct outbox *outbox, const struct outbox_address *address, uint8_t *data,
 		   uint32_t len)
 {
@@ -59,13 +60,13 @@ uint8_t *outbox_add(struct tunnel *tunnel, const struct outbox_address *address,
 }
 
 uint8_t *outbox_add_sealed(struct tunnel *tunnel, const struct outbox_address *address,
-			   size_t head_len, size_t len, uint32_t session, uint64_t counter)
+			   size_t head_len, size_t len, uint32_t session_index, uint64_t counter)
 {
 	uint8_t *data = outbox_add(tunnel, address, head_len + len + TAG_LEN);
 	struct outbox *outbox = tunnel->outbox;
 
 	outbox->aead_jobs[outbox->jobs++] = (struct aead_job){
-		.key = tunnel->state->secrets.session_keys[session].send,
+		.key = tunnel->state->secrets.session_keys[session_index].send,
 		.counter = counter,
 		.input = data + head_len,
 		.output = data + head_len,
@@ -86,9 +87,9 @@ void tunnel_flush(struct tunnel *tunnel)
 	outbox->messages = outbox->jobs = outbox->used = 0;
 }
 
-void outbox_settle_session(struct tunnel *tunnel, uint32_t session)
+void outbox_settle_session(struct tunnel *tunnel, uint32_t session_index)
 {
-	const uint8_t *key = tunnel->state->secrets.session_keys[session].send;
+	const uint8_t *key = tunnel->state->secrets.session_keys[session_index].send;
 	const struct outbox *outbox = tunnel->outbox;
 
 	for (uint32_t i = 0; i < outbox->jobs; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What waits to be sealed and sent, laid out as it goes to the wire. Datagrams that follow each other to one endpoint
- * become one send (UDP_SEGMENT), whatever call they came from; order is kept throughout.
+ * Datagrams that wait to be sealed and sent, laid out as on the wire. Consecutive datagrams to one
+ * endpoint become one send (UDP_SEGMENT), even from different calls; order is kept throughout.
  */
 #pragma once
 
@@ -13,12 +13,14 @@ struct outbox_address {
 	uint8_t tos;
 };
 
-/* Room for one datagram. Flushes before where there is none; valid until the next call. */
+/* Returns room for one datagram, valid until the next call. Flushes first if the outbox is full. */
 uint8_t *outbox_add(struct tunnel *tunnel, const struct outbox_address *address, size_t len);
 
-/* Room for one datagram whose last len + TAG_LEN bytes are to be sealed in place with the session's key. */
+/* Returns room for one datagram. Its last len + TAG_LEN bytes are sealed in place with the
+ * session's key. */
 uint8_t *outbox_add_sealed(struct tunnel *tunnel, const struct outbox_address *address,
-			   size_t head_len, size_t len, uint32_t session, uint64_t counter);
+			   size_t head_len, size_t len, uint32_t session_index, uint64_t counter);
 
-/* Before the session's key is wiped: flushes if anything waits to be sealed with it. */
-void outbox_settle_session(struct tunnel *tunnel, uint32_t session);
+/* Must be called before the session's key is wiped: flushes if a datagram waits to be sealed with
+ * it. */
+void outbox_settle_session(struct tunnel *tunnel, uint32_t session_index);

@@ -1,54 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What belongs to a pair of statics, one of ours and one of a peer's: the handshake under way, its spacing, its cookie.
- * The secret half (noise.h) lies apart, in the locked part of the state, under the same number. A pair belongs to two
- * keys and not to two slots: when a key moves to another slot, its pairs move along, untouched.
+ * A pair of static keys, our own and a peer's: the handshake under way, its rate limit, its cookie.
+ * The secret half (noise.h) is in the locked part of the state, under the same index. A pair
+ * belongs to two keys, not to two slots: when a key moves to another slot, its pairs move with it,
+ * untouched.
  */
 #pragma once
 
-#include "address.h"
-#include "cookie.h"
-#include "noise.h"
+#include "tunnel.h"
 
-/* Four for each of 5,000 nodes, the most that a Kubernetes cluster has: all of them may rotate at once. */
-#define PAIRS_MAX 20480
-#define NO_PAIR	  UINT32_MAX
-
-struct tunnel;
-struct tunnel_state;
-
-struct pair {
-	bool is_used;
-	bool is_derived; /* static-static was computed, or found to be impossible */
-	uint32_t peer;
-	enum key_slot own, remote;   /* where its keys are now */
-	uint32_t handshake_index;    /* receiver index of the handshake under way; 0: none */
-	uint64_t initiated_ns;	     /* when the handshake under way was begun */
-	struct address initiated_to; /* where its initiation went */
-	bool is_question; /* it was begun to learn whether the peer is there: the endpoint stays */
-	uint64_t last_initiation_sent_ns; /* also set by a response; 0: none */
-	struct cookie_jar jar;
-	uint32_t next_free; /* NO_PAIR ends the list */
-};
-
-/* How many more can be made. */
+/* How many more pairs can be added. */
 uint32_t pair_room(const struct tunnel_state *state);
 
-/* A pair of the keys that are in these slots now; there has to be room. Costs no scalar multiplication. */
-uint32_t pair_add(struct tunnel *tunnel, uint32_t peer, enum key_slot own, enum key_slot remote);
+/* Adds a pair of the keys that are in these slots now; there must be room. Costs no scalar
+ * multiplication. */
+uint32_t pair_add(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own,
+		  enum key_slot remote);
 
-/* Wipes it. Sessions made with it go on, and no longer know by which keys. */
-void pair_remove(struct tunnel *tunnel, uint32_t pair);
+/* Wipes the pair. Sessions made with it continue, with NO_PAIR. */
+void pair_remove(struct tunnel *tunnel, uint32_t pair_index);
 
-/* Our own static in its slot became another one: only the preshared key and what guards against replay stay. */
-void pair_renew(struct tunnel *tunnel, uint32_t pair);
+/* Our static key in its slot was replaced: only the preshared key and the replay protection
+ * stay. */
+void pair_renew(struct tunnel *tunnel, uint32_t pair_index);
 
-/* Its noise half, ready for a handshake: what the statics share is computed when it is first needed, so that a new key
- * of ours does not stop the traffic for as many multiplications as there are peers. */
-struct noise_pair *pair_derive(struct tunnel *tunnel, uint32_t pair);
+/* Its noise half, ready for a handshake. The static-static secret is computed on first use, so that
+ * changing our key does not stall traffic for one multiplication per peer. */
+struct noise_pair *pair_derive(struct tunnel *tunnel, uint32_t pair_index);
 
-/* The handshake under way has this index from now on (0: there is none); the one before is free. */
-void pair_set_handshake_index(struct tunnel *tunnel, uint32_t pair, uint32_t index);
+/* Sets the receiver index of the handshake under way (0: none) and frees the one before. */
+void pair_set_handshake_index(struct tunnel *tunnel, uint32_t pair_index, uint32_t index);
 
 /* Wipes the handshake under way. */
-void pair_forget_handshake(struct tunnel *tunnel, uint32_t pair);
+void pair_forget_handshake(struct tunnel *tunnel, uint32_t pair_index);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The kernel knows best: it has the routes, the devices and what routers on the way have said (RFC 1191, RFC 8201), and
- * forgets it again after ten minutes. What routers say is not authenticated, so whoever forges it shall gain no more
- * than what every IPv6 path carries: no path is taken to be narrower than 1280 bytes. (A device that is narrower itself
- * makes podveil0's MTU smaller, and that is obeyed.)
+ * The kernel has the routes, the devices and the ICMP errors of routers (RFC 1191, RFC 8201), and
+ * forgets those after ten minutes. Such errors are not authenticated, so a forged one must not gain
+ * more than every IPv6 path concedes: no path is taken to be narrower than 1280 bytes. (A narrower
+ * device reduces podveil0's own MTU, and that is obeyed.)
  */
 #include "path.h"
 
@@ -11,10 +11,10 @@
 
 #define PATH_MTU_MIN 1280
 #define PATH_AGE_NS  NS_PER_S
-#define PATH_AGE_HINT_NS \
-	(50 * NS_PER_S / 1000) /* a flood of errors shall not make each packet ask */
-#define OUTER_LEN_IPV4 (20 + 8)
-#define OUTER_LEN_IPV6 (40 + 8)
+/* A flood of errors must not make each packet query the kernel. */
+#define PATH_AGE_HINT_NS (50 * NS_PER_MS)
+#define OUTER_LEN_IPV4	 (20 + 8)
+#define OUTER_LEN_IPV6	 (40 + 8)
 
 static bool is_due(const struct tunnel *tunnel, const struct path *path)
 {
@@ -31,9 +31,9 @@ static void ask(struct tunnel *tunnel, struct peer *peer)
 	peer->path.asked_ns = tunnel->now_ns;
 }
 
-size_t path_inner_mtu(struct tunnel *tunnel, uint32_t slot)
+size_t path_inner_mtu(struct tunnel *tunnel, uint32_t peer_index)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 	size_t mtu = tunnel->state->mtu, overhead = DATA_OVERHEAD;
 
 	if (is_due(tunnel, &peer->path))

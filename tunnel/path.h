@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How large a packet may be that goes to a peer: the kernel's path MTU to its endpoint, less what the tunnel puts
- * around it, and never more than the device's own MTU.
+ * The largest packet that may go to a peer: the kernel's path MTU to its endpoint, less the
+ * tunnel's overhead, and never more than the device's own MTU.
  */
 #pragma once
 
 #include "tunnel.h"
 
-/* Greatest length of an inner packet to the peer, padding included. Asks the kernel again now and then, so a change of
- * route, device or path is picked up; the peer has an endpoint. */
-size_t path_inner_mtu(struct tunnel *tunnel, uint32_t peer);
+/* Greatest length of an inner packet to the peer, padding included. Queries the kernel again at
+ * intervals, so that a change of route, device or path is noticed; the peer has an endpoint. */
+size_t path_inner_mtu(struct tunnel *tunnel, uint32_t peer_index);
 
-/* The endpoint is another one: what was known is of no use. */
+/* The endpoint changed: discards the old path. */
 void path_forget(struct peer *peer);

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The peers: a pool of slots, found by any of their public keys (a hash under a random key, since strangers choose
- * keys) or by keyd's id. A peer that goes away, or whose key does, takes its secrets and everything derived from them
- * along. A key that moves from slot to slot, ours or a peer's, takes its pairs along and disturbs nothing.
+ * The pool of peers. A peer is found by any of its public keys (a hash table under a random key,
+ * since strangers choose keys) or by keyd's id. Removing a peer or a key wipes its secrets and
+ * everything derived from them. A key that moves from slot to slot, ours or a peer's, keeps its
+ * pairs and disturbs nothing.
  */
 #include "peer.h"
 
-#include <errno.h>
-
 #include "crypto.h"
+#include "pair.h"
 #include "path.h"
-#include "send.h"
-#include "tunnel.h"
+#include "timers.h"
 
-static_assert(NO_PAIR == UINT32_MAX, "a peer's pairs begin as all ones");
+static_assert(NO_PAIR == UINT32_MAX, "peer_add fills a peer's pairs with 0xff");
 
-/* -- finding: buckets and chains hold the peer's slot and its key's in one number, NO_PEER at their end -- */
+/* -- finding: an entry of a chain is peer_index * KEY_SLOTS + key slot; NO_PEER ends it -- */
 
 static struct peer_key *key_at(struct tunnel_state *state, uint32_t entry)
 {
@@ -40,7 +39,7 @@ static uint32_t find_entry(struct tunnel_state *state, const struct public_key *
 	return entry;
 }
 
-uint32_t tunnel_find_peer(const struct tunnel *tunnel, const struct public_key *key)
+uint32_t peer_find(const struct tunnel *tunnel, const struct public_key *key)
 {
 	uint32_t entry = find_entry(tunnel->state, key);
 
@@ -54,31 +53,32 @@ uint32_t peer_find_pair(const struct tunnel *tunnel, enum key_slot own,
 
 	if (entry == NO_PEER)
 		return NO_PAIR;
-	return tunnel->state->peers[entry / KEY_SLOTS].pairs[own][entry % KEY_SLOTS];
+	return tunnel_peer(tunnel, entry / KEY_SLOTS)->pairs[own][entry % KEY_SLOTS];
 }
 
-uint32_t tunnel_find_peer_by_id(const struct tunnel *tunnel, uint32_t id)
+uint32_t peer_find_by_id(const struct tunnel *tunnel, uint32_t id)
 {
 	const struct tunnel_state *state = tunnel->state;
 
-	for (uint32_t slot = 0; slot < state->peers_used_end; slot++)
-		if (state->peers[slot].is_used && state->peers[slot].id == id)
-			return slot;
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++)
+		if (tunnel_peer(tunnel, peer_index)->is_used &&
+		    tunnel_peer(tunnel, peer_index)->id == id)
+			return peer_index;
 	return NO_PEER;
 }
 
-static void link_key(struct tunnel_state *state, uint32_t slot, enum key_slot remote)
+static void link_key(struct tunnel_state *state, uint32_t peer_index, enum key_slot remote)
 {
-	struct peer_key *key = &state->peers[slot].keys[remote];
+	struct peer_key *key = &state->peers[peer_index].keys[remote];
 	uint32_t *bucket = bucket_of(state, &key->key);
 
 	key->hash_next = *bucket;
-	*bucket = slot * KEY_SLOTS + remote;
+	*bucket = peer_index * KEY_SLOTS + remote;
 }
 
-static void unlink_key(struct tunnel_state *state, uint32_t slot, enum key_slot remote)
+static void unlink_key(struct tunnel_state *state, uint32_t peer_index, enum key_slot remote)
 {
-	uint32_t entry = slot * KEY_SLOTS + remote;
+	uint32_t entry = peer_index * KEY_SLOTS + remote;
 	uint32_t *link = bucket_of(state, &key_at(state, entry)->key);
 
 	while (*link != entry)
@@ -86,34 +86,34 @@ static void unlink_key(struct tunnel_state *state, uint32_t slot, enum key_slot 
 	*link = key_at(state, entry)->hash_next;
 }
 
-/* -- our keys, towards one peer -- */
+/* -- our keys, as one peer knows them -- */
 
-/* With the current one there are pairs even while it is missing: they keep the preshared keys. */
+/* The current slot has pairs even while it is empty: they hold the preshared keys. */
 static bool has_pairs_of(const struct tunnel *tunnel, enum key_slot own)
 {
 	return own == KEY_CURRENT || tunnel->state->secrets.identities[own].is_set;
 }
 
-/* Until keyd says the preshared keys of these pairs, those of our current key stand in for them: they fit nothing,
- * where none at all would fit whoever has none. */
-void peer_add_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
+/* Until keyd sends the preshared keys for these pairs, reuse those of our current key. They match
+ * no peer; an all-zero key would match a peer that has none. */
+void peer_add_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own)
 {
 	struct noise_pair *noise = tunnel->state->secrets.pairs;
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
 		if (!peer->keys[remote].is_set)
 			continue;
-		peer->pairs[own][remote] = pair_add(tunnel, slot, own, remote);
+		peer->pairs[own][remote] = pair_add(tunnel, peer_index, own, remote);
 		noise[peer->pairs[own][remote]].preshared =
 			noise[peer->pairs[KEY_CURRENT][remote]].preshared;
 	}
 	peer->has_proved[own] = false;
 }
 
-void peer_renew_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
+void peer_renew_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
 		if (peer->pairs[own][remote] != NO_PAIR)
@@ -121,9 +121,9 @@ void peer_renew_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
 	peer->has_proved[own] = false;
 }
 
-void peer_remove_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
+void peer_remove_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
 		if (peer->pairs[own][remote] != NO_PAIR)
@@ -133,43 +133,43 @@ void peer_remove_own(struct tunnel *tunnel, uint32_t slot, enum key_slot own)
 	peer->has_proved[own] = false;
 }
 
-static void move_own(struct tunnel *tunnel, uint32_t slot, enum key_slot from, enum key_slot to)
+static void move_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot from,
+		     enum key_slot to)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
-		uint32_t pair = peer->pairs[from][remote];
+		uint32_t pair_index = peer->pairs[from][remote];
 
-		peer->pairs[to][remote] = pair;
+		peer->pairs[to][remote] = pair_index;
 		peer->pairs[from][remote] = NO_PAIR;
-		if (pair != NO_PAIR)
-			tunnel->state->pairs[pair].own = to;
+		if (pair_index != NO_PAIR)
+			tunnel_pair(tunnel, pair_index)->own = to;
 	}
 	peer->has_proved[to] = peer->has_proved[from];
 	peer->has_proved[from] = false;
 }
 
-void peer_promote_own(struct tunnel *tunnel, uint32_t slot)
+void peer_promote_own(struct tunnel *tunnel, uint32_t peer_index)
 {
-	move_own(tunnel, slot, KEY_CURRENT, KEY_PREVIOUS);
-	move_own(tunnel, slot, KEY_NEXT, KEY_CURRENT);
+	move_own(tunnel, peer_index, KEY_CURRENT, KEY_PREVIOUS);
+	move_own(tunnel, peer_index, KEY_NEXT, KEY_CURRENT);
 }
 
-void peer_note_proof(struct tunnel *tunnel, uint32_t session)
+void peer_note_proof(struct tunnel *tunnel, uint32_t session_index)
 {
-	const struct tunnel_state *state = tunnel->state;
-	uint32_t pair = state->sessions[session].pair;
-	struct peer *peer = &tunnel->state->peers[state->sessions[session].peer];
+	uint32_t pair_index = tunnel_session(tunnel, session_index)->pair_index;
+	struct peer *peer = tunnel_peer(tunnel, tunnel_session(tunnel, session_index)->peer_index);
 
-	if (pair == NO_PAIR)
+	if (pair_index == NO_PAIR)
 		return;
-	peer->has_proved[state->pairs[pair].own] = true;
-	peer->has_reached[state->pairs[pair].remote] = true;
+	peer->has_proved[tunnel_pair(tunnel, pair_index)->own] = true;
+	peer->has_reached[tunnel_pair(tunnel, pair_index)->remote] = true;
 }
 
-void peer_forget_node(struct tunnel *tunnel, uint32_t slot)
+void peer_forget_node(struct tunnel *tunnel, uint32_t peer_index)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	memset(peer->places, 0, sizeof(peer->places));
 	peer->known_ns = tunnel->now_ns;
@@ -186,20 +186,21 @@ static enum key_slot newest_proved(const struct tunnel *tunnel, const struct pee
 	return KEY_CURRENT;
 }
 
-/* Of four tries that stay without an answer each second one goes to the peer's current key, and the last two come from
- * our current one: whatever is old of what we know, one of them is right. */
-uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t slot)
+/* While tries stay unanswered, every second one goes to the peer's current key, and the last two of
+ * four come from our current key. Whichever part of our knowledge is out of date, one of the four
+ * fits. */
+uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t peer_index)
 {
-	const struct peer *peer = &tunnel->state->peers[slot];
+	const struct peer *peer = tunnel_peer(tunnel, peer_index);
 	bool wants_next = peer->keys[KEY_NEXT].is_set && !(peer->unanswered & 1);
 	enum key_slot own = peer->unanswered & 2 ? KEY_CURRENT : newest_proved(tunnel, peer);
 
 	return peer->pairs[own][wants_next ? KEY_NEXT : KEY_CURRENT];
 }
 
-uint32_t peer_choose_newest_pair(const struct tunnel *tunnel, uint32_t slot)
+uint32_t peer_choose_newest_pair(const struct tunnel *tunnel, uint32_t peer_index)
 {
-	const struct peer *peer = &tunnel->state->peers[slot];
+	const struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	return peer->pairs[newest_proved(tunnel, peer)][peer_newest_key(peer)];
 }
@@ -209,15 +210,15 @@ enum key_slot peer_newest_key(const struct peer *peer)
 	return peer->keys[KEY_NEXT].is_set ? KEY_NEXT : KEY_CURRENT;
 }
 
-static bool has_begun_handshake(const struct tunnel *tunnel, uint32_t pair)
+static bool has_begun_handshake(const struct tunnel *tunnel, uint32_t pair_index)
 {
-	return pair != NO_PAIR &&
-	       tunnel->state->secrets.pairs[pair].state == HANDSHAKE_INITIATION_SENT;
+	return pair_index != NO_PAIR &&
+	       tunnel_noise(tunnel, pair_index)->state == HANDSHAKE_INITIATION_SENT;
 }
 
-bool peer_is_initiating(const struct tunnel *tunnel, uint32_t slot)
+bool peer_is_initiating(const struct tunnel *tunnel, uint32_t peer_index)
 {
-	const uint32_t *pairs = tunnel->state->peers[slot].pairs[0];
+	const uint32_t *pairs = tunnel_peer(tunnel, peer_index)->pairs[0];
 
 	for (unsigned int i = 0; i < KEY_SLOTS * KEY_SLOTS; i++)
 		if (has_begun_handshake(tunnel, pairs[i]) && !timers_allow_try(tunnel, pairs[i]))
@@ -225,27 +226,28 @@ bool peer_is_initiating(const struct tunnel *tunnel, uint32_t slot)
 	return false;
 }
 
-void peer_forget_handshakes(struct tunnel *tunnel, uint32_t slot)
+void peer_forget_handshakes(struct tunnel *tunnel, uint32_t peer_index)
 {
-	const uint32_t *pairs = tunnel->state->peers[slot].pairs[0];
+	const uint32_t *pairs = tunnel_peer(tunnel, peer_index)->pairs[0];
 
 	for (unsigned int i = 0; i < KEY_SLOTS * KEY_SLOTS; i++)
 		if (pairs[i] != NO_PAIR)
 			pair_forget_handshake(tunnel, pairs[i]);
 }
 
-void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t slot, uint32_t pair)
+void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer_index, uint32_t pair_index)
 {
-	const uint32_t *pairs = tunnel->state->peers[slot].pairs[0];
+	const uint32_t *pairs = tunnel_peer(tunnel, peer_index)->pairs[0];
 
 	for (unsigned int i = 0; i < KEY_SLOTS * KEY_SLOTS; i++)
-		if (pairs[i] != pair && has_begun_handshake(tunnel, pairs[i]))
+		if (pairs[i] != pair_index && has_begun_handshake(tunnel, pairs[i]))
 			pair_forget_handshake(tunnel, pairs[i]);
 }
 
-/* -- where it is -- */
+/* -- its endpoint -- */
 
-/* What keyd published is the truth about a managed peer; a relay on the way must not become its address. */
+/* For a managed peer only the published endpoints count: a relay on the path must not become its
+ * address. */
 static bool may_be_at(const struct peer *peer, const union endpoint *from)
 {
 	struct address address = endpoint_address(from);
@@ -261,10 +263,10 @@ static bool may_be_at(const struct peer *peer, const union endpoint *from)
 	return false;
 }
 
-void peer_follow(struct tunnel *tunnel, uint32_t slot, const union endpoint *from,
+void peer_follow(struct tunnel *tunnel, uint32_t peer_index, const union endpoint *from,
 		 const struct local_source *to)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	if (!peer->has_endpoint || !endpoint_is_equal(&peer->endpoint, from)) {
 		if (!may_be_at(peer, from))
@@ -278,23 +280,24 @@ void peer_follow(struct tunnel *tunnel, uint32_t slot, const union endpoint *fro
 
 /* -- its keys -- */
 
-/* A key of the peer's with all that hangs on it, out of its slot. */
+/* A key of the peer, taken out of its slot, with everything that belongs to it. */
 struct key_column {
 	struct peer_key key;
 	uint32_t pairs[KEY_SLOTS]; /* by our slot */
 	bool has_reached;
 };
 
-static struct key_column take_column(struct tunnel *tunnel, uint32_t slot, enum key_slot remote)
+static struct key_column take_column(struct tunnel *tunnel, uint32_t peer_index,
+				     enum key_slot remote)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 	struct key_column column = {
 		.key = peer->keys[remote],
 		.has_reached = peer->has_reached[remote],
 	};
 
 	if (column.key.is_set)
-		unlink_key(tunnel->state, slot, remote);
+		unlink_key(tunnel->state, peer_index, remote);
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
 		column.pairs[own] = peer->pairs[own][remote];
 		peer->pairs[own][remote] = NO_PAIR;
@@ -304,18 +307,18 @@ static struct key_column take_column(struct tunnel *tunnel, uint32_t slot, enum 
 	return column;
 }
 
-static void put_column(struct tunnel *tunnel, uint32_t slot, enum key_slot remote,
+static void put_column(struct tunnel *tunnel, uint32_t peer_index, enum key_slot remote,
 		       const struct key_column *column)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 
 	peer->keys[remote] = column->key;
 	peer->has_reached[remote] = column->has_reached;
-	link_key(tunnel->state, slot, remote);
+	link_key(tunnel->state, peer_index, remote);
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
 		peer->pairs[own][remote] = column->pairs[own];
 		if (column->pairs[own] != NO_PAIR)
-			tunnel->state->pairs[column->pairs[own]].remote = remote;
+			tunnel_pair(tunnel, column->pairs[own])->remote = remote;
 	}
 }
 
@@ -325,42 +328,41 @@ static void remove_column(struct tunnel *tunnel, struct peer *peer, const struct
 	struct peer_former_key former = {.key = column->key.key};
 
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
-		uint32_t pair = column->pairs[own];
+		uint32_t pair_index = column->pairs[own];
 
-		if (pair == NO_PAIR)
+		if (pair_index == NO_PAIR)
 			continue;
-		if (memcmp(noise[pair].latest_timestamp, former.latest_timestamp, TIMESTAMP_LEN) >
-		    0)
-			memcpy(former.latest_timestamp, noise[pair].latest_timestamp,
+		if (memcmp(noise[pair_index].latest_timestamp, former.latest_timestamp,
+			   TIMESTAMP_LEN) > 0)
+			memcpy(former.latest_timestamp, noise[pair_index].latest_timestamp,
 			       TIMESTAMP_LEN);
-		pair_remove(tunnel, pair);
+		pair_remove(tunnel, pair_index);
 	}
 	peer->former_key = former;
 	tunnel->state->peer_key_count--;
 }
 
-static void add_key(struct tunnel *tunnel, uint32_t slot, enum key_slot remote,
+static void add_key(struct tunnel *tunnel, uint32_t peer_index, enum key_slot remote,
 		    const struct public_key *public_key)
 {
-	struct peer *peer = &tunnel->state->peers[slot];
+	struct peer *peer = tunnel_peer(tunnel, peer_index);
 	struct peer_key *key = &peer->keys[remote];
 
 	*key = (struct peer_key){.is_set = true, .key = *public_key};
 	identity_derive_mac_keys(key->mac1_key, key->cookie_key, public_key);
-	link_key(tunnel->state, slot, remote);
+	link_key(tunnel->state, peer_index, remote);
 	tunnel->state->peer_key_count++;
 	for (enum key_slot own = 0; own < KEY_SLOTS; own++) {
 		if (!has_pairs_of(tunnel, own))
 			continue;
-		peer->pairs[own][remote] = pair_add(tunnel, slot, own, remote);
+		peer->pairs[own][remote] = pair_add(tunnel, peer_index, own, remote);
 		if (public_key_is_equal(&peer->former_key.key, public_key))
-			memcpy(tunnel->state->secrets.pairs[peer->pairs[own][remote]]
-				       .latest_timestamp,
+			memcpy(tunnel_noise(tunnel, peer->pairs[own][remote])->latest_timestamp,
 			       peer->former_key.latest_timestamp, TIMESTAMP_LEN);
 	}
 }
 
-/* KEY_SLOTS: in none. */
+/* Returns KEY_SLOTS if no column has the key. */
 static enum key_slot find_column(const struct key_column columns[static KEY_SLOTS],
 				 const struct public_key *key)
 {
@@ -372,90 +374,30 @@ static enum key_slot find_column(const struct key_column columns[static KEY_SLOT
 	return slot;
 }
 
-static void replace_keys(struct tunnel *tunnel, uint32_t slot, const struct peer_keys *keys)
+void peer_replace_keys(struct tunnel *tunnel, uint32_t peer_index, const struct peer_keys *keys)
 {
 	struct key_column before[KEY_SLOTS];
 
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
-		before[remote] = take_column(tunnel, slot, remote);
+		before[remote] = take_column(tunnel, peer_index, remote);
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
 		enum key_slot from = find_column(before, &keys->keys[remote]);
 
 		if (!keys->has_key[remote])
 			continue;
 		if (from == KEY_SLOTS) {
-			add_key(tunnel, slot, remote, &keys->keys[remote]);
+			add_key(tunnel, peer_index, remote, &keys->keys[remote]);
 			continue;
 		}
-		put_column(tunnel, slot, remote, &before[from]);
+		put_column(tunnel, peer_index, remote, &before[from]);
 		before[from].key.is_set = false;
 	}
 	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
 		if (before[remote].key.is_set)
-			remove_column(tunnel, &tunnel->state->peers[slot], &before[remote]);
+			remove_column(tunnel, tunnel_peer(tunnel, peer_index), &before[remote]);
 }
 
-static bool peer_has_key(const struct peer *peer, const struct public_key *key)
-{
-	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
-		if (peer->keys[remote].is_set && public_key_is_equal(&peer->keys[remote].key, key))
-			return true;
-	return false;
-}
-
-/* Is there one that followed on a key that we know? It may be current already where we first see it: a node that nobody
- * talks to promotes at once. */
-static bool has_new_key(const struct peer *peer, const struct peer_keys *keys)
-{
-	if (keys->has_key[KEY_NEXT])
-		return !peer_has_key(peer, &keys->keys[KEY_NEXT]);
-	return keys->has_key[KEY_PREVIOUS] && peer_has_key(peer, &keys->keys[KEY_PREVIOUS]) &&
-	       !peer_has_key(peer, &keys->keys[KEY_CURRENT]);
-}
-
-/* The peer lost its keys, and with them what it knew of ours and the sessions: it cannot tell us so but by a handshake
- * of ours. */
-static void restart_conversation(struct tunnel *tunnel, uint32_t slot)
-{
-	struct peer *peer = &tunnel->state->peers[slot];
-	bool was_talking = peer->current != NO_SESSION || peer->next != NO_SESSION;
-
-	session_remove_keyless(tunnel, slot);
-	timers_peer_restarted(tunnel, slot);
-	memset(peer->has_proved, 0, sizeof(peer->has_proved));
-	peer->unanswered = 0;
-	peer->has_sent_lastminute_handshake = false;
-	timers_keepalive_configured(tunnel, slot);
-	if (was_talking || peer->stage_count)
-		(void)send_initiation(tunnel, slot, false);
-}
-
-void tunnel_change_peer_keys(struct tunnel *tunnel, uint32_t slot, const struct peer_keys *keys,
-			     uint64_t try_next_within_ns)
-{
-	struct peer *peer = &tunnel->state->peers[slot];
-	bool has_lost_keys = !peer_has_key(peer, &keys->keys[KEY_CURRENT]);
-	bool has_one_to_prove = has_new_key(peer, keys);
-
-	replace_keys(tunnel, slot, keys);
-	if (has_lost_keys)
-		restart_conversation(tunnel, slot);
-	if (has_one_to_prove)
-		timers_next_key_learnt(tunnel, slot, try_next_within_ns);
-}
-
-static bool is_own_key(const struct tunnel *tunnel, const struct public_key *key)
-{
-	const struct identity *identities = tunnel->state->secrets.identities;
-
-	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
-		if (identities[slot].is_set &&
-		    public_key_is_equal(&identities[slot].public_key, key))
-			return true;
-	return false;
-}
-
-static uint32_t pairs_of_a_key(const struct tunnel *tunnel)
+uint32_t peer_pairs_of_a_key(const struct tunnel *tunnel)
 {
 	uint32_t count = 0;
 
@@ -464,76 +406,35 @@ static uint32_t pairs_of_a_key(const struct tunnel *tunnel)
 	return count;
 }
 
-int tunnel_check_peer_keys(const struct tunnel *tunnel, uint32_t slot, const struct peer_keys *keys)
+bool peer_has_key(const struct peer *peer, const struct public_key *key)
 {
-	uint32_t added = 0;
-
-	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++) {
-		uint32_t holder;
-
-		if (!keys->has_key[remote])
-			continue;
-		if (is_own_key(tunnel, &keys->keys[remote]))
-			return -EADDRNOTAVAIL;
-		holder = tunnel_find_peer(tunnel, &keys->keys[remote]);
-		if (holder != NO_PEER && holder != slot)
-			return -EEXIST;
-		added += holder == NO_PEER;
-	}
-	return added * pairs_of_a_key(tunnel) <= pair_room(tunnel->state) ? 0 : -ENOSPC;
-}
-
-void tunnel_set_preshared(struct tunnel *tunnel, uint32_t slot, enum key_slot own,
-			  enum key_slot remote, const struct preshared_key *preshared)
-{
-	uint32_t pair = tunnel->state->peers[slot].pairs[own][remote];
-
-	if (pair != NO_PAIR)
-		tunnel->state->secrets.pairs[pair].preshared = *preshared;
-}
-
-void tunnel_set_alternate(struct tunnel *tunnel, uint32_t slot, enum key_slot own,
-			  enum key_slot remote, const struct preshared_key *alternate)
-{
-	uint32_t pair = tunnel->state->peers[slot].pairs[own][remote];
-	struct noise_pair *noise;
-
-	if (pair == NO_PAIR)
-		return;
-	noise = &tunnel->state->secrets.pairs[pair];
-	noise->has_alternate = alternate;
-	if (alternate)
-		noise->alternate = *alternate;
-	else
-		crypto_wipe(&noise->alternate, sizeof(noise->alternate));
+	for (enum key_slot remote = 0; remote < KEY_SLOTS; remote++)
+		if (peer->keys[remote].is_set && public_key_is_equal(&peer->keys[remote].key, key))
+			return true;
+	return false;
 }
 
 /* -- adding and removing -- */
 
-static uint32_t take_slot(struct tunnel_state *state)
+static uint32_t take_place(struct tunnel_state *state)
 {
-	uint32_t slot = state->peer_free;
+	uint32_t peer_index = state->peer_free;
 
-	if (slot != NO_PEER) {
-		state->peer_free = state->peers[slot].next_free;
-		return slot;
+	if (peer_index != NO_PEER) {
+		state->peer_free = state->peers[peer_index].next_free;
+		return peer_index;
 	}
 	return state->peers_used_end < PEERS_MAX ? state->peers_used_end++ : NO_PEER;
 }
 
-int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key, uint32_t *ret_peer)
+uint32_t peer_add(struct tunnel *tunnel, const struct public_key *key)
 {
 	struct tunnel_state *state = tunnel->state;
-	struct peer_keys keys = {.has_key[KEY_CURRENT] = true, .keys[KEY_CURRENT] = *key};
-	int error = tunnel_check_peer_keys(tunnel, NO_PEER, &keys);
-	uint32_t slot;
+	uint32_t peer_index = take_place(state);
 
-	if (error)
-		return error;
-	slot = take_slot(state);
-	if (slot == NO_PEER)
-		return -ENOSPC;
-	state->peers[slot] = (struct peer){
+	if (peer_index == NO_PEER)
+		return NO_PEER;
+	*tunnel_peer(tunnel, peer_index) = (struct peer){
 		.is_used = true,
 		.known_ns = tunnel->now_ns,
 		.next = NO_SESSION,
@@ -543,54 +444,20 @@ int tunnel_add_peer(struct tunnel *tunnel, const struct public_key *key, uint32_
 		.stage_head = NO_CHUNK,
 		.stage_tail = NO_CHUNK,
 	};
-	memset(state->peers[slot].pairs, 0xff, sizeof(state->peers[slot].pairs));
-	add_key(tunnel, slot, KEY_CURRENT, key);
+	memset(tunnel_peer(tunnel, peer_index)->pairs, 0xff,
+	       sizeof(state->peers[peer_index].pairs));
+	add_key(tunnel, peer_index, KEY_CURRENT, key);
 	state->peer_count++;
-	*ret_peer = slot;
-	return 0;
+	return peer_index;
 }
 
-void tunnel_remove_peer(struct tunnel *tunnel, uint32_t slot)
+void peer_remove(struct tunnel *tunnel, uint32_t peer_index)
 {
 	struct tunnel_state *state = tunnel->state;
 
-	send_purge_staged(tunnel, slot);
-	timers_stop(tunnel, slot);
-	session_remove_all(tunnel, slot);
-	allowedips_remove_peer(&state->allowedips, state->allowedips_heads, slot);
-	replace_keys(tunnel, slot, &(struct peer_keys){0});
-	crypto_wipe(&state->peers[slot], sizeof(state->peers[slot]));
-	state->peers[slot].next_free = state->peer_free;
-	state->peer_free = slot;
+	peer_replace_keys(tunnel, peer_index, &(struct peer_keys){0});
+	crypto_wipe(tunnel_peer(tunnel, peer_index), sizeof(state->peers[peer_index]));
+	tunnel_peer(tunnel, peer_index)->next_free = state->peer_free;
+	state->peer_free = peer_index;
 	state->peer_count--;
-}
-
-/* -- configuring -- */
-
-void tunnel_set_endpoint(struct tunnel *tunnel, uint32_t slot, const union endpoint *endpoint)
-{
-	struct peer *peer = &tunnel->state->peers[slot];
-	bool had_endpoint = peer->has_endpoint;
-
-	if (had_endpoint && endpoint_is_equal(&peer->endpoint, endpoint))
-		return;
-	peer->endpoint = *endpoint;
-	peer->has_endpoint = true;
-	peer->source = (struct local_source){0};
-	path_forget(peer);
-	if (!had_endpoint && peer->persistent_keepalive_s)
-		send_keepalive(tunnel, slot);
-}
-
-void tunnel_set_keepalive(struct tunnel *tunnel, uint32_t slot, uint16_t interval_s)
-{
-	struct peer *peer = &tunnel->state->peers[slot];
-	bool was_off = !peer->persistent_keepalive_s;
-
-	if (peer->persistent_keepalive_s == interval_s)
-		return;
-	peer->persistent_keepalive_s = interval_s;
-	timers_keepalive_configured(tunnel, slot);
-	if (was_off)
-		send_keepalive(tunnel, slot);
 }

@@ -1,129 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything the tunnel knows of one peer but its secrets. Peers live in a pool of fixed size and are named by their
- * slot; references are slots, never pointers, so that the whole state can be handed over as bytes.
+ * A peer: everything the tunnel knows of it but its secrets (struct peer, state.h), its keys, its
+ * pairs and its endpoint.
  */
 #pragma once
 
-#include "address.h"
-#include "pair.h"
-#include "place.h"
-#include "session.h"
-#include "timers.h"
+#include "tunnel.h"
 
-#define PEERS_MAX	   8192
-#define PEER_ENDPOINTS_MAX 8
-#define SESSIONS_PER_PEER  4
-
-struct tunnel;
-
-/* The local address a peer last spoke to: replies leave from it. Cleared (family 0) on every retry. */
-struct local_source {
-	struct address address;
-	uint32_t ifindex;
+/* The keys in a peer's record. The current key is always set; no key occurs twice. */
+struct peer_keys {
+	bool has_key[KEY_SLOTS];
+	struct public_key keys[KEY_SLOTS];
 };
 
-/* The way to the endpoint, as the kernel last described it (path.h). */
-struct path {
-	uint32_t mtu;	   /* of whole outer packets; 0: not known */
-	uint64_t asked_ns; /* boot clock; 0: never */
-};
+/* The peer with the key, in any of its slots, or with the id; NO_PEER. */
+uint32_t peer_find(const struct tunnel *tunnel, const struct public_key *key);
+uint32_t peer_find_by_id(const struct tunnel *tunnel, uint32_t id);
 
-/* One of a peer's statics. */
-struct peer_key {
-	bool is_set;
-	struct public_key key;
-	uint8_t mac1_key[HASH_LEN],
-		cookie_key[HASH_LEN]; /* of messages to it and cookies from it */
-	uint32_t hash_next;	      /* chain of the table of public keys */
-};
+/* Adds a peer with this current key. No other peer has the key, and there is room for its pairs.
+ * NO_PEER: the pool is full. */
+uint32_t peer_add(struct tunnel *tunnel, const struct public_key *key);
 
-/* A key that a record named no more, and may name again: no initiation under it is taken twice. */
-struct peer_former_key {
-	struct public_key key;
-	uint8_t latest_timestamp[TIMESTAMP_LEN];
-};
+/* Wipes the peer's keys and pairs and frees its place in the pool. The caller has removed its
+ * sessions, timers and prefixes. */
+void peer_remove(struct tunnel *tunnel, uint32_t peer_index);
 
-struct peer {
-	/* configuration */
-	bool is_used;
-	bool is_managed; /* by keyd: roams within published[] only */
-	uint32_t id;	 /* keyd's; 0 for a peer of wg(8) */
-	char uid[64];	 /* of the record that the keys are from; empty without keyd */
-	uint64_t epoch;	 /* the record's: keyd forgets it when it ends */
-	struct peer_key keys[KEY_SLOTS]; /* current always */
-	struct peer_former_key former_key;
-	union endpoint published[PEER_ENDPOINTS_MAX]; /* best first */
-	uint32_t published_count;
-	uint16_t persistent_keepalive_s; /* 0: off */
-	uint32_t next_free;
+/* Replaces the peer's keys. A key that stays, in any slot, keeps its pairs; the pairs of a removed
+ * key are wiped. */
+void peer_replace_keys(struct tunnel *tunnel, uint32_t peer_index, const struct peer_keys *keys);
+bool peer_has_key(const struct peer *peer, const struct public_key *key);
 
-	/* state */
-	uint32_t pairs
-		[KEY_SLOTS]
-		[KEY_SLOTS]; /* by our slot, then the peer's; NO_PAIR where one of the keys is not set,
-						 but with our current one always */
-	bool has_proved
-		[KEY_SLOTS]; /* authenticated data came on a session made with our key in that slot */
-	bool has_reached
-		[KEY_SLOTS]; /* a session was made with its key in that slot, and is confirmed */
-	bool has_endpoint;
-	union endpoint endpoint;
-	struct local_source source;
-	struct path path;
-	uint32_t next, current, previous,
-		former;	     /* session slots or NO_SESSION (paper, 6.3 and 6.4; session.h) */
-	uint32_t unanswered; /* initiations since a handshake was last complete */
-	struct timers timers;
-	uint32_t stage_head, stage_tail; /* packets that wait for a session (stage.h) */
-	uint32_t stage_count;		 /* segments they stand for */
-	bool has_sent_lastminute_handshake;
-	struct peer_place places[PEER_PLACES_MAX];
-	uint64_t
-		asked_ns; /* boot clock: the first initiation since the last authenticated packet; 0: none */
-	uint64_t last_question_ns;
+/* How many pairs each key of a peer has. */
+uint32_t peer_pairs_of_a_key(const struct tunnel *tunnel);
 
-	/* figures */
-	uint64_t received_bytes, sent_bytes; /* outer UDP payload, as in the kernel */
-	uint64_t known_ns;		     /* boot clock: when the peer was added */
-	uint64_t last_handshake_wall_ns;     /* 0: never */
-	uint64_t last_received_ns;	     /* boot clock, authenticated; 0: never */
-};
-
-/* The pair of the statics with these public halves, ours and a peer's; NO_PAIR. */
+/* The pair of our key in that slot and the peer's key `remote`; NO_PAIR. */
 uint32_t peer_find_pair(const struct tunnel *tunnel, enum key_slot own,
 			const struct public_key *remote);
 
-/* With which statics the next handshake is to be begun. Ours is the newest that the peer has proved to know; the peer's
- * is its next one, which it armed before it published it. Where that stays without an answer the tries alternate, so
- * that no traffic depends on a record that is old. */
-uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t peer);
-uint32_t peer_choose_newest_pair(const struct tunnel *tunnel, uint32_t peer);
+/* The pair for the next handshake: our newest key that the peer has proved to know, and the peer's
+ * next key, which it armed before publishing it. While tries stay unanswered they alternate, so
+ * that no traffic depends on an old record. The newest pair always uses the peer's newest key. */
+uint32_t peer_choose_pair(const struct tunnel *tunnel, uint32_t peer_index);
+uint32_t peer_choose_newest_pair(const struct tunnel *tunnel, uint32_t peer_index);
 
-/* Its next key, or the current one where there is none: a next one may have been promoted before we tried it. */
+/* The slot of its next key, or of the current one if there is no next key: it may have been
+ * promoted before we tried it. */
 enum key_slot peer_newest_key(const struct peer *peer);
 
-/* Our key in that slot is there now, is another one than it was, or is gone. There has to be room for pairs. */
-void peer_add_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
-void peer_renew_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
-void peer_remove_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
+/* Our key in that slot was set, replaced or cleared. There must be room for pairs. */
+void peer_add_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own);
+void peer_renew_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own);
+void peer_remove_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own);
 
-/* Our keys move on by one slot; there are no pairs of the previous one any more. */
-void peer_promote_own(struct tunnel *tunnel, uint32_t peer);
+/* Our keys move by one slot; our previous key has no pairs any more. */
+void peer_promote_own(struct tunnel *tunnel, uint32_t peer_index);
 
-/* Is a handshake under way that we began, young enough for an answer to come? */
-bool peer_is_initiating(const struct tunnel *tunnel, uint32_t peer);
+/* Is a handshake under way that we initiated, recent enough for an answer to arrive? */
+bool peer_is_initiating(const struct tunnel *tunnel, uint32_t peer_index);
 
-/* Wipes the handshakes under way: all, or those that we began with another pair. */
-void peer_forget_handshakes(struct tunnel *tunnel, uint32_t peer);
-void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer, uint32_t pair);
+/* Wipes the handshakes under way: all, or those that we initiated with another pair. */
+void peer_forget_handshakes(struct tunnel *tunnel, uint32_t peer_index);
+void peer_forget_initiations_but(struct tunnel *tunnel, uint32_t peer_index, uint32_t pair_index);
 
-/* The record is another node's from now on: what was learnt of the one before says nothing of it. */
-void peer_forget_node(struct tunnel *tunnel, uint32_t peer);
+/* The record now belongs to another node: discards the addresses at which the old one was
+ * reached. */
+void peer_forget_node(struct tunnel *tunnel, uint32_t peer_index);
 
-/* Authenticated data came on the session: the peer knows the key of ours that it was made with. */
-void peer_note_proof(struct tunnel *tunnel, uint32_t session);
+/* Authenticated data arrived on the session: the peer knows our key that it was made with. */
+void peer_note_proof(struct tunnel *tunnel, uint32_t session_index);
 
-/* An authenticated datagram came from there: answers go there, if the peer may be there. */
-void peer_follow(struct tunnel *tunnel, uint32_t peer, const union endpoint *from,
+/* An authenticated datagram arrived from there: answer to that address, if the peer may be
+ * there. */
+void peer_follow(struct tunnel *tunnel, uint32_t peer_index, const union endpoint *from,
 		 const struct local_source *to);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A peer has few places: its endpoints in use, and addresses that another node claims too. An address without a proof
- * gives way first, so that questions never push a proof out while there is another place.
+ * A peer has few places: its endpoints in use, and addresses that another node claims too. An
+ * address without a proof is replaced first, so that questions never evict a proof while another
+ * place is left.
  */
 #include "place.h"
 
@@ -14,9 +15,9 @@ static struct peer_place *find(struct peer_place places[static PEER_PLACES_MAX],
 	return NULL;
 }
 
-/* A free place has answered_ns 0 and no address; it is taken before any other. */
-static struct peer_place *find_or_take(struct peer_place places[static PEER_PLACES_MAX],
-				       const struct address *address)
+/* A free place has answered_ns 0 and no address; it is used before any other. */
+static struct peer_place *find_or_replace(struct peer_place places[static PEER_PLACES_MAX],
+					  const struct address *address)
 {
 	struct peer_place *place = find(places, address), *oldest = &places[0];
 
@@ -32,7 +33,7 @@ static struct peer_place *find_or_take(struct peer_place places[static PEER_PLAC
 void place_note_asked(struct peer_place places[static PEER_PLACES_MAX],
 		      const struct address *address, uint64_t now_ns)
 {
-	struct peer_place *place = find_or_take(places, address);
+	struct peer_place *place = find_or_replace(places, address);
 
 	if (!place->asked_ns)
 		place->asked_ns = now_ns;
@@ -42,7 +43,7 @@ void place_note_asked(struct peer_place places[static PEER_PLACES_MAX],
 void place_note_answered(struct peer_place places[static PEER_PLACES_MAX],
 			 const struct address *address, uint64_t now_ns)
 {
-	struct peer_place *place = find_or_take(places, address);
+	struct peer_place *place = find_or_replace(places, address);
 
 	if (!place->proved_ns)
 		place->proved_ns = now_ns;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Token buckets for handshakes under load (paper, 5.3), one for each source that proved its address with a cookie.
- * Chained hashing under a secret key in fixed storage: the attacker chooses the addresses, but neither the chains'
- * length nor the memory. The rates are those of the kernel's ratelimiter.c.
+ * Token buckets for handshakes under load (paper, 5.3), one for each source that proved its address
+ * with a cookie. Chained hashing under a secret key in fixed storage: the attacker chooses the
+ * addresses, but cannot affect the length of chains or the memory used. The rates are those of the
+ * kernel's ratelimiter.c.
  */
 #include "ratelimit.h"
 
@@ -11,11 +12,11 @@
 
 #define TOKEN_NS (NS_PER_S / RATELIMIT_PER_SECOND)
 #define FULL_NS	 (TOKEN_NS * RATELIMIT_BURST)
-#define IDLE_NS \
-	NS_PER_S /* long enough for a bucket to be full again: forgetting it changes nothing */
+/* After this time a bucket is full again, so forgetting it changes nothing. */
+#define IDLE_NS	 NS_PER_S
 #define NO_ENTRY 0
 
-static_assert(FULL_NS <= IDLE_NS, "an entry that is forgotten must not gain tokens by it");
+static_assert(FULL_NS <= IDLE_NS, "forgetting an entry must not add tokens");
 
 static struct ratelimit_entry *entry_at(struct ratelimit *limit, uint32_t number)
 {
@@ -48,7 +49,7 @@ static uint32_t find_entry(struct ratelimit *limit, uint32_t number, const uint8
 	return number;
 }
 
-/* NO_ENTRY where all are taken. */
+/* NO_ENTRY: all are in use. */
 static uint32_t take_free_entry(struct ratelimit *limit)
 {
 	uint32_t number = limit->free;
@@ -96,7 +97,7 @@ static void sweep_bucket(struct ratelimit *limit, uint32_t *link, uint64_t now_n
 	}
 }
 
-/* At most once a second, so that a full table costs each call little. */
+/* Runs at most once a second, so that a full table costs each call little. */
 static void sweep(struct ratelimit *limit, uint64_t now_ns)
 {
 	if (now_ns - limit->last_sweep_ns < IDLE_NS)

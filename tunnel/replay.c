@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * RFC 6479: the window is a ring of words, cleared as it moves and never shifted. One word of the 8192 bits is always
- * partly cleared, so 8128 are usable. Knows nothing of authenticity: whoever asks has checked it.
+ * RFC 6479: the window is a ring of words, cleared as it moves and never shifted. One word of the
+ * 8192 bits is always partly cleared, so 8128 are usable. Callers have checked authenticity.
  */
 #include "replay.h"
 
@@ -13,7 +13,8 @@ void replay_init(struct replay *replay)
 	memset(replay, 0, sizeof(*replay));
 }
 
-/* Clears the words that come into the window as it moves on to `position`; all of them for a long jump. */
+/* Clears the words that enter the window as it moves to `position`; all of them after a long
+ * jump. */
 static void advance(struct replay *replay, uint64_t position)
 {
 	uint64_t word = replay->greatest / WORD_BITS;
@@ -30,7 +31,8 @@ bool replay_accept(struct replay *replay, uint64_t counter)
 
 	if (counter >= REJECT_AFTER_MESSAGES)
 		return false;
-	/* Positions count from 1 so that greatest == 0 means none; no overflow, the limit is far below 2^64. */
+	/* Positions count from 1 so that greatest == 0 means none; no overflow, the limit is far
+	 * below 2^64. */
 	position = counter + 1;
 	if (position + REPLAY_WINDOW < replay->greatest)
 		return false;

@@ -13,5 +13,6 @@ struct replay {
 
 void replay_init(struct replay *replay);
 
-/* Only after the packet proved authentic. False: seen before, too old, or at REJECT_AFTER_MESSAGES and above. */
+/* Call only for authentic packets. False: seen before, too old, or at REJECT_AFTER_MESSAGES and
+ * above. */
 MUST_CHECK bool replay_accept(struct replay *replay, uint64_t counter);

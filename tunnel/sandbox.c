@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Dropping privileges, in the order in which each step still has the right to be taken: bounding set and securebits
- * need CAP_SETPCAP, the user needs CAP_SETUID, the rest needs nothing. Changing the user clears the death signal and
- * the dumpable flag, so both are set after it. What could not be dropped is a reason not to run.
+ * Drops privileges in an order in which each step is still permitted: bounding set and securebits
+ * need CAP_SETPCAP, the change of user needs CAP_SETUID, the rest needs nothing. Changing the user
+ * clears the death signal and the dumpable flag, so both are set after it. If anything could not be
+ * dropped, the process does not run.
  */
 #include "sandbox.h"
 
@@ -20,7 +21,7 @@
 #include "log.h"
 
 #define NOBODY	      65534
-#define STACK_LEN     (64 * 1024) /* more than the engine's calls take */
+#define STACK_LEN     (64 * 1024) /* more than the engine's calls use */
 #define CAPABILITY(n) (1ULL << (n))
 #define SECUREBITS_ALL                                                                           \
 	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                         \
@@ -40,7 +41,7 @@ static const struct capability needed[] = {
 	{CAP_SETPCAP, "CAP_SETPCAP", false},
 };
 
-/* Kept by the parent where it has it, not asked for: a port below 1024 is unusual. */
+/* The parent keeps it if it has it, but does not require it: a port below 1024 is unusual. */
 #define CAPABILITIES_IF_THERE CAPABILITY(CAP_NET_BIND_SERVICE)
 
 struct capability_sets {
@@ -79,7 +80,7 @@ bool sandbox_has_privileges(void)
 	char missing[128] = "";
 
 	if (get_capabilities(&sets))
-		return true; /* what is missing will say so itself */
+		return true; /* a missing capability will be reported where it is needed */
 	for (unsigned int i = 0; i < ARRAY_SIZE(needed); i++) {
 		size_t used = strlen(missing);
 
@@ -111,17 +112,17 @@ bool sandbox_forbid_access(void *page)
 {
 	if (!mprotect(page, SANDBOX_PAGE_LEN, PROT_NONE))
 		return true;
-	log_error("cannot put a guard page beside the keys: %s", strerror(errno));
+	log_error("cannot set up a guard page beside the keys: %s", strerror(errno));
 	return false;
 }
 
-/* Keys pass over it while a message is sealed or opened. */
+/* Keys are on the stack while a message is sealed or opened. */
 static bool protect_stack(void)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	uint8_t *end = (uint8_t *)(here / SANDBOX_PAGE_LEN * SANDBOX_PAGE_LEN);
 
-	sodium_stackzero(STACK_LEN + SANDBOX_PAGE_LEN); /* so that it is there */
+	sodium_stackzero(STACK_LEN + SANDBOX_PAGE_LEN); /* so that its pages exist */
 	return !mlock(end - STACK_LEN, STACK_LEN) &&
 	       !madvise(end - STACK_LEN, STACK_LEN, MADV_DONTDUMP);
 }
@@ -246,7 +247,7 @@ bool sandbox_enter_engine(pid_t parent)
 		{"drop the bounding set of capabilities", drop_bounding_set},
 		{"clear the ambient capabilities", clear_ambient_set},
 		{"lock the securebits", set_securebits},
-		{"become nobody (user 65534)", become_nobody},
+		{"switch to user nobody (65534)", become_nobody},
 		{"drop all capabilities", drop_capabilities},
 		{"forbid new privileges", forbid_new_privileges},
 		{"forbid core dumps", forbid_dumps},
@@ -256,9 +257,9 @@ bool sandbox_enter_engine(pid_t parent)
 	if (!take_steps(steps, ARRAY_SIZE(steps)))
 		return false;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL)) {
-		log_error("cannot ask for a signal at the parent's death: %s", strerror(errno));
+		log_error("cannot request a signal for the parent's death: %s", strerror(errno));
 		return false;
 	}
 	return getppid() ==
-	       parent; /* false: it died before we asked, and nobody reads what we would say */
+	       parent; /* false: the parent died before the request, and no process reads our log */
 }

@@ -1,62 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session: what a finished handshake leaves behind (paper, 5.4.6). Its keys are apart, in the locked part of the
- * state, under the same slot number. A peer has at most four: the one it sends on (current), the one before
- * (previous, for what is still under way), one that waits to be confirmed by the peer (next), and the last one that had
- * to make room for those (former): when both sides rotate, handshakes follow each other faster than packets arrive.
+ * A session: the result of a finished handshake (paper, 5.4.6). Its keys are in the locked part of
+ * the state, under the same index. A peer has at most four: the one it sends on (current), the one
+ * before (previous, for packets in flight), one that the peer has not confirmed yet (next), and the
+ * last one that made room for those (former): when both sides rotate, handshakes follow each other
+ * faster than packets arrive.
  *
- * A session does not depend on the statics it was made with: they may move or go while it lives.
+ * A session does not depend on the static keys it was made with: they may move or be removed during
+ * its life.
  */
 #pragma once
 
-#include "address.h"
-#include "noise.h"
-#include "replay.h"
+#include "tunnel.h"
 
-#define NO_SESSION UINT32_MAX
-
-struct tunnel;
-
-struct session {
-	bool is_used;
-	bool is_initiator;
-	bool is_retired; /* sends no more, but receives: our static key was changed, or the counter ran out */
-	uint32_t peer;
-	uint32_t pair;	    /* with whose keys it was made; NO_PAIR: one of them is gone */
-	uint32_t next_free; /* slot; NO_SESSION ends the list */
-	uint32_t local_index, remote_index;
-	struct address answered_to; /* where our response went; family 0: we initiated */
-	uint64_t birth_ns;	    /* boot clock */
-	uint64_t last_received_ns;  /* 0: never */
-	uint64_t send_counter;	    /* the next to use */
-	struct replay replay;
-};
-
-/* False at REJECT_AFTER_MESSAGES and REJECT_AFTER_TIME: not for one packet more. */
+/* False from REJECT_AFTER_MESSAGES and REJECT_AFTER_TIME on, without exception. */
 bool session_can_send(const struct session *session, uint64_t now_ns);
 bool session_can_receive(const struct session *session, uint64_t now_ns);
 
-/* After sending: is a new handshake due (REKEY_AFTER_MESSAGES, or REKEY_AFTER_TIME as initiator)? */
+/* After sending: is a new handshake due (REKEY_AFTER_MESSAGES, or REKEY_AFTER_TIME as
+ * initiator)? */
 bool session_wants_rekey_after_send(const struct session *session, uint64_t now_ns);
 
-/* After receiving: as initiator, so near the end that a silent sender would be cut off. */
+/* After receiving: are we the initiator, and is the session so near its end that a peer that only
+ * sends would be cut off? */
 bool session_wants_rekey_after_receive(const struct session *session, uint64_t now_ns);
 
-/* Makes a session of the pair's finished handshake: current where we initiated, next where we responded. */
-MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t pair);
+/* Makes a session of the pair's finished handshake: current if we initiated, next if we
+ * responded. */
+MUST_CHECK bool session_begin(struct tunnel *tunnel, uint32_t pair_index);
 
-/* Authenticated data came on it. True where that was the confirmation: next became current. */
-bool session_confirm(struct tunnel *tunnel, uint32_t slot);
+/* Authenticated data arrived on the session. True if that confirmed it: next became current. */
+bool session_confirm(struct tunnel *tunnel, uint32_t session_index);
 
-/* The peer's sessions send no more. */
-void session_retire_all(struct tunnel *tunnel, uint32_t peer);
+/* Stops sending on the peer's sessions. */
+void session_retire_all(struct tunnel *tunnel, uint32_t peer_index);
 
-/* Wipes the peer's sessions; what waits to be sealed with their keys is sent before. */
-void session_remove_all(struct tunnel *tunnel, uint32_t peer);
+/* Wipes the peer's sessions, after sealing and sending the packets that wait for their keys. */
+void session_remove_all(struct tunnel *tunnel, uint32_t peer_index);
 
-/* Of those only the ones made with our key in that slot, or only those of whose keys one is gone. */
-void session_remove_own(struct tunnel *tunnel, uint32_t peer, enum key_slot own);
-void session_remove_keyless(struct tunnel *tunnel, uint32_t peer);
+/* The same for the sessions made with our key in that slot, or for those with NO_PAIR. */
+void session_remove_own(struct tunnel *tunnel, uint32_t peer_index, enum key_slot own);
+void session_remove_keyless(struct tunnel *tunnel, uint32_t peer_index);
 
-/* The pair goes; its peer's sessions no longer name it. */
-void session_forget_pair(struct tunnel *tunnel, uint32_t pair);
+/* The pair is being removed: sets NO_PAIR in its peer's sessions. */
+void session_forget_pair(struct tunnel *tunnel, uint32_t pair_index);

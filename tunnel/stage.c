@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The pool of chunks in which packets wait for a session. A packet is a chain of chunks, a queue a chain of packets;
- * chunks never used are not touched, so an idle node does not pay for the pool.
+ * The pool of chunks in which packets wait for a session. A packet is a chain of chunks, a queue a
+ * chain of packets; chunks never used are not touched, so an idle node does not pay for the pool.
  */
 #include "stage.h"
 
@@ -30,7 +30,7 @@ static void free_chunk(struct stage *stage, uint32_t chunk)
 	stage->free_count++;
 }
 
-/* Returns the first chunk. The pool has room. */
+/* Returns the first chunk. The caller has checked that the pool has room. */
 static uint32_t store(struct stage *stage, const uint8_t *packet, size_t len)
 {
 	uint32_t first = NO_CHUNK, *link = &first;
@@ -70,7 +70,7 @@ bool stage_push(struct stage *stage, struct stage_queue queue, const struct virt
 	return true;
 }
 
-/* Frees the chain, copying it out before if there is somewhere to. */
+/* Frees the chain, after copying it to ret_packet unless that is NULL. */
 static void release(struct stage *stage, uint32_t chunk, uint8_t *ret_packet, size_t len)
 {
 	for (size_t done = 0; done < len; done += STAGE_CHUNK_LEN) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets that wait for a session, as they came from the TUN (super-packets whole, with their virtio header), in
- * chains of chunks from one pool: bounded for each peer (STAGED_PACKETS_MAX segments, the oldest go; the sender sees to
- * it) and for the node.
+ * Packets that wait for a session, as they came from the TUN (super-packets whole, with their
+ * virtio header), in chains of chunks from one pool. Bounded for each peer (STAGED_PACKETS_MAX
+ * segments; send.c drops the oldest) and for the node.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ struct stage_chunk {
 	uint32_t next_chunk;  /* of this packet */
 	uint32_t next_packet; /* in a packet's first chunk: the first chunk of the next packet */
 	uint16_t packet_len;  /* in a packet's first chunk */
-	uint16_t packets;     /* in a packet's first chunk: segments it stands for */
+	uint16_t packets;     /* in a packet's first chunk: its number of segments */
 	struct virtio_net_hdr vnet;
 	uint8_t bytes[STAGE_CHUNK_LEN];
 };
@@ -29,19 +29,20 @@ struct stage {
 	struct stage_chunk chunks[STAGE_CHUNKS];
 };
 
-/* A queue lives in its peer: NO_CHUNK, NO_CHUNK, 0 is an empty one. A super-packet counts its segments. */
+/* The queue's storage is in its peer; an empty queue is NO_CHUNK, NO_CHUNK, 0. A super-packet
+ * counts as its segments. */
 struct stage_queue {
 	uint32_t *head, *tail, *count;
 };
 
 void stage_init(struct stage *stage);
 
-/* len is 1 to STAGE_PACKET_MAX. False where the pool has no room: nothing is kept. */
+/* len is 1 to STAGE_PACKET_MAX. False if the pool has no room: nothing is stored. */
 MUST_CHECK bool stage_push(struct stage *stage, struct stage_queue queue,
 			   const struct virtio_net_hdr *vnet, const uint8_t *packet, size_t len,
 			   uint16_t packets);
 
-/* Takes the oldest: its length, copied to ret_packet (NULL: dropped); 0: empty. *ret_packets: segments it stood for.
- * ret_vnet may be NULL. */
+/* Removes the oldest packet, copies it to ret_packet (unless NULL) and returns its length; 0: the
+ * queue is empty. *ret_packets: its number of segments. ret_vnet may be NULL. */
 size_t stage_pop(struct stage *stage, struct stage_queue queue, struct virtio_net_hdr *ret_vnet,
 		 uint8_t ret_packet[STAGE_PACKET_MAX], uint16_t *ret_packets);

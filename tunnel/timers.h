@@ -1,68 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The protocol's timers (paper, 6). Callers say what happened; only timers.c knows what follows from it and when.
- * Deadlines of all peers are in one heap, so that the loop asks for the earliest and nobody walks over all peers.
+ * The protocol's timers (paper, 6). Callers report events; only timers.c knows which action
+ * follows, and when. The deadlines of all peers are in one heap, so that the loop reads the
+ * earliest without a walk over all peers.
  */
 #pragma once
 
-#include "util.h"
+#include "tunnel.h"
 
-struct tunnel;
+/* True if neither an initiation nor a response was sent to the peer within REKEY_TIMEOUT. */
+bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer_index);
 
-/* In the order in which they run where several are due at once: nothing wipes what another has just begun. */
-enum timer {
-	TIMER_ZERO_KEYS, /* three times REJECT_AFTER_TIME after the last session was made */
-	TIMER_RETRANSMIT_HANDSHAKE, /* REKEY_TIMEOUT + jitter after an initiation */
-	TIMER_SEND_KEEPALIVE,	    /* KEEPALIVE_TIMEOUT after data received, nothing sent */
-	TIMER_NEW_HANDSHAKE, /* KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + jitter after data sent, nothing received */
-	TIMER_PERSISTENT_KEEPALIVE,
-	TIMER_TRY_NEXT_KEY, /* after the peer's record named one, until it is proved to the peer that we know it */
-	TIMER_COUNT
-};
+/* The same for one pair only: messages with other keys of the same peer do not count. */
+bool timers_allow_try(const struct tunnel *tunnel, uint32_t pair_index);
 
-struct timers {
-	uint64_t deadline_ns[TIMER_COUNT]; /* boot clock; 0: not armed */
-	uint64_t wake_ns;	/* what the heap sorts by: not after the earliest deadline */
-	uint32_t heap_position; /* 0: not in the heap */
-	/* with any of its keys; also set by a response; 0: none, or a handshake may start at once */
-	uint64_t last_initiation_sent_ns;
-	uint32_t next_key_tries; /* left */
-	uint32_t attempts;	 /* retries since the last trigger from outside */
-	uint64_t jitter_ns;	 /* drawn for each handshake */
-	bool needs_another_keepalive;
-};
+/* May the pair's initiation still be answered? A retry would have replaced it by now. If no retry
+ * was needed, the peer may have forgotten the session that such a late response would create
+ * here. */
+bool timers_allow_response(const struct tunnel *tunnel, uint32_t pair_index);
 
-/* True where neither an initiation nor a response went to the peer within REKEY_TIMEOUT. */
-bool timers_allow_initiation(const struct tunnel *tunnel, uint32_t peer);
+/* Our key changed, or the last initiation could not leave: the next handshake need not wait. */
+void timers_forget_initiation(struct tunnel *tunnel, uint32_t peer_index);
 
-/* Of this pair alone: what was said with other keys of the same peer does not count. */
-bool timers_allow_try(const struct tunnel *tunnel, uint32_t pair);
+/* Events. "Data" excludes keepalives; "authenticated" is any message but a cookie; "traversed" is
+ * sent or received. A handshake is complete when both sides have the session, and awaited when
+ * packets wait for the session of the handshake under way. timers_identity_promoted is for a peer
+ * whose newest session was made with another key. */
+void timers_data_sent(struct tunnel *tunnel, uint32_t peer_index);
+void timers_data_received(struct tunnel *tunnel, uint32_t peer_index);
+void timers_any_authenticated_sent(struct tunnel *tunnel, uint32_t peer_index);
+void timers_any_authenticated_received(struct tunnel *tunnel, uint32_t peer_index);
+void timers_any_authenticated_traversed(struct tunnel *tunnel, uint32_t peer_index);
+void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair_index);
+void timers_question_asked(struct tunnel *tunnel, uint32_t pair_index);
+void timers_handshake_answered(struct tunnel *tunnel, uint32_t pair_index);
+void timers_handshake_awaited(struct tunnel *tunnel, uint32_t peer_index);
+void timers_handshake_given_up(struct tunnel *tunnel, uint32_t peer_index);
+void timers_retransmit_postponed(struct tunnel *tunnel, uint32_t peer_index);
+void timers_keepalive_expired(struct tunnel *tunnel, uint32_t peer_index);
+void timers_handshake_complete(struct tunnel *tunnel, uint32_t peer_index);
+void timers_session_derived(struct tunnel *tunnel, uint32_t peer_index);
+void timers_keepalive_configured(struct tunnel *tunnel, uint32_t peer_index);
+void timers_next_key_tried(struct tunnel *tunnel, uint32_t pair_index);
+void timers_next_key_reached(struct tunnel *tunnel, uint32_t peer_index);
+void timers_identity_promoted(struct tunnel *tunnel, uint32_t peer_index);
+void timers_peer_restarted(struct tunnel *tunnel, uint32_t peer_index);
+void timers_stop(struct tunnel *tunnel, uint32_t peer_index);
 
-/* May the pair's initiation still be answered? Where it was retried another one took its place by then; where nobody
- * needed it any more, the peer may have forgotten the session that a response of so long ago would make here. */
-bool timers_allow_response(const struct tunnel *tunnel, uint32_t pair);
+/* The peer's record named a new key. Returns true if it is to be tried now (expire_try_next_key);
+ * otherwise it is tried at a random time within try_within_ns. */
+MUST_CHECK bool timers_next_key_learnt(struct tunnel *tunnel, uint32_t peer_index,
+				       uint64_t try_within_ns);
 
-/* Our key is another one now, or the last initiation met no way out: a handshake need not wait. */
-void timers_forget_initiation(struct tunnel *tunnel, uint32_t peer);
+/* Takes one of the tries that are left for the peer's new key; false: none is left. After each try,
+ * the caller reports whether it sent an initiation. */
+MUST_CHECK bool timers_take_next_key_try(struct tunnel *tunnel, uint32_t peer_index);
+void timers_next_key_try_made(struct tunnel *tunnel, uint32_t peer_index, bool is_initiation);
 
-/* What happened. "Data" is not a keepalive; "authenticated" is any message but a cookie; "traversed" is sent or
- * received; a handshake is complete when both sides know the session, and awaited when packets want the session of the
- * one under way. An identity is promoted for a peer whose newest session was not made with it. */
-void timers_data_sent(struct tunnel *tunnel, uint32_t peer);
-void timers_data_received(struct tunnel *tunnel, uint32_t peer);
-void timers_any_authenticated_sent(struct tunnel *tunnel, uint32_t peer);
-void timers_any_authenticated_received(struct tunnel *tunnel, uint32_t peer);
-void timers_any_authenticated_traversed(struct tunnel *tunnel, uint32_t peer);
-void timers_handshake_initiated(struct tunnel *tunnel, uint32_t pair);
-void timers_question_asked(struct tunnel *tunnel, uint32_t pair);
-void timers_handshake_answered(struct tunnel *tunnel, uint32_t pair);
-void timers_handshake_awaited(struct tunnel *tunnel, uint32_t peer);
-void timers_handshake_complete(struct tunnel *tunnel, uint32_t peer);
-void timers_session_derived(struct tunnel *tunnel, uint32_t peer);
-void timers_keepalive_configured(struct tunnel *tunnel, uint32_t peer);
-void timers_next_key_learnt(struct tunnel *tunnel, uint32_t peer, uint64_t try_within_ns);
-void timers_next_key_tried(struct tunnel *tunnel, uint32_t pair);
-void timers_next_key_reached(struct tunnel *tunnel, uint32_t peer);
-void timers_identity_promoted(struct tunnel *tunnel, uint32_t peer);
-void timers_peer_restarted(struct tunnel *tunnel, uint32_t peer);
-void timers_stop(struct tunnel *tunnel, uint32_t peer);
+/* When a timer is next due, or earlier; UINT64_MAX: never. */
+uint64_t timers_next_deadline(const struct tunnel *tunnel);
+
+/* Disarms one timer that is due and returns it; false: none is due. The timers of a peer are
+ * returned in the order of the enum. */
+MUST_CHECK bool timers_take_due(struct tunnel *tunnel, uint32_t *ret_peer, enum timer *ret_timer);

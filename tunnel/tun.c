@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The TUN device. Offloads are probed by trying, never guessed from the kernel's version: a kernel without USO, or
- * without TSO, cuts super-packets itself. Device facts are read by ioctl through the event socket, so that nothing is
- * opened after start. A device that this file made emits no packets of its own (addr_gen_mode none, no multicast).
+ * The TUN device. Offloads are probed by trying, never derived from the kernel's version: a kernel
+ * without USO or TSO segments super-packets itself. Device properties are read by ioctl through the
+ * event socket, so that nothing is opened after start. A device created here emits no packets of
+ * its own (addr_gen_mode none, no multicast).
  */
 #include "tun.h"
 
@@ -19,10 +20,11 @@
 
 #define TUN_DEVICE "/dev/net/tun"
 
-/* Packets that wait while the engine gets no CPU: 400 ms of 10,000 a second, where the kernel's own 500 last 50 ms. TCP
- * does not fill it: its windows end long before. */
-#define QUEUE_LEN     4096
-#define OLD_QUEUE_LEN 500 /* as the kernel makes a TUN; any other length is somebody's choice */
+/* Room for the packets that arrive while the engine gets no CPU: 400 ms at 10,000 a second, where
+ * the kernel's own 500 last 50 ms. TCP does not fill it: its windows are much smaller. */
+#define QUEUE_LEN 4096
+/* the kernel's default for a TUN; an administrator set any other length */
+#define OLD_QUEUE_LEN 500
 
 #ifndef TUN_F_USO4 /* Linux 6.2 */
 #define TUN_F_USO4 0x20
@@ -61,17 +63,17 @@ static bool attach(struct tun *tun)
 			tun->name);
 		break;
 	case EPERM:
-		log_error("cannot make interface '%s': CAP_NET_ADMIN is missing: run as root",
+		log_error("cannot create interface '%s': CAP_NET_ADMIN is missing: run as root",
 			  tun->name);
 		break;
 	case EINVAL:
 		log_error(
-			"interface '%s' exists and is no single-queue TUN device: remove it, or choose another "
+			"interface '%s' exists and is not a single-queue TUN device: remove it, or choose another "
 			"--interface",
 			tun->name);
 		break;
 	default:
-		log_error("cannot make interface '%s': %s", tun->name, strerror(errno));
+		log_error("cannot create interface '%s': %s", tun->name, strerror(errno));
 	}
 	return false;
 }
@@ -81,7 +83,7 @@ static void probe_offloads(struct tun *tun)
 	tun->takes_udp_super = !ioctl(tun->fd, TUNSETOFFLOAD, OFFLOAD_TCP | OFFLOAD_UDP);
 	tun->takes_tcp_super = tun->takes_udp_super || !ioctl(tun->fd, TUNSETOFFLOAD, OFFLOAD_TCP);
 	if (!tun->takes_tcp_super && ioctl(tun->fd, TUNSETOFFLOAD, TUN_F_CSUM))
-		log_debug("interface '%s' takes no offload at all", tun->name);
+		log_debug("interface '%s' supports no offload", tun->name);
 }
 
 static bool open_events(struct tun *tun)
@@ -93,7 +95,7 @@ static bool open_events(struct tun *tun)
 	if (tun->events >= 0 && tun->stats >= 0 &&
 	    !bind(tun->events, (const struct sockaddr *)&address, sizeof(address)))
 		return true;
-	log_error("cannot listen for changes of links (rtnetlink): %s", strerror(errno));
+	log_error("cannot listen for link changes (rtnetlink): %s", strerror(errno));
 	return false;
 }
 
@@ -109,9 +111,9 @@ static void add_attribute(struct nlmsghdr *message, uint16_t type, const void *v
 	message->nlmsg_len = (uint32_t)(NLMSG_ALIGN(message->nlmsg_len) + RTA_SPACE(len));
 }
 
-/* A link-local address would make the kernel send router solicitations into the tunnel, and multicast its memberships:
- * WireGuard's own devices have neither. A kernel that refuses costs only those few packets, so the answer is not
- * awaited. */
+/* With a link-local address the kernel would send router solicitations into the tunnel, and with
+ * multicast, membership reports: WireGuard's own devices have neither. If a kernel refuses, that
+ * costs only those few packets, so the answer is not awaited. */
 static void stop_own_packets(const struct tun *tun)
 {
 	struct {
@@ -124,7 +126,7 @@ static void stop_own_packets(const struct tun *tun)
 			   .nlmsg_flags = NLM_F_REQUEST},
 		.link = {.ifi_family = AF_UNSPEC,
 			 .ifi_index = (int)tun->ifindex,
-			 .ifi_change = IFF_MULTICAST}, /* and not set in ifi_flags: off */
+			 .ifi_change = IFF_MULTICAST}, /* not set in ifi_flags: off */
 	};
 	struct {
 		struct rtattr family;
@@ -161,7 +163,8 @@ static void lengthen_queue(const struct tun *tun)
 		return;
 	request.ifr_qlen = QUEUE_LEN;
 	if (ioctl(tun->events, SIOCSIFTXQLEN, &request))
-		log_debug("interface '%s': its queue stays short: %s", tun->name, strerror(errno));
+		log_debug("interface '%s': cannot lengthen its queue: %s", tun->name,
+			  strerror(errno));
 }
 
 bool tun_open(struct tun *tun, const char *name)
@@ -181,11 +184,11 @@ bool tun_open(struct tun *tun, const char *name)
 	lengthen_queue(tun);
 	if (!tun_follow(tun))
 		return true;
-	log_error("interface '%s' went away while it was opened", name);
+	log_error("interface '%s' disappeared while it was opened", name);
 	return false;
 }
 
-bool tun_make_anew(struct tun *tun)
+bool tun_recreate(struct tun *tun)
 {
 	fd_close(&tun->fd);
 	if (!open_device(tun) || !attach(tun))
@@ -209,7 +212,7 @@ static void drain_events(const struct tun *tun)
 {
 	uint8_t message[8192];
 
-	/* ENOBUFS says that events were lost: what they said is read anew all the same. */
+	/* ENOBUFS: events were lost. Their contents are read again anyway. */
 	while (recv(tun->events, message, sizeof(message), MSG_TRUNC) > 0 || errno == ENOBUFS)
 		errno = 0;
 }
@@ -232,7 +235,7 @@ int tun_follow(struct tun *tun)
 	return 0;
 }
 
-/* The answer's one attribute. */
+/* The only attribute of the answer. */
 static int take_overflows(const uint8_t *message, size_t len, uint64_t *ret_packets)
 {
 	const size_t header_len = NLMSG_SPACE(sizeof(struct if_stats_msg));
@@ -254,7 +257,7 @@ static int take_overflows(const uint8_t *message, size_t len, uint64_t *ret_pack
 	return -ENODEV; /* or an error message, which has no such attribute */
 }
 
-/* The kernel has answered before the request is over. */
+/* The kernel answers before the request returns. */
 int tun_read_overflows(const struct tun *tun, uint64_t *ret_packets)
 {
 	struct {

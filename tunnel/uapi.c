@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The WireGuard cross-platform configuration protocol (wireguard.com/xplatform). `set` reads its text twice: first
- * every line is decoded and nothing done, then the lines are applied, so that a malformed one changes nothing. Errors
- * are negative in the answer ("errno=-22"), as wireguard-go sends them: wg(8) negates what it reads.
+ * The WireGuard cross-platform configuration protocol (wireguard.com/xplatform). `set` reads its
+ * text twice: the first pass decodes every line without effect, the second applies them, so that a
+ * malformed line changes nothing. Errors are negative in the answer ("errno=-22"), as wireguard-go
+ * sends them: wg(8) negates the number.
  *
- * replace_allowed_ips marks what the peer has, each allowed_ip takes its mark off, and what is still marked at the end
- * of the peer's lines goes: no address of both sets is uncovered in between, and no copy of either set is needed.
+ * replace_allowed_ips marks the peer's prefixes, each allowed_ip clears its mark, and those still
+ * marked at the end of the peer's lines are removed: no address in both sets is ever without its
+ * peer, and neither set is copied.
  */
 #include "uapi.h"
 
 #include <errno.h>
 #include <stdarg.h>
 
+#include "configure.h"
 #include "crypto.h"
 
 #define KEY_HEX_LEN (2 * KEY_LEN)
@@ -54,7 +57,7 @@ static bool decode_number(uint32_t *ret_number, const char *text, uint32_t max)
 	if (text[0] < '0' || text[0] > '9')
 		return false;
 	number = strtoull(text, &end, 10);
-	if (*end || number > max) /* what does not fit at all comes as ULLONG_MAX */
+	if (*end || number > max) /* overflow is reported as ULLONG_MAX */
 		return false;
 	*ret_number = (uint32_t)number;
 	return true;
@@ -90,7 +93,7 @@ static bool decode_key(struct setting *setting, const char *value)
 	       len == KEY_LEN;
 }
 
-/* What follows '%' in a link-local address: the number or the name of a network device. */
+/* The zone of a link-local address, after '%': the number or the name of a network device. */
 static bool decode_scope(const struct device_upcalls *device, uint32_t *ret_scope, const char *text)
 {
 	if (decode_number(ret_scope, text, UINT32_MAX))
@@ -209,18 +212,19 @@ struct edit {
 	const struct device_upcalls *device;
 	struct setting setting;
 
-	/* the device's, gathered while all is checked, as both are one act on the sockets */
+	/* the device's settings, collected in the first pass, as both are one operation on the
+	 * sockets */
 	bool wants_port, wants_mark;
 	uint16_t port;
 	uint32_t mark;
 
 	/* the peer whose lines are being applied */
 	bool has_peer;	   /* public_key was read */
-	bool is_ignored;   /* it is ourselves, or was removed, or is not to be made */
-	bool is_new;	   /* made by these lines */
+	bool is_ignored;   /* it is ourselves, was removed, or must not be created */
+	bool is_new;	   /* created by these lines */
 	bool is_replacing; /* its allowed IPs */
 	struct public_key key;
-	uint32_t peer; /* NO_PEER: not made yet */
+	uint32_t peer_index; /* NO_PEER: not created yet */
 };
 
 static void note_device_setting(struct edit *edit)
@@ -274,22 +278,24 @@ static void apply_private_key(struct edit *edit)
 	crypto_wipe(&key, sizeof(key));
 }
 
-/* From the end, so that those made next take the slots from the beginning and are shown in the order of their making. */
+/* From the end, so that new peers use the pool from its start and are listed in the order of their
+ * creation. */
 static void remove_all_peers(struct tunnel *tunnel)
 {
-	for (uint32_t peer = tunnel->state->peers_used_end; peer--;)
-		if (tunnel->state->peers[peer].is_used)
-			tunnel_remove_peer(tunnel, peer);
+	for (uint32_t peer_index = tunnel->state->peers_used_end; peer_index--;)
+		if (tunnel_peer(tunnel, peer_index)->is_used)
+			tunnel_remove_peer(tunnel, peer_index);
 }
 
-/* A peer is made by the first line that says something of it, so that `remove` and `update_only` never make one. */
+/* The first line with a setting creates the peer, so that `remove` and `update_only` never create
+ * one. */
 static int make_peer(struct edit *edit)
 {
 	int error;
 
-	if (!edit->has_peer || edit->is_ignored || edit->peer != NO_PEER)
+	if (!edit->has_peer || edit->is_ignored || edit->peer_index != NO_PEER)
 		return 0;
-	error = tunnel_add_peer(edit->tunnel, &edit->key, &edit->peer);
+	error = tunnel_add_peer(edit->tunnel, &edit->key, &edit->peer_index);
 	edit->is_new = !error;
 	edit->is_ignored = error == -EADDRNOTAVAIL;
 	return edit->is_ignored ? 0 : error;
@@ -301,7 +307,8 @@ static int end_peer(struct edit *edit)
 	int error = make_peer(edit);
 
 	if (!error && edit->is_replacing && !edit->is_ignored)
-		allowedips_sweep_peer(&state->allowedips, state->allowedips_heads, edit->peer);
+		allowedips_sweep_peer(&state->allowedips, state->allowedips_heads,
+				      edit->peer_index);
 	edit->has_peer = false;
 	return error;
 }
@@ -313,7 +320,7 @@ static int begin_peer(struct edit *edit)
 	if (error)
 		return error;
 	memcpy(edit->key.bytes, edit->setting.key, KEY_LEN);
-	edit->peer = tunnel_find_peer(edit->tunnel, &edit->key);
+	edit->peer_index = peer_find(edit->tunnel, &edit->key);
 	edit->has_peer = true;
 	edit->is_ignored = edit->is_new = edit->is_replacing = false;
 	return 0;
@@ -321,8 +328,8 @@ static int begin_peer(struct edit *edit)
 
 static void ignore_peer(struct edit *edit, bool is_removed)
 {
-	if (is_removed && !edit->is_ignored && edit->peer != NO_PEER)
-		tunnel_remove_peer(edit->tunnel, edit->peer);
+	if (is_removed && !edit->is_ignored && edit->peer_index != NO_PEER)
+		tunnel_remove_peer(edit->tunnel, edit->peer_index);
 	edit->is_ignored = true;
 }
 
@@ -332,9 +339,9 @@ static int apply_allowed_ip(struct edit *edit)
 
 	if (!edit->setting.is_taken_away)
 		return allowedips_insert(&state->allowedips, state->allowedips_heads,
-					 &edit->setting.cidr, edit->peer);
+					 &edit->setting.cidr, edit->peer_index);
 	allowedips_remove(&state->allowedips, state->allowedips_heads, &edit->setting.cidr,
-			  edit->peer);
+			  edit->peer_index);
 	return 0;
 }
 
@@ -343,11 +350,11 @@ static void apply_preshared(struct edit *edit)
 	struct preshared_key key;
 
 	memcpy(key.bytes, edit->setting.key, KEY_LEN);
-	tunnel_set_preshared(edit->tunnel, edit->peer, KEY_CURRENT, KEY_CURRENT, &key);
+	tunnel_set_preshared(edit->tunnel, edit->peer_index, KEY_CURRENT, KEY_CURRENT, &key);
 	crypto_wipe(&key, sizeof(key));
 }
 
-/* A setting of a peer that exists and is not ignored. */
+/* Applies a setting to a peer that exists and is not ignored. */
 static int apply_to_peer(struct edit *edit)
 {
 	struct tunnel_state *state = edit->tunnel->state;
@@ -357,13 +364,14 @@ static int apply_to_peer(struct edit *edit)
 		apply_preshared(edit);
 		return 0;
 	case ENDPOINT:
-		tunnel_set_endpoint(edit->tunnel, edit->peer, &edit->setting.endpoint);
+		tunnel_set_endpoint(edit->tunnel, edit->peer_index, &edit->setting.endpoint);
 		return 0;
 	case PERSISTENT_KEEPALIVE:
-		tunnel_set_keepalive(edit->tunnel, edit->peer, (uint16_t)edit->setting.number);
+		tunnel_set_keepalive(edit->tunnel, edit->peer_index,
+				     (uint16_t)edit->setting.number);
 		return 0;
 	case REPLACE_ALLOWED_IPS:
-		allowedips_mark_peer(&state->allowedips, state->allowedips_heads, edit->peer);
+		allowedips_mark_peer(&state->allowedips, state->allowedips_heads, edit->peer_index);
 		edit->is_replacing = true;
 		return 0;
 	case ALLOWED_IP:
@@ -401,7 +409,7 @@ static int apply_setting(struct edit *edit)
 		ignore_peer(edit, true);
 		return 0;
 	case UPDATE_ONLY:
-		if (edit->is_new || edit->peer == NO_PEER)
+		if (edit->is_new || edit->peer_index == NO_PEER)
 			ignore_peer(edit, edit->is_new);
 		return 0;
 	case PRESHARED_KEY:
@@ -431,8 +439,10 @@ static int apply_lines(struct edit *edit, const struct lines *lines)
 static int handle_set(struct tunnel *tunnel, const struct device_upcalls *device,
 		      const struct lines *lines)
 {
-	struct edit edit = {
-		.tunnel = tunnel, .device = device, .setting.device = device, .peer = NO_PEER};
+	struct edit edit = {.tunnel = tunnel,
+			    .device = device,
+			    .setting.device = device,
+			    .peer_index = NO_PEER};
 	int error;
 
 	if (tunnel->state->is_managed)
@@ -488,25 +498,26 @@ static void say_endpoint(const struct answer *answer, const union endpoint *endp
 }
 
 static void say_allowed_ips(const struct answer *answer, const struct tunnel_state *state,
-			    uint32_t slot)
+			    uint32_t peer_index)
 {
 	char text[CIDR_TEXT_LEN];
 	uint32_t position = 0;
 	struct cidr cidr;
 
-	while ((position = allowedips_next(&state->allowedips, state->allowedips_heads, slot,
+	while ((position = allowedips_next(&state->allowedips, state->allowedips_heads, peer_index,
 					   position, &cidr)))
 		say(answer, "allowed_ip=%s\n", cidr_format(text, &cidr));
 }
 
-static void say_peer(const struct answer *answer, const struct tunnel_state *state, uint32_t slot)
+static void say_peer(const struct answer *answer, const struct tunnel_state *state,
+		     uint32_t peer_index)
 {
-	const struct peer *peer = &state->peers[slot];
-	uint32_t pair = peer->pairs[KEY_CURRENT][KEY_CURRENT];
+	const struct peer *peer = &state->peers[peer_index];
+	uint32_t pair_index = peer->pairs[KEY_CURRENT][KEY_CURRENT];
 
 	say_key(answer, "public_key", peer->keys[KEY_CURRENT].key.bytes);
 	if (!state->is_managed)
-		say_key(answer, "preshared_key", state->secrets.pairs[pair].preshared.bytes);
+		say_key(answer, "preshared_key", state->secrets.pairs[pair_index].preshared.bytes);
 	say(answer, "protocol_version=1\n");
 	if (peer->has_endpoint)
 		say_endpoint(answer, &peer->endpoint);
@@ -517,7 +528,7 @@ static void say_peer(const struct answer *answer, const struct tunnel_state *sta
 	say(answer, "tx_bytes=%llu\n", (unsigned long long)peer->sent_bytes);
 	say(answer, "rx_bytes=%llu\n", (unsigned long long)peer->received_bytes);
 	say(answer, "persistent_keepalive_interval=%u\n", peer->persistent_keepalive_s);
-	say_allowed_ips(answer, state, slot);
+	say_allowed_ips(answer, state, peer_index);
 }
 
 static int handle_get(const struct answer *answer, const struct tunnel_state *state,
@@ -533,9 +544,9 @@ static int handle_get(const struct answer *answer, const struct tunnel_state *st
 		say(answer, "listen_port=%u\n", state->port);
 	if (state->fwmark)
 		say(answer, "fwmark=%u\n", state->fwmark);
-	for (uint32_t slot = 0; slot < state->peers_used_end; slot++)
-		if (state->peers[slot].is_used)
-			say_peer(answer, state, slot);
+	for (uint32_t peer_index = 0; peer_index < state->peers_used_end; peer_index++)
+		if (state->peers[peer_index].is_used)
+			say_peer(answer, state, peer_index);
 	return 0;
 }
 

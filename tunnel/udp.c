@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The outer datagrams, in batches both ways: sendmmsg with UDP_SEGMENT, recvmmsg with UDP_GRO. A kernel or a route
- * that refuses a batch gets the same datagrams one by one; what is refused then is lost and counted by the caller.
- * Replies leave from the address they were sent to, while that address exists (kernel netns tests N32-N36); the
- * device is left to the routing table, so that a better route takes over at once.
+ * The outer datagrams, in batches both ways: sendmmsg with UDP_SEGMENT, recvmmsg with UDP_GRO. If a
+ * kernel or a route refuses a batch, its datagrams are sent one by one; those refused again are
+ * lost, and the caller counts them. Replies leave from the address that they were sent to, while
+ * that address exists (kernel netns tests N32-N36); the routing table chooses the device, so that a
+ * better route is used at once.
  */
 #include "udp.h"
 
@@ -21,7 +22,7 @@
 #define SEND_MESSAGES	 32 /* of one sendmmsg */
 #define SEND_PATIENCE_MS 5  /* for a full send buffer; then the datagrams are lost */
 #define ANY_PORT_TRIES	 16
-#define ERRORS_A_TURN	 64 /* taken at once: anybody may forge them */
+#define ERRORS_A_TURN	 64 /* read at once: anyone may forge them */
 
 #ifndef SOL_UDP
 #define SOL_UDP 17
@@ -42,7 +43,7 @@ static void set_buffers(int fd)
 		(void)set_option(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
 }
 
-/* What may fail on a kernel that we still run on: receiving works without, only slower. */
+/* Options that an older supported kernel may lack: receiving works without them, only slower. */
 static void set_conveniences(int fd, unsigned int family)
 {
 	set_buffers(fd);
@@ -292,7 +293,7 @@ unsigned int udp_receive(struct udp *udp, unsigned int family,
 	return count > 0 ? (unsigned int)count : 0;
 }
 
-/* Not by SO_RXQ_OVFL, which tells of a loss only with a later datagram. */
+/* Not by SO_RXQ_OVFL, which reports a loss only with a later datagram. */
 uint64_t udp_read_overflows(struct udp *udp)
 {
 	uint32_t memory[SK_MEMINFO_VARS];
@@ -311,7 +312,7 @@ uint64_t udp_read_overflows(struct udp *udp)
 	return lost;
 }
 
-/* -- what became of it -- */
+/* -- errors from the kernel -- */
 
 union error_control {
 	struct cmsghdr align;
@@ -337,7 +338,7 @@ static bool tells_too_big(struct msghdr *header)
 	return false;
 }
 
-bool udp_take_errors(struct udp *udp, unsigned int family)
+bool udp_read_errors(struct udp *udp, unsigned int family)
 {
 	bool was_too_big = false;
 
@@ -354,7 +355,7 @@ bool udp_take_errors(struct udp *udp, unsigned int family)
 
 /* -- the way -- */
 
-/* The asker lets go of its port again, so that nobody can send anything to it. */
+/* The asker releases its port again, so that no datagram can be sent to it. */
 static void disconnect(int fd)
 {
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
@@ -380,7 +381,7 @@ uint32_t udp_path_mtu(const struct udp *udp, const union endpoint *to)
 
 /* -- sending -- */
 
-/* A part of an outgoing: all of it, or one datagram where the kernel does not cut. */
+/* A part of an outgoing: all of it, or one datagram if the kernel does not segment. */
 struct part {
 	const struct outgoing *of;
 	uint32_t offset, len;
@@ -439,7 +440,7 @@ static void add_tos(struct message *message, sa_family_t family, int tos)
 		add_control(message, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 }
 
-/* message points into itself: it stays where it is until it was sent. */
+/* `message` points into itself: it must not move until it was sent. */
 static void create_message(struct message *message, const struct part *part)
 {
 	const struct outgoing *outgoing = part->of;
@@ -465,7 +466,7 @@ static int fd_of(const struct udp *udp, const struct outgoing *outgoing)
 	return udp->sockets.fds[outgoing->to.any.sa_family == AF_INET ? UDP_IPV4 : UDP_IPV6];
 }
 
-/* One message, with patience for a full buffer: 0 or -errno. */
+/* Sends one message, waiting for a full buffer: 0 or -errno. */
 static int send_part(const struct udp *udp, const struct part *part)
 {
 	struct message message = {0};
@@ -499,13 +500,14 @@ static void give_up_segmentation(struct udp *udp, int error)
 {
 	if (udp->has_segmentation)
 		log_warning(
-			"the kernel refuses UDP_SEGMENT (%s): datagrams are sent one by one from now on",
+			"the kernel refuses UDP_SEGMENT (%s): sending datagrams one by one from now on",
 			strerror(-error));
 	udp->has_segmentation = false;
 }
 
-/* The kernel refused this part within a batch. EINVAL has three causes: a source address that is no longer ours, a
- * segment larger than the device's MTU, and a route that cannot segment at all (EIO on some kernels). */
+/* Handles a part that the kernel refused within a batch. EINVAL has three causes: a source address
+ * that is no longer ours, a segment larger than the device's MTU, and a route that cannot segment
+ * at all (EIO on some kernels). */
 static uint32_t send_again(struct udp *udp, struct part part)
 {
 	bool is_batch = part.len > part.of->segment_len;
@@ -550,7 +552,7 @@ static uint64_t send_batch(struct udp *udp, const struct part *parts, unsigned i
 	return lost;
 }
 
-/* What is still to be taken of outgoing[*index], as one part. */
+/* The rest of outgoing[*index], as one part. */
 static struct part next_part(const struct udp *udp, const struct outgoing *outgoing,
 			     uint32_t *index, uint32_t *offset)
 {

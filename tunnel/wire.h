@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every WireGuard message and every constant of the protocol, on one page, to be checked against the paper
- * (Donenfeld, "WireGuard: Next Generation Kernel Network Tunnel", sections 5.4 and 6). All integers little endian.
+ * Every WireGuard message and every constant of the protocol, on one page, to be checked against
+ * the paper (Donenfeld, "WireGuard: Next Generation Kernel Network Tunnel", sections 5.4 and 6).
+ * All integers are little-endian.
  */
 #pragma once
 
@@ -30,12 +31,13 @@
 #define REKEY_TIMEOUT_NS      (5 * NS_PER_S)
 #define KEEPALIVE_TIMEOUT_NS  (10 * NS_PER_S)
 #define REKEY_JITTER_NS	      (334 * NS_PER_MS) /* added to a retry, uniform from 0 */
-#define HANDSHAKE_RETRIES_MAX \
-	(REKEY_ATTEMPT_TIME_NS / REKEY_TIMEOUT_NS) /* gives up when more were made */
-#define ZERO_KEYS_AFTER_NS (3 * REJECT_AFTER_TIME_NS)
-#define INITIATION_SPACING_NS \
-	(NS_PER_S / 50)			  /* a peer's initiations closer than this are a flood */
-#define TIMESTAMP_WHITENING_NS (1U << 24) /* 16.7 ms: our clock is shown no finer */
+/* The handshake fails after this many. */
+#define HANDSHAKE_RETRIES_MAX (REKEY_ATTEMPT_TIME_NS / REKEY_TIMEOUT_NS)
+#define ZERO_KEYS_AFTER_NS    (3 * REJECT_AFTER_TIME_NS)
+/* A peer's initiations closer than this are a flood. */
+#define INITIATION_SPACING_NS (NS_PER_S / 50)
+/* 16.7 ms: the resolution at which we reveal our clock. */
+#define TIMESTAMP_WHITENING_NS (1U << 24)
 #define COOKIE_LIFETIME_NS     (120 * NS_PER_S)
 #define COOKIE_LATENCY_NS      (5 * NS_PER_S) /* the initiator trusts a cookie for this much less */
 #define UNDER_LOAD_LATCH_NS    (1 * NS_PER_S)
@@ -43,7 +45,7 @@
 #define REPLAY_BITS	       8192 /* RFC 6479 */
 #define REPLAY_WINDOW	       (REPLAY_BITS - 64)
 
-#define STAGED_PACKETS_MAX     128 /* per peer; the oldest goes */
+#define STAGED_PACKETS_MAX     128 /* per peer; the oldest is dropped */
 #define PADDING_MULTIPLE       16  /* never beyond the MTU */
 
 #define TOS_HANDSHAKE	       0x88 /* AF41 */

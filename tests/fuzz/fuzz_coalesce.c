@@ -9,6 +9,7 @@
 #include "packet/inner.h"
 #include "packet/segment.h"
 #include "unit/packets.h"
+#include "unit/segment_packet.h"
 
 #define PACKETS_MAX 96
 
@@ -89,7 +90,7 @@ static void cut_again(const struct virtio_net_hdr *vnet, const uint8_t *super, s
 		check_packet(super, len);
 		return;
 	}
-	MUST(segment_init(&segmenter, vnet, super, len, PACKET_MAX) == SEGMENT_READY);
+	MUST(segment_packet(&segmenter, vnet, super, len, PACKET_MAX) == SEGMENT_READY);
 	MUST(segmenter.count == expected);
 	while ((packet_len = segment_next(&segmenter, packet)))
 		check_packet(packet, packet_len);

@@ -160,9 +160,9 @@ static void check_owns(const uint8_t *body)
 	uint32_t slot;
 
 	memcpy(&peer, body, sizeof(peer));
-	slot = tunnel_find_peer_by_id(&stand.tunnel, peer.id);
+	slot = peer_find_by_id(&stand.tunnel, peer.id);
 	MUST(slot != NO_PEER);
-	MUST(tunnel_find_peer(&stand.tunnel, &peer.keys[KEY_CURRENT]) == slot);
+	MUST(peer_find(&stand.tunnel, &peer.keys[KEY_CURRENT]) == slot);
 	body += sizeof(peer) + peer.endpoint_count * sizeof(union endpoint);
 	for (unsigned int i = 0; i < peer.cidr_count; i++, body += sizeof(cidr)) {
 		memcpy(&cidr, body, sizeof(cidr));

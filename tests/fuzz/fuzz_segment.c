@@ -10,6 +10,7 @@
 #include "packet/inner.h"
 #include "packet/segment.h"
 #include "unit/packets.h"
+#include "unit/segment_packet.h"
 
 #define BYTES_MAX 4000
 
@@ -174,7 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct segmenter segmenter;
 
 	check_icmp(&input);
-	if (segment_init(&segmenter, &input.vnet, input.packet, input.len, input.mtu) ==
+	if (segment_packet(&segmenter, &input.vnet, input.packet, input.len, input.mtu) ==
 	    SEGMENT_READY) {
 		MUST(segmenter.count);
 		if (segmenter.is_fragmenting && !segmenter.protocol)

@@ -8,11 +8,14 @@
 
 #include <sys/mman.h>
 
+#include "configure.h"
 #include "crypto.h"
 #include "cursor.h"
 #include "outbox.h"
 #include "receive.h"
 #include "send.h"
+#include "session.h"
+#include "timers.h"
 #include "tunnel.h"
 
 #define STAND_NOW_NS  (1000 * NS_PER_S)

@@ -129,7 +129,7 @@ check "bad environment is named" refuses "environment: aead: 'rot13'" tunnel_wit
 check "interface of another process is named" refuses "interface '$(device a)' is in use" tunnel --interface "$(device a)"
 check "interface that is no TUN is named" refuses "'pvbridge'.*no.*TUN" tunnel --interface pvbridge
 check "control socket of a running tunnel is named" refuses "'$(control_socket a)' is in use" tunnel --control "$(control_socket a)"
-check "file in the socket's place is named" refuses "'$RUN_DIR/file'.*no socket" tunnel --control "$RUN_DIR/file"
+check "file in the socket's place is named" refuses "'$RUN_DIR/file'.*not a socket" tunnel --control "$RUN_DIR/file"
 check "file in the folder's place is named" refuses "'$RUN_DIR/file" tunnel --control "$RUN_DIR/file/tunnel.sock"
 check "path too long for a socket is refused" refuses "expected a" tunnel --control "$RUN_DIR/$(printf 'x%.0s' {1..120})"
 check "wireguard folder too long for a socket is refused" refuses "expected a shorter path" tunnel --wireguard-dir "/tmp/$(printf 'x%.0s' {1..120})"

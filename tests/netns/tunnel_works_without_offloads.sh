@@ -148,7 +148,7 @@ carries_everything "no TSO"
 
 check "no offload of the TUN: the tunnel starts" restart_older a 'uso tso csum'
 check "no offload of the TUN: it was refused" was_refused a uso tso csum
-check "no offload of the TUN: the tunnel says so" says a 'takes no offload at all'
+check "no offload of the TUN: the tunnel says so" says a 'supports no offload'
 carries_everything "no offload of the TUN"
 
 check "no UDP_SEGMENT: the tunnel starts" restart_older a segment

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "configure.h"
 #include "crypto.h"
 #include "manage.h"
 #include "test.h"

@@ -8,6 +8,7 @@
 #include "packet/segment.h"
 
 #include "packets.h"
+#include "segment_packet.h"
 
 #define MTU 1420
 
@@ -52,7 +53,7 @@ static inline size_t build_super(struct virtio_net_hdr *ret_vnet, const struct s
 
 static inline enum segment_verdict start(const struct virtio_net_hdr *vnet, size_t len, size_t mtu)
 {
-	return segment_init(&segmenter, vnet, packet, len, mtu);
+	return segment_packet(&segmenter, vnet, packet, len, mtu);
 }
 
 /* Takes the next piece into `whole` and checks that it has its announced length. */

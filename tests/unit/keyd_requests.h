@@ -116,7 +116,7 @@ static inline int set_peer(void)
 
 static inline struct peer *peer_of(uint32_t id)
 {
-	uint32_t slot = tunnel_find_peer_by_id(&tunnel, id);
+	uint32_t slot = peer_find_by_id(&tunnel, id);
 
 	assert_int_not_equal(slot, NO_PEER);
 	return &tunnel.state->peers[slot];

@@ -30,7 +30,7 @@ static inline void begin_records(void)
 		records[node].keys[KEY_CURRENT] = world->nodes[node].public_key;
 		for (unsigned int other = 0; other < world->count; other++)
 			slots[node][other] =
-				tunnel_find_peer(tunnel_of(node), &world->nodes[other].public_key);
+				peer_find(tunnel_of(node), &world->nodes[other].public_key);
 	}
 }
 

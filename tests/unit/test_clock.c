@@ -49,12 +49,12 @@ TEST(time_goes_on_while_the_machine_sleeps)
 	clocks[CLOCK_BOOTTIME] = (struct timespec){1000, 7};
 	clocks[CLOCK_MONOTONIC] = (struct timespec){1000, 7};
 	clocks[CLOCK_REALTIME] = (struct timespec){1795348800, 9};
-	outside_read_clocks(&tunnel);
+	clock_update(&tunnel);
 	assert_true(tunnel.now_ns == 1000 * NS_PER_S + 7);
 	assert_true(tunnel.wall_ns == 1795348800 * NS_PER_S + 9);
 	clocks[CLOCK_BOOTTIME].tv_sec += 3600; /* it slept */
 	clocks[CLOCK_REALTIME].tv_sec = 5;     /* and somebody set the clock */
-	outside_read_clocks(&tunnel);
+	clock_update(&tunnel);
 	assert_true(tunnel.now_ns == 4600 * NS_PER_S + 7);
 	assert_true(tunnel.wall_ns == 5 * NS_PER_S + 9);
 }
@@ -66,7 +66,7 @@ TEST(randomness_is_waited_for_and_comes_whole)
 	memset(&generator, 0, sizeof(generator));
 	generator.interruptions = 3;
 	generator.most = 7;
-	outside_random(NULL, bytes, sizeof(bytes));
+	clock_fill_random(NULL, bytes, sizeof(bytes));
 	assert_int_equal(generator.waits, 1);
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		assert_int_equal(bytes[i], (uint8_t)i);

@@ -6,6 +6,7 @@
  */
 #include "joining.h"
 #include "packet/segment.h"
+#include "segment_packet.h"
 
 /* -- what is joined -- */
 
@@ -185,7 +186,7 @@ TEST(cut_again_a_super_packet_gives_the_packets_that_went_in, begin)
 		vnet = leave_checksum(original, &shape);
 		vnet.gso_type = expected_type(&shape);
 		vnet.gso_size = each;
-		assert_int_equal(segment_init(&segmenter, &vnet, original, len, 1500),
+		assert_int_equal(segment_packet(&segmenter, &vnet, original, len, 1500),
 				 SEGMENT_READY);
 		while (segment_peek_len(&segmenter))
 			add_bytes(piece, segment_next(&segmenter, piece));
@@ -254,8 +255,8 @@ TEST(random_traffic_keeps_every_packet_and_the_order_of_each_flow, begin)
 			static uint8_t piece[PACKET_MAX];
 			struct segmenter segmenter;
 
-			assert_int_equal(segment_init(&segmenter, &written[i].vnet,
-						      written_packet(i), written[i].len, 65535),
+			assert_int_equal(segment_packet(&segmenter, &written[i].vnet,
+							written_packet(i), written[i].len, 65535),
 					 SEGMENT_READY);
 			assert_int_equal(segmenter.count, written[i].packets);
 			while (segment_peek_len(&segmenter)) {

@@ -68,7 +68,7 @@ static void assert_all_found(void)
 
 		assert_non_null(entry);
 		assert_int_equal(entry->kind, INDEX_SESSION);
-		assert_int_equal(entry->slot, live[i].slot);
+		assert_int_equal(entry->owner, live[i].slot);
 	}
 }
 

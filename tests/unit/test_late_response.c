@@ -176,7 +176,7 @@ HOLDING_TEST(handshake_of_other_keys_leaves_an_initiation_that_may_still_be_answ
 	release_response();
 	world_settle();
 	assert_int_equal(all_drops(A), 0);
-	assert_int_equal(current_of(A)->pair, pair_number(A));
+	assert_int_equal(current_of(A)->pair_index, pair_number(A));
 	ping(A, 2);
 	ping(B, 3);
 	assert_int_equal(came(B, 2), 1);

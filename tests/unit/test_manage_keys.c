@@ -150,7 +150,7 @@ TUNNEL_TEST(taking_over_removes_the_peers_of_wg)
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
 	assert_int_equal(set_identity(9), 0);
-	assert_int_equal(tunnel_find_peer(&tunnel, &key), NO_PEER);
+	assert_int_equal(peer_find(&tunnel, &key), NO_PEER);
 	assert_int_equal(find_address("203.0.113.1"), NO_PEER);
 	assert_int_not_equal(find_address("10.244.2.1"), NO_PEER);
 }
@@ -206,11 +206,11 @@ TUNNEL_TEST(new_key_takes_the_place_of_the_old)
 
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
-	slot = tunnel_find_peer(&tunnel, &old_key);
+	slot = peer_find(&tunnel, &old_key);
 	packet.fixed.keys[KEY_CURRENT] = new_key;
 	assert_int_equal(set_peer(), 0);
-	assert_int_equal(tunnel_find_peer(&tunnel, &old_key), NO_PEER);
-	assert_int_equal(tunnel_find_peer(&tunnel, &new_key), slot);
+	assert_int_equal(peer_find(&tunnel, &old_key), NO_PEER);
+	assert_int_equal(peer_find(&tunnel, &new_key), slot);
 	assert_int_equal(find_address("10.244.2.1"), slot);
 	assert_int_equal(tunnel.state->peer_count, 1);
 }
@@ -235,7 +235,7 @@ TUNNEL_TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one)
 	draft_rotating_peer(1);
 	assert_int_equal(set_peer(), 0);
 	for (enum key_slot slot = 0; slot < KEY_SLOTS; slot++)
-		assert_int_equal(tunnel_find_peer(&tunnel, &packet.fixed.keys[slot]), 0);
+		assert_int_equal(peer_find(&tunnel, &packet.fixed.keys[slot]), 0);
 	before = take_fingerprint();
 	assert_int_equal(set_peer(), 0);
 	assert_unchanged(&before);
@@ -248,7 +248,7 @@ TUNNEL_TEST(peer_is_known_by_all_its_keys_and_no_other_peer_may_have_one)
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0); /* the rotation is over */
 	next = key_number(0x61);
-	assert_int_equal(tunnel_find_peer(&tunnel, &next), NO_PEER);
+	assert_int_equal(peer_find(&tunnel, &next), NO_PEER);
 }
 
 TUNNEL_TEST(key_in_two_slots_is_refused)

@@ -18,7 +18,7 @@ TUNNEL_TEST(peer_gets_all_it_was_given)
 	assert_int_equal(set_peer(), 0);
 	peer = peer_of(1);
 	assert_true(peer->is_managed);
-	assert_int_equal(tunnel_find_peer(&tunnel, &key), peer - tunnel.state->peers);
+	assert_int_equal(peer_find(&tunnel, &key), peer - tunnel.state->peers);
 	assert_int_equal(find_address("10.244.2.1"), peer - tunnel.state->peers);
 	assert_int_equal(find_address("fd00:10:244:2::1"), peer - tunnel.state->peers);
 	assert_int_equal(find_address("10.244.3.1"), NO_PEER);
@@ -173,7 +173,7 @@ TUNNEL_TEST(peer_without_room_for_its_prefixes_is_refused)
 	add_cidr("10.244.7.0/24");
 	add_cidr("10.244.8.0/24");
 	assert_refused(-ENOSPC);
-	assert_int_equal(tunnel_find_peer_by_id(&tunnel, 2), NO_PEER);
+	assert_int_equal(peer_find_by_id(&tunnel, 2), NO_PEER);
 	packet.fixed.cidr_count = 1;
 	add_cidr("10.244.2.0/24"); /* moves, needs no room */
 	assert_int_equal(set_peer(), 0);
@@ -244,7 +244,7 @@ TUNNEL_TEST(peer_that_is_to_be_tried_gets_one_handshake)
 	assert_int_equal(set_identity(1), 0);
 	draft_peer(1);
 	assert_int_equal(set_peer(), 0);
-	slot = tunnel_find_peer_by_id(&tunnel, 1);
+	slot = peer_find_by_id(&tunnel, 1);
 	assert_false(peer_is_initiating(&tunnel, slot));
 	assert_int_equal(ask(CONTROL_TRY_PEER, &id, sizeof(id)), 0);
 	assert_true(peer_is_initiating(&tunnel, slot));

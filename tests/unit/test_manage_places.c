@@ -137,7 +137,7 @@ PEER_TEST(status_reports_how_long_a_peer_is_known_and_asked)
 	assert_true(read_status()->asked_age_ns ==
 		    UINT64_MAX); /* a question is not for its endpoint */
 	pass_time(NS_PER_S);
-	peer_forget_initiations_but(&tunnel, tunnel_find_peer_by_id(&tunnel, 1), NO_PAIR);
+	peer_forget_initiations_but(&tunnel, peer_find_by_id(&tunnel, 1), NO_PAIR);
 	assert_int_equal(ask(CONTROL_TRY_PEER, &id, sizeof(id)), 0);
 	assert_true(read_status()->asked_age_ns == 0);
 	pass_time(7 * NS_PER_S);

@@ -94,7 +94,7 @@ static void assert_has_no_past(uint32_t pair, enum key_slot own)
 	static const struct cookie_jar empty;
 
 	assert_true(pair_at(pair)->is_used);
-	assert_int_equal(pair_at(pair)->peer, world->nodes[A].peer);
+	assert_int_equal(pair_at(pair)->peer_index, world->nodes[A].peer);
 	assert_int_equal(pair_at(pair)->own, own);
 	assert_int_equal(pair_at(pair)->remote, KEY_CURRENT);
 	assert_false(pair_at(pair)->is_derived);
@@ -120,7 +120,7 @@ static void assert_unchanged(uint32_t pair, const struct snapshot *before)
 
 	assert_memory_equal(noise_at(pair), &before->noise, sizeof(before->noise));
 	assert_memory_equal(&now->jar, &before->pair.jar, sizeof(now->jar));
-	assert_int_equal(now->peer, before->pair.peer);
+	assert_int_equal(now->peer_index, before->pair.peer_index);
 	assert_int_equal(now->own, before->pair.own);
 	assert_int_equal(now->remote, before->pair.remote);
 	assert_int_equal(now->is_derived, before->pair.is_derived);
@@ -356,9 +356,9 @@ TALKING_TEST(sessions_go_on_without_the_pair_that_they_were_made_with)
 {
 	uint32_t session = peer_of(A)->current, pair = pair_number(A);
 
-	assert_int_equal(state_of_a()->sessions[session].pair, pair);
+	assert_int_equal(state_of_a()->sessions[session].pair_index, pair);
 	pair_remove(tunnel_of_a(), pair);
-	assert_int_equal(state_of_a()->sessions[session].pair, NO_PAIR);
+	assert_int_equal(state_of_a()->sessions[session].pair_index, NO_PAIR);
 	ping(A, 1);
 	ping(B, 2);
 	assert_int_equal(came(B, 1), 1);
@@ -373,7 +373,7 @@ TALKING_TEST(sessions_that_were_made_with_another_pair_keep_it)
 	(void)set_own_key(KEY_NEXT);
 	pair_renew(tunnel_of_a(), peer_of(A)->pairs[KEY_NEXT][KEY_CURRENT]);
 	pair_remove(tunnel_of_a(), peer_of(A)->pairs[KEY_NEXT][KEY_CURRENT]);
-	assert_int_equal(state_of_a()->sessions[session].pair, pair);
+	assert_int_equal(state_of_a()->sessions[session].pair_index, pair);
 }
 
 TALKING_TEST(renewed_pair_keeps_only_preshared_key_and_greatest_timestamp)
@@ -401,7 +401,7 @@ TALKING_TEST(renewed_pair_keeps_only_preshared_key_and_greatest_timestamp)
 	assert_false(state_holds(A, before.ephemeral_private, KEY_LEN));
 	assert_false(state_holds(A, before.chaining_key, HASH_LEN));
 	assert_null(index_find(state_of_a(), index));
-	assert_int_equal(state_of_a()->sessions[session].pair, NO_PAIR);
+	assert_int_equal(state_of_a()->sessions[session].pair_index, NO_PAIR);
 	assert_has_no_past(pair, KEY_CURRENT);
 }
 
@@ -503,7 +503,7 @@ SILENT_TEST(handshake_under_way_is_finished_after_its_keys_have_moved)
 	assert_int_equal(tunnel_promote_identity(tunnel_of_a()), 0);
 	world_settle();
 	assert_int_equal(came(B, 1), 1);
-	assert_int_equal(current_of(A)->pair, pair);
+	assert_int_equal(current_of(A)->pair_index, pair);
 	assert_int_equal(pair_at(pair)->own, KEY_PREVIOUS);
 }
 
@@ -515,7 +515,7 @@ SILENT_TEST(new_handshake_index_frees_the_one_before)
 
 	first = index_add(tunnel_of_a(), INDEX_HANDSHAKE, pair);
 	pair_set_handshake_index(tunnel_of_a(), pair, first);
-	assert_int_equal(index_find(state_of_a(), first)->slot, pair);
+	assert_int_equal(index_find(state_of_a(), first)->owner, pair);
 	second = index_add(tunnel_of_a(), INDEX_HANDSHAKE, pair);
 	pair_set_handshake_index(tunnel_of_a(), pair, second);
 	assert_null(index_find(state_of_a(), first));

@@ -31,7 +31,7 @@ SILENT_TEST(peers_are_found_by_key_and_id_as_long_as_they_exist)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
 		keys[i] = random_key();
-		assert_int_equal(tunnel_find_peer(tunnel, &keys[i]), NO_PEER);
+		assert_int_equal(peer_find(tunnel, &keys[i]), NO_PEER);
 		assert_int_equal(tunnel_add_peer(tunnel, &keys[i], &slots[i]), 0);
 		tunnel->state->peers[slots[i]].id = 100 + i;
 	}
@@ -40,8 +40,8 @@ SILENT_TEST(peers_are_found_by_key_and_id_as_long_as_they_exist)
 	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
 		uint32_t expected = i % 3 ? slots[i] : NO_PEER;
 
-		assert_int_equal(tunnel_find_peer(tunnel, &keys[i]), expected);
-		assert_int_equal(tunnel_find_peer_by_id(tunnel, 100 + i), expected);
+		assert_int_equal(peer_find(tunnel, &keys[i]), expected);
+		assert_int_equal(peer_find_by_id(tunnel, 100 + i), expected);
 	}
 	assert_int_equal(tunnel->state->peer_count, 1 + 2000);
 }
@@ -99,13 +99,13 @@ SILENT_TEST(own_key_is_no_peers)
 	assert_int_equal(tunnel_add_peer(tunnel_of_a(), &key, &slot), 0);
 	assert_int_equal(check_peer_key(slot, &world->nodes[A].public_key), -EADDRNOTAVAIL);
 	assert_int_equal(check_peer_key(slot, &world->nodes[B].public_key), -EEXIST);
-	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &key), slot);
+	assert_int_equal(peer_find(tunnel_of_a(), &key), slot);
 }
 
 TALKING_TEST(peer_with_the_key_that_becomes_ours_is_removed)
 {
 	tunnel_set_private_key(tunnel_of_a(), KEY_CURRENT, &world->nodes[B].private_key);
-	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &world->nodes[B].public_key), NO_PEER);
+	assert_int_equal(peer_find(tunnel_of_a(), &world->nodes[B].public_key), NO_PEER);
 	assert_int_equal(tunnel_of_a()->state->peer_count, 0);
 }
 
@@ -194,30 +194,6 @@ SILENT_TEST(peer_that_is_removed_takes_its_handshake_and_its_staged_packets_alon
 	assert_int_equal(drops(A, DROP_NO_ALLOWED_IP), 1);
 }
 
-TALKING_TEST(changed_key_ends_the_sessions_of_the_old_one)
-{
-	struct session_keys keys = tunnel_of_a()->state->secrets.session_keys[peer_of(A)->current];
-	struct public_key key = random_key();
-
-	change_peer_key(tunnel_of_a(), world->nodes[A].peer, &key);
-	assert_false(state_holds(A, keys.send, KEY_LEN));
-	assert_int_equal(peer_of(A)->current, NO_SESSION);
-	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &key), world->nodes[A].peer);
-	assert_int_equal(tunnel_find_peer(tunnel_of_a(), &world->nodes[B].public_key), NO_PEER);
-	world_settle();
-	assert_int_equal(drops(B, DROP_BAD_MAC1), 1); /* a handshake at once, for the new key */
-}
-
-TALKING_TEST(key_that_stays_changes_nothing)
-{
-	uint32_t session = peer_of(A)->current;
-
-	change_peer_key(tunnel_of_a(), world->nodes[A].peer, &world->nodes[B].public_key);
-	assert_int_equal(peer_of(A)->current, session);
-	ping(A, 1);
-	assert_int_equal(came(B, 1), 1);
-}
-
 TALKING_TEST(endpoint_follows_a_free_peer_anywhere)
 {
 	world->nodes[A].address = endpoint_from("203.0.113.7", 9999);
@@ -247,34 +223,6 @@ TALKING_TEST(endpoint_of_a_managed_peer_is_always_a_published_one)
 	world->nodes[A].address = endpoint_from("fd00::1", 4000);
 	ping(A, 2);
 	assert_true(endpoint_is_equal(&peer_of(B)->endpoint, &world->nodes[A].address));
-}
-
-TALKING_TEST(endpoint_set_again_keeps_the_source_and_a_new_one_clears_it)
-{
-	union endpoint same = peer_of(A)->endpoint, other = endpoint_from("192.0.2.77", 1);
-
-	assert_int_equal(peer_of(A)->source.address.family, AF_INET);
-	tunnel_set_endpoint(tunnel_of_a(), world->nodes[A].peer, &same);
-	assert_int_equal(peer_of(A)->source.address.family, AF_INET);
-	tunnel_set_endpoint(tunnel_of_a(), world->nodes[A].peer, &other);
-	assert_int_equal(peer_of(A)->source.address.family, 0);
-}
-
-SILENT_TEST(endpoint_that_comes_late_starts_the_keepalives)
-{
-	struct public_key key;
-	struct private_key private_key;
-	uint32_t slot;
-
-	world_fill_random(NULL, private_key.bytes, KEY_LEN);
-	crypto_make_pair(private_key.bytes, key.bytes);
-	assert_int_equal(tunnel_add_peer(tunnel_of_a(), &key, &slot), 0);
-	tunnel_set_keepalive(tunnel_of_a(), slot, 5);
-	world_settle();
-	assert_int_equal(world->nodes[A].transmits, 0);
-	tunnel_set_endpoint(tunnel_of_a(), slot, &world->nodes[B].address);
-	world_settle();
-	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], 1);
 }
 
 SILENT_TEST(preshared_keys_that_differ_make_no_session)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Static keys that rotate while packets fly: the tunnels follow keyd's steps in order, on wires
- * that delay, reorder and lose. Promise 3 (docs/guarantees.md) is tested here packet by packet. The
- * fate of each key is in test_rotation_keys.c.
+ * that delay, reorder and lose. Promise 3 (README.md) is tested here packet by packet. The fate of
+ * each key is in test_rotation_keys.c.
  */
 #include "rotating_tunnels.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Static keys that rotate: the state that survives the promotion and the end of a key, the remains
- * of a retired one (none), and the state that stays with a pair of keys in any slots
- * (docs/rotation.md).
+ * of a retired one (none), and the state that stays with a pair of keys in any slots (README.md,
+ * "The rotation of a key").
  */
 #include "rotating_tunnels.h"
 
@@ -51,7 +51,7 @@ ROTATION_TALKING_TEST(fresh_session_is_asked_for_only_where_the_newest_is_not_un
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], initiations);
 	world_sleep(SECONDS(6));
 	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], initiations + 1);
-	assert_int_equal(tunnel_of(A)->state->pairs[current_of(A)->pair].own, KEY_CURRENT);
+	assert_int_equal(tunnel_of(A)->state->pairs[current_of(A)->pair_index].own, KEY_CURRENT);
 }
 
 /* B initiates to the key it has of A. */

@@ -249,7 +249,7 @@ static void run_once(const struct virtio_net_hdr *vnet, size_t len, size_t mtu)
 
 	assert_non_null(exact);
 	memcpy(exact, packet, len);
-	if (segment_init(&segmenter, vnet, exact, len, mtu) == SEGMENT_READY)
+	if (segment_packet(&segmenter, vnet, exact, len, mtu) == SEGMENT_READY)
 		for (uint32_t i = 0; i < MIN(segmenter.count, 20U); i++) {
 			size_t next = segment_peek_len(&segmenter);
 			uint8_t *out = malloc(next);

@@ -239,7 +239,7 @@ SILENT_TEST(session_takes_over_the_index_of_its_handshake)
 	entry = index_find(world->nodes[A].tunnel.state, index);
 	assert_non_null(entry);
 	assert_int_equal(entry->kind, INDEX_SESSION);
-	assert_int_equal(entry->slot, peer_of(A)->current);
+	assert_int_equal(entry->owner, peer_of(A)->current);
 	assert_int_equal(handshake_of(A)->handshake_index, 0);
 	assert_int_equal(current_of(A)->remote_index, ~index);
 	session_remove_all(&world->nodes[A].tunnel, world->nodes[A].peer);

@@ -191,80 +191,6 @@ TALKING_TEST(handshake_is_not_begun_where_a_keepalive_answered)
 	assert_int_equal(sent(A, MESSAGE_INITIATION), 1);
 }
 
-SILENT_TEST(handshake_is_tried_20_times_and_then_given_up)
-{
-	uint64_t begin = world->now_ns, last = begin;
-	unsigned int count = 1;
-
-	world->on_wire = lose_all;
-	ping(A, 1);
-	while (sent(A, MESSAGE_INITIATION) < 20) {
-		world_sleep(NS_PER_MS);
-		assert_true(world->now_ns < begin + SECONDS(120));
-		if (sent(A, MESSAGE_INITIATION) == count)
-			continue;
-		assert_in_range(world->now_ns - last, SECONDS(5),
-				SECONDS(5) + JITTER_MAX + NS_PER_MS);
-		last = world->now_ns;
-		count = sent(A, MESSAGE_INITIATION);
-	}
-	assert_int_equal(peer_of(A)->stage_count, 1);
-	world_sleep(SECONDS(600));
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 20);
-	assert_int_equal(peer_of(A)->stage_count, 0);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 1);
-	assert_int_equal(all_drops(A), 1);
-}
-
-/* No peer answers: staged packets are purged, the keepalive is no longer owed, the keys are wiped,
- * and a new packet tries as often as the first. */
-TALKING_TEST(giving_up_ends_everything_until_the_next_packet)
-{
-	world_sleep(SECONDS(30));
-	ping(B, 1); /* A owes a keepalive from now on */
-	session_retire_all(&world->nodes[A].tunnel, world->nodes[A].peer);
-	world->on_wire = lose_all;
-	for (unsigned int i = 0; i < 5; i++)
-		send_inner(A, 4, 100, i);
-	assert_int_equal(peer_of(A)->stage_count, 5);
-	peer_of(A)->timers.deadline_ns[TIMER_SEND_KEEPALIVE] = world->now_ns + SECONDS(1000);
-	peer_of(A)->timers.deadline_ns[TIMER_ZERO_KEYS] = 0;
-	while (armed(A, TIMER_RETRANSMIT_HANDSHAKE))
-		world_sleep(SECONDS(1));
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 5);
-	assert_int_equal(peer_of(A)->stage_count, 0);
-	assert_int_equal(armed(A, TIMER_SEND_KEEPALIVE), 0);
-	assert_in_range(armed(A, TIMER_ZERO_KEYS), world->now_ns + SECONDS(538),
-			world->now_ns + SECONDS(540));
-	ping(A, 6);
-	world_sleep(SECONDS(200));
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 1 + 20 + 20);
-}
-
-SILENT_TEST(abandoned_handshake_restarts_with_the_next_packet)
-{
-	world->on_wire = lose_all;
-	ping(A, 1);
-	world_sleep(SECONDS(200));
-	world->on_wire = NULL;
-	ping(A, 2);
-	assert_int_equal(sent(A, MESSAGE_INITIATION), 21);
-	assert_int_equal(came(B, 2), 1);
-	assert_int_equal(peer_of(A)->timers.attempts, 0);
-}
-
-SILENT_TEST(packets_keep_the_handshake_from_being_given_up)
-{
-	world->on_wire = lose_all;
-	for (unsigned int i = 0; i < 300; i++) {
-		ping(A, i);
-		world_sleep(SECONDS(1));
-	}
-	assert_in_range(sent(A, MESSAGE_INITIATION), 290 / 6, 60);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 0);
-}
-
 SILENT_TEST(initiations_are_5_seconds_apart_for_any_cause)
 {
 	world->on_wire = lose_all;
@@ -381,29 +307,6 @@ SILENT_TEST(persistent_keepalive_begins_a_conversation_and_never_gives_up)
 	world_sleep(SECONDS(40));
 	assert_int_not_equal(peer_of(A)->current, NO_SESSION);
 	assert_int_not_equal(peer_of(B)->current, NO_SESSION);
-}
-
-TALKING_TEST(source_address_is_forgotten_with_every_retry)
-{
-	assert_int_equal(peer_of(A)->source.address.family, AF_INET);
-	world->on_wire = lose_all;
-	ping(A, 1);
-	world_sleep(SECONDS(15) + JITTER_MAX);
-	assert_int_equal(peer_of(A)->source.address.family, 0);
-}
-
-SILENT_TEST(source_address_is_forgotten_with_a_retransmission_too)
-{
-	world->on_wire = lose_all;
-	ping(A, 1);
-	for (unsigned int i = 1; i < 20; i++) {
-		peer_of(A)->source.address = (struct address){AF_INET, {192, 0, 2, 1}};
-		while (sent(A, MESSAGE_INITIATION) == i) {
-			assert_int_equal(peer_of(A)->source.address.family, AF_INET);
-			world_sleep(NS_PER_MS);
-		}
-		assert_int_equal(peer_of(A)->source.address.family, 0);
-	}
 }
 
 static void set_wall_clock(uint64_t wall_ns)

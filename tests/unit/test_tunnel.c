@@ -308,69 +308,6 @@ TALKING_TEST(keys_of_both_may_change_and_packets_pass_within_a_second)
 	}
 }
 
-TALKING_TEST(own_key_that_changes_ends_sending_under_the_old_one_at_once)
-{
-	struct session *session = current_of(A);
-	uint64_t counter = session->send_counter;
-
-	make_key(&world->nodes[A]);
-	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, &world->nodes[A].private_key);
-	send_inner(A, 4, 100, 1);
-	tunnel_flush(&world->nodes[A].tunnel);
-	assert_int_equal(session->send_counter, counter);
-	assert_int_equal(peer_of(A)->stage_count, 1);
-	world_settle();
-	assert_int_equal(drops(B, DROP_UNKNOWN_PEER), 1);
-	change_peer_key(&world->nodes[B].tunnel, world->nodes[B].peer, &world->nodes[A].public_key);
-	world_settle(); /* B had a session with the old key, so it speaks first */
-	assert_int_equal(came(B, 1), 1);
-}
-
-/* A spoke under the old one a moment ago. */
-TALKING_TEST(own_key_that_changes_begins_a_handshake_without_waiting)
-{
-	for (unsigned int round = 0; round < 10; round++) {
-		make_key(&world->nodes[A]);
-		change_peer_key(&world->nodes[B].tunnel, world->nodes[B].peer,
-				&world->nodes[A].public_key);
-		clear_wire();
-		tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT,
-				       &world->nodes[A].private_key);
-		ping(A, round);
-		assert_int_equal(came(B, round), 1);
-	}
-}
-
-TALKING_TEST(own_key_given_again_changes_nothing)
-{
-	uint32_t session = peer_of(A)->current;
-
-	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, &world->nodes[A].private_key);
-	assert_int_equal(peer_of(A)->current, session);
-	ping(A, 1);
-	assert_int_equal(came(B, 1), 1);
-	assert_int_equal(world->nodes[A].sent[MESSAGE_INITIATION], 1);
-}
-
-SILENT_TEST(own_key_that_comes_late_starts_persistent_keepalives)
-{
-	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, NULL);
-	tunnel_set_keepalive(&world->nodes[A].tunnel, world->nodes[A].peer, 25);
-	world_settle();
-	assert_int_equal(world->nodes[A].transmits, 0);
-	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, &world->nodes[A].private_key);
-	world_settle();
-	assert_int_not_equal(peer_of(A)->current, NO_SESSION);
-	assert_int_not_equal(peer_of(B)->current, NO_SESSION);
-}
-
-SILENT_TEST(own_key_leaves_memory_when_it_is_cleared)
-{
-	assert_true(state_holds(A, world->nodes[A].private_key.bytes, KEY_LEN));
-	tunnel_set_private_key(&world->nodes[A].tunnel, KEY_CURRENT, NULL);
-	assert_false(state_holds(A, world->nodes[A].private_key.bytes, KEY_LEN));
-}
-
 SILENT_TEST(handshake_under_a_key_in_another_slot_is_recognized_by_mac1_and_harms_nothing)
 {
 	struct tunnel *b = &world->nodes[B].tunnel;
@@ -428,35 +365,6 @@ TALKING_TEST(peer_that_forgot_everything_is_reached_again)
 	ping(A, 2);
 	assert_int_equal(came(B, 1), 0);
 	assert_int_equal(came(B, 2), 1);
-}
-
-/* -- the device goes down -- */
-
-TALKING_TEST(interface_that_goes_down_leaves_no_session_behind)
-{
-	struct session_keys keys =
-		world->nodes[A].tunnel.state->secrets.session_keys[peer_of(A)->current];
-
-	world_sleep(SECONDS(120));
-	world->latency_ns = SECONDS(1);
-	ping(A, 1); /* and a handshake, which is under way */
-	session_retire_all(&world->nodes[A].tunnel, world->nodes[A].peer);
-	send_inner(A, 4, 100, 2);
-	assert_int_equal(peer_of(A)->stage_count, 1);
-	assert_int_equal(pair_of(A)->state, HANDSHAKE_INITIATION_SENT);
-	tunnel_interface_down(&world->nodes[A].tunnel);
-	assert_false(state_holds(A, keys.send, KEY_LEN));
-	assert_false(state_holds(A, keys.receive, KEY_LEN));
-	assert_true(sodium_is_zero(pair_of(A)->ephemeral_private, KEY_LEN));
-	assert_int_equal(pair_of(A)->state, HANDSHAKE_NONE);
-	assert_int_equal(drops(A, DROP_STAGE_PURGED), 1);
-	assert_int_equal(tunnel_next_deadline(&world->nodes[A].tunnel), UINT64_MAX);
-	world_sleep(SECONDS(3));
-	tunnel_interface_up(&world->nodes[A].tunnel);
-	ping(A, 3); /* within five seconds of the last initiation */
-	world_sleep(SECONDS(4));
-	assert_int_equal(came(B, 3), 1);
-	assert_int_equal(came(B, 2), 0);
 }
 
 /* -- a clock that lies -- */

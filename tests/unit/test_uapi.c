@@ -217,8 +217,8 @@ TUNNEL_TEST(replace_peers_removes_those_not_named)
 
 	assert_int_equal(set("public_key=" PEER_A "\nallowed_ip=10.0.0.0/24\n"), 0);
 	assert_int_equal(set("replace_peers=true\npublic_key=" PEER_B "\n"), 0);
-	assert_int_equal(tunnel_find_peer(&tunnel, &a), NO_PEER);
-	assert_int_not_equal(tunnel_find_peer(&tunnel, &b), NO_PEER);
+	assert_int_equal(peer_find(&tunnel, &a), NO_PEER);
+	assert_int_not_equal(peer_find(&tunnel, &b), NO_PEER);
 	assert_int_equal(find_address("10.0.0.1"), NO_PEER);
 }
 

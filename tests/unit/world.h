@@ -9,11 +9,17 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "configure.h"
 #include "crypto.h"
+#include "index.h"
 #include "outbox.h"
+#include "pair.h"
+#include "peer.h"
 #include "receive.h"
 #include "send.h"
+#include "session.h"
 #include "test.h"
+#include "timers.h"
 #include "tunnel.h"
 #include "values.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The engines this build has, fastest first. Which of them runs is decided once, at start, by what the machine can do.
+ * The engines of this build, fastest first. The choice is made once, at start, by the capabilities
+ * of the machine.
  */
 #include "aead.h"
 

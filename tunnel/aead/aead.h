@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ChaCha20-Poly1305 over batches: the one interface between the data path and whatever computes it. An engine is one
- * file in this folder; all of them must agree to the byte. In place or not, never overlapping in part. No engine
- * keeps a key after it returned.
+ * ChaCha20-Poly1305 over batches: the only interface between the data path and an implementation.
+ * An engine is one file in this directory; all engines must agree to the byte. Input and output are
+ * the same buffer or do not overlap. No engine keeps a key after it returned.
  */
 #pragma once
 
@@ -19,12 +19,12 @@ struct aead_job {
 
 struct aead_engine {
 	const char *name;
-	bool (*is_available)(void); /* on this machine; asked once, at start */
+	bool (*is_available)(void); /* on this machine; called once, at start */
 	void (*seal)(struct aead_job *jobs, unsigned int count);
 	void (*open)(struct aead_job *jobs, unsigned int count);
 };
 
 extern const struct aead_engine aead_sodium;
 
-/* By name, or the fastest available for "auto"; NULL where there is none of that name. */
+/* By name, or the fastest available for "auto"; NULL: no engine has that name. */
 const struct aead_engine *aead_find(const char *name);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The engine that is always there, and the yardstick for all others: libsodium, one packet after the other.
+ * The engine that is always available, and the reference for all others: libsodium, one packet
+ * after the other.
  */
 #include <sodium.h>
 
@@ -30,7 +31,7 @@ static void seal_jobs(struct aead_job *jobs, unsigned int count)
 	}
 }
 
-/* libsodium refuses what is shorter than a tag. */
+/* libsodium refuses input shorter than a tag. */
 static void open_jobs(struct aead_job *jobs, unsigned int count)
 {
 	uint8_t nonce[NONCE_LEN];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The Internet checksum of RFC 1071, at the speed of the first-level cache: 32 bytes a step, as four lanes of 64 bits
- * that take the halves of four words each, so no carry is ever lost. Written in the compiler's vectors; on x86-64 one
- * clone uses AVX2, chosen when the program starts. Reads nothing beyond len.
+ * The Internet checksum of RFC 1071, at the speed of the first-level cache: 32 bytes a step, as
+ * four lanes of 64 bits that add the halves of four words each, so no carry is ever lost. Written
+ * with the compiler's vectors; on x86-64 one clone uses AVX2, chosen when the program starts. Reads
+ * nothing beyond len.
  */
 #include "checksum.h"
 
@@ -10,7 +11,7 @@
 
 typedef uint64_t lanes __attribute__((vector_size(32)));
 
-#if defined(__x86_64__) && !defined(__clang__) /* whose clones other files cannot call */
+#if defined(__x86_64__) && !defined(__clang__) /* other files cannot call its clones */
 #define CLONE_FOR_CPU __attribute__((target_clones("avx2", "default")))
 #else
 #define CLONE_FOR_CPU

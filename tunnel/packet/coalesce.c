@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decrypted packets as super-packets, by the rules of the kernel's own GRO (tcp_gro_receive, inet_gro_receive,
- * ipv6_gro_receive, udp_gro_receive_segment): what the kernel would not join is not joined here. A joined packet goes
- * on as NEEDS_CSUM, which the kernel believes, so nothing is joined whose checksums were not verified. A flow's packets
- * leave in the order in which they came.
+ * Joins decrypted packets by the rules of the kernel's own GRO (tcp_gro_receive, inet_gro_receive,
+ * ipv6_gro_receive, udp_gro_receive_segment): packets that the kernel would not join are not joined
+ * here. The kernel trusts a joined packet's checksum (NEEDS_CSUM), so packets are joined only after
+ * theirs was verified. A flow's packets leave in order of arrival.
  */
 #include "coalesce.h"
 
@@ -26,12 +26,12 @@ enum {
 	TCP_CWR = 0x80
 };
 
-/* A packet with what matters of its headers. */
+/* A packet with the fields of its headers that matter here. */
 struct segment {
 	uint8_t *packet;
 	struct inner inner;
 	size_t head_len, payload_len;
-	bool is_last; /* says itself that nothing may follow it in a super-packet */
+	bool is_last; /* no packet may follow it in a super-packet */
 };
 
 void coalesce_init(struct coalescer *coalescer, coalesce_write_fn *write, void *context,
@@ -63,7 +63,7 @@ static uint8_t gso_type(const struct coalesce_flow *flow)
 	return flow->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 }
 
-/* The first packet's headers become those of the whole. */
+/* The first packet's headers become those of the super-packet. */
 static void complete_head(struct coalesce_flow *flow)
 {
 	uint16_t offset = flow->protocol == IPPROTO_TCP ? TCP_CHECKSUM_OFFSET : UDP_CHECKSUM_OFFSET;
@@ -109,7 +109,7 @@ void coalesce_flush(struct coalescer *coalescer)
 		write_flow(coalescer, &coalescer->flows[i]);
 }
 
-/* -- whose flow -- */
+/* -- flows -- */
 
 static uint32_t ports_of(const struct inner *inner, const uint8_t *packet)
 {
@@ -142,7 +142,7 @@ static struct coalesce_flow *find_flow(struct coalescer *coalescer, const struct
 	return NULL;
 }
 
-/* For a packet that does not show its ports and may belong to any flow between its addresses. */
+/* For a packet without visible ports, which may belong to any flow between its addresses. */
 static void write_flows_between(struct coalescer *coalescer, const struct inner *inner,
 				const uint8_t *packet)
 {
@@ -164,7 +164,7 @@ static struct coalesce_flow *take_free_flow(struct coalescer *coalescer)
 	return flow;
 }
 
-/* -- what may be joined -- */
+/* -- packets that may be joined -- */
 
 static bool parse_tcp(struct segment *segment)
 {
@@ -184,7 +184,7 @@ static bool parse_tcp(struct segment *segment)
 	return true;
 }
 
-/* A datagram without checksum stays alone: cut again, it would have to be given one. */
+/* A datagram without checksum stays alone: segmenting it again would add one. */
 static bool parse_udp(struct segment *segment)
 {
 	const uint8_t *udp = segment->packet + segment->inner.ip_len;
@@ -197,7 +197,7 @@ static bool parse_udp(struct segment *segment)
 	return true;
 }
 
-/* True where the headers are such that the packet may be a piece of a super-packet. */
+/* True if the headers allow the packet to be a piece of a super-packet. */
 static bool parse_transport(const struct coalescer *coalescer, struct segment *segment)
 {
 	size_t plain_len = segment->inner.version == 4 ? INNER_IP4_LEN : INNER_IP6_LEN;
@@ -220,7 +220,8 @@ static bool is_verified(const struct segment *segment)
 				 checksum_sum(segment->packet + inner->ip_len, length));
 }
 
-/* The kernel counts ids up when it cuts a super-packet again. With DF an id means nothing (RFC 6864). */
+/* The kernel increments ids when it segments a super-packet again. With DF an id is meaningless
+ * (RFC 6864). */
 static bool ip_agrees(const struct coalesce_flow *flow, const uint8_t *packet)
 {
 	const uint8_t *head = flow_head(flow);

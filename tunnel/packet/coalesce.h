@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joins decrypted packets of one flow into super-packets for the TUN: consecutive TCP segments (and equal UDP
- * datagrams where the TUN takes USO) whose headers agree and whose checksums were verified here. Payload is not
- * copied: a super-packet is a vector of where its pieces lie. Order within a flow never changes; nothing is held
- * beyond coalesce_flush.
+ * Joins decrypted packets of one flow into super-packets for the TUN: consecutive TCP segments (and
+ * equal UDP datagrams if the TUN accepts USO) whose headers agree and whose checksums were verified
+ * here. Payload is not copied: a super-packet is a vector of its pieces. Order within a flow never
+ * changes; no packet is held beyond coalesce_flush.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #define COALESCE_FLOWS	16
 #define COALESCE_PIECES 64
 
-/* Takes one write for the TUN: vector[0] is the virtio header. `packets` of the peer are in it. */
+/* Writes one packet to the TUN: vector[0] is the virtio header. `packets` of the peer are in it. */
 typedef void coalesce_write_fn(void *context, const struct iovec *vector, unsigned int count,
 			       unsigned int packets);
 
@@ -25,7 +25,7 @@ struct coalesce_flow {
 	unsigned int pieces; /* 0: free */
 	size_t len;	     /* of IP, all pieces */
 	uint8_t version, protocol;
-	uint32_t ports;		/* both, as they lie in memory */
+	uint32_t ports;		/* both, in memory order */
 	uint32_t next_sequence; /* TCP */
 	uint16_t ip_len, head_len, segment_len;
 };
@@ -34,16 +34,17 @@ struct coalescer {
 	coalesce_write_fn *write;
 	void *context;
 	bool joins_tcp, joins_udp;
-	unsigned int oldest; /* of flows[]: evicted next where all are taken */
+	unsigned int oldest; /* of flows[]: evicted next if all are in use */
 	struct coalesce_flow flows[COALESCE_FLOWS];
 };
 
 void coalesce_init(struct coalescer *coalescer, coalesce_write_fn *write, void *context,
 		   bool joins_tcp, bool joins_udp);
 
-/* packet is a whole valid IP packet of len bytes, writable, and stays where it is until the next coalesce_flush. What
- * cannot be joined is written at once, behind what is held of its flow, with a virtio header of zeros. */
+/* `packet` is a whole valid IP packet of len bytes, writable, and stays in place until the next
+ * coalesce_flush. A packet that cannot be joined is written at once, after the held packets of its
+ * flow, with a virtio header of zeros. */
 void coalesce_add(struct coalescer *coalescer, uint8_t *packet, size_t len);
 
-/* Writes everything that is held. */
+/* Writes all held packets. */
 void coalesce_flush(struct coalescer *coalescer);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Explicit congestion notification through a tunnel (RFC 6040, normal mode): the outer header says whether the inner
- * flow understands marks, and a mark made on the way reaches the inner header. Nothing else of the inner TOS shows.
+ * Explicit congestion notification through a tunnel (RFC 6040, normal mode): the outer header shows
+ * whether the inner flow supports ECN, and a mark set on the path is copied to the inner header. No
+ * other part of the inner TOS is visible.
  */
 #pragma once
 
@@ -26,8 +27,8 @@ static inline uint8_t ecn_encapsulate(const uint8_t *packet)
 	return ecn == ECN_CE ? ECN_ECT0 : ecn;
 }
 
-/* What the inner header shows then: a mark made on the way, or ECT(1) where that came out of ECT(0) (RFC 6040, 4.2). Who
- * does not understand marks is shown none. */
+/* The resulting inner ECN field: a mark set on the path, or ECT(1) if it replaced ECT(0) (RFC 6040,
+ * 4.2). A flow without ECN gets no mark. */
 static inline uint8_t ecn_combine(uint8_t inner, uint8_t outer)
 {
 	if (inner && outer == ECN_CE)
@@ -35,7 +36,7 @@ static inline uint8_t ecn_combine(uint8_t inner, uint8_t outer)
 	return inner == ECN_ECT0 && outer == ECN_ECT1 ? ECN_ECT1 : inner;
 }
 
-/* A whole IP packet came in an outer header with this TOS. */
+/* A whole IP packet arrived in an outer header with this TOS. */
 static inline void ecn_decapsulate(uint8_t *packet, uint8_t outer_tos)
 {
 	uint8_t inner = ecn_of_inner(packet), shown = ecn_combine(inner, outer_tos & ECN_MASK);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ICMP errors about packets from the TUN. Whom one may not answer: RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e); how
- * much is quoted: RFC 1812 section 4.3.2.3, RFC 4443 section 3. Never answers an error, so no two tunnels can talk to
- * each other for ever.
+ * ICMP errors about packets from the TUN. Packets that must not be answered: RFC 1122 section
+ * 3.2.2, RFC 4443 section 2.4 (e). Length of the quotation: RFC 1812 section 4.3.2.3, RFC 4443
+ * section 3. An error is never answered, so two tunnels cannot exchange errors for ever.
  */
 #include "icmp.h"
 
 #include "checksum.h"
 #include "inner.h"
 
-#define ICMP_LEN       8   /* of either version, before what it quotes */
-#define ICMP4_MAX      576 /* every IPv4 host takes it */
+#define ICMP_LEN       8   /* of either version, before the quotation */
+#define ICMP4_MAX      576 /* every IPv4 host accepts it */
 #define HOP_LIMIT      64
 #define TOS_NETWORK    0xc0 /* internetwork control, as the kernel's own errors */
 #define ICMP6_INFO     128  /* types below are errors */
@@ -25,7 +25,7 @@ struct icmp_error {
 	uint32_t value; /* the second word of the header */
 };
 
-/* Loopback is left out too: it never leaves a node, so a packet from or to it here was forged. */
+/* Excludes loopback too: it never leaves a node, so a packet from or to it here was forged. */
 static bool ip4_is_unicast(const uint8_t *address)
 {
 	return address[0] != 0 && address[0] != 127 && address[0] < 224;
@@ -38,7 +38,7 @@ static bool ip6_is_unicast(const uint8_t *address)
 	return address[0] != 0xff && (memcmp(address, zeros, 15) || address[15] > 1);
 }
 
-/* Only the query types that are known (RFC 792, 950, 1256) may be answered: all others may be errors. */
+/* Only the known query types (RFC 792, 950, 1256) may be answered: any other may be an error. */
 static bool icmp4_is_query(uint8_t type)
 {
 	return type == 0 || type == 8 || type == 9 || type == 10 || (type >= 13 && type <= 18);
@@ -68,7 +68,7 @@ static bool may_answer(const struct inner *inner, const uint8_t *packet)
 	return true;
 }
 
-/* From the destination to the source of the packet it answers. */
+/* From the destination to the source of the packet that it answers. */
 static void turn_addresses(uint8_t *ret_addresses, const uint8_t *packet, uint8_t version)
 {
 	size_t length = inner_address_len(version);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads the headers of an IP packet that travels inside the tunnel (RFC 791, RFC 8200). What it reads was written
- * by a pod: every access is length-checked, and nothing is believed that the packet does not carry whole.
+ * Parses the headers of an IP packet inside the tunnel (RFC 791, RFC 8200). A pod wrote the packet:
+ * every access is length-checked, and no header counts unless the packet contains all of it.
  */
 #pragma once
 
@@ -10,10 +10,11 @@
 
 #include "util.h"
 
-#define INNER_IP4_LEN	    20 /* without options */
-#define INNER_IP6_LEN	    40 /* without extension headers */
+#define INNER_IP4_LEN 20 /* without options */
+#define INNER_IP6_LEN 40 /* without extension headers */
 
-#define IP6_MTU_MIN	    1280 /* every link carries it whole, and no sender goes below (RFC 8200) */
+/* every link carries it whole, and no sender goes below (RFC 8200) */
+#define IP6_MTU_MIN	    1280
 
 #define IP4_MORE_FRAGMENTS  0x2000
 #define IP4_DONT_FRAGMENT   0x4000
@@ -25,13 +26,13 @@
 
 struct inner {
 	uint8_t version;
-	/* Of the header at ip_len; 0 where there is none that we may look at: a later fragment, an extension
-	 * header that we do not follow, a chain that ends early. */
+	/* Of the header at ip_len. 0: none that we may read, because of a later fragment, an
+	 * unknown extension header, or a chain that ends early. */
 	uint8_t protocol;
 	bool is_fragment;  /* any fragment, the first included */
 	bool may_fragment; /* IPv4 without DF */
 	size_t ip_len;	   /* IP header with options or extension headers */
-	size_t len;	   /* what the header says, never more than there is */
+	size_t len;	   /* as in the header, never more than the bytes present */
 };
 
 static inline uint8_t inner_version(const uint8_t *packet)
@@ -39,7 +40,7 @@ static inline uint8_t inner_version(const uint8_t *packet)
 	return packet[0] >> 4;
 }
 
-/* Length that the IP header gives, without padding behind it. 0: not a whole IP packet. */
+/* Length in the IP header, without padding behind it. 0: not a whole IP packet. */
 static inline size_t inner_len(const uint8_t *packet, size_t len)
 {
 	size_t total, head;
@@ -66,8 +67,8 @@ static inline void inner_parse_ip4(struct inner *inner, const uint8_t *packet)
 	inner->protocol = fragment & IP4_FRAGMENT_OFFSET ? 0 : packet[9];
 }
 
-/* Length of the extension header of this type at `at`; 0: none that may be stepped over. A routing header with
- * segments left is not: the address of the pseudo header stands in it. */
+/* Length of the extension header of this type at `at`; 0: none that may be skipped. A routing
+ * header with segments left may not: it contains the address of the pseudo header. */
 static inline size_t inner_extension_len(uint8_t type, const uint8_t *at, size_t left)
 {
 	if (left < 8)
@@ -139,4 +140,14 @@ static inline const uint8_t *inner_addresses(const uint8_t *packet)
 static inline size_t inner_address_len(uint8_t version)
 {
 	return version == 4 ? 4 : 16;
+}
+
+static inline const uint8_t *inner_destination(const uint8_t *packet, uint8_t version)
+{
+	return packet + (version == 4 ? 16 : 24);
+}
+
+static inline uint8_t inner_family(uint8_t version)
+{
+	return version == 4 ? AF_INET : AF_INET6;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One packet of the TUN as the packets that fit the tunnel. TCP is cut as the kernel's GSO does (tcp_gso_segment), UDP
- * as __udp_gso_segment, IPv4 fragments follow RFC 791, IPv6 fragments RFC 8200 section 4.5. The packet was written by a pod: nothing is read before its
- * length was checked, and a checksum that the sender got wrong is never mended by cutting.
+ * Splits a packet of the TUN into packets that fit the tunnel. TCP is segmented like the kernel's
+ * GSO (tcp_gso_segment), UDP like __udp_gso_segment; IPv4 fragments follow RFC 791, IPv6 fragments
+ * RFC 8200 section 4.5. A pod wrote the packet: lengths are checked before every read, and a wrong
+ * checksum of the sender is never repaired by segmenting.
  */
 #include "segment.h"
 
 #include "checksum.h"
-#include "inner.h"
 
 #define TCP_LEN_MIN	    20
 #define TCP_CHECKSUM_OFFSET 16
@@ -31,7 +31,7 @@ enum { TCP_OPTION_END = 0, TCP_OPTION_NOP = 1, TCP_OPTION_MD5 = 19, TCP_OPTION_A
 
 enum { IP4_OPTION_END = 0, IP4_OPTION_NOP = 1, IP4_OPTION_COPIED = 0x80 };
 
-/* Those that stand before a fragment header. */
+/* The headers that precede a fragment header. */
 static bool is_repeated_header(uint8_t type)
 {
 	return type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_DSTOPTS;
@@ -42,7 +42,7 @@ static uint32_t divide_up(size_t n, size_t by)
 	return (uint32_t)((n + by - 1) / by);
 }
 
-/* -- what is to be done -- */
+/* -- planning -- */
 
 /* Length of the TCP header at ip_len; 0: not a whole one. */
 static size_t tcp_head_len(const struct inner *inner, const uint8_t *packet)
@@ -92,7 +92,8 @@ static bool transport_is_intact(const struct segmenter *segmenter, uint8_t proto
 				 checksum_sum(transport, length));
 }
 
-/* The virtio header asks for the checksum of this transport, or the packet came with a right one. */
+/* True if the virtio header requests the checksum of this transport, or the packet's checksum is
+ * correct. */
 static bool checksum_agrees(const struct segmenter *segmenter, const struct virtio_net_hdr *vnet,
 			    uint8_t protocol, uint16_t offset)
 {
@@ -118,7 +119,7 @@ static size_t payload_len(const struct segmenter *segmenter, uint32_t index)
 	return MIN(left, segmenter->payload_max);
 }
 
-/* Transport bytes of one datagram: of the packet itself, or of one cut from a super-packet. */
+/* Transport bytes of one datagram: of the packet itself, or of one segment of a super-packet. */
 static size_t datagram_len(const struct segmenter *segmenter, uint32_t datagram)
 {
 	if (segmenter->protocol)
@@ -126,8 +127,8 @@ static size_t datagram_len(const struct segmenter *segmenter, uint32_t datagram)
 	return segmenter->len - segmenter->ip_len;
 }
 
-/* Where the fragments' part begins: behind all headers that each of them repeats, a fragment header that is there
- * already included. */
+/* Finds the start of the fragmentable part: behind all headers that each fragment repeats,
+ * including an existing fragment header. */
 static void find_ip6_cut(struct segmenter *segmenter)
 {
 	const uint8_t *packet = segmenter->packet;
@@ -149,16 +150,17 @@ static void find_ip6_cut(struct segmenter *segmenter)
 	segmenter->ip_len = (uint16_t)at;
 }
 
-/* RFC 8200 leaves fragmenting to the source, and the source never makes packets smaller than 1280 bytes, whatever it
- * is told: on an underlay of 1280 bytes its packets would be lost for good. The other ways out are worse: fragments
- * outside are lost in many networks and are what podveil promises never to send, and a format of our own would be no
- * WireGuard. The receiver takes these for the source's own. */
+/* RFC 8200 lets only the source fragment, but the source never makes packets smaller than 1280
+ * bytes: on an underlay of 1280 bytes its packets would be lost for good. The alternatives are
+ * worse: outer fragments are lost in many networks, and podveil promises never to send them; a
+ * format of our own would not be WireGuard. The receiver treats these fragments as the source's
+ * own. */
 static bool may_cut_ip6(const struct segmenter *segmenter, size_t longest)
 {
 	return segmenter->ip_version == 6 && longest <= IP6_MTU_MIN;
 }
 
-/* Offset of the packet itself, where it is a fragment. */
+/* Offset of the packet itself, if it is a fragment. */
 static size_t offset_of_first(const struct segmenter *segmenter)
 {
 	if (segmenter->ip_version == 4)
@@ -170,7 +172,7 @@ static size_t offset_of_first(const struct segmenter *segmenter)
 	       IP6_FRAGMENT_OFFSET;
 }
 
-/* count must be the number of datagrams; it becomes that of fragments. */
+/* On entry, count is the number of datagrams; on return, that of fragments. */
 static enum segment_verdict init_fragments(struct segmenter *segmenter, const struct inner *inner,
 					   size_t mtu)
 {
@@ -235,8 +237,8 @@ static enum segment_verdict init_udp_super(struct segmenter *segmenter, const st
 	return SEGMENT_READY;
 }
 
-/* A connection older than the agent has a larger MSS than the tunnel bears. What opens or resets one is a single
- * unit, and so is what is signed. */
+/* A connection older than the agent has an MSS too large for the tunnel. A segment that opens or
+ * resets a connection must stay one unit, and so must a signed segment. */
 static bool tcp_may_be_cut(const struct inner *inner, const uint8_t *packet, size_t mtu)
 {
 	const uint8_t *tcp = packet + inner->ip_len;
@@ -280,34 +282,30 @@ static enum segment_verdict init_single(struct segmenter *segmenter, const struc
 }
 
 enum segment_verdict segment_init(struct segmenter *segmenter, const struct virtio_net_hdr *vnet,
-				  const uint8_t *packet, size_t len, size_t mtu)
+				  const struct inner *inner, const uint8_t *packet, size_t mtu)
 {
-	struct inner inner;
-
 	*segmenter = (struct segmenter){.packet = packet, .count = 1};
-	if (!inner_parse(&inner, packet, len))
-		return SEGMENT_MALFORMED;
-	if (inner.ip_len > UINT16_MAX)
+	if (inner->ip_len > UINT16_MAX)
 		return SEGMENT_TOO_BIG;
-	segmenter->len = inner.len;
-	segmenter->ip_version = inner.version;
-	segmenter->ip_len = (uint16_t)inner.ip_len;
+	segmenter->len = inner->len;
+	segmenter->ip_version = inner->version;
+	segmenter->ip_len = (uint16_t)inner->ip_len;
 	switch (vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
 	case VIRTIO_NET_HDR_GSO_NONE:
-		return init_single(segmenter, &inner, vnet, mtu);
+		return init_single(segmenter, inner, vnet, mtu);
 	case VIRTIO_NET_HDR_GSO_TCPV4:
 	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return init_tcp_super(segmenter, &inner, vnet, mtu);
+		return init_tcp_super(segmenter, inner, vnet, mtu);
 	case VIRTIO_NET_HDR_GSO_UDP_L4:
-		return init_udp_super(segmenter, &inner, vnet, mtu);
+		return init_udp_super(segmenter, inner, vnet, mtu);
 	default:
 		return SEGMENT_MALFORMED;
 	}
 }
 
-/* -- doing it -- */
+/* -- writing segments -- */
 
-/* The IP header of a segment of `total` bytes; each gets its own id, as from the kernel. */
+/* Writes the IP header of a segment of `total` bytes; each gets its own id, as from the kernel. */
 static void write_ip(const struct segmenter *segmenter, uint8_t *ip, size_t total, uint32_t index)
 {
 	if (segmenter->ip_version == 6) {
@@ -319,7 +317,8 @@ static void write_ip(const struct segmenter *segmenter, uint8_t *ip, size_t tota
 	checksum_put_ip4(ip, segmenter->ip_len);
 }
 
-/* Flags that belong to one end only, and the urgent pointer, which counts from the sequence number. */
+/* Adjusts the flags that belong to one end only, and the urgent pointer, which counts from the
+ * sequence number. */
 static void write_tcp_flags(const struct segmenter *segmenter, uint8_t *tcp, size_t start)
 {
 	size_t urgent = get_be16(tcp + 18);
@@ -356,7 +355,8 @@ static size_t write_tcp(const struct segmenter *segmenter, uint8_t *destination)
 	return total;
 }
 
-/* UDP header of the datagram with this number. payload_sum is looked at where there is a checksum. */
+/* Writes the UDP header of the datagram with this number. payload_sum is used only if there is a
+ * checksum. */
 static void write_udp_head(const struct segmenter *segmenter, uint8_t *udp, size_t length,
 			   uint64_t payload_sum)
 {
@@ -395,7 +395,7 @@ static size_t write_whole(const struct segmenter *segmenter, uint8_t *destinatio
 		return segmenter->len;
 	}
 	memcpy(destination, packet, start);
-	/* The field holds the sum of the pseudo header and counts as what it is. */
+	/* The field holds the sum of the pseudo header and is part of the summed data. */
 	sum = checksum_copy(destination + start, packet + start, segmenter->len - start);
 	checksum_put_transport(destination + start + segmenter->checksum_offset, sum);
 	return segmenter->len;
@@ -422,8 +422,8 @@ static struct fragment fragment_at(const struct segmenter *segmenter)
 	return fragment;
 }
 
-/* Options that are not to be copied are blanked in all fragments but the first, as the kernel does: the header keeps
- * its length. */
+/* Blanks options without the copied flag in all fragments but the first, as the kernel does: the
+ * header keeps its length. */
 static void blank_ip4_options(uint8_t *ip, size_t ip_len)
 {
 	size_t at = INNER_IP4_LEN;
@@ -476,7 +476,8 @@ static void write_fragment_ip4(const struct segmenter *segmenter, const struct f
 	write_ip(segmenter, ip, segmenter->ip_len + fragment->len, fragment->datagram);
 }
 
-/* Part of the packet itself. The checksum it lacked may stand anywhere in it, even across two fragments. */
+/* Writes a part of the packet itself. The missing checksum may be anywhere in it, even across two
+ * fragments. */
 static void write_part(const struct segmenter *segmenter, const struct fragment *fragment,
 		       uint8_t *destination)
 {
@@ -489,7 +490,7 @@ static void write_part(const struct segmenter *segmenter, const struct fragment 
 			destination[field + i - fragment->start] = segmenter->checksum[i];
 }
 
-/* Part of a datagram of a super-packet: its UDP header is made for the first fragment. */
+/* Writes a part of a super-packet's datagram; the first fragment gets its UDP header. */
 static void write_datagram_part(const struct segmenter *segmenter, const struct fragment *fragment,
 				uint8_t *destination)
 {
@@ -521,7 +522,7 @@ static size_t write_fragment(const struct segmenter *segmenter, uint8_t *destina
 	return head_len + fragment.len;
 }
 
-/* -- one after the other -- */
+/* -- iteration -- */
 
 size_t segment_peek_len(const struct segmenter *segmenter)
 {
