@@ -6,7 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "agent/agent.h"
+#include "agent/loop.h"
 #include "registry/kube/kubeadm_range.h"
 
 /* Private keys pass through this process: no core dump, no debugger that is not root's. */
@@ -55,5 +55,5 @@ int main(int argc, char **argv)
 		log_error("cannot set up locked memory and randomness: %s", strerror(errno));
 		return 1;
 	}
-	return find_ranges(&settings) ? agent_run(&settings) : 1;
+	return find_ranges(&settings) ? loop_run(&settings) : 1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent: everything podveil-keyd knows, and the loop that keeps the node as it should be. SHELL.
+ * The agent: everything podveil-keyd knows. SHELL.
  * It is level-triggered: whatever happens, the desired state is computed from the newest facts, compared with what is,
  * and only the difference is made so. What cannot be made so is a reason, shown by `podveil status`, and tried again. A
  * fault of another node is a warning, and does not change the state of this one.
@@ -80,9 +80,11 @@ struct agent {
 	enum reason_verdict verdict;			/* of the last one */
 };
 
-/* Runs until SIGTERM or SIGINT. 0, or non-zero after a logged line where the agent cannot start. Whatever way it ends,
- * hooks, maps, device and peers stay. */
-int agent_run(const struct settings *settings);
+#define AGENT_BURST_NS (50 * NS_PER_MS) /* events that arrive together share one pass */
+#define AGENT_LINKS_NS (5 * NS_PER_MS)	/* changes of devices and routes are more urgent */
+
+/* A pass within this time. */
+void agent_want_pass(struct agent *agent, uint64_t delay_ns);
 
 /* A pass soon, because of something that came by the control socket. */
 void agent_wake(struct agent *agent);

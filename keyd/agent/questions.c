@@ -6,8 +6,8 @@
  */
 #include "questions.h"
 
-#include "host/clock.h"
 #include "cluster/presence.h"
+#include "host/clock.h"
 
 #define ANSWER_NS   (25 * NS_PER_MS)  /* until an answer has come, on most networks */
 #define KEY_LOOK_NS (500 * NS_PER_MS) /* several in each turn */

@@ -30,7 +30,9 @@ static void blame_secret(struct agent *agent)
 
 static int settle_bypasses(struct agent *agent)
 {
-	int error = bypasses_settle(agent);
+	int error = bypasses_settle(&agent->bypasses, agent->settings, &agent->members,
+				    agent->is_listed && pod_cidrs_are_known(agent), agent->registry,
+				    &agent->datapath);
 
 	if (error)
 		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");

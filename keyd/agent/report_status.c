@@ -32,7 +32,8 @@ static json_t *bypass_list(const struct agent *agent)
 						bypass_format(text, &item->key), "protocols",
 						item->source == BYPASS_BY_FLAG ? "tcp,udp" : "tcp",
 						"source", source_name(item->source), "state",
-						bypasses_format_state(state, agent, item)));
+						bypasses_format_state(state, &agent->members,
+								      &agent->datapath, item)));
 	}
 	return list;
 }
