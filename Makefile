@@ -16,9 +16,9 @@ TUNNEL_SHELL := tun udp verbs control loop sandbox monitor main
 KEYD_CORE    := $(addprefix cluster/,annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
                 $(addprefix host/,underlay pods overlay) datapath/repairs $(addprefix guard/,nft_batch guard guard_rules) \
                 $(addprefix registry/kube/,object node_object endpoint_slice config_map request reflect)
-KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members \
-                $(addprefix agent/,agent loop intake reconcile facts hooks keys peers peer_request questions connection ratchet pod_cidrs event commands \
-                control report report_status report_peers report_keys bypasses) \
+KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members cluster/backoff $(addprefix agent/,schedule verdict ratchet pod_cidrs) \
+                $(addprefix agent/,agent loop intake reconcile facts hooks keys peers peer_request questions connection mode events commands \
+                control report report_parts report_status report_peers report_keys bypasses) \
                 $(addprefix host/,link link_monitor rtnetlink tunnel_device) $(addprefix datapath/,datapath watch) \
                 $(addprefix guard/,boot_guard guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
                 $(addprefix registry/kube/,yaml_text kubeconfig credentials transfer http kube reflector other_nodes own_node \

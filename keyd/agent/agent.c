@@ -1,64 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * When the agent's next pass is due, and the lists of reasons and warnings of the current one.
+ * Creates the agent and hands out its parts.
  */
 #include "agent.h"
 
-#include <assert.h>
-
 #include "host/clock.h"
 
-struct rotate_now agent_rotate_now(void)
+struct agent *agent_new(const struct settings *settings)
 {
-	return (struct rotate_now){.wall_ms = wall_ms(),
-				   .mono_ms = (int64_t)(boot_ns() / NS_PER_MS)};
+	struct agent *agent = calloc(1, sizeof(*agent));
+
+	if (!agent)
+		return NULL;
+	agent->settings = settings;
+	agent->mode = (struct mode){.current = settings->mode, .wanted = settings->mode};
+	secret_file_init(&agent->secret);
+	connection_init(&agent->connection, settings->tunnel);
+	hooks_init(&agent->hooks);
+	return agent;
 }
 
-void agent_want_pass(struct agent *agent, uint64_t delay_ns)
+void agent_free(struct agent *agent)
 {
-	uint64_t due_ns = boot_ns() + delay_ns;
+	tunnel_client_close(&agent->connection.client);
+	hooks_close(&agent->hooks);
+	datapath_close(&agent->datapath);
+	members_clear(&agent->members);
+	facts_clear(&agent->facts);
+	secret_file_close(&agent->secret);
+	if (agent->registry)
+		agent->registry->operations->close(agent->registry);
+	free(agent);
+}
 
-	if (!agent->due_ns || due_ns < agent->due_ns)
-		agent->due_ns = due_ns;
+struct hooks_parts agent_hooks_parts(struct agent *agent)
+{
+	return (struct hooks_parts){
+		.settings = agent->settings,
+		.facts = &agent->facts,
+		.pod_cidrs = &agent->pod_cidrs,
+		.mode = &agent->mode,
+		.members = &agent->members,
+		.connection = &agent->connection,
+		.datapath = &agent->datapath,
+		.hooks = &agent->hooks,
+		.verdict = &agent->verdict,
+	};
+}
+
+struct peers_parts agent_peers_parts(struct agent *agent)
+{
+	return (struct peers_parts){
+		.settings = agent->settings,
+		.self = &agent->facts.self,
+		.secrets = secret_file_secrets(&agent->secret),
+		.mode = &agent->mode,
+		.are_pods_known = pod_cidrs_are_known(&agent->pod_cidrs),
+		.members = &agent->members,
+		.connection = &agent->connection,
+		.datapath = &agent->datapath,
+		.verdict = &agent->verdict,
+	};
+}
+
+struct keys_parts agent_keys_parts(struct agent *agent)
+{
+	return (struct keys_parts){
+		.peers = agent_peers_parts(agent),
+		.pod_cidrs = &agent->pod_cidrs,
+		.facts = &agent->facts,
+		.registry = agent->registry,
+		.keys = &agent->keys,
+		.schedule = &agent->schedule,
+	};
 }
 
 void agent_wake(struct agent *agent)
 {
-	agent_want_pass(agent, 0);
-}
-
-void agent_take_links(struct agent *agent, enum link_news news)
-{
-	switch (news) {
-	case LINK_SILENT:
-		break;
-	case LINK_CHANGED:
-		agent_want_pass(agent, AGENT_LINKS_NS);
-		break;
-	case LINK_NEW_DEVICE:
-		agent_want_pass(agent, 0);
-		break;
-	}
-}
-
-void agent_add_reason(struct agent *agent, enum reason_kind kind, const char *subject,
-		      const char *format, ...)
-{
-	va_list arguments;
-
-	assert(!reason_kind_is_warning(kind));
-	va_start(arguments, format);
-	reasons_add_by(&agent->reasons, kind, subject, format, arguments);
-	va_end(arguments);
-}
-
-void agent_add_warning(struct agent *agent, enum reason_kind kind, const char *subject,
-		       const char *format, ...)
-{
-	va_list arguments;
-
-	assert(reason_kind_is_warning(kind));
-	va_start(arguments, format);
-	reasons_add_by(&agent->warnings, kind, subject, format, arguments);
-	va_end(arguments);
+	schedule_want_pass(&agent->schedule, boot_ns());
 }

@@ -5,36 +5,48 @@
  */
 #include "intake.h"
 
-#include "connection.h"
-#include "log.h"
-#include "pod_cidrs.h"
+#include <errno.h>
 
-static void take_member(struct agent *agent, struct registry_change *change)
+#include "log.h"
+#include "rotate_clock.h"
+
+static void take_member(struct members *members, struct registry_change *change)
 {
-	struct member *member = members_add(&agent->members, change->name);
+	struct member *member = members_add(members, change->name);
 
 	if (!member) {
 		log_error("not enough memory for node %s", change->name);
 		free(change->node);
 	} else if (change->kind == REGISTRY_BAD) {
-		members_refuse(member, &change->refusal);
+		members_set_error(member, &change->refusal);
 	} else {
-		members_see(member, change->node);
+		members_set_record(member, change->node);
 	}
 }
 
-/* The node is another one from here on, or the first: keys of another uid are none of its. */
+/* From here on this node is another one, or known for the first time: keys of another uid do not belong to it. */
 static void become(struct agent *agent)
 {
-	log_info("this node is %s, uid %s", agent->settings->node, agent->registry->uid);
-	rotate_init(&agent->rotate, agent->registry->uid, &agent->settings->rotate);
-	agent->is_asked = false;
-	agent->published_epoch = 0;
+	const char *uid = agent->registry->uid;
+
+	log_info("this node is %s, uid %s", agent->settings->node, uid);
+	keys_begin(&agent->keys, agent->settings, uid, NULL);
+}
+
+static void learn_pod_cidrs(struct agent *agent, const struct node *node)
+{
+	struct refusal refusal = {0};
+
+	if (settings_judge_pods(agent->settings, node->pod_cidrs, node->pod_cidr_count,
+				"podCIDRs of this node", &refusal))
+		refusal.text[0] = '\0';
+	pod_cidrs_learn(&agent->pod_cidrs, node, &refusal, boot_ns());
 }
 
 static void take_own(struct agent *agent, const struct node *node)
 {
-	bool is_new = strcmp(agent->rotate.uid, agent->registry->uid);
+	struct rotate *rotate = &agent->keys.rotate;
+	bool is_new = strcmp(rotate->uid, agent->registry->uid);
 
 	if (strcmp(node->uid, agent->registry->uid)) {
 		log_warning(
@@ -45,31 +57,19 @@ static void take_own(struct agent *agent, const struct node *node)
 	if (is_new)
 		become(agent);
 	if (node->voice == NODE_PUBLISHED)
-		rotate_record_seen(&agent->rotate, &node->annotation, agent_rotate_now());
+		rotate_record_seen(rotate, &node->annotation, rotate_clock_now());
 	if (is_new)
-		connection_take_keys(agent);
-	pod_cidrs_learn(agent, node);
+		connection_take_keys(&agent->connection, agent->registry->uid, rotate);
+	learn_pod_cidrs(agent, node);
 }
 
-static void take_request(struct agent *agent)
+static void take_request(struct keys *keys)
 {
-	bool is_merged = rotate_ask(&agent->rotate, ROTATE_BY_REGISTRY, false, agent_rotate_now());
+	bool is_merged = rotate_ask(&keys->rotate, ROTATE_BY_REGISTRY, false, rotate_clock_now());
 
-	agent->is_asked = true;
+	keys->is_asked = true;
 	log_info("the registry asks for a rotation of this node's key%s",
 		 is_merged ? ": one is under way, and serves this request too" : "");
-}
-
-/* One that the registry says no more stays until a command or the next start says another: a ConfigMap that somebody
- * deletes neither cuts pods off nor sends them in clear. */
-static void take_mode(struct agent *agent, const struct registry_change *change)
-{
-	if (change->has_mode)
-		agent->wanted_mode = change->mode;
-	else if (agent->is_mode_inherited)
-		agent->wanted_mode = agent->settings->mode;
-	agent->is_mode_inherited = false;
-	agent->has_cluster_mode = change->has_mode;
 }
 
 static void take_change(struct agent *agent, struct registry_change *change)
@@ -83,7 +83,7 @@ static void take_change(struct agent *agent, struct registry_change *change)
 			log_warning("this node's own record %s: it is written anew",
 				    change->refusal.text);
 		else
-			take_member(agent, change);
+			take_member(&agent->members, change);
 		break;
 	case REGISTRY_GONE:
 		if (!is_own) {
@@ -96,18 +96,19 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		free(change->node);
 		break;
 	case REGISTRY_LISTED:
-		agent->is_listed = true;
-		agent->are_all_listed |= change->are_all;
+		agent->members.is_listed = true;
+		agent->members.are_all_listed |= change->are_all;
 		break;
 	case REGISTRY_STRAYS:
-		agent->stray_count = change->stray_count;
-		agent->stray = change->refusal;
+		agent->members.stray_count = change->stray_count;
+		agent->members.stray = change->refusal;
 		break;
 	case REGISTRY_REQUESTED:
-		take_request(agent);
+		take_request(&agent->keys);
 		break;
 	case REGISTRY_MODE:
-		take_mode(agent, change);
+		mode_learn(&agent->mode, change->has_mode ? &change->mode : NULL,
+			   agent->settings->mode);
 		break;
 	case REGISTRY_SERVERS:
 		bypasses_take_servers(&agent->bypasses, change);
@@ -125,7 +126,7 @@ void intake_take_changes(struct agent *agent)
 
 	while ((got = agent->registry->operations->next(agent->registry, &change)) > 0) {
 		take_change(agent, &change);
-		agent_want_pass(agent, AGENT_BURST_NS);
+		schedule_want_pass(&agent->schedule, boot_ns() + SCHEDULE_BURST_NS);
 	}
 	if (got < 0)
 		log_warning("registry %s: %s", agent->settings->registry, strerror(-got));

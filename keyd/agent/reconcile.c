@@ -11,80 +11,52 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "connection.h"
-#include "facts.h"
 #include "guard/boot_guard.h"
-#include "hooks.h"
-#include "keys.h"
+#include "host/clock.h"
+#include "host/link_monitor.h"
 #include "log.h"
-#include "peers.h"
-#include "pod_cidrs.h"
 #include "questions.h"
-#include "ratchet.h"
 
-static void blame_secret(struct agent *agent)
+/* -- steps that need several parts -- */
+
+static void describe_self(struct agent *agent)
 {
-	if (agent->secret.trouble.text[0])
-		agent_add_reason(agent, REASON_SECRET, "", "%s", agent->secret.trouble.text);
+	facts_describe(&agent->facts, agent->settings, &agent->datapath,
+		       rotate_publishable(&agent->keys.rotate),
+		       secret_file_secrets(&agent->secret));
+}
+
+static void refresh_secret(struct secret_file *secret, struct verdict *verdict)
+{
+	secret_file_refresh(secret);
+	if (secret->trouble.text[0])
+		verdict_add_reason(verdict, REASON_SECRET, "", "%s", secret->trouble.text);
 }
 
 static int settle_bypasses(struct agent *agent)
 {
-	int error = bypasses_settle(&agent->bypasses, agent->settings, &agent->members,
-				    agent->is_listed && pod_cidrs_are_known(agent), agent->registry,
-				    &agent->datapath);
+	int error =
+		bypasses_settle(&agent->bypasses, agent->settings, &agent->members,
+				agent->members.is_listed && pod_cidrs_are_known(&agent->pod_cidrs),
+				agent->registry, &agent->datapath);
 
 	if (error)
-		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+		verdict_add_map_failure(&agent->verdict);
 	return error;
-}
-
-/* Whom the tunnel has reached by now was noted before: nobody goes in clear again who was. */
-static void settle_mode(struct agent *agent)
-{
-	enum datapath_mode wanted = agent->wanted_mode;
-
-	if (wanted == agent->mode)
-		return;
-	ratchet_advance(agent);
-	if (ratchet_set_mode(agent, wanted))
-		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
-	else
-		log_warning("%s: %s",
-			    agent->has_cluster_mode
-				    ? "the registry sets the mode"
-				    : "the registry says no mode, so that of the flags holds",
-			    wanted == MODE_PERMISSIVE ? "permissive" : "strict");
-}
-
-/* False: not every device that leads to other nodes has them. */
-static bool settle_hooks(struct agent *agent)
-{
-	bool is_tight;
-
-	hooks_repair(agent);
-	is_tight = !hooks_settle(agent);
-	hooks_settle_guard(agent);
-	return is_tight;
-}
-
-static void blame_mode(struct agent *agent)
-{
-	if (agent->mode == MODE_PERMISSIVE)
-		agent_add_reason(
-			agent, REASON_MODE, "",
-			"THE MODE IS PERMISSIVE: to and from nodes that were never reached, pod traffic goes in clear");
 }
 
 int reconcile_shut(struct agent *agent)
 {
+	struct hooks_parts hooks = agent_hooks_parts(agent);
+	struct peers_parts peers;
 	uint32_t failed;
 	int error;
 
-	reasons_clear(&agent->reasons);
-	facts_read(agent);
-	facts_describe(agent);
-	error = members_resolve(&agent->members, &agent->self);
+	verdict_begin(&agent->verdict);
+	facts_read(&agent->facts, &agent->pod_cidrs, agent->settings, agent->registry,
+		   &agent->verdict);
+	describe_self(agent);
+	error = members_resolve(&agent->members, &agent->facts.self);
 	if (error) {
 		log_error("not enough memory");
 		return error;
@@ -92,20 +64,21 @@ int reconcile_shut(struct agent *agent)
 	error = settle_bypasses(agent);
 	if (error)
 		return error;
-	hooks_settle_device(agent);
-	error = peers_settle_prefixes(agent);
+	hooks_settle_device(&hooks);
+	peers = agent_peers_parts(agent);
+	error = peers_settle_prefixes(&peers);
 	if (error)
 		return error;
-	hooks_settle_guard(agent);
-	failed = hooks_settle(agent);
-	hooks_settle_guard(agent);
-	/* Not one device took it: the reason is in the log, and no promise could be kept. */
-	return failed && failed == agent->underlay.uplink_count ? -EIO : 0;
+	hooks_settle_guard(&hooks);
+	failed = hooks_settle(&hooks);
+	hooks_settle_guard(&hooks);
+	/* No device at all could be hooked: the reason is in the log, and no promise could be kept. */
+	return failed && failed == agent->facts.underlay.uplink_count ? -EIO : 0;
 }
 
 /* -- the outcome -- */
 
-/* Those that are new since the last pass. */
+/* Logs the reasons that the last pass did not have. */
 static void log_new(const struct reasons *reasons, const struct reasons *before,
 		    enum log_level level)
 {
@@ -115,136 +88,156 @@ static void log_new(const struct reasons *reasons, const struct reasons *before,
 			log_write(level, "%s", reasons->items[i].text);
 }
 
-static bool is_whole(const struct agent *agent)
+static struct verdict_facts verdict_facts(const struct agent *agent)
 {
-	return agent->is_listed && agent->registry->uid[0] && pod_cidrs_are_known(agent) &&
-	       tunnel_client_is_connected(&agent->tunnel);
+	return (struct verdict_facts){
+		.is_listed = agent->members.is_listed,
+		.has_identity = agent->registry->uid[0],
+		.are_pods_known = pod_cidrs_are_known(&agent->pod_cidrs),
+		.is_connected = connection_is_open(&agent->connection),
+		.has_uplink = agent->facts.underlay.uplink_count,
+	};
 }
 
-/* Only when nothing can leave in clear without it: every device has its programs, the maps are written, every record was
- * read and the tunnel knows who is usable. A node that is refused, or the mode, is no reason to keep it. */
-static void relieve_boot_guard(struct agent *agent, bool is_tight)
+static void remove_boot_guard(struct verdict *verdict)
 {
-	int error;
+	int error = boot_guard_remove();
 
-	if (!is_tight || !is_whole(agent) || !agent->underlay.uplink_count)
-		return;
-	error = boot_guard_remove();
 	if (!error)
 		log_info(
 			"the boot guard is taken away: the hooks are attached and the peers known");
 	else if (error != -ENOENT)
-		agent_add_reason(agent, REASON_BOOT_GUARD, "",
-				 "the boot guard cannot be removed: %s (remove it with `nft "
-				 "delete table inet podveil_boot_guard`)",
-				 strerror(-error));
+		verdict_add_reason(verdict, REASON_BOOT_GUARD, "",
+				   "the boot guard cannot be removed: %s (remove it with `nft "
+				   "delete table inet podveil_boot_guard`)",
+				   strerror(-error));
 }
 
-/* Only to a node that does what its mode promises. */
-static void welcome_pods(struct agent *agent, bool is_tight)
+static void report_registry(const struct agent *agent, struct verdict *verdict)
 {
-	const struct registry_operations *operations = agent->registry->operations;
+	const struct registry *registry = agent->registry;
+	const struct members *members = &agent->members;
 
-	if (operations->welcome_pods && is_tight && agent->underlay.uplink_count &&
-	    (agent->verdict == VERDICT_PROTECTED || agent->verdict == VERDICT_PERMISSIVE))
-		operations->welcome_pods(agent->registry);
+	if (registry->fd < 0)
+		verdict_add_reason(verdict, REASON_REGISTRY, "", "the registry %s is away",
+				   agent->settings->registry);
+	else if (registry->away.text[0])
+		verdict_add_reason(verdict, REASON_REGISTRY, "", "%s", registry->away.text);
+	if (members->stray_count)
+		verdict_add_warning(
+			verdict, WARNING_STRAY, "",
+			"entries of the registry that name no node: %u; one of them: %s",
+			members->stray_count, members->stray.text);
 }
 
-static void blame_registry(struct agent *agent)
+static uint64_t count_changes(const struct agent *agent)
 {
-	if (agent->registry->fd < 0)
-		agent_add_reason(agent, REASON_REGISTRY, "", "the registry %s is away",
-				 agent->settings->registry);
-	else if (agent->registry->away.text[0])
-		agent_add_reason(agent, REASON_REGISTRY, "", "%s", agent->registry->away.text);
+	return agent->datapath.changes + agent->hooks.changes + agent->connection.changes +
+	       agent->keys.changes;
 }
 
-static void warn_of_strays(struct agent *agent)
+static void log_settled(uint64_t changes, uint32_t nodes)
 {
-	if (agent->stray_count)
-		agent_add_warning(agent, WARNING_STRAY, "",
-				  "entries of the registry that name no node: %u; one of them: %s",
-				  agent->stray_count, agent->stray.text);
+	if (changes)
+		log_info("settled with %" PRIu64 " changes; %u other nodes", changes, nodes);
+	else
+		log_info("nothing to change: all is as an earlier agent left it; %u other nodes",
+			 nodes);
 }
 
-static void report_outcome(struct agent *agent)
+static void judge_pass(struct agent *agent)
 {
-	uint64_t changes = agent->changes + agent->datapath.changes;
-	enum reason_verdict verdict;
+	struct verdict *verdict = &agent->verdict;
+	struct verdict_facts facts = verdict_facts(agent);
+	struct verdict_news news;
 
-	log_new(&agent->reasons, &agent->reasons_before, agent->must_end ? LOG_ERROR : LOG_WARNING);
-	log_new(&agent->warnings, &agent->warnings_before, LOG_WARNING);
-	if (is_whole(agent) && !agent->has_settled) {
-		if (changes)
-			log_info("settled with %" PRIu64 " changes; %u other nodes", changes,
-				 agent->members.count);
-		else
-			log_info(
-				"nothing to change: all is as an earlier agent left it; %u other nodes",
-				agent->members.count);
-		agent->has_settled = true;
-	}
-	verdict = reasons_judge(&agent->reasons, is_whole(agent), agent->has_settled);
-	if (verdict == VERDICT_PROTECTED && agent->verdict != VERDICT_PROTECTED)
+	log_new(&verdict->reasons, &verdict->reasons_before,
+		verdict->must_stop ? LOG_ERROR : LOG_WARNING);
+	log_new(&verdict->warnings, &verdict->warnings_before, LOG_WARNING);
+	news = verdict_judge(verdict, &facts);
+	if (news.has_settled)
+		log_settled(count_changes(agent), agent->members.count);
+	if (news.is_protected)
 		log_info("protected: pod traffic is encrypted or dropped");
-	agent->verdict = verdict;
-	agent->reasons_before = agent->reasons;
-	agent->warnings_before = agent->warnings;
 }
 
 /* -- the whole -- */
 
-void reconcile(struct agent *agent)
+/* Between two steps, because a pass may take long: a device that is new has no hooks until then. */
+static void attach_new(struct agent *agent, int monitor_fd)
 {
-	bool is_tight;
+	enum link_news news = link_monitor_drain(monitor_fd);
+	struct hooks_parts hooks = agent_hooks_parts(agent);
 
-	reasons_clear(&agent->reasons);
-	reasons_clear(&agent->warnings);
-	secret_file_refresh(&agent->secret);
-	blame_secret(agent);
-	facts_read(agent);
-	facts_report_devices(agent);
-	is_tight = settle_hooks(agent);
-	connection_reach(agent);
-	connection_follow_device(agent);
-	keys_arm(agent);
-	hooks_attach_new(agent);
-	facts_describe(agent);
-	peers_identify(agent);
-	peers_refresh_status(agent);
-	peers_note_proofs(agent);
-	settle_mode(agent);
-	if (members_resolve(&agent->members, &agent->self)) {
-		agent_add_reason(agent, REASON_MEMORY, "", "not enough memory");
-		report_outcome(agent);
+	schedule_note_links(&agent->schedule, news, boot_ns());
+	if (news == LINK_NEW_DEVICE)
+		hooks_attach_new(&hooks);
+}
+
+void reconcile(struct agent *agent, int monitor_fd)
+{
+	struct hooks_parts hooks = agent_hooks_parts(agent);
+	const struct registry_operations *operations = agent->registry->operations;
+	struct verdict *verdict = &agent->verdict;
+	struct members *members = &agent->members;
+	struct verdict_facts facts;
+	struct peers_parts peers;
+	struct keys_parts keys;
+
+	verdict_begin(verdict);
+	refresh_secret(&agent->secret, verdict);
+	facts_read(&agent->facts, &agent->pod_cidrs, agent->settings, agent->registry, verdict);
+	facts_report_devices(&agent->facts, agent->settings, verdict);
+	hooks_repair(&agent->hooks, &agent->datapath);
+	verdict->is_tight = !hooks_settle(&hooks);
+	hooks_settle_guard(&hooks);
+	connection_reach(&agent->connection, agent->settings, agent->registry->uid, members,
+			 &agent->keys.rotate, verdict);
+	connection_follow_device(&agent->connection, &agent->facts.view,
+				 agent->settings->interface);
+	peers = agent_peers_parts(agent);
+	keys = agent_keys_parts(agent);
+	keys_arm(&keys);
+	attach_new(agent, monitor_fd);
+	describe_self(agent);
+	peers_identify(members, &agent->datapath, verdict);
+	peers_refresh_status(members, &agent->connection);
+	peers_note_proofs(members);
+	mode_settle(&agent->mode, members, &agent->datapath, &agent->connection, verdict);
+	if (members_resolve(members, &agent->facts.self)) {
+		verdict_add_reason(verdict, REASON_MEMORY, "", "not enough memory");
+		judge_pass(agent);
 		return;
 	}
-	is_tight &= !settle_bypasses(agent);
-	hooks_attach_new(agent);
-	hooks_settle_device(agent);
-	hooks_report(agent);
-	is_tight &= !peers_settle_endpoints(agent, false);
-	peers_settle(agent);
-	ratchet_advance(agent);
-	hooks_attach_new(agent);
-	is_tight &= !peers_settle_prefixes(agent);
-	is_tight &=
+	verdict->is_tight &= !settle_bypasses(agent);
+	attach_new(agent, monitor_fd);
+	hooks_settle_device(&hooks);
+	hooks_report(&agent->hooks, verdict);
+	verdict->is_tight &= !peers_settle_endpoints(members, &agent->datapath, false, verdict);
+	peers_settle(&peers);
+	mode_advance_ratchet(&agent->mode, members, &agent->datapath, &agent->connection, verdict);
+	attach_new(agent, monitor_fd);
+	verdict->is_tight &= !peers_settle_prefixes(&peers);
+	verdict->is_tight &=
 		!settle_bypasses(agent); /* an address that the maps gave up may be a server's */
-	is_tight &= !peers_settle_endpoints(agent, agent->are_all_listed);
-	hooks_settle_guard(agent);
-	questions_ask(agent);
-	if (agent->are_all_listed)
-		peers_remove_gone(agent);
-	keys_advance(agent);
-	keys_warn(agent);
-	hooks_attach_new(agent);
-	peers_report_refusals(agent);
-	relieve_boot_guard(agent, is_tight);
-	blame_mode(agent);
-	blame_registry(agent);
-	warn_of_strays(agent);
-	if (!tunnel_client_is_connected(&agent->tunnel) && !agent->connect_ns)
-		connection_retry(agent);
-	report_outcome(agent);
-	welcome_pods(agent, is_tight);
+	verdict->is_tight &= !peers_settle_endpoints(members, &agent->datapath,
+						     members->are_all_listed, verdict);
+	hooks_settle_guard(&hooks);
+	questions_ask(members, &agent->connection, &agent->schedule);
+	if (members->are_all_listed)
+		peers_remove_gone(&peers);
+	keys_advance(&keys);
+	keys_warn(&keys);
+	attach_new(agent, monitor_fd);
+	peers_report_refusals(members, agent->registry, verdict);
+	facts = verdict_facts(agent);
+	if (verdict_allows_boot_guard_removal(verdict, &facts))
+		remove_boot_guard(verdict);
+	mode_report(&agent->mode, verdict);
+	report_registry(agent, verdict);
+	if (!connection_is_open(&agent->connection) && !agent->connection.retry.due_ns)
+		connection_delay(&agent->connection);
+	judge_pass(agent);
+	if (operations->welcome_pods && verdict_allows_pods(verdict, &facts))
+		operations->welcome_pods(agent->registry);
 }

@@ -12,4 +12,4 @@
 MUST_CHECK int reconcile_shut(struct agent *agent);
 
 /* Everything. What fails becomes a reason and is tried again at the next pass. */
-void reconcile(struct agent *agent);
+void reconcile(struct agent *agent, int monitor_fd);

@@ -3,9 +3,8 @@
  * The answer to `key-status`: where every node's rotation stands, of the others as far as their records tell. Public
  * halves of keys, and of those the first characters.
  */
-#include "keys.h"
-#include "peers.h"
 #include "report_parts.h"
+#include "rotate_clock.h"
 
 static json_t *seconds(int64_t ms)
 {
@@ -86,7 +85,7 @@ static void add_proofs(json_t *answer, const struct agent *agent)
 		if (!keys_judge_peer(member, &peer) || !rotate_is_live(&peer))
 			continue;
 		live++;
-		if (!rotate_waits_for(&agent->rotate, &peer))
+		if (!rotate_waits_for(&agent->keys.rotate, &peer))
 			continue;
 		waiting++;
 		json_array_append_new(stragglers, json_string(member->core.name));
@@ -105,7 +104,7 @@ static const char *own_key_reason(const struct agent *agent, bool has_key, enum 
 
 static json_t *own_key(struct agent *agent, struct rotate_now now)
 {
-	const struct rotate *rotate = &agent->rotate;
+	const struct rotate *rotate = &agent->keys.rotate;
 	const struct rotate_identity *own = rotate_publishable(rotate);
 	enum rotate_state state = rotate_state(rotate, now);
 	int64_t since_ms = rotate_state_since(rotate, state);
@@ -130,11 +129,11 @@ static json_t *own_key(struct agent *agent, struct rotate_now now)
 
 json_t *report_key_status(struct agent *agent, const json_t *request)
 {
-	struct rotate_now now = agent_rotate_now();
+	struct rotate_now now = rotate_clock_now();
 	json_t *list = json_array();
 
 	(void)request;
-	peers_refresh_status(agent);
+	peers_refresh_status(&agent->members, &agent->connection);
 	json_array_append_new(list, own_key(agent, now));
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		json_array_append_new(list, member_key(member_of(agent->members.items[i]), now));

@@ -18,7 +18,6 @@ void report_refresh(struct agent *agent);
 
 json_t *report_refusal(const char *text);
 json_t *report_traffic(const struct traffic *sum);
-const char *report_mode_name(enum datapath_mode mode);
 
 /* The first characters of the key in base64; NULL: of none, empty. */
 json_t *report_fingerprint(const struct public_key *key);
