@@ -211,6 +211,7 @@ void hooks_attach_new(const struct hooks_parts *parts)
 
 	if (link_read(&view))
 		return;
+	hooks_repair(parts->hooks, parts->datapath);
 	facts_judge(parts->facts, parts->pod_cidrs, parts->settings, &view,
 		    &parts->hooks->underlay);
 	attach_to_new(parts, &parts->hooks->underlay);

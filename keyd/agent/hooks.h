@@ -50,8 +50,8 @@ uint32_t hooks_settle(const struct hooks_parts *parts);
  * after. */
 void hooks_settle_guard(const struct hooks_parts *parts);
 
-/* Between two phases of a pass, after link_monitor reported a new device: attaches the programs to devices that came since
- * the pass began. Everything else that changed waits for the next pass. */
+/* Between two phases of a pass, after link_monitor reported a new device: attaches the programs to devices that appeared
+ * since the pass began, after hooks_repair. Everything else that changed waits for the next pass. */
 void hooks_attach_new(const struct hooks_parts *parts);
 
 /* Reattaches and counts the programs that another program detached, before they could be mistaken for never attached. */

@@ -119,6 +119,23 @@ static void look_around(struct agent *agent, uint64_t now_ns)
 				     &agent->connection, &agent->verdict);
 }
 
+/* A pass may take long, and a device that appears during it has no hooks yet. */
+static void serve_links(struct loop *loop)
+{
+	struct hooks_parts hooks = agent_hooks_parts(loop->agent);
+	enum link_news news = link_monitor_drain(loop->monitor_fd);
+
+	schedule_note_links(&loop->agent->schedule, news, boot_ns());
+	if (news == LINK_NEW_DEVICE)
+		hooks_attach_new(&hooks);
+}
+
+static void make_pass(struct loop *loop)
+{
+	for (unsigned int phase = 0; reconcile_run_phase(loop->agent, phase); phase++)
+		serve_links(loop);
+}
+
 static void take_time(struct loop *loop)
 {
 	struct agent *agent = loop->agent;
@@ -131,7 +148,7 @@ static void take_time(struct loop *loop)
 		intake_take_changes(agent);
 	if (now_ns >= schedule_next_pass(schedule, connection_retry_ns(&agent->connection))) {
 		schedule->pass_ns = 0;
-		reconcile(agent, loop->monitor_fd);
+		make_pass(loop);
 	} else if (schedule->proofs_ns && now_ns >= schedule->proofs_ns) {
 		struct keys_parts keys = agent_keys_parts(agent);
 
@@ -269,7 +286,7 @@ static bool start(struct loop *loop)
 	/* After the hooks, and its failure does not matter: unnamed losses are no reason not to start. */
 	loader_count_kernel_drops(agent->datapath.loader);
 	intake_take_changes(agent);
-	reconcile(agent, loop->monitor_fd);
+	make_pass(loop);
 	return !agent->verdict.must_stop &&
 	       !control_open(&loop->control, settings->control, report_answer, agent);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The order of one pass is the order of the promises: who is who, keys to the tunnel, peers to the tunnel, prefixes to
- * the maps, and only then away with what is not wanted any more. A key is published after the tunnel has it; a prefix
- * points to a peer after the tunnel knows the peer. Before all of that come the hooks: a pass may take long, and a device
- * that is new has none until then. An address that members have come to claim as a pod's loses its bypass before any other
- * step acts on the claim.
+ * The order of the phases is the order of the promises: this node's facts, keys to the tunnel, peers to the tunnel, prefixes
+ * to the maps, and only then the removal of everything that is no longer wanted. A key is published after the tunnel has it; a
+ * prefix points to a peer after the tunnel knows the peer. The hooks come before all of that, because a pass may take long, and
+ * a new device has no hooks until then. An address that members have come to claim as a pod's loses its bypass before any
+ * other step acts on the claim.
  */
 #include "reconcile.h"
 
@@ -12,8 +12,6 @@
 #include <inttypes.h>
 
 #include "guard/boot_guard.h"
-#include "host/clock.h"
-#include "host/link_monitor.h"
 #include "log.h"
 #include "questions.h"
 
@@ -161,44 +159,48 @@ static void judge_pass(struct agent *agent)
 		log_info("protected: pod traffic is encrypted or dropped");
 }
 
-/* -- the whole -- */
+/* -- the phases of a pass -- */
 
-/* Between two steps, because a pass may take long: a device that is new has no hooks until then. */
-static void attach_new(struct agent *agent, int monitor_fd)
+static void read_facts(struct agent *agent)
 {
-	enum link_news news = link_monitor_drain(monitor_fd);
-	struct hooks_parts hooks = agent_hooks_parts(agent);
-
-	schedule_note_links(&agent->schedule, news, boot_ns());
-	if (news == LINK_NEW_DEVICE)
-		hooks_attach_new(&hooks);
-}
-
-void reconcile(struct agent *agent, int monitor_fd)
-{
-	struct hooks_parts hooks = agent_hooks_parts(agent);
-	const struct registry_operations *operations = agent->registry->operations;
 	struct verdict *verdict = &agent->verdict;
-	struct members *members = &agent->members;
-	struct verdict_facts facts;
-	struct peers_parts peers;
-	struct keys_parts keys;
 
 	verdict_begin(verdict);
 	refresh_secret(&agent->secret, verdict);
 	facts_read(&agent->facts, &agent->pod_cidrs, agent->settings, agent->registry, verdict);
 	facts_report_devices(&agent->facts, agent->settings, verdict);
+}
+
+static void settle_hooks(struct agent *agent)
+{
+	struct hooks_parts hooks = agent_hooks_parts(agent);
+
 	hooks_repair(&agent->hooks, &agent->datapath);
-	verdict->is_tight = !hooks_settle(&hooks);
-	hooks_settle_guard(&hooks);
-	connection_reach(&agent->connection, agent->settings, agent->registry->uid, members,
-			 &agent->keys.rotate, verdict);
+	agent->verdict.is_tight &= !hooks_settle(&hooks);
+}
+
+static void reach_tunnel(struct agent *agent)
+{
+	connection_reach(&agent->connection, agent->settings, agent->registry->uid, &agent->members,
+			 &agent->keys.rotate, &agent->verdict);
 	connection_follow_device(&agent->connection, &agent->facts.view,
 				 agent->settings->interface);
-	peers = agent_peers_parts(agent);
-	keys = agent_keys_parts(agent);
+}
+
+static void arm_keys(struct agent *agent)
+{
+	struct keys_parts keys = agent_keys_parts(agent);
+
 	keys_arm(&keys);
-	attach_new(agent, monitor_fd);
+}
+
+/* An address that members have come to claim as a pod's loses its bypass at the end of this phase, before any other phase
+ * acts on the claim. */
+static void judge_members(struct agent *agent)
+{
+	struct verdict *verdict = &agent->verdict;
+	struct members *members = &agent->members;
+
 	describe_self(agent);
 	peers_identify(members, &agent->datapath, verdict);
 	peers_refresh_status(members, &agent->connection);
@@ -206,31 +208,63 @@ void reconcile(struct agent *agent, int monitor_fd)
 	mode_settle(&agent->mode, members, &agent->datapath, &agent->connection, verdict);
 	if (members_resolve(members, &agent->facts.self)) {
 		verdict_add_reason(verdict, REASON_MEMORY, "", "not enough memory");
-		judge_pass(agent);
+		verdict->is_cut_short = true;
 		return;
 	}
 	verdict->is_tight &= !settle_bypasses(agent);
-	attach_new(agent, monitor_fd);
+}
+
+static void settle_peers(struct agent *agent)
+{
+	struct hooks_parts hooks = agent_hooks_parts(agent);
+	struct peers_parts peers = agent_peers_parts(agent);
+	struct verdict *verdict = &agent->verdict;
+
 	hooks_settle_device(&hooks);
 	hooks_report(&agent->hooks, verdict);
-	verdict->is_tight &= !peers_settle_endpoints(members, &agent->datapath, false, verdict);
-	peers_settle(&peers);
-	mode_advance_ratchet(&agent->mode, members, &agent->datapath, &agent->connection, verdict);
-	attach_new(agent, monitor_fd);
-	verdict->is_tight &= !peers_settle_prefixes(&peers);
 	verdict->is_tight &=
-		!settle_bypasses(agent); /* an address that the maps gave up may be a server's */
-	verdict->is_tight &= !peers_settle_endpoints(members, &agent->datapath,
-						     members->are_all_listed, verdict);
-	hooks_settle_guard(&hooks);
-	questions_ask(members, &agent->connection, &agent->schedule);
-	if (members->are_all_listed)
+		!peers_settle_endpoints(&agent->members, &agent->datapath, false, verdict);
+	peers_settle(&peers);
+	mode_advance_ratchet(&agent->mode, &agent->members, &agent->datapath, &agent->connection,
+			     verdict);
+}
+
+/* The bypasses once more: an address that the prefixes have given up may be a server's. */
+static void settle_prefixes(struct agent *agent)
+{
+	struct peers_parts peers = agent_peers_parts(agent);
+	struct verdict *verdict = &agent->verdict;
+
+	verdict->is_tight &= !peers_settle_prefixes(&peers);
+	verdict->is_tight &= !settle_bypasses(agent);
+	verdict->is_tight &= !peers_settle_endpoints(&agent->members, &agent->datapath,
+						     agent->members.are_all_listed, verdict);
+}
+
+static void clean_up(struct agent *agent)
+{
+	struct peers_parts peers = agent_peers_parts(agent);
+
+	questions_ask(&agent->members, &agent->connection, &agent->schedule);
+	if (agent->members.are_all_listed)
 		peers_remove_gone(&peers);
+}
+
+static void publish(struct agent *agent)
+{
+	struct keys_parts keys = agent_keys_parts(agent);
+
 	keys_advance(&keys);
 	keys_warn(&keys);
-	attach_new(agent, monitor_fd);
-	peers_report_refusals(members, agent->registry, verdict);
-	facts = verdict_facts(agent);
+}
+
+static void give_verdict(struct agent *agent)
+{
+	const struct registry_operations *operations = agent->registry->operations;
+	struct verdict *verdict = &agent->verdict;
+	struct verdict_facts facts = verdict_facts(agent);
+
+	peers_report_refusals(&agent->members, agent->registry, verdict);
 	if (verdict_allows_boot_guard_removal(verdict, &facts))
 		remove_boot_guard(verdict);
 	mode_report(&agent->mode, verdict);
@@ -240,4 +274,33 @@ void reconcile(struct agent *agent, int monitor_fd)
 	judge_pass(agent);
 	if (operations->welcome_pods && verdict_allows_pods(verdict, &facts))
 		operations->welcome_pods(agent->registry);
+}
+
+static const struct phase {
+	void (*run)(struct agent *agent);
+	bool changes_guard; /* the guard's table follows at the end of the phase */
+} phases[] = {
+	{.run = read_facts},
+	{.run = settle_hooks, .changes_guard = true},
+	{.run = reach_tunnel},
+	{.run = arm_keys},
+	{.run = judge_members},
+	{.run = settle_peers},
+	{.run = settle_prefixes, .changes_guard = true},
+	{.run = clean_up},
+	{.run = publish},
+	{.run = give_verdict},
+};
+
+bool reconcile_run_phase(struct agent *agent, unsigned int number)
+{
+	struct hooks_parts hooks = agent_hooks_parts(agent);
+
+	phases[number].run(agent);
+	if (phases[number].changes_guard)
+		hooks_settle_guard(&hooks);
+	if (!agent->verdict.is_cut_short)
+		return number + 1 < ARRAY_SIZE(phases);
+	judge_pass(agent);
+	return false;
 }

@@ -11,6 +11,7 @@ void verdict_begin(struct verdict *verdict)
 	reasons_clear(&verdict->reasons);
 	reasons_clear(&verdict->warnings);
 	verdict->is_tight = true;
+	verdict->is_cut_short = false;
 }
 
 void verdict_add_reason(struct verdict *verdict, enum reason_kind kind, const char *subject,

@@ -17,6 +17,7 @@ struct verdict {
 	/* In this pass, every device that leads to other nodes has its programs, and the maps that keep cleartext from
 	 * leaving are written. */
 	bool is_tight;
+	bool is_cut_short; /* there is no memory for the rest of the pass */
 };
 
 /* The state of the pass that the reasons do not name. */
