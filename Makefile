@@ -13,10 +13,11 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 expire tunnel configure place manage uapi $(addprefix packet/,checksum segment coalesce icmp)
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp verbs control loop sandbox monitor main
-KEYD_CORE    := $(addprefix cluster/,annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
+KEYD_CORE    := $(addprefix agent/,schedule verdict ratchet pod_cidrs) \
+                $(addprefix cluster/,backoff annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
                 $(addprefix host/,underlay pods overlay) datapath/repairs $(addprefix guard/,nft_batch guard guard_rules) \
                 $(addprefix registry/kube/,object node_object endpoint_slice config_map request reflect)
-KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members cluster/backoff $(addprefix agent/,schedule verdict ratchet pod_cidrs) \
+KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members \
                 $(addprefix agent/,agent loop intake reconcile facts hooks keys peers peer_request questions connection mode events commands \
                 control report report_parts report_status report_peers report_keys bypasses) \
                 $(addprefix host/,link link_monitor rtnetlink tunnel_device) $(addprefix datapath/,datapath watch) \
