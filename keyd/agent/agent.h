@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent: everything podveil-keyd knows. SHELL. Each part belongs to the file that declares it; loop, intake, reconcile
- * and the answers to commands see the whole, every other file gets the parts that it reads and writes.
- * The agent is level-triggered: whatever happens, a pass computes the desired state from the newest facts, compares it
- * with the actual state, and applies only the difference. Anything that cannot be reconciled is listed by `podveil status`
- * as a reason and retried. A fault of another node is a warning, and does not change the state of this one.
+ * The agent: everything podveil-keyd knows. SHELL. Each part belongs to the file that declares it;
+ * loop, intake, reconcile and the answers to commands see the whole, every other file gets the
+ * parts that it reads and writes.
+ * The agent is level-triggered: after any event, a pass computes the desired state from the newest
+ * facts, compares it with the actual state, and applies only the difference. Anything that cannot
+ * be reconciled is listed by `podveil status` as a reason and retried. A fault of another node is a
+ * warning, and does not change the state of this one.
  */
 #pragma once
 
@@ -48,7 +50,8 @@ struct agent *agent_new(const struct settings *settings);
 /* Closes everything, and changes nothing in the kernel or in the tunnel. */
 void agent_free(struct agent *agent);
 
-/* The parts for the steps of hooks.h, peers.h and keys.h, for one call of them: they point into the agent. */
+/* The parts for the steps of hooks.h, peers.h and keys.h, for one call of them: they point into
+ * the agent. */
 struct hooks_parts agent_hooks_parts(struct agent *agent);
 struct peers_parts agent_peers_parts(struct agent *agent);
 struct keys_parts agent_keys_parts(struct agent *agent);

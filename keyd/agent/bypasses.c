@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The map is written first, so that a claimed address is closed in the pass in which the claim came, and a probe starts
- * only after the map lets it through.
+ * The map is written first: a claimed address is closed in the pass in which the claim arrived, and
+ * a probe starts only after the map lets it through.
  */
 #include "bypasses.h"
 
@@ -19,7 +19,7 @@ void bypasses_begin(struct bypasses *bypasses, const struct datapath *datapath, 
 		bypasses->is_list_known = true;
 }
 
-void bypasses_take_servers(struct bypasses *bypasses, const struct registry_change *change)
+void bypasses_set_servers(struct bypasses *bypasses, const struct registry_change *change)
 {
 	bypasses->is_list_known |= change->are_all;
 	bypasses->has_own_server = change->has_own_server;
@@ -28,12 +28,12 @@ void bypasses_take_servers(struct bypasses *bypasses, const struct registry_chan
 	memcpy(bypasses->listed, change->servers, sizeof(bypasses->listed));
 }
 
-void bypasses_take_proof(struct bypasses *bypasses, const struct registry_change *change)
+void bypasses_note_proof(struct bypasses *bypasses, const struct registry_change *change)
 {
 	bypass_note_proof(&bypasses->table, &change->servers[0]);
 }
 
-/* -- words -- */
+/* -- texts -- */
 
 static const char *claimant_name(const struct members *members, const struct datapath *datapath,
 				 uint32_t id)
@@ -96,12 +96,12 @@ static void log_changes(const struct bypasses *bypasses, const struct members *m
 		const struct bypass_item *is = bypass_find(now, &before->items[i].key);
 
 		if (bypass_is_in_force(&before->items[i]) && (!is || !bypass_is_in_force(is)))
-			log_info("%s stays outside the tunnel no longer",
+			log_info("%s no longer stays outside the tunnel",
 				 bypass_format(text, &before->items[i].key));
 	}
 }
 
-/* -- as it should be -- */
+/* -- one pass -- */
 
 static void select_bypasses(struct bypasses *bypasses, const struct settings *settings,
 			    const struct members *members, bool are_members_known,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The requests that change something: rotate-key, rotate-all, mode. The wish to rotate is only noted here or left in the
- * registry: the agent's next pass begins with it.
+ * rotate-key, rotate-all, mode. A request to rotate is only noted here or written to the registry;
+ * the agent's next pass acts on it.
  */
 #include "commands.h"
 
@@ -21,11 +21,11 @@ json_t *command_rotate_key(struct agent *agent, const json_t *request)
 		return report_refusal("'revoke': expected true or false");
 	if (!own)
 		return report_refusal(
-			"this node has no key to rotate: podveil-tunnel is not there, see podveil status");
+			"this node has no key to rotate: podveil-tunnel is not connected, see podveil status");
 	is_merged = rotate_ask(&agent->keys.rotate, ROTATE_BY_COMMAND, json_is_true(revoke),
 			       rotate_clock_now());
 	log_info("a command asks for a rotation of this node's key%s%s",
-		 json_is_true(revoke) ? ", and for the end of the old one" : "",
+		 json_is_true(revoke) ? ", and revokes the old one" : "",
 		 is_merged ? ": one is under way, and serves this request too" : "");
 	agent_wake(agent);
 	return json_pack("{s:b, s:b, s:I, s:o}", "accepted", true, "is_merged", is_merged, "epoch",
@@ -48,13 +48,14 @@ static void ask(struct agent *agent, json_t *asked, json_t *failed, const char *
 						report_fingerprint(current)));
 }
 
-/* Of a node that cannot run the agent no rotation is expected either. */
+/* A node that cannot run the agent is not expected to rotate either. */
 static bool is_asked(const struct cluster_member *member)
 {
 	return member->state == MEMBER_USABLE || !member->seen || !member->seen->is_excluded;
 }
 
-/* This node last: with the others' requests its own rotation begins at the same time as theirs. */
+/* This node comes last: it is asked through the registry like the others, so all rotations begin
+ * at the same time. */
 json_t *command_rotate_all(struct agent *agent, const json_t *request)
 {
 	const struct rotate_identity *own = rotate_publishable(&agent->keys.rotate);
@@ -93,7 +94,8 @@ static json_t *list_unreached(const struct agent *agent)
 	return list;
 }
 
-/* Whom the tunnel has reached by now is noted first: nobody is named, or goes in clear again, who was. */
+/* First notes the nodes that the tunnel has reached by now: such a node is not listed as
+ * unreached, and no traffic to it is sent in cleartext again. */
 json_t *command_mode(struct agent *agent, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "mode"));
@@ -105,8 +107,8 @@ json_t *command_mode(struct agent *agent, const json_t *request)
 		return report_refusal("'mode': expected strict or permissive");
 	if (agent->mode.is_cluster_wide)
 		return report_refusal(
-			"the mode is the whole cluster's, and stands in the ConfigMap podveil: edit "
-			"that one (kubectl podveil mode, or kubectl -n podveil edit configmap podveil)");
+			"the ConfigMap podveil sets the mode of the whole cluster: edit it there "
+			"(kubectl podveil mode, or kubectl -n podveil edit configmap podveil)");
 	report_refresh(agent);
 	if (mode_set(&agent->mode, &agent->datapath, is_permissive ? MODE_PERMISSIVE : MODE_STRICT))
 		return report_refusal("the mode cannot be changed: see the log of podveil-keyd");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A tunnel that answers wrongly, or has another device, is disconnected again: with half a connection this node could
- * publish a key that no tunnel holds.
+ * A tunnel that answers wrongly, or has another device, is disconnected again: with half a
+ * connection this node could publish a key that no tunnel holds.
  */
 #include "connection.h"
 
@@ -45,7 +45,7 @@ static int open_port(struct connection *connection, uint16_t port, struct verdic
 	if (error == -EADDRINUSE)
 		verdict_add_reason(
 			verdict, REASON_PORT, "",
-			"UDP port %u is taken on this machine: stop what uses it, or give every node another --port",
+			"UDP port %u is in use on this machine: stop the program that uses it, or give every node another --port",
 			port);
 	else if (error)
 		verdict_add_reason(verdict, REASON_PORT, "",
@@ -58,7 +58,7 @@ static int open_port(struct connection *connection, uint16_t port, struct verdic
 }
 
 /* Without our uid nothing can tell whether the keys are this node's own. */
-static void take_keys(const struct control_hello *hello, const char *uid, struct rotate *rotate)
+static void adopt_keys(const struct control_hello *hello, const char *uid, struct rotate *rotate)
 {
 	struct rotate_identity identity = {.epoch = hello->epoch};
 
@@ -72,12 +72,12 @@ static void take_keys(const struct control_hello *hello, const char *uid, struct
 	rotate_tunnel_found(rotate, &identity, rotate_clock_now());
 }
 
-void connection_take_keys(struct connection *connection, const char *uid, struct rotate *rotate)
+void connection_adopt_keys(struct connection *connection, const char *uid, struct rotate *rotate)
 {
 	struct control_hello hello;
 
 	if (connection_is_open(connection) && !tunnel_client_hello(&connection->client, &hello))
-		take_keys(&hello, uid, rotate);
+		adopt_keys(&hello, uid, rotate);
 }
 
 static int greet_tunnel(struct connection *connection, const struct settings *settings,
@@ -89,7 +89,7 @@ static int greet_tunnel(struct connection *connection, const struct settings *se
 	if (error) {
 		verdict_add_reason(
 			verdict, REASON_TUNNEL, "",
-			"podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
+			"podveil-tunnel at %s sent an invalid answer: %s (is it another version?)",
 			settings->tunnel, strerror(-error));
 		return error;
 	}
@@ -130,7 +130,7 @@ void connection_reach(struct connection *connection, const struct settings *sett
 		return;
 	}
 	connection->retry = (struct backoff){0};
-	take_keys(&connection->hello, uid, rotate);
+	adopt_keys(&connection->hello, uid, rotate);
 	log_info("connected to podveil-tunnel (process %u, device %s)", connection->hello.pid,
 		 connection->hello.interface);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection to podveil-tunnel: opens it, checks the other end, and reopens it when it is lost. SHELL.
+ * The connection to podveil-tunnel: opens it, checks the other end, and reopens it when it is lost.
+ * SHELL.
  */
 #pragma once
 
@@ -36,18 +37,20 @@ static inline uint64_t connection_retry_ns(const struct connection *connection)
 
 void connection_init(struct connection *connection, const char *path);
 
-/* If not connected: connects, exchanges hellos, has the port opened, and takes over the keys that the tunnel holds. A
- * failure is a reason, and delays the next attempt. `uid` is this node's; empty: not known yet. */
+/* If not connected: connects, exchanges hellos, has the port opened, and takes over the keys
+ * that the tunnel holds. A failure is a reason, and delays the next attempt. `uid` is this
+ * node's; empty: not known yet. */
 void connection_reach(struct connection *connection, const struct settings *settings,
 		      const char *uid, struct members *members, struct rotate *rotate,
 		      struct verdict *verdict);
 
 /* Takes over the keys that the tunnel holds, once this node's uid is known. */
-void connection_take_keys(struct connection *connection, const char *uid, struct rotate *rotate);
+void connection_adopt_keys(struct connection *connection, const char *uid, struct rotate *rotate);
 
 /* Delays the next attempt, by twice as much as before. */
 void connection_delay(struct connection *connection);
 
-/* The tunnel replaces its device when another program deletes it, under a new index: asks for that index. */
+/* The tunnel replaces its device when another program deletes it, under a new index: asks for
+ * that index. */
 void connection_follow_device(struct connection *connection, const struct underlay_view *view,
 			      const char *interface);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The texts hold no counts: the registry recognizes a repetition by its text, and status shows the numbers.
+ * The texts hold no counts: the registry recognizes a repetition by its text, and status shows the
+ * numbers.
  */
 #include "events.h"
 
@@ -44,12 +45,11 @@ static void look_for_repairs(struct watch *watch, struct registry *registry)
 
 		if (item->repairs.count != item->told)
 			events_send(registry, EVENT_HOOK,
-				    "%s on %s was %s by somebody, and is put back",
+				    "%s on %s was %s by another program, and was repaired",
 				    datapath_program_name(item->program), item->device,
-				    item->damage == LOADER_NOT_FIRST
-					    ? "moved behind another program"
+				    item->damage == LOADER_NOT_FIRST  ? "moved to a later place"
 				    : item->damage == LOADER_UNPINNED ? "unpinned"
-								      : "taken away");
+								      : "detached");
 		item->told = item->repairs.count;
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events for the administrators of the cluster, sent through the registry, beside this node's own log and status. SHELL.
+ * Events for the administrators of the cluster, sent through the registry, beside this node's own
+ * log and status. SHELL.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct events {
 PRINTF(3, 4)
 void events_send(struct registry *registry, enum registry_event event, const char *format, ...);
 
-/* Sends an Event for cleartext and for repaired hooks since the last call; the first call only takes the counts. */
+/* Sends an Event for cleartext and for repaired hooks since the last call; the first call only
+ * takes the counts. */
 void events_look(struct events *events, const struct datapath *datapath, struct watch *watch,
 		 struct registry *registry);

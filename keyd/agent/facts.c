@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Devices and addresses are read in each pass and judged by underlay.c; nothing of an earlier pass is trusted.
+ * Devices and addresses are read in each pass and judged by underlay.c; nothing of an earlier pass
+ * is trusted.
  */
 #include "facts.h"
 
@@ -191,7 +192,7 @@ void facts_read(struct facts *facts, struct pod_cidrs *pod_cidrs, const struct s
 
 /* -- the description -- */
 
-/* An endpoint that is none of our addresses belongs to a NAT in front of this node. */
+/* An endpoint that is not one of our addresses belongs to a NAT in front of this node. */
 static void list_addresses(struct cluster_self *self, const struct underlay *underlay)
 {
 	self->address_count = underlay->own_count;
@@ -233,13 +234,12 @@ void facts_report_devices(const struct facts *facts, const struct settings *sett
 	for (uint32_t i = 0; i < settings->uplink_count; i++)
 		if (!underlay_find_device(&facts->view, settings->uplinks[i]))
 			verdict_add_reason(verdict, REASON_UPLINK, settings->uplinks[i],
-					   "--uplink %s: there is no such device",
-					   settings->uplinks[i]);
+					   "--uplink %s: no such device", settings->uplinks[i]);
 	if (!facts->underlay.uplink_count)
 		verdict_add_reason(verdict, REASON_UPLINK, "",
 				   "no device leads to other nodes: give --uplink");
 	if (!facts->underlay.endpoint_count)
 		verdict_add_reason(
 			verdict, REASON_ENDPOINT, "",
-			"no address to publish is on a device that leads to other nodes: give --endpoint");
+			"no device that leads to other nodes has an address to publish: give --endpoint");
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A device that merely has the tunnel's name gets no pod traffic, and no device that leads to other nodes is left without our
- * programs: a program that cannot be attached, or was detached, is a reason why the node is not protected.
+ * A device that merely has the name of the tunnel's device gets no pod traffic, and no device that
+ * leads to other nodes is left without our programs: a program that cannot be attached, or was
+ * detached, is a reason why the node is not protected.
  */
 #include "hooks.h"
 
@@ -36,8 +37,8 @@ static bool any_peer_uses_ipv6(const struct members *members)
 	return false;
 }
 
-/* The index that the tunnel reports, or an earlier agent left while the device still exists: a device that merely has the
- * name is not trusted with pod traffic. */
+/* The index that the tunnel reports, or an earlier agent left while the device still exists: a
+ * device that merely has the name is not trusted with pod traffic. */
 static unsigned int tunnel_ifindex(const struct hooks_parts *parts)
 {
 	const struct underlay_device *device =
@@ -77,12 +78,13 @@ static void prepare_device(const struct hooks_parts *parts)
 				   interface, strerror(-error));
 	if (changed && parts->verdict->has_settled)
 		log_warning(
-			"%s was not as it should be (up, MTU %u, loose rp_filter, an address): set up again",
+			"%s lacked a setting (up, MTU %u, loose rp_filter, an address): set up again",
 			interface, mtu);
 	parts->hooks->changes += changed;
 }
 
-/* Until every record was read: peers that are still unknown may need the smaller MTU that an earlier agent left. */
+/* Until every record was read: peers that are still unknown may need the smaller MTU that an
+ * earlier agent left. */
 static uint32_t find_inner_mtu(const struct hooks_parts *parts)
 {
 	const struct members *members = parts->members;
@@ -107,7 +109,7 @@ void hooks_settle_device(const struct hooks_parts *parts)
 	if (!overlay_list_ports(&config, &parts->facts->view))
 		verdict_add_reason(
 			parts->verdict, REASON_OVERLAY, "",
-			"more than %d ports of VXLAN or Geneve: in some nobody looks for clear packets",
+			"more than %d ports of VXLAN or Geneve: packets on the other ports are not checked for cleartext",
 			OVERLAY_PORTS_MAX);
 	config.tunnel_mtu = parts->hooks->inner_mtu = find_inner_mtu(parts);
 	if (config.tunnel_ifindex) {
@@ -143,7 +145,8 @@ static void add_device(struct guard_table_wish *wish, unsigned int *devices, uns
 		devices[wish->device_count++] = ifindex;
 }
 
-/* A device whose to_wire another program detached stays in the list: wire_guard is still attached to it. */
+/* A device from which another program detached to_wire stays in the list: wire_guard is still
+ * attached to it. */
 static void list_guarded(const struct hooks_parts *parts, struct guard_table_wish *wish,
 			 unsigned int *devices)
 {
@@ -162,7 +165,8 @@ static void list_guarded(const struct hooks_parts *parts, struct guard_table_wis
 			add_device(wish, devices, view->devices[i].ifindex);
 }
 
-/* The prefixes are read from the devices, or will be as soon as the kernel contradicts the registry. */
+/* The prefixes are read from the devices, or will be as soon as the kernel contradicts the
+ * registry. */
 static bool may_have_unknown_pods(const struct pod_cidrs *pod_cidrs,
 				  const struct cluster_self *self)
 {
@@ -242,6 +246,6 @@ void hooks_report(const struct hooks *hooks, struct verdict *verdict)
 	}
 	if (repairs_are_contested(&hooks->guard_table.repairs, boot_ns()))
 		verdict_add_reason(verdict, REASON_GUARD, "",
-				   "somebody changes the table inet " GUARD_TABLE
-				   " again and again: find out who");
+				   "another program keeps changing the table inet " GUARD_TABLE
+				   ": find out which one");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keeps podveil0 set up, and our programs attached to it and to every device that leads to other nodes. SHELL.
+ * Keeps podveil0 set up, and our programs attached to it and to every device that leads to other
+ * nodes. SHELL.
  */
 #pragma once
 
@@ -43,18 +44,21 @@ void hooks_close(struct hooks *hooks);
 /* The tunnel's device, its program, and the maps' config that names it. */
 void hooks_settle_device(const struct hooks_parts *parts);
 
-/* Attaches the programs to the devices that lead to other nodes. Returns how many of them lack to_wire. */
+/* Attaches the programs to the devices that lead to other nodes. Returns how many of them lack
+ * to_wire. */
 uint32_t hooks_settle(const struct hooks_parts *parts);
 
-/* Brings the guard's table in line with the maps and the hooks: before a device gets its hooks for the first time, and
- * after. */
+/* Brings the guard's table in line with the maps and the hooks: before a device gets its hooks
+ * for the first time, and after. */
 void hooks_settle_guard(const struct hooks_parts *parts);
 
-/* Between two phases of a pass, after link_monitor reported a new device: attaches the programs to devices that appeared
- * since the pass began, after hooks_repair. Everything else that changed waits for the next pass. */
+/* Between two phases of a pass, after link_monitor reported a new device: attaches the programs
+ * to devices that appeared since the pass began, after hooks_repair. Everything else that
+ * changed waits for the next pass. */
 void hooks_attach_new(const struct hooks_parts *parts);
 
-/* Reattaches and counts the programs that another program detached, before they could be mistaken for never attached. */
+/* Reattaches and counts the programs that another program detached, before they could be
+ * mistaken for never attached. */
 void hooks_repair(struct hooks *hooks, const struct datapath *datapath);
 
 /* Adds a reason for each hook that another program keeps changing. */

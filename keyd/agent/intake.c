@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The changes that the registry reports. Each only updates the state here; the next pass acts on it, so that changes that
- * arrive together cost one pass.
+ * The changes that the registry reports. Each only updates the state here; the next pass acts on
+ * it, so that changes that arrive together cost one pass.
  */
 #include "intake.h"
 
@@ -10,7 +10,7 @@
 #include "log.h"
 #include "rotate_clock.h"
 
-static void take_member(struct members *members, struct registry_change *change)
+static void handle_record(struct members *members, struct registry_change *change)
 {
 	struct member *member = members_add(members, change->name);
 
@@ -24,7 +24,8 @@ static void take_member(struct members *members, struct registry_change *change)
 	}
 }
 
-/* From here on this node is another one, or known for the first time: keys of another uid do not belong to it. */
+/* From here on this node is another one, or known for the first time: keys of another uid do not
+ * belong to it. */
 static void become(struct agent *agent)
 {
 	const char *uid = agent->registry->uid;
@@ -43,14 +44,14 @@ static void learn_pod_cidrs(struct agent *agent, const struct node *node)
 	pod_cidrs_learn(&agent->pod_cidrs, node, &refusal, boot_ns());
 }
 
-static void take_own(struct agent *agent, const struct node *node)
+static void handle_own(struct agent *agent, const struct node *node)
 {
 	struct rotate *rotate = &agent->keys.rotate;
 	bool is_new = strcmp(rotate->uid, agent->registry->uid);
 
 	if (strcmp(node->uid, agent->registry->uid)) {
 		log_warning(
-			"somebody else wrote the record of %s (uid %s): does another agent run with this --node?",
+			"another program wrote the record of %s (uid %s): does another agent run with this --node?",
 			node->name, node->uid);
 		return;
 	}
@@ -59,11 +60,11 @@ static void take_own(struct agent *agent, const struct node *node)
 	if (node->voice == NODE_PUBLISHED)
 		rotate_record_seen(rotate, &node->annotation, rotate_clock_now());
 	if (is_new)
-		connection_take_keys(&agent->connection, agent->registry->uid, rotate);
+		connection_adopt_keys(&agent->connection, agent->registry->uid, rotate);
 	learn_pod_cidrs(agent, node);
 }
 
-static void take_request(struct keys *keys)
+static void handle_request(struct keys *keys)
 {
 	bool is_merged = rotate_ask(&keys->rotate, ROTATE_BY_REGISTRY, false, rotate_clock_now());
 
@@ -72,7 +73,7 @@ static void take_request(struct keys *keys)
 		 is_merged ? ": one is under way, and serves this request too" : "");
 }
 
-static void take_change(struct agent *agent, struct registry_change *change)
+static void handle_change(struct agent *agent, struct registry_change *change)
 {
 	bool is_own = !strcmp(change->name, agent->settings->node);
 
@@ -80,10 +81,10 @@ static void take_change(struct agent *agent, struct registry_change *change)
 	case REGISTRY_SEEN:
 	case REGISTRY_BAD:
 		if (is_own)
-			log_warning("this node's own record %s: it is written anew",
+			log_warning("this node's own record %s: it will be rewritten",
 				    change->refusal.text);
 		else
-			take_member(&agent->members, change);
+			handle_record(&agent->members, change);
 		break;
 	case REGISTRY_GONE:
 		if (!is_own) {
@@ -92,7 +93,7 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		}
 		break;
 	case REGISTRY_OWN:
-		take_own(agent, change->node);
+		handle_own(agent, change->node);
 		free(change->node);
 		break;
 	case REGISTRY_LISTED:
@@ -104,28 +105,28 @@ static void take_change(struct agent *agent, struct registry_change *change)
 		agent->members.stray = change->refusal;
 		break;
 	case REGISTRY_REQUESTED:
-		take_request(&agent->keys);
+		handle_request(&agent->keys);
 		break;
 	case REGISTRY_MODE:
 		mode_learn(&agent->mode, change->has_mode ? &change->mode : NULL,
 			   agent->settings->mode);
 		break;
 	case REGISTRY_SERVERS:
-		bypasses_take_servers(&agent->bypasses, change);
+		bypasses_set_servers(&agent->bypasses, change);
 		break;
 	case REGISTRY_PROVED:
-		bypasses_take_proof(&agent->bypasses, change);
+		bypasses_note_proof(&agent->bypasses, change);
 		break;
 	}
 }
 
-void intake_take_changes(struct agent *agent)
+void intake_handle_changes(struct agent *agent)
 {
 	struct registry_change change;
 	int got;
 
 	while ((got = agent->registry->operations->next(agent->registry, &change)) > 0) {
-		take_change(agent, &change);
+		handle_change(agent, &change);
 		schedule_want_pass(&agent->schedule, boot_ns() + SCHEDULE_BURST_NS);
 	}
 	if (got < 0)

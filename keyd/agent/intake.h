@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the registry reports, put into the agent's state. SHELL.
+ * Puts the changes that the registry reports into the agent's state. SHELL.
  */
 #pragma once
 
 #include "agent.h"
 
 /* Takes everything that the registry has to report now; each change asks for a pass. */
-void intake_take_changes(struct agent *agent);
+void intake_handle_changes(struct agent *agent);

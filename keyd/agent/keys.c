@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each step is made in the tunnel first and published then. This program may die between any two steps: it reads from the
- * tunnel and the registry where to continue, and never remembers it.
+ * Each step is made in the tunnel first and published then. This program may die between any two
+ * steps: it reads from the tunnel and the registry where to continue, and never remembers it.
  */
 #include "keys.h"
 
@@ -13,12 +13,14 @@
 #include "log.h"
 #include "rotate_clock.h"
 
-/* A leaky bucket, in case another agent keeps rewriting our record: five at once, then one a second. */
+/* A leaky bucket, in case another agent keeps rewriting our record: five at once, then one a
+ * second. */
 #define PUBLISH_SPACING_NS (1 * NS_PER_S)
 #define PUBLISH_BURST_NS   (4 * PUBLISH_SPACING_NS)
-#define PROOFS_NS	   (100 * NS_PER_MS) /* between two looks at the proofs while peers prove next */
-#define LAST_PROOFS_NS	   (1 * NS_PER_S) /* and while only the end of previous is awaited */
-#define STEPS_MAX	   8		  /* at a time; no sequence of steps is as long */
+/* between two looks at the proofs while peers prove next */
+#define PROOFS_NS      (100 * NS_PER_MS)
+#define LAST_PROOFS_NS (1 * NS_PER_S) /* and while only the end of previous is awaited */
+#define STEPS_MAX      8	      /* at a time; no sequence of steps is as long */
 
 void keys_begin(struct keys *keys, const struct settings *settings, const char *uid,
 		const struct node *found)
@@ -69,7 +71,8 @@ static void note_published(struct keys *keys, const struct rotate_identity *own)
 						 : "publish_current");
 }
 
-/* A write that is pending is no failure, and a trouble that the registry itself reports is not named twice. */
+/* A write that is pending is no failure, and a trouble that the registry itself reports is not
+ * named twice. */
 static void blame_registry(const struct keys_parts *parts, int error)
 {
 	const struct registry *registry = parts->registry;
@@ -90,7 +93,8 @@ static bool can_publish(const struct keys_parts *parts, const struct rotate_iden
 	       pod_cidrs_are_known(parts->pod_cidrs) && connection_is_open(parts->peers.connection);
 }
 
-/* A change of keys never waits. Only the same record, which another program keeps changing, is limited in its rate. */
+/* A change of keys never waits. Only the same record, which another program keeps changing, is
+ * limited in its rate. */
 static void publish(const struct keys_parts *parts)
 {
 	struct keys *keys = parts->keys;
@@ -135,7 +139,8 @@ bool keys_judge_peer(const struct member *member, struct rotate_peer *ret_peer)
 	return true;
 }
 
-/* Only after the registry was listed: otherwise the rotation would not wait for peers that are still unknown. */
+/* Only after the registry was listed: otherwise the rotation would not wait for peers that are
+ * still unknown. */
 static void count_peers(const struct keys_parts *parts)
 {
 	struct members *members = parts->peers.members;
@@ -208,11 +213,11 @@ static void report_promotion(const struct keys_parts *parts)
 	if (!count)
 		return;
 	log_warning(
-		"rotation: %u nodes that talk have not proved this node's next key in time, and go on with "
+		"rotation: %u active nodes have not proved this node's next key in time, and keep using "
 		"the previous one: %s",
 		count, names);
 	events_send(parts->registry, EVENT_STRAGGLER,
-		    "these nodes have not proved the next key of %s in time, and go on with the "
+		    "these nodes have not proved the next key of %s in time, and keep using the "
 		    "previous one: %s",
 		    parts->peers.settings->node, names);
 }
@@ -264,8 +269,7 @@ static bool take_step(const struct keys_parts *parts)
 	error = make_step(&parts->peers.connection->client, &action, parts->registry->uid, &key);
 	if (error) {
 		verdict_add_reason(parts->peers.verdict, REASON_KEYS, "",
-				   "podveil-tunnel does not take a change of this node's keys: %s",
-				   strerror(-error));
+				   "podveil-tunnel rejected the key change: %s", strerror(-error));
 		return false;
 	}
 	rotate_step_done(&keys->rotate, &action, &key, rotate_clock_now());
@@ -295,7 +299,7 @@ static void warn_of_stragglers(const struct keys_parts *parts)
 		if (keys_judge_peer(member, &peer) && rotate_waits_for(&parts->keys->rotate, &peer))
 			verdict_add_warning(
 				parts->peers.verdict, WARNING_STRAGGLER, member->core.name,
-				"rotation: the overlap is over, and the previous key is still needed by %s: see "
+				"rotation: the overlap is over, and the previous key is still needed by %s: check "
 				"whether podveil-keyd there reaches the registry",
 				member->core.name);
 	}

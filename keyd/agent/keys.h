@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This node's keys: makes the steps that rotate.c asks for, first in the tunnel, then in the registry. SHELL.
+ * This node's keys: makes the steps that rotate.c asks for, first in the tunnel, then in the
+ * registry. SHELL.
  */
 #pragma once
 
@@ -28,20 +29,23 @@ struct keys_parts {
 	struct schedule *schedule;
 };
 
-/* Starts the life of this node's keys under this uid, whose record in the registry is *found; NULL: there is none. */
+/* Begins with no keys known under this uid. `found` is the node's record in the registry; NULL:
+ * none. */
 void keys_begin(struct keys *keys, const struct settings *settings, const char *uid,
 		const struct node *found);
 
 /* Makes the steps that need no other node: a key if there is none, a next key if one is wanted. */
 void keys_arm(const struct keys_parts *parts);
 
-/* Publishes the armed keys, asks the tunnel which proofs the peers have given, and makes the steps that those allow, until
- * no step is left; plans the next look. Cheap enough for ten times a second. */
+/* Publishes the armed keys, asks the tunnel which proofs the peers have given, and makes the
+ * steps that those allow, until no step is left; plans the next look. Cheap enough for ten times
+ * a second. */
 void keys_advance(const struct keys_parts *parts);
 
-/* In each pass, after the steps: warns of the nodes that have not followed a rotation whose overlap is over. */
+/* In each pass, after the steps: warns of the nodes that have not followed a rotation by the end
+ * of its overlap. */
 void keys_warn(const struct keys_parts *parts);
 
-/* How far the other node has followed our keys. False: it does not count, because no record of it is usable, and the tunnel
- * does not use an earlier one. */
+/* How far the other node has followed our keys. False: it does not count, because no record of
+ * it is usable, and the tunnel does not use an earlier one. */
 bool keys_judge_peer(const struct member *member, struct rotate_peer *ret_peer);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Start, poll loop and stop of the agent. The start fails closed: the hooks and the cluster range are in place before the
- * agent first asks the tunnel or the registry, and stopping removes nothing, for whatever reason the agent stops.
+ * Start, poll loop and stop of the agent. The start fails closed: the hooks and the cluster range
+ * are in place before the agent first asks the tunnel or the registry. Stopping removes nothing,
+ * whether after a signal or a failure.
  */
 #include "loop.h"
 
@@ -62,13 +63,14 @@ static int wait_ms(const struct agent *agent)
 
 /* -- events -- */
 
-static bool take_signal(struct loop *loop)
+static bool handle_signal(struct loop *loop)
 {
 	struct signalfd_siginfo info;
 
 	if (read(loop->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return false;
-	log_info("ends on signal %u: hooks, maps and peers stay, traffic goes on", info.ssi_signo);
+	log_info("exits on signal %u: hooks, maps and peers stay, and traffic continues",
+		 info.ssi_signo);
 	return true;
 }
 
@@ -77,12 +79,12 @@ static void lose_tunnel(struct agent *agent, const struct pollfd *fd)
 {
 	if (!fd->revents || fd->fd != agent->connection.client.fd)
 		return;
-	log_warning("podveil-tunnel is gone");
+	log_warning("podveil-tunnel closed the connection");
 	tunnel_client_close(&agent->connection.client);
 	agent_wake(agent);
 }
 
-static void take_events(struct loop *loop, const struct pollfd fds[static FD_COUNT])
+static void handle_events(struct loop *loop, const struct pollfd fds[static FD_COUNT])
 {
 	struct agent *agent = loop->agent;
 	struct hooks *hooks = &agent->hooks;
@@ -96,7 +98,7 @@ static void take_events(struct loop *loop, const struct pollfd fds[static FD_COU
 		hooks->watch.due_ns = MIN(hooks->watch.due_ns, now_ns + SCHEDULE_LINKS_NS);
 	lose_tunnel(agent, &fds[FD_TUNNEL]);
 	if (fds[FD_REGISTRY].revents)
-		intake_take_changes(agent);
+		intake_handle_changes(agent);
 	if (fds[FD_SECRET].revents) {
 		secret_file_drain(&agent->secret);
 		schedule_want_pass(&agent->schedule, now_ns + SCHEDULE_BURST_NS);
@@ -104,7 +106,8 @@ static void take_events(struct loop *loop, const struct pollfd fds[static FD_COU
 	control_serve(&loop->control, &fds[FD_CONTROL], boot_ns());
 }
 
-/* Changes that no event reports: hooks that other programs change, handshakes that the tunnel completes. */
+/* Changes that no event reports: hooks that other programs change, handshakes that the tunnel
+ * completes. */
 static void look_around(struct agent *agent, uint64_t now_ns)
 {
 	struct hooks *hooks = &agent->hooks;
@@ -136,7 +139,7 @@ static void make_pass(struct loop *loop)
 		serve_links(loop);
 }
 
-static void take_time(struct loop *loop)
+static void handle_time(struct loop *loop)
 {
 	struct agent *agent = loop->agent;
 	struct schedule *schedule = &agent->schedule;
@@ -144,8 +147,8 @@ static void take_time(struct loop *loop)
 
 	if (now_ns >= agent->hooks.watch.due_ns)
 		look_around(agent, now_ns);
-	if (schedule_take_tick(schedule, now_ns))
-		intake_take_changes(agent);
+	if (schedule_pop_tick(schedule, now_ns))
+		intake_handle_changes(agent);
 	if (now_ns >= schedule_next_pass(schedule, connection_retry_ns(&agent->connection))) {
 		schedule->pass_ns = 0;
 		make_pass(loop);
@@ -162,15 +165,15 @@ static int run(struct loop *loop)
 	struct pollfd fds[FD_COUNT];
 
 	for (;;) {
-		take_time(loop);
+		handle_time(loop);
 		if (loop->agent->verdict.must_stop)
 			return 1;
 		prepare_fds(loop, fds);
 		if (poll(fds, FD_COUNT, wait_ms(loop->agent)) < 0)
 			continue;
-		if (fds[FD_SIGNAL].revents && take_signal(loop))
+		if (fds[FD_SIGNAL].revents && handle_signal(loop))
 			return 0;
-		take_events(loop, fds);
+		handle_events(loop, fds);
 	}
 }
 
@@ -180,13 +183,13 @@ static bool make_directory(const char *path)
 {
 	if (!mkdir(path, 0755) || errno == EEXIST)
 		return true;
-	log_error("--control: cannot make the folder '%s': %s%s", path, strerror(errno),
+	log_error("--control: cannot create the directory '%s': %s%s", path, strerror(errno),
 		  errno == EACCES || errno == EPERM ? ": run as root" : "");
 	return false;
 }
 
 /* One agent for each run-time directory: two would undo each other's work. */
-static bool take_lock(struct loop *loop)
+static bool acquire_lock(struct loop *loop)
 {
 	char path[PATH_MAX], pid[32] = "";
 	char *slash;
@@ -208,7 +211,7 @@ static bool take_lock(struct loop *loop)
 		len = read(loop->lock_fd, pid, sizeof(pid) - 1);
 		pid[len > 0 ? strspn(pid, "0123456789") : 0] = '\0';
 		log_error(
-			"another podveil-keyd (pid %s) runs with this run-time folder ('%s'): stop it, or give another "
+			"another podveil-keyd (pid %s) runs with this run-time directory ('%s'): stop it, or give another "
 			"--control",
 			pid, path);
 		return false;
@@ -219,7 +222,7 @@ static bool take_lock(struct loop *loop)
 	return true;
 }
 
-static bool take_signals(struct loop *loop)
+static bool block_signals(struct loop *loop)
 {
 	sigset_t signals;
 
@@ -255,8 +258,8 @@ static int open_registry(struct agent *agent)
 				  settings->node);
 }
 
-/* An unreachable server changes nothing: until it has reported the mode and its own addresses, those that an earlier agent
- * left in the maps hold. */
+/* An unreachable server changes nothing: until it has reported the mode and its own addresses,
+ * those that an earlier agent left in the maps hold. */
 static void inherit(struct agent *agent)
 {
 	const struct datapath *datapath = &agent->datapath;
@@ -273,8 +276,8 @@ static bool start(struct loop *loop)
 	struct agent *agent = loop->agent;
 	const struct settings *settings = agent->settings;
 
-	if (!take_signals(loop) || !secret_file_open(&agent->secret, settings->cluster_secret) ||
-	    !take_lock(loop) || open_registry(agent) ||
+	if (!block_signals(loop) || !secret_file_open(&agent->secret, settings->cluster_secret) ||
+	    !acquire_lock(loop) || open_registry(agent) ||
 	    !facts_begin(&agent->facts, &agent->pod_cidrs, settings, agent->registry))
 		return false;
 	keys_begin(&agent->keys, settings, agent->registry->uid, agent->registry->found);
@@ -283,9 +286,10 @@ static bool start(struct loop *loop)
 	inherit(agent);
 	if (reconcile_shut(agent))
 		return false;
-	/* After the hooks, and its failure does not matter: unnamed losses are no reason not to start. */
+	/* After the hooks, and its failure does not matter: unnamed losses are no reason not to
+	 * start. */
 	loader_count_kernel_drops(agent->datapath.loader);
-	intake_take_changes(agent);
+	intake_handle_changes(agent);
 	make_pass(loop);
 	return !agent->verdict.must_stop &&
 	       !control_open(&loop->control, settings->control, report_answer, agent);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The mode is one value in one map. Before it becomes permissive, every node that the tunnel has reached is noted in the
- * ratchet, so that no traffic to such a node is sent in cleartext again.
+ * The mode is one value in one map. Before it becomes permissive, every node that the tunnel has
+ * reached is noted in the ratchet, so that no traffic to such a node is sent in cleartext again.
  */
 #include "mode.h"
 
@@ -23,14 +23,14 @@ void mode_inherit(struct mode *mode, const struct datapath_config *config, bool 
 		return;
 	mode->current = config->mode == MODE_PERMISSIVE ? MODE_PERMISSIVE : MODE_STRICT;
 	if (mode->current != mode->wanted)
-		log_warning("the mode is %s, as an earlier agent left it, until the registry says "
-			    "which one it is",
+		log_warning("the mode is %s, as an earlier agent left it, until the registry "
+			    "reports one",
 			    mode_name(mode->current));
 	mode->wanted = mode->current;
 }
 
-/* When the registry stops setting a mode, the last one stays until a command or the next start sets another: a deleted
- * ConfigMap neither cuts pods off nor sends their traffic in cleartext. */
+/* When the registry stops setting a mode, the last one stays until a command or the next start
+ * sets another: a deleted ConfigMap neither cuts pods off nor sends their traffic in cleartext. */
 void mode_learn(struct mode *mode, const enum datapath_mode *wanted, enum datapath_mode flag)
 {
 	if (wanted)
@@ -63,9 +63,8 @@ void mode_settle(struct mode *mode, struct members *members, struct datapath *da
 		verdict_add_map_failure(verdict);
 	else
 		log_warning("%s: %s",
-			    mode->is_cluster_wide
-				    ? "the registry sets the mode"
-				    : "the registry says no mode, so that of the flags holds",
+			    mode->is_cluster_wide ? "the registry sets the mode"
+						  : "the registry sets no mode, so the flags do",
 			    mode_name(mode->current));
 }
 
@@ -74,7 +73,7 @@ void mode_report(const struct mode *mode, struct verdict *verdict)
 	if (mode->current == MODE_PERMISSIVE)
 		verdict_add_reason(
 			verdict, REASON_MODE, "",
-			"THE MODE IS PERMISSIVE: to and from nodes that were never reached, pod traffic goes in clear");
+			"THE MODE IS PERMISSIVE: pod traffic to and from nodes that were never reached is sent in cleartext");
 }
 
 /* -- the ratchet -- */
@@ -85,7 +84,7 @@ static void note_reached(const struct mode *mode, const struct cluster_member *m
 	if (datapath_note_reached(datapath, member->id))
 		verdict_add_map_failure(verdict);
 	else if (mode->current == MODE_PERMISSIVE)
-		log_info("node %s was reached: from now on nothing to it goes in clear",
+		log_info("node %s was reached: from now on nothing is sent to it in cleartext",
 			 member->name);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mode of this node, strict or permissive, and the ratchet that permissive mode goes through. SHELL; ratchet.h decides.
+ * The mode of this node, strict or permissive, and the ratchet that permissive mode goes through.
+ * SHELL; ratchet.h decides.
  */
 #pragma once
 
@@ -20,7 +21,8 @@ struct mode {
 /* "permissive", "strict". */
 const char *mode_name(enum datapath_mode mode);
 
-/* Takes over the mode that an earlier agent left in the maps, if there was one and the registry may still set another. */
+/* Takes over the mode that an earlier agent left in the maps, if there was one and the registry
+ * may still set another. */
 void mode_inherit(struct mode *mode, const struct datapath_config *config, bool is_server);
 
 /* The registry sets this mode; NULL: none. */
@@ -37,12 +39,14 @@ void mode_report(const struct mode *mode, struct verdict *verdict);
 
 /* -- the ratchet -- */
 
-/* Notes the nodes that the tunnel has reached, by the last status, and in permissive mode tries the others. */
+/* Notes the nodes that the tunnel has reached, by the last status, and in permissive mode tries
+ * the others. */
 void mode_advance_ratchet(const struct mode *mode, struct members *members,
 			  struct datapath *datapath, struct connection *connection,
 			  struct verdict *verdict);
 
-/* The mode is permissive, and a usable peer was not reached yet: then the tunnel is asked twice a second. */
+/* The mode is permissive, and a usable peer was not reached yet: then the tunnel is asked twice
+ * a second. */
 bool mode_has_unreached(const struct mode *mode, const struct members *members,
 			const struct datapath *datapath);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The request is built from the newest facts each time, and sent only if it differs from the last one that the tunnel
- * accepted. Only the digest of that one is kept, because a request holds preshared keys.
+ * The request is built from the newest facts each time, and sent only if it differs from the last
+ * one that the tunnel accepted. Only the digest of that one is kept, because a request holds
+ * preshared keys.
  */
 #include "peer_request.h"
 
@@ -45,9 +46,10 @@ static int send_peer(struct connection *connection, struct member *member,
 	return error;
 }
 
-/* Both nodes derive the same keys from the secret that they have in common. The peer may have switched to our other secret,
- * or not yet, by a record that we have not seen: the alternate keys are for that. A slot of ours that seems empty gets a key
- * too, in case the tunnel has a key in it after all: an all-zero preshared key would mean none. */
+/* Both nodes derive the same keys from the secret that they have in common. The peer may have
+ * switched to our other secret, or not yet, by a record that we have not seen: the alternate
+ * keys are for that. One of our slots that seems empty gets a key too, in case the tunnel has a
+ * key in it after all: an all-zero preshared key would mean none. */
 static void add_preshared(const struct peer_request_facts *facts,
 			  const struct cluster_member *member, struct control_peer *request)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The order keeps cleartext in: a peer is in the maps (unusable: drop) before a prefix points to it, in the tunnel before
- * it is usable in the maps, and out of the maps before the tunnel forgets it.
+ * The order keeps cleartext in: a peer is in the maps (unusable: drop) before a prefix points to
+ * it, in the tunnel before it is usable in the maps, and out of the maps before the tunnel forgets
+ * it.
  */
 #include "peers.h"
 
@@ -54,8 +55,8 @@ bool peers_refresh_status(struct members *members, struct connection *connection
 	return true;
 }
 
-/* The tunnel reports which slots were reached; the keys in the slots other than current are known from the last request,
- * and unknown after a restart. */
+/* The tunnel reports which slots were reached; the keys in the slots other than current are
+ * known from the last request, and unknown after a restart. */
 void peers_note_proofs(struct members *members)
 {
 	for (uint32_t i = 0; i < members->count; i++) {
@@ -72,7 +73,8 @@ void peers_note_proofs(struct members *members)
 
 /* -- peers in the tunnel and in the maps -- */
 
-/* First drop its packets, then forget it: in the other order the tunnel would get packets for an unknown peer. */
+/* First drop its packets, then forget it: in the other order the tunnel would get packets for an
+ * unknown peer. */
 static void disarm_peer(const struct peers_parts *parts, struct member *member)
 {
 	struct connection *connection = parts->connection;
@@ -104,15 +106,16 @@ static void arm_peer(const struct peers_parts *parts, struct member *member)
 	int error;
 
 	if (!connection_is_open(parts->connection))
-		return; /* the maps stay as they are: without the tunnel its packets are dropped anyway */
+		/* the maps stay as they are: without the tunnel its packets are dropped anyway */
+		return;
 	error = send_peer(parts, member);
 	if (error && !connection_is_open(parts->connection))
 		verdict_add_reason(parts->verdict, REASON_TUNNEL, "",
-				   "podveil-tunnel at %s went away: %s", parts->settings->tunnel,
-				   strerror(-error));
+				   "lost the connection to podveil-tunnel at %s: %s",
+				   parts->settings->tunnel, strerror(-error));
 	else if (error)
 		verdict_add_warning(parts->verdict, WARNING_PEER, name,
-				    "podveil-tunnel refuses node %s: %s", name, strerror(-error));
+				    "podveil-tunnel rejects node %s: %s", name, strerror(-error));
 	else if (datapath_set_peer(parts->datapath, member->core.id, name, true))
 		verdict_add_map_failure(parts->verdict);
 }
@@ -185,8 +188,8 @@ static void settle_peer(const struct peers_parts *parts, struct member *member)
 		disarm_peer(parts, member);
 }
 
-/* The tunnel refuses a key that another peer has, so the node that lost a key comes first. A prefix that changes hands is
- * given to its new node in the tunnel before its old one loses it. */
+/* The tunnel refuses a key that another peer has, so the node that lost a key comes first. A
+ * prefix that changes hands is given to its new node in the tunnel before its old one loses it. */
 void peers_settle(const struct peers_parts *parts)
 {
 	struct members *members = parts->members;
@@ -217,8 +220,9 @@ void peers_send(const struct peers_parts *parts)
 
 /* -- their prefixes -- */
 
-/* Permissive mode sends traffic to prefixes without an owner in cleartext. Therefore the prefixes of a node that was reached
- * stay its own when its record disappears, and their traffic is dropped. */
+/* Permissive mode sends traffic to prefixes without an owner in cleartext. Therefore the
+ * prefixes of a node that was reached stay its own when its record disappears, and their traffic
+ * is dropped. */
 static bool is_kept(const struct peers_parts *parts, const struct datapath_peer *peer)
 {
 	return parts->mode->current == MODE_PERMISSIVE && peer->value.was_reached &&
@@ -325,7 +329,7 @@ static void log_refusal(struct member *member, struct registry *registry)
 		return;
 	copy_text(member->logged, sizeof(member->logged), text);
 	if (!text[0]) {
-		log_info("node %s: its record is good again", member->core.name);
+		log_info("node %s: its record is accepted again", member->core.name);
 		return;
 	}
 	log_warning("node %s: %s", member->core.name, text);

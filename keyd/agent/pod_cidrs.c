@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * With `auto` the registry's prefixes are used until the kernel contradicts them, and never again after that: once the
- * CNI of a node has used other addresses, the disappearance of the last such pod does not prove that it stopped.
+ * With `auto` the registry's prefixes are used until the kernel contradicts them, and never again
+ * after that: once the CNI of a node has used other addresses, the disappearance of the last such
+ * pod does not prove that it stopped.
  */
 #include "pod_cidrs.h"
 
@@ -117,7 +118,8 @@ enum pod_cidrs_move pod_cidrs_follow(struct pod_cidrs *pod_cidrs, const struct u
 	return move;
 }
 
-/* If there are more holes than there is room for, nothing can tell which pods are ours: none leaves in cleartext. */
+/* If there are more holes than there is room for, nothing can tell which pods are ours: none
+ * leaves in cleartext. */
 static void find_holes(const struct underlay_view *view, struct cluster_self *self)
 {
 	uint32_t count =
@@ -131,7 +133,8 @@ static void find_holes(const struct underlay_view *view, struct cluster_self *se
 bool pod_cidrs_fill(const struct pod_cidrs *pod_cidrs, const struct underlay_view *view,
 		    struct cluster_self *self)
 {
-	/* While our prefixes are unknown, those that the kernel shows are at least no other node's. */
+	/* While our prefixes are unknown, those that the kernel shows are at least no other
+	 * node's. */
 	bool shows_local = pod_cidrs->are_local || !pod_cidrs_are_known(pod_cidrs);
 
 	if (shows_local) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which prefixes are this node's pods: those of the flags, those that the registry has for the node, or those that the
- * node's own kernel shows, as --pod-cidrs-from chooses. CORE.
+ * Which prefixes are this node's pods: those of the flags, those that the registry has for the
+ * node, or those that the node's own kernel shows, as --pod-cidrs-from chooses. CORE.
  */
 #pragma once
 
@@ -24,18 +24,18 @@ struct pod_cidrs {
 	struct refusal refusal; /* why the registry's prefixes are not in use; empty: they are */
 };
 
-/* Once, when the registry is open; `found` is its record of this node, or NULL. False: no prefix is known, and none can
- * become known. */
+/* Once, when the registry is open; `found` is its record of this node, or NULL. False: no prefix
+ * is known, and none can become known. */
 MUST_CHECK bool pod_cidrs_begin(struct pod_cidrs *pod_cidrs, const struct settings *settings,
 				const struct node *found, bool is_server);
 
-/* Until the registry has reported this node: the prefixes that an earlier agent put into the maps, so that no device of
- * theirs is mistaken for one that leads elsewhere. */
+/* Until the registry has reported this node: the prefixes that an earlier agent put into the
+ * maps, so that no device of theirs is mistaken for one that leads elsewhere. */
 void pod_cidrs_inherit(struct pod_cidrs *pod_cidrs, const struct prefix_entry *entries,
 		       uint32_t count);
 
-/* The registry's record of our own node, each time it is reported. *refusal says why its prefixes cannot be used; empty:
- * they can. */
+/* The registry's record of our own node, each time it is reported. *refusal says why its
+ * prefixes cannot be used; empty: they can. */
 void pod_cidrs_learn(struct pod_cidrs *pod_cidrs, const struct node *node,
 		     const struct refusal *refusal, uint64_t now_ns);
 
@@ -50,14 +50,14 @@ enum pod_cidrs_move {
 	POD_CIDRS_CONTRADICTED, /* the kernel shows that they are not those of our pods */
 };
 
-/* For every new view, after pods_mark_devices: reads `local` from it, and moves to it if --pod-cidrs-from allows. *ret_proof
- * is set if the view contradicts the registry. */
+/* For every new view, after pods_mark_devices: reads `local` from it, and moves to it if
+ * --pod-cidrs-from allows. *ret_proof is set if the view contradicts the registry. */
 enum pod_cidrs_move pod_cidrs_follow(struct pod_cidrs *pod_cidrs, const struct underlay_view *view,
 				     const struct cidr *ranges, uint32_t range_count,
 				     uint64_t now_ns, struct cidr *ret_proof);
 
-/* After pod_cidrs_follow: this node's pods, and the holes and routes in them, into *self. True: the pods are read from the
- * kernel, and there are more than can be published. */
+/* After pod_cidrs_follow: this node's pods, and the holes and routes in them, into *self. True:
+ * the pods are read from the kernel, and there are more than can be published. */
 bool pod_cidrs_fill(const struct pod_cidrs *pod_cidrs, const struct underlay_view *view,
 		    struct cluster_self *self);
 

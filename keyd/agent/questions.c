@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A question is a handshake, so an answer proves its sender. The tunnel counts the questions without an answer; this file
- * only knows when the next one is due. A continuing dispute costs four handshakes in the first half second and hardly
- * anything later, however many nodes claim an address.
+ * A question is a handshake, so an answer proves its sender. The tunnel counts the questions
+ * without an answer; this file only knows when the next one is due. A continuing dispute costs four
+ * handshakes in the first half second and hardly anything later, however many nodes claim an
+ * address.
  */
 #include "questions.h"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A handshake has completed when a session was confirmed: by the peer's first authenticated packet on it, or by the
- * response to our own initiation. Either end may be a moment behind the other. In permissive mode cleartext is let in
- * meanwhile, so the change from cleartext to encryption loses no packet.
+ * A handshake has completed when a session was confirmed: by the peer's first authenticated packet
+ * on it, or by the response to our own initiation. Either end may be a moment behind the other. In
+ * permissive mode cleartext is let in meanwhile, so the change from cleartext to encryption loses
+ * no packet.
  */
 #include "ratchet.h"
 

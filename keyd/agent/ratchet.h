@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ratchet: once a handshake with a node has completed, traffic to or from it is never sent in cleartext again, in no mode and
- * after no restart. CORE. In permissive mode no packet starts a handshake before that, so the agent has to start it.
+ * The ratchet: once a handshake with a node has completed, traffic to or from it is never sent in
+ * cleartext again, in no mode and after no restart. CORE. In permissive mode no packet starts a
+ * handshake before that, so the agent has to start it.
  */
 #pragma once
 

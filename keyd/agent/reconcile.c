@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The order of the phases is the order of the promises: this node's facts, keys to the tunnel, peers to the tunnel, prefixes
- * to the maps, and only then the removal of everything that is no longer wanted. A key is published after the tunnel has it; a
- * prefix points to a peer after the tunnel knows the peer. The hooks come before all of that, because a pass may take long, and
- * a new device has no hooks until then. An address that members have come to claim as a pod's loses its bypass before any
- * other step acts on the claim.
+ * The order of the phases is the order of the promises: this node's facts, keys to the tunnel,
+ * peers to the tunnel, prefixes to the maps, and only then the removal of everything that is no
+ * longer wanted. A key is published after the tunnel has it; a prefix points to a peer after the
+ * tunnel knows the peer. The hooks come before all of that, because a pass may take long, and a new
+ * device has no hooks until then. An address that members have come to claim as a pod's loses its
+ * bypass before any other step acts on the claim.
  */
 #include "reconcile.h"
 
@@ -70,7 +71,8 @@ int reconcile_shut(struct agent *agent)
 	hooks_settle_guard(&hooks);
 	failed = hooks_settle(&hooks);
 	hooks_settle_guard(&hooks);
-	/* No device at all could be hooked: the reason is in the log, and no promise could be kept. */
+	/* No device at all could be hooked: the reason is in the log, and no promise could be
+	 * kept. */
 	return failed && failed == agent->facts.underlay.uplink_count ? -EIO : 0;
 }
 
@@ -102,8 +104,7 @@ static void remove_boot_guard(struct verdict *verdict)
 	int error = boot_guard_remove();
 
 	if (!error)
-		log_info(
-			"the boot guard is taken away: the hooks are attached and the peers known");
+		log_info("removed the boot guard: the hooks are attached and the peers are known");
 	else if (error != -ENOENT)
 		verdict_add_reason(verdict, REASON_BOOT_GUARD, "",
 				   "the boot guard cannot be removed: %s (remove it with `nft "
@@ -117,7 +118,7 @@ static void report_registry(const struct agent *agent, struct verdict *verdict)
 	const struct members *members = &agent->members;
 
 	if (registry->fd < 0)
-		verdict_add_reason(verdict, REASON_REGISTRY, "", "the registry %s is away",
+		verdict_add_reason(verdict, REASON_REGISTRY, "", "the registry %s is unreachable",
 				   agent->settings->registry);
 	else if (registry->away.text[0])
 		verdict_add_reason(verdict, REASON_REGISTRY, "", "%s", registry->away.text);
@@ -139,8 +140,9 @@ static void log_settled(uint64_t changes, uint32_t nodes)
 	if (changes)
 		log_info("settled with %" PRIu64 " changes; %u other nodes", changes, nodes);
 	else
-		log_info("nothing to change: all is as an earlier agent left it; %u other nodes",
-			 nodes);
+		log_info(
+			"nothing to change: everything is as an earlier agent left it; %u other nodes",
+			nodes);
 }
 
 static void judge_pass(struct agent *agent)
@@ -194,8 +196,8 @@ static void arm_keys(struct agent *agent)
 	keys_arm(&keys);
 }
 
-/* An address that members have come to claim as a pod's loses its bypass at the end of this phase, before any other phase
- * acts on the claim. */
+/* An address that members have come to claim as a pod's loses its bypass at the end of this
+ * phase, before any other phase acts on the claim. */
 static void judge_members(struct agent *agent)
 {
 	struct verdict *verdict = &agent->verdict;

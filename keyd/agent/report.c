@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The requests by their verbs, and what their answers share. What is shown is read when it is asked for; nothing is kept
- * for the purpose. Texts that come from elsewhere were quoted when they were refused, so they are always valid JSON
+ * The verbs. The answers are built from the current state on each request; no state is kept for
+ * them. Texts from outside were escaped when they were refused, so they are always valid JSON
  * strings.
  */
 #include "report.h"

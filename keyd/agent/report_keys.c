@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The answer to `key-status`: where every node's rotation stands, of the others as far as their records tell. Public
- * halves of keys, and of those the first characters.
+ * The answer to `key-status`: the state of every node's rotation; that of the other nodes as far as
+ * their records show it. Of keys, only the first characters of public halves are shown.
  */
 #include "report_parts.h"
 #include "rotate_clock.h"
@@ -18,14 +18,14 @@ static json_t *wall_time(uint64_t wall_ms)
 	return json_string(node_format_time(text, (int64_t)(wall_ms / 1000)));
 }
 
-/* A change of keys takes its epoch from the clock, so the epoch tells when it was. */
+/* A change of keys takes its epoch from the clock, so the epoch is the time of the change. */
 static json_t *age_of_epoch(uint64_t epoch, struct rotate_now now)
 {
 	return epoch && epoch <= now.wall_ms ? seconds((int64_t)(now.wall_ms - epoch))
 					     : json_null();
 }
 
-/* The rest, which only this node knows of itself, is null. */
+/* The other fields, which a node knows only of itself, are null. */
 static json_t *key(const char *node, bool is_self, const char *state, const char *reason)
 {
 	return json_pack("{s:s, s:b, s:s, s:s, s:n, s:n, s:n, s:n, s:n, s:[]}", "node", node,
@@ -94,7 +94,7 @@ static void add_proofs(json_t *answer, const struct agent *agent)
 	json_object_set_new(answer, "peers_proved", json_integer(live - waiting));
 }
 
-/* Why a rotation does not go on. */
+/* Why a rotation makes no progress; empty: it does. */
 static const char *own_key_reason(const struct agent *agent, bool has_key, enum rotate_state state)
 {
 	if (!has_key)

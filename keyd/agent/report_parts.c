@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Objects and words that several answers contain.
+ * Objects that several answers contain.
  */
 #include "report_parts.h"
 

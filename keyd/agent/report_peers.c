@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The answer to `peers`: of every other node what it published, what is made of that, and what goes to and fro. Why a
- * node is refused stands in its own row: nobody has to search the log for it.
+ * The answer to `peers`: for every other node, its record, the verdict on it, and its traffic. The
+ * row of a refused node contains the reason, so that no search in the log is needed.
  */
 #include "cluster/field.h"
 #include "report_parts.h"

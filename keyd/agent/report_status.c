@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The answer to `status`: how this node is, what it goes by, and everything that was counted. What is less than podveil
- * could do is a warning here, also where it is wanted so.
+ * The answer to `status`: the state of this node, the settings in use, and all counters. A choice
+ * of the administrator that makes podveil protect less than it could is a warning here.
  */
 #include "cluster/field.h"
 #include "report_parts.h"
@@ -56,7 +56,8 @@ static json_t *drop_list(struct agent *agent)
 	datapath_read_drops(&agent->datapath, packets);
 	if (tunnel_client_read_drops(&agent->connection.client, &tunnel))
 		tunnel = (struct control_drops){0};
-	/* The programs count it too then: to the packet, and on every podveil0 there has been. */
+	/* In that case the programs count these losses too: exactly, and on every podveil0 that
+	 * has existed. */
 	if (loader_counts_kernel_drops(agent->datapath.loader))
 		tunnel.packets[DROP_TUN_OVERFLOW] = 0;
 	for (unsigned int reason = 0; reason < DROP_REASON_COUNT; reason++) {
@@ -86,7 +87,8 @@ static json_t *peer_counts(const struct agent *agent)
 			 "usable", usable, "with_session", with_session, "refused", refused);
 }
 
-/* Of all nodes, and of none: what is in the cluster range and nobody's. */
+/* The traffic of all nodes, and that of no node: addresses in the cluster range without an
+ * owner. */
 static struct peer_traffic traffic_sum(const struct agent *agent)
 {
 	struct peer_traffic sum = {0};
@@ -169,8 +171,8 @@ static void warn_of_none(const struct agent *agent, struct reasons *list)
 	}
 	reasons_add(
 		list, WARNING_SECRET, "none",
-		"--cluster-secret %.128s says none: nodes without the secret are accepted, and %lld of %u are "
-		"talked to without a preshared key",
+		"--cluster-secret %.128s lists none: nodes without the secret are accepted, and %lld of %u have "
+		"no preshared key",
 		agent->secret.path, count, agent->members.count);
 }
 
@@ -179,12 +181,12 @@ static void warn_of_guard(const struct guard_table *guard_table, struct reasons 
 	if (guard_table->error)
 		reasons_add(
 			list, WARNING_NO_GUARD, "",
-			"no guard by nf_tables (%s): until a new device has its hooks, pod packets may leave by "
-			"it in clear",
+			"no nf_tables guard (%s): until a new device has its hooks, pod packets may leave "
+			"through it in cleartext",
 			strerror(-guard_table->error));
 }
 
-/* What was wanted so, and still is less than podveil could do. */
+/* The choices of the administrator that make podveil protect less than it could. */
 static void list_choices(const struct agent *agent, struct reasons *list)
 {
 	reasons_clear(list);
@@ -206,7 +208,7 @@ static void add_texts(const struct reasons *reasons, json_t *texts, json_t *kind
 	}
 }
 
-/* The administrator's choices come first: no number of other nodes' faults hides them. */
+/* The administrator's choices come first: no number of faults of other nodes hides them. */
 static void add_reasons(json_t *answer, struct agent *agent)
 {
 	struct reasons *choices = &agent->verdict.choices;
@@ -237,7 +239,7 @@ static const char *mode_origin(const struct agent *agent)
 	return agent->mode.current == agent->settings->mode ? "flag" : "command";
 }
 
-/* null where it is no server. */
+/* null unless the registry is a server. */
 static json_t *registry_status(const struct registry *registry)
 {
 	const struct registry_traffic *sum = &registry->traffic;

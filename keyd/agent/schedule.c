@@ -24,7 +24,7 @@ void schedule_note_links(struct schedule *schedule, enum link_news news, uint64_
 	}
 }
 
-bool schedule_take_tick(struct schedule *schedule, uint64_t now_ns)
+bool schedule_pop_tick(struct schedule *schedule, uint64_t now_ns)
 {
 	if (now_ns < schedule->tick_ns)
 		return false;

@@ -20,17 +20,17 @@ struct schedule {
 /* A pass at due_ns at the latest. */
 void schedule_want_pass(struct schedule *schedule, uint64_t due_ns);
 
-/* A pass soon after a change of devices, addresses or routes, and at once for a new device, because a pass begins with the
- * hooks. */
+/* A pass soon after a change of devices, addresses or routes, and at once for a new device,
+ * because a pass begins with the hooks. */
 void schedule_note_links(struct schedule *schedule, enum link_news news, uint64_t now_ns);
 
 /* True: the periodic pass is due. It is then asked for, and the next one is planned. */
-bool schedule_take_tick(struct schedule *schedule, uint64_t now_ns);
+bool schedule_pop_tick(struct schedule *schedule, uint64_t now_ns);
 
 /* connect_ns: the next attempt to connect to the tunnel; UINT64_MAX while it is connected. */
 uint64_t schedule_next_pass(const struct schedule *schedule, uint64_t connect_ns);
 
-/* How long the agent may sleep, in the milliseconds of poll(): until the next pass, the next look at the proofs, or
- * watch_ns, whichever comes first. */
+/* How long the agent may sleep, in the milliseconds of poll(): until the next pass, the next
+ * look at the proofs, or watch_ns, whichever comes first. */
 int schedule_wait_ms(const struct schedule *schedule, uint64_t connect_ns, uint64_t watch_ns,
 		     uint64_t now_ns);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Exponential back-off with jitter: when the next attempt is due. CORE: time and randomness are passed in.
+ * Exponential back-off with jitter: when the next attempt is due. CORE: time and randomness are
+ * passed in.
  */
 #pragma once
 
@@ -17,10 +18,12 @@ struct backoff {
 	uint32_t delay_ms;
 };
 
-/* The first attempt is due at a random time within spread_ms, so that many do not make theirs together. */
+/* The first attempt is due at a random time within spread_ms, so that many do not make theirs
+ * together. */
 void backoff_begin(struct backoff *backoff, uint32_t spread_ms, uint64_t now_ns, uint32_t random);
 
-/* An attempt was made or has failed: the next one is due after a delay that doubles up to max_ms. */
+/* An attempt was made or has failed: the next one is due after a delay that doubles up to
+ * max_ms. */
 void backoff_delay(struct backoff *backoff, const struct backoff_pace *pace, uint64_t now_ns,
 		   uint32_t random);
 

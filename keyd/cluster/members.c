@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Storage for the records that cluster.c judges. A record is in memory once, as `seen`, `good` or both, and is freed when
- * it is neither any more.
+ * Storage for the records that cluster.c judges. A record is in memory once, as `seen`, `good` or
+ * both, and is freed when it is neither any more.
  */
 #include "members.h"
 
@@ -178,8 +178,8 @@ static void settle(struct members *members, struct cluster_member *member)
 		member->is_good_tentative = member->has_disputed_key;
 }
 
-/* A record that an earlier agent sent to the tunnel counts as if this one had sent it, also while the tunnel is
- * unreachable. */
+/* A record that an earlier agent sent to the tunnel counts as if this one had sent it, also
+ * while the tunnel is unreachable. */
 static void note_told(struct member *member)
 {
 	const struct control_peer_status *status = &member->status;

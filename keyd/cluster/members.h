@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of the other nodes: owns their records, and the memory in which cluster.c judges them. SHELL.
+ * The table of the other nodes: owns their records, and the memory in which cluster.c judges them.
+ * SHELL.
  */
 #pragma once
 
@@ -8,7 +9,8 @@
 #include "cluster.h"
 #include "tunnel_control.h"
 
-/* Is the node at this one of its addresses? The tunnel is asked; the time is that of the boot clock. */
+/* Is the node at this one of its addresses? The tunnel is asked; the time is that of the boot
+ * clock. */
 struct member_question {
 	struct address address;
 	uint64_t asked_ns; /* last; 0: not yet */
@@ -39,7 +41,8 @@ struct member {
 
 #define MEMBERS_FLOORS_MAX 8192
 
-/* The order in which prefixes are given and taken: members that only gain, that do both, all others. */
+/* The order in which prefixes are given and taken: members that only gain, that do both, all
+ * others. */
 #define MEMBER_RANKS 3
 
 static inline unsigned int member_rank(const struct member *member)
@@ -53,14 +56,15 @@ struct members {
 	uint32_t last_id;    /* the greatest that a member was given */
 	bool is_listed;	     /* the registry has reported every record that can be read once */
 	bool are_all_listed; /* and every record could be read: a node that is missing has left */
-	uint32_t
-		stray_count; /* entries of the registry that name no node, and what is wrong with one */
+	/* Entries of the registry that name no node, and the error in one of them. */
+	uint32_t stray_count;
 	struct refusal stray;
 	struct cluster_workspace workspace;
 	struct prefix_entry *entries; /* the map's content as it should be */
 	uint32_t entry_count;
-	/* The last records in use of nodes that left, or were created again under the same name: such a node may come back
-	 * with the same record or a newer one. The oldest is forgotten first. */
+	/* The last records in use of nodes that left, or were created again under the same name:
+	 * such a node may come back with the same record or a newer one. The oldest is forgotten
+	 * first. */
 	struct annotation *floors;
 	uint32_t floor_count, floor_next;
 };
@@ -82,8 +86,10 @@ void members_remove(struct members *members, const char *name);
 void members_set_record(struct member *member, struct node *node);
 void members_set_error(struct member *member, const struct refusal *refusal);
 
-/* Judges all members, frees the records that are out of use, and fills `entries`. -ENOMEM: no member has a verdict. */
+/* Judges all members, frees the records that are out of use, and fills `entries`. -ENOMEM: no
+ * member has a verdict. */
 MUST_CHECK int members_resolve(struct members *members, const struct cluster_self *self);
 
-/* For each member, computes whether it gains or loses prefixes when `have` is replaced by `entries` (both sorted). */
+/* For each member, computes whether it gains or loses prefixes when `have` is replaced by
+ * `entries` (both sorted). */
 void members_rank(struct members *members, const struct prefix_entry *have, uint32_t have_count);

@@ -156,7 +156,7 @@ is_put_back() { # NFT COMMAND...
 	[ "$(status_of .guard.repairs)" -gt "$repairs" ] && grep -q "podveil_guard was .* by somebody" "$(agent_dir 1)/keyd.log"
 }
 
-is_alarmed() { [[ $(status_of .reasons) == *'podveil_guard again and again'* ]]; } # its exit status says: degraded
+is_alarmed() { [[ $(status_of .reasons) == *'changing the table inet podveil_guard'* ]]; } # its exit status says: degraded
 
 others_do_not_matter() {
 	local repairs

@@ -91,6 +91,7 @@ static void flags_come_before_registry_and_kernel(void **state)
 	settings.pod_count = 1;
 	give_node("10.244.1.0/24");
 	assert_true(pod_cidrs_begin(&pod_cidrs, &settings, &node, false));
+	pod_cidrs_learn(&pod_cidrs, &node, &good, T0);
 	add_pod("10.244.9.9/32");
 	assert_int_equal(follow(T0), POD_CIDRS_STAY);
 	assert_pods("10.244.7.0/24");
@@ -134,6 +135,20 @@ static void local_ignores_the_record(void **state)
 	(void)follow(T0);
 	assert_pods("10.244.3.3/32");
 	assert_true(pod_cidrs_are_known(&pod_cidrs));
+}
+
+static void too_many_pods_are_reported_only_if_they_are_in_use(void **state)
+{
+	settings.pods_source = PODS_LOCAL;
+	assert_true(pod_cidrs_begin(&pod_cidrs, &settings, NULL, false));
+	assert_false(pod_cidrs_fill(&pod_cidrs, &view, &self));
+	pod_cidrs.local.is_cut = true;
+	assert_true(pod_cidrs_fill(&pod_cidrs, &view, &self));
+	settings.pods_source = PODS_NODE;
+	give_node("10.244.1.0/24");
+	assert_true(pod_cidrs_begin(&pod_cidrs, &settings, &node, false));
+	pod_cidrs.local.is_cut = true;
+	assert_false(pod_cidrs_fill(&pod_cidrs, &view, &self));
 }
 
 /* -- a server that reports later -- */
@@ -260,6 +275,7 @@ static void auto_moves_at_once_from_podcidrs_that_cannot_be_used(void **state)
 	pod_cidrs_learn(&pod_cidrs, &node, &unfit, T0);
 	assert_int_equal(follow(T0), POD_CIDRS_REFUSED);
 	assert_true(pod_cidrs.are_local);
+	assert_int_equal(pod_cidrs_find_trouble(&pod_cidrs), POD_CIDRS_FINE);
 }
 
 static void auto_moves_when_a_pod_lies_outside_its_podcidrs(void **state)
@@ -343,6 +359,7 @@ int main(void)
 		cmocka_unit_test_setup(node_alone_needs_a_record_unless_it_may_come_later, reset),
 		cmocka_unit_test_setup(auto_reads_the_kernel_if_the_file_has_no_record, reset),
 		cmocka_unit_test_setup(local_ignores_the_record, reset),
+		cmocka_unit_test_setup(too_many_pods_are_reported_only_if_they_are_in_use, reset),
 		cmocka_unit_test_setup(pods_of_the_kernel_hold_until_the_server_reports, reset),
 		cmocka_unit_test_setup(prefixes_of_an_earlier_agent_are_inherited, reset),
 		cmocka_unit_test_setup(

@@ -46,9 +46,9 @@ static void pass_is_made_every_ten_seconds_without_an_event(void **state)
 	struct schedule schedule = idle();
 
 	assert_int_equal(schedule_next_pass(&schedule, CONNECTED), T0 + SCHEDULE_TICK_NS);
-	assert_false(schedule_take_tick(&schedule, T0 + SCHEDULE_TICK_NS - 1));
+	assert_false(schedule_pop_tick(&schedule, T0 + SCHEDULE_TICK_NS - 1));
 	assert_int_equal(schedule.pass_ns, 0);
-	assert_true(schedule_take_tick(&schedule, T0 + SCHEDULE_TICK_NS));
+	assert_true(schedule_pop_tick(&schedule, T0 + SCHEDULE_TICK_NS));
 	assert_int_equal(schedule.pass_ns, T0 + SCHEDULE_TICK_NS);
 	assert_int_equal(schedule.tick_ns, T0 + 2 * SCHEDULE_TICK_NS);
 }
@@ -57,7 +57,7 @@ static void first_tick_is_due_at_once(void **state)
 {
 	struct schedule schedule = {0};
 
-	assert_true(schedule_take_tick(&schedule, T0));
+	assert_true(schedule_pop_tick(&schedule, T0));
 }
 
 static void next_pass_is_the_earliest_of_all_reasons(void **state)

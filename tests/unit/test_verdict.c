@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* keyd/agent/verdict.c: the lists of a pass, the verdict on the node, and what it allows. */
+/* keyd/agent/verdict.c: the lists of a pass, the verdict on the node, and the actions that it allows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
