@@ -85,7 +85,7 @@ fi
 
 build_tree() { # PROGRAM...
 	mkdir -p "$WORK/tree/tests" || return 1
-	cp -a Makefile include tunnel keyd "$WORK/tree/" && cp -a tests/unit tests/vectors "$WORK/tree/tests/" || return 1
+	cp -a Makefile include tunnel keyd "$WORK/tree/" && cp -a tests/tests.mk tests/unit tests/vectors "$WORK/tree/tests/" || return 1
 	"${CC:-gcc}" -shared -fPIC -o "$WORK/only_one.so" tests/letter/only_one.c -lcmocka || return 1
 	MAKE_JOBS=${JOBS:-2} make_in "$WORK/tree" "$@" || { cat "$WORK/tree/make.log" && return 1; }
 }

@@ -1,0 +1,174 @@
+# Tests, demos, fuzzers and benchmarks: variables, targets and rules. Included by the Makefile, never run on its own.
+
+UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
+TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
+TOOL_PARTS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/*/*.c))
+PRELOADS    := $(addprefix $(BUILD)/tools/,dumpable hasty_clock later older_kernel)
+TEST_TOOLS  := $(filter-out $(PRELOADS),$(TEST_TOOLS)) $(addsuffix .so,$(PRELOADS))
+TEST_TOOLS  := $(patsubst %.bpf,%.bpf.o,$(TEST_TOOLS))
+# What judges rates, gaps or how soon something happens has the machine to itself; the others run two at a time.
+NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
+NETNS_ALONE := a_new_device% an_address% bad_wires% cluster_secret_changes% cluster_secret_comes% demo% every_fault% floods% hooks% idle_peers% \
+               kernel_losses% keyd_restart_loses% mode_permissive% mtu_open% open_connections% rekey% rotation% ten_nodes% \
+               wireguard_go_follows%
+NETNS_ALONE := $(filter $(addprefix tests/netns/,$(NETNS_ALONE)),$(NETNS_TESTS))
+NETNS_PAIRS := $(filter-out $(NETNS_ALONE),$(NETNS_TESTS))
+FUZZERS     := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS     := $(addprefix $(BUILD)/tests/,$(FUZZERS))
+KUBE_TESTS  := $(filter-out %/build.sh,$(wildcard tests/kube/*.sh))
+KUBE_ALONE  := $(filter tests/kube/migration% tests/kube/shape%,$(KUBE_TESTS))
+KUBE_TESTS  := $(KUBE_ALONE) --together $(filter-out $(KUBE_ALONE),$(KUBE_TESTS))
+
+.PHONY: demo demo-kube test test-unit test-bpf test-netns test-kube test-vm soak bench bench-kube mutants fuzz sanitize \
+	tools tests fuzzers
+tools: $(TEST_TOOLS)
+
+demo: deps ## two nodes, two pods, one command: see it work (as root)
+	@$(MAKE) --no-print-directory -j2 all tools
+	@BUILD=$(BUILD) tests/demo/demo.sh
+
+demo-kube: ## podveil on a real API server, three nodes, one command (as root; a quarter of an hour at the first call)
+	@tests/deps.sh kube
+	@$(MAKE) --no-print-directory -j2 all tools
+	@tests/kube/build.sh >/dev/null
+	@BUILD=$(BUILD) tests/demo/demo-kube.sh
+
+test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
+	@$(MAKE) --no-print-directory -j2 all tools tests
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS) \
+		$(BPF_TESTS) $(NETNS_ALONE) --together tests/model/run.sh $(NETNS_PAIRS)
+
+test-unit: tests ## the unit tests alone (no root)
+	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS)
+
+mutants: ## break each rule of WireGuard once, in a copy: its test has to fail (no root; two minutes)
+	@tests/letter/mutants.sh
+
+test-bpf: all tests ## the BPF programs, packet by packet (as root)
+	@BUILD=$(BUILD) tests/run.sh $(BPF_TESTS)
+
+test-netns: all tools ## the namespace tests alone (as root)
+	@BUILD=$(BUILD) tests/run.sh $(NETNS_ALONE) --together $(NETNS_PAIRS)
+
+test-kube: ## with the real API server, kube-proxy and flanneld, built at the first call (as root; a quarter of an hour then)
+	@tests/deps.sh kube
+	@$(MAKE) --no-print-directory -j2 all tools
+	@tests/kube/build.sh >/dev/null
+	@tests/kube/helm/build.sh >/dev/null
+	@BUILD=$(BUILD) SECONDS_PER_FILE=420 tests/run.sh $(KUBE_TESTS)
+
+test-vm: ## on the kernels of Debian 12 and 13, in emulated machines (as root; any machine will do)
+	@tests/deps.sh vm
+	@$(MAKE) --no-print-directory -j2 all tools $(BPF_TESTS)
+	@BUILD=$(BUILD) SECONDS_PER_FILE=660 JOBS=2 tests/run.sh tests/vm/linux_6_1.sh tests/vm/linux_6_12.sh \
+		tests/vm/wireguard_6_1.sh tests/vm/wireguard_6_12.sh
+
+soak: deps ## 1,000 rotations in a row under traffic, then ten nodes at once 20 times; ten minutes (as root)
+	@$(MAKE) --no-print-directory -j2 all tools
+	@ROTATIONS=1000 BUILD=$(BUILD) timeout 1500 tests/netns/rotation_loses_no_packet.sh
+	@ROUNDS=20 BUILD=$(BUILD) timeout 600 tests/netns/ten_nodes_rotate_at_once.sh
+
+bench: deps ## throughput beside wireguard-go and no tunnel, as ratios (as root)
+	@$(MAKE) --no-print-directory -j2 all
+	@BUILD=$(BUILD) tests/bench/throughput.sh
+
+bench-kube: ## what an agent costs the API server and its node, in clusters of 3 and of 1,000 (as root; ten minutes)
+	@tests/deps.sh kube
+	@$(MAKE) --no-print-directory -j2 all tools
+	@tests/kube/build.sh >/dev/null
+	@BUILD=$(BUILD) tests/bench/kube.sh
+
+# A build of its own for each, with options that belong to nothing else. gcc takes what the sanitizers add for a use of
+# what is not initialized; its UBSan writes to nothing but stderr, so it traps, and ASan says where.
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
+DIAGNOSING := -O1 -g -fno-omit-frame-pointer
+
+fuzz: ## fuzz every parser and the protocol for FUZZ_SECONDS each (26), with FUZZ_SEED the same way each time; four minutes in all (no root once clang's runtime is there)
+	@tests/deps.sh fuzz
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/fuzz CC=$(CLANG) HARDEN=-fPIE \
+		CFLAGS='$(DIAGNOSING) -fsanitize=fuzzer-no-link $(SANITIZERS)' fuzzers
+	@BUILD=$(BUILD)/fuzz tests/fuzz/run.sh $(FUZZERS)
+
+sanitize: deps ## unit tests, the fuzzers' corpora and two-node tests under ASan and UBSan (as root; ten minutes)
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan HARDEN=-fPIE LDFLAGS='$(SANITIZERS)' \
+		CFLAGS='$(DIAGNOSING) -Wno-maybe-uninitialized $(SANITIZERS) -fsanitize-undefined-trap-on-error' all tools tests $(BUILD)/asan/tests/overflow
+	@BUILD=$(BUILD)/asan tests/sanitize/run.sh $(notdir $(UNIT_TESTS) $(REPLAYS))
+
+fuzzers: $(addprefix $(BUILD)/,$(FUZZERS))
+
+tests: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS) $(BUILD)/tests/model_replay
+
+# -- tests: each links all of CORE; the linker takes what it needs --
+
+$(BUILD)/core.a: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS) $(BUILD)/keyd/cli/progress.o
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# Two of SHELL whose whole job can be seen from outside, against a server of the test's own.
+KUBE_TESTED := $(call objects,keyd/registry,whole_file kube/yaml_text kube/kubeconfig kube/credentials kube/transfer kube/http)
+KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,credentials http http_trust)
+$(KUBE_TESTERS): $(KUBE_TESTED)
+$(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
+
+$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+
+$(BUILD)/tests/overflow: tests/sanitize/overflow.c
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -o $@ $<
+
+# A fuzz target is linked to libFuzzer, or to what gives it its corpus and nothing else.
+define link_fuzzer
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $(FUZZ_MAIN) $(filter %.c %.o,$^) $(filter %.a,$^) $(TUNNEL_LIBS) -ljansson
+endef
+
+$(BUILD)/fuzz_settings $(BUILD)/tests/fuzz_settings: $(call objects,keyd,settings settings_rules)
+$(addprefix $(BUILD)/,$(FUZZERS)): FUZZ_MAIN := -fsanitize=fuzzer
+$(addprefix $(BUILD)/,$(FUZZERS)): $(BUILD)/%: tests/fuzz/%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
+	$(link_fuzzer)
+
+$(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c $(BUILD)/tests/fuzz/replay.o $(BUILD)/core.a $(BUILD)/keyd_core.a
+	$(link_fuzzer)
+
+$(BUILD)/tests/model_replay: tests/model/replay.c $(BUILD)/keyd_core.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Ikeyd -o $@ $< $(BUILD)/keyd_core.a -lsodium -ljansson
+
+$(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
+
+$(BUILD)/tools/garbage $(BUILD)/tools/flood: TOOL_LIBS := -lb2
+$(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
+$(BUILD)/tools/kernel_losses: TOOL_FLAGS := -Ibpf
+$(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
+$(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
+$(BUILD)/tools/%: tests/tools/%.c $(BUILD)/tools.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS) $(TOOL_FLAGS) -o $@ $< $(BUILD)/tools.a -lsodium $(TOOL_LIBS)
+
+$(BUILD)/tools.a: $(TOOL_PARTS)
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/tools/%.bpf.o: tests/tools/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(BUILD)/tools/%.so: tests/tools/%.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
