@@ -10,6 +10,7 @@
 
 #include <linux/if_arp.h>
 
+#include "loader.h"
 #include "loader_parts.h"
 #include "log.h"
 

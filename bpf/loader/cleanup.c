@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "bpffs.h"
+#include "loader.h"
 #include "loader_parts.h"
 #include "log.h"
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <net/if.h>
 
+#include "loader.h"
 #include "loader_parts.h"
 #include "log.h"
 

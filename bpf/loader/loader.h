@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "loader_types.h"
 #include "util.h"
 
 struct loader;
@@ -24,20 +25,6 @@ struct loader_options {
 	const char *bpffs; /* such as /sys/fs/bpf/podveil; /sys/fs/bpf is mounted if it is not */
 	bool clamp_mss;
 	bool force_clsact; /* as on a kernel without tcx; for tests */
-};
-
-enum loader_program {
-	LOADER_TO_WIRE,	    /* egress of a device that leads to other nodes */
-	LOADER_FROM_TUNNEL, /* ingress of podveil0 */
-	LOADER_WIRE_GUARD,  /* egress of the same devices, by the other mechanism, behind to_wire */
-	LOADER_FROM_WIRE,   /* ingress of the same devices */
-	LOADER_PROGRAMS
-};
-
-struct loader_maps {
-	int config, prefixes, peers, peer_traffic, drops, bypass; /* owned by the loader */
-	int endpoints;
-	int ratchet; /* names of nodes that were reached once; read and written by keyd alone */
 };
 
 /* Loads into the kernel with the pinned maps if they are there (a map of another shape is refused), pins what is new.

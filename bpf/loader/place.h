@@ -10,7 +10,7 @@
 
 #include "bpf_abi.h"
 #include "clsact.h"
-#include "loader.h"
+#include "loader_types.h"
 #include "tcx.h"
 
 #define PLACE_MAPS     8
