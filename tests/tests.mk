@@ -1,5 +1,6 @@
 # Tests, demos, fuzzers and benchmarks: variables, targets and rules. Included by the Makefile, never run on its own.
 
+TREE_TESTS  := $(addprefix tests/,core_is_pure.sh core_is_tested.sh no_include_circles.sh letter/table_is_complete.sh)
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
@@ -36,11 +37,11 @@ demo-kube: ## podveil on a real API server, three nodes, one command (as root; a
 
 test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
 	@$(MAKE) --no-print-directory -j2 all tools tests
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS) \
+	@BUILD=$(BUILD) tests/run.sh $(TREE_TESTS) $(UNIT_TESTS) $(REPLAYS) \
 		$(BPF_TESTS) $(NETNS_ALONE) --together tests/model/run.sh $(NETNS_PAIRS)
 
 test-unit: tests ## the unit tests alone (no root)
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS)
+	@BUILD=$(BUILD) tests/run.sh $(TREE_TESTS) $(UNIT_TESTS) $(REPLAYS)
 
 mutants: ## break each rule of WireGuard once, in a copy: its test has to fail (no root; two minutes)
 	@tests/letter/mutants.sh
