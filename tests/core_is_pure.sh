@@ -32,6 +32,7 @@ LIST
 cp "$work/allowed" "$work/allowed.tunnel"
 cat "$work/allowed" - >"$work/allowed.keyd" <<'LIST'
 json_[a-z0-9_]+|jsonp_strtod
+mnl_attr_[a-z0-9_]+|mnl_nlmsg_(put|get)_[a-z_]+
 LIST
 # The names that an object takes from elsewhere and may not: nothing for a pure object.
 impurities() { # $1 = allow-list, $2 = names that CORE defines itself, $3 = object

@@ -102,6 +102,9 @@ tests: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS) $(BUILD)/tests/model_replay
 
 # -- tests: each links all of CORE; the linker takes what it needs --
 
+# Of keyd's CORE.
+CORE_LIBS := -ljansson -lmnl
+
 $(BUILD)/core.a: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
 	$(call say,AR)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -119,7 +122,7 @@ $(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
 $(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) $(CORE_LIBS)
 
 $(BUILD)/tests/overflow: tests/sanitize/overflow.c
 	$(call say,CC)
@@ -129,7 +132,7 @@ $(BUILD)/tests/overflow: tests/sanitize/overflow.c
 define link_fuzzer
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $(FUZZ_MAIN) $(filter %.c %.o,$^) $(filter %.a,$^) $(TUNNEL_LIBS) -ljansson
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $(FUZZ_MAIN) $(filter %.c %.o,$^) $(filter %.a,$^) $(TUNNEL_LIBS) $(CORE_LIBS)
 endef
 
 $(BUILD)/fuzz_settings $(BUILD)/tests/fuzz_settings: $(call objects,keyd,settings settings_rules)
@@ -143,7 +146,7 @@ $(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c $(BUILD)/tests/fuzz/replay.o $(BUIL
 $(BUILD)/tests/model_replay: tests/model/replay.c $(BUILD)/keyd_core.a
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Ikeyd -o $@ $< $(BUILD)/keyd_core.a -lsodium -ljansson
+	$(Q)$(CC) $(CFLAGS) -Ikeyd -o $@ $< $(BUILD)/keyd_core.a -lsodium $(CORE_LIBS)
 
 $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 	@mkdir -p $(@D)

@@ -10,8 +10,8 @@
 #pragma once
 
 #include "cluster/bypass.h"
-#include "nft_batch.h"
 #include "cluster/prefix.h"
+#include "nft_batch.h"
 
 #define GUARD_TABLE   "podveil_guard"
 #define GUARD_KEY_MAX 24 /* protocol, IPv6 address and port, each padded to four bytes */

@@ -128,10 +128,8 @@ static void write_deletion(struct nft_batch *batch)
 	} steps[] = {{NFT_MSG_NEWTABLE, NLM_F_CREATE}, {NFT_MSG_DELTABLE, 0}};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
-		nft_place message = nft_open(batch, steps[i].type, steps[i].flags);
-
+		nft_begin_message(batch, steps[i].type, steps[i].flags);
 		nft_put_text(batch, NFTA_TABLE_NAME, GUARD_TABLE);
-		nft_close(batch, message);
 	}
 }
 
@@ -163,7 +161,7 @@ static int commit(const struct guard_table *guard_table,
 		if (extent != CHANGES || !is_same(&guard_table->sets[set], &wanted[set]))
 			guard_write_set(&batch, (enum guard_set)set, wanted[set].elements,
 					wanted[set].count);
-	if (!batch.last) /* nothing but its beginning */
+	if (nft_is_empty(&batch))
 		return 0;
 	return nft_end(&batch) ? nft_socket_commit(&guard_table->socket, &batch) : -EMSGSIZE;
 }

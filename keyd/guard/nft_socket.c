@@ -97,11 +97,12 @@ int nft_socket_find(const struct nft_socket *socket, const char *table)
 {
 	_Alignas(struct nlmsghdr) uint8_t bytes[FIND_MAX];
 	struct nft_batch request = {.bytes = bytes, .size = sizeof(bytes)};
-	nft_place message = nft_open(&request, NFT_MSG_GETTABLE, 0);
 
+	nft_begin_message(&request, NFT_MSG_GETTABLE, 0);
 	nft_put_text(&request, NFTA_TABLE_NAME, table);
-	nft_close(&request, message);
-	return ask(socket->fd, bytes, request.len);
+	if (request.is_cut)
+		return -ENAMETOOLONG;
+	return ask(socket->fd, bytes, request.message->nlmsg_len);
 }
 
 /* A kernel without nf_tables has no such table either. */
@@ -112,7 +113,7 @@ static int failure_of(int error)
 
 int nft_remove_table(const char *table)
 {
-	uint8_t bytes[REMOVAL_MAX];
+	_Alignas(struct nlmsghdr) uint8_t bytes[REMOVAL_MAX];
 	struct nft_batch batch;
 	struct nft_socket socket = {.fd = -1};
 	int error = nft_socket_open(&socket);
