@@ -41,8 +41,9 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror -Iinc
               -idirafter /usr/include/$(shell uname -m)-linux-gnu
 
 TUNNEL_LIBS := -lsodium -lb2
-KEYD_LIBS   := -ljansson -lsodium -lmnl -lbpf -lelf -lz -lcurl -lyaml
-CLI_LIBS    := -ljansson -lsodium -lmnl -lbpf -lelf -lz
+LOADER_LIBS := -lbpf -lelf -lz -lmnl
+CLI_LIBS    := -ljansson -lsodium $(LOADER_LIBS)
+KEYD_LIBS   := $(CLI_LIBS) -lcurl -lyaml
 
 # One short line for each step; V=1 shows the commands.
 Q   := $(if $(V),,@)

@@ -151,12 +151,12 @@ $(BUILD)/tests/model_replay: tests/model/replay.c $(BUILD)/keyd_core.a
 $(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(LOADER_OBJECTS)
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
+	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(LOADER_OBJECTS) -lcmocka $(LOADER_LIBS)
 
 $(BUILD)/tools/garbage $(BUILD)/tools/flood: TOOL_LIBS := -lb2
 $(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
 $(BUILD)/tools/kernel_losses: TOOL_FLAGS := -Ibpf
-$(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
+$(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) $(LOADER_LIBS)
 $(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
 $(BUILD)/tools/%: tests/tools/%.c $(BUILD)/tools.a
 	@mkdir -p $(@D)

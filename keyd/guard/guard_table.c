@@ -13,7 +13,7 @@
 
 void guard_table_init(struct guard_table *guard_table)
 {
-	*guard_table = (struct guard_table){.socket.fd = -1, .fd = -1};
+	*guard_table = (struct guard_table){.fd = -1};
 }
 
 static void forget_sets(struct guard_table *guard_table)
@@ -26,16 +26,22 @@ static void forget_sets(struct guard_table *guard_table)
 
 void guard_table_close(struct guard_table *guard_table)
 {
-	fd_close(&guard_table->socket.fd);
+	cleanup_netlink(&guard_table->socket);
 	fd_close(&guard_table->fd);
 	forget_sets(guard_table);
 	guard_table_init(guard_table);
 }
 
+static enum nft_news drain(const struct guard_table *guard_table)
+{
+	uint32_t own_port = guard_table->socket ? mnl_socket_get_portid(guard_table->socket) : 0;
+
+	return nft_monitor_drain(guard_table->fd, GUARD_TABLE, own_port);
+}
+
 bool guard_table_drain(struct guard_table *guard_table)
 {
-	enum nft_news news =
-		nft_monitor_drain(guard_table->fd, GUARD_TABLE, guard_table->socket.port);
+	enum nft_news news = drain(guard_table);
 
 	guard_table->was_touched |= news != NFT_SILENT;
 	return guard_table->was_touched;
@@ -44,8 +50,7 @@ bool guard_table_drain(struct guard_table *guard_table)
 /* Right after a transaction of ours: what overflowed was ours, and to write it all again would overflow again. */
 static void drain_own(struct guard_table *guard_table)
 {
-	enum nft_news news =
-		nft_monitor_drain(guard_table->fd, GUARD_TABLE, guard_table->socket.port);
+	enum nft_news news = drain(guard_table);
 
 	guard_table->was_touched |= news == NFT_TOUCHED;
 }
@@ -163,7 +168,7 @@ static int commit(const struct guard_table *guard_table,
 					wanted[set].count);
 	if (nft_is_empty(&batch))
 		return 0;
-	return nft_end(&batch) ? nft_socket_commit(&guard_table->socket, &batch) : -EMSGSIZE;
+	return nft_end(&batch) ? nft_socket_commit(guard_table->socket, &batch) : -EMSGSIZE;
 }
 
 static int write_wanted(const struct guard_table *guard_table,
@@ -201,7 +206,7 @@ static int open_sockets(struct guard_table *guard_table)
 {
 	int error = 0;
 
-	if (guard_table->socket.fd < 0)
+	if (!guard_table->socket)
 		error = nft_socket_open(&guard_table->socket);
 	if (!error && guard_table->fd < 0)
 		error = nft_monitor_open(&guard_table->fd);
@@ -211,7 +216,7 @@ static int open_sockets(struct guard_table *guard_table)
 /* Is what we know of the kernel still so? Says what is not. Who touches it again and again finds it mended once a second. */
 static void doubt(struct guard_table *guard_table, uint64_t now_ns)
 {
-	bool is_gone = nft_socket_find(&guard_table->socket, GUARD_TABLE) == -ENOENT;
+	bool is_gone = nft_socket_find(guard_table->socket, GUARD_TABLE) == -ENOENT;
 
 	guard_table->was_touched = guard_table->stands && (guard_table->was_touched || is_gone);
 	if (!guard_table->was_touched || !repairs_may_go_on(&guard_table->repairs, now_ns))

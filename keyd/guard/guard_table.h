@@ -24,8 +24,8 @@ struct guard_table_wish {
 };
 
 struct guard_table {
-	struct nft_socket socket;
-	int fd; /* readable when somebody changed something in nf_tables */
+	struct mnl_socket *socket; /* for requests; NULL: not open */
+	int fd;			   /* readable when somebody changed something in nf_tables */
 	struct guard_table_set sets[GUARD_SETS]; /* as they are in the kernel, while it stands */
 	bool stands, was_touched;
 	bool may_have_unknown_pods;

@@ -11,8 +11,6 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#define SEQUENCE 1
-
 /* From the beginning of the message being written: libmnl compares it with the message's length. */
 static size_t message_room(const struct nft_batch *batch)
 {
@@ -32,7 +30,7 @@ static void begin_message(struct nft_batch *batch, uint16_t type, uint16_t flags
 	batch->message = mnl_nlmsg_put_header(batch->bytes + batch->len);
 	batch->message->nlmsg_type = type;
 	batch->message->nlmsg_flags = NLM_F_REQUEST | flags;
-	batch->message->nlmsg_seq = SEQUENCE;
+	batch->message->nlmsg_seq = NFT_SEQUENCE;
 	generic = mnl_nlmsg_put_extra_header(batch->message, sizeof(*generic));
 	*generic = (struct nfgenmsg){
 		.nfgen_family = family, .version = NFNETLINK_V0, .res_id = htons(subsystem)};

@@ -10,6 +10,7 @@
 
 #include "util.h"
 
+#define NFT_SEQUENCE  1 /* of every message */
 #define NFT_DEPTH_MAX 8 /* attributes around one; a rule has 5 */
 
 struct nft_batch {

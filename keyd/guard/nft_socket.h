@@ -5,20 +5,17 @@
  */
 #pragma once
 
+#include "netlink.h"
 #include "nft_batch.h"
 
-struct nft_socket {
-	int fd;
-	uint32_t port; /* by which the kernel tells what was changed through it */
-};
-
-MUST_CHECK int nft_socket_open(struct nft_socket *ret_socket);
+/* To be closed with mnl_socket_close; the kernel marks what is changed through it with its port id. */
+MUST_CHECK int nft_socket_open(struct mnl_socket **ret_socket);
 
 /* All of the batch, or nothing. */
-MUST_CHECK int nft_socket_commit(const struct nft_socket *socket, const struct nft_batch *batch);
+MUST_CHECK int nft_socket_commit(const struct mnl_socket *socket, const struct nft_batch *batch);
 
 /* Is the table there? -ENOENT: no. */
-MUST_CHECK int nft_socket_find(const struct nft_socket *socket, const char *table);
+MUST_CHECK int nft_socket_find(const struct mnl_socket *socket, const char *table);
 
 /* Removes the table. -ENOENT: there is none (or no nf_tables in this kernel). */
 MUST_CHECK int nft_remove_table(const char *table);

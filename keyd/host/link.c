@@ -337,7 +337,7 @@ static int dump_routes(const struct mnl_socket *socket, struct underlay_view *vi
  * socket it would pass for the answer to the next question. */
 static int read_once(struct underlay_view *view)
 {
-	CLEANUP_RTNETLINK struct mnl_socket *socket = rtnetlink_open();
+	CLEANUP_NETLINK struct mnl_socket *socket = rtnetlink_open();
 	int error = socket ? dump_devices(socket, view) : -errno;
 
 	if (!error)

@@ -5,21 +5,19 @@
  */
 #include "link_monitor.h"
 
-#include <errno.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
+
+#include "netlink.h"
 
 #define GROUP_IPV4_SETTINGS (1U << (RTNLGRP_IPV4_NETCONF - 1)) /* rp_filter among them */
 
 static int open_monitor(uint32_t groups, int *ret_fd)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	CLEANUP_CLOSE int fd =
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int fd = netlink_open_monitor(NETLINK_ROUTE, groups);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		return -errno;
-	*ret_fd = TAKE_FD(fd);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -38,11 +36,11 @@ int link_monitor_open_hooks(int *ret_fd)
 /* The kernel marks all flags as changed where a device is new here. */
 static enum link_news read_news(const struct nlmsghdr *header, ssize_t len)
 {
-	const struct ifinfomsg *info = NLMSG_DATA(header);
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
 
 	if (len < 0)
 		return errno == ENOBUFS ? LINK_NEW_DEVICE : LINK_SILENT;
-	return (size_t)len >= NLMSG_LENGTH(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
+	return (size_t)len >= mnl_nlmsg_size(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
 			       info->ifi_change == UINT32_MAX
 		       ? LINK_NEW_DEVICE
 		       : LINK_CHANGED;

@@ -5,10 +5,9 @@
  */
 #pragma once
 
-#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 
-#include "util.h"
+#include "netlink.h"
 
 #define RTNETLINK_REQUEST_MAX 512 /* bytes; the longest here has some 100 */
 
@@ -18,11 +17,3 @@ struct mnl_socket *rtnetlink_open(void);
 /* Sends and takes all answers; 0 or -errno. */
 MUST_CHECK int rtnetlink_talk(const struct mnl_socket *socket, struct nlmsghdr *message,
 			      mnl_cb_t take, void *context);
-
-static inline void cleanup_rtnetlink(struct mnl_socket **socket)
-{
-	if (*socket)
-		mnl_socket_close(*socket);
-}
-
-#define CLEANUP_RTNETLINK CLEANUP(cleanup_rtnetlink)

@@ -92,7 +92,7 @@ int tunnel_device_prepare(const struct underlay_view *view, const char *interfac
 			  bool *ret_changed)
 {
 	const struct underlay_device *device = underlay_find_device(view, interface);
-	CLEANUP_RTNETLINK struct mnl_socket *socket = NULL;
+	CLEANUP_NETLINK struct mnl_socket *socket = NULL;
 	bool is_addressed, changed;
 	int error = 0;
 
@@ -116,7 +116,7 @@ int tunnel_device_prepare(const struct underlay_view *view, const char *interfac
 
 int tunnel_device_delete(const char *interface)
 {
-	CLEANUP_RTNETLINK struct mnl_socket *socket = rtnetlink_open();
+	CLEANUP_NETLINK struct mnl_socket *socket = rtnetlink_open();
 	char buffer[RTNETLINK_REQUEST_MAX] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	unsigned int ifindex = if_nametoindex(interface);
