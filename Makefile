@@ -21,7 +21,7 @@ KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members \
                 $(addprefix agent/,agent loop intake reconcile facts hooks keys peers peer_request questions connection mode events commands \
                 control report report_parts report_status report_peers report_keys bypasses) \
                 $(addprefix host/,link link_monitor rtnetlink tunnel_device) $(addprefix datapath/,datapath watch) \
-                $(addprefix guard/,boot_guard guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
+                $(addprefix guard/,guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
                 $(addprefix registry/kube/,yaml_text kubeconfig credentials transfer http kube reflector other_nodes own_node \
                 api_endpoints probes mode events admission kubeadm_range kubernetes)
 LOADER       := $(addprefix loader/,loader attach inspect cleanup place tcx clsact bpffs kernel_drops)
@@ -104,7 +104,7 @@ $(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
-$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,host/tunnel_device host/rtnetlink guard/boot_guard guard/nft_socket guard/nft_batch) $(LOADER_OBJECTS)
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,host/tunnel_device host/rtnetlink guard/nft_socket guard/nft_batch) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 

@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "guard/boot_guard.h"
+#include "guard/guard.h"
+#include "guard/nft_socket.h"
 #include "log.h"
 #include "questions.h"
 
@@ -101,7 +102,7 @@ static struct verdict_facts verdict_facts(const struct agent *agent)
 
 static void remove_boot_guard(struct verdict *verdict)
 {
-	int error = boot_guard_remove();
+	int error = nft_remove_table(BOOT_GUARD_TABLE);
 
 	if (!error)
 		log_info("removed the boot guard: the hooks are attached and the peers are known");

@@ -13,8 +13,10 @@
 #include "cluster/prefix.h"
 #include "nft_batch.h"
 
-#define GUARD_TABLE   "podveil_guard"
-#define GUARD_KEY_MAX 24 /* protocol, IPv6 address and port, each padded to four bytes */
+#define GUARD_TABLE "podveil_guard"
+/* The table of deploy/podveil-boot-guard.nft: drops pod traffic until the agent protects the node. */
+#define BOOT_GUARD_TABLE "podveil_boot_guard"
+#define GUARD_KEY_MAX	 24 /* protocol, IPv6 address and port, each padded to four bytes */
 
 enum guard_set {
 	GUARD_DEVICES, /* that have to_wire, or lead to no other machine: their numbers */
