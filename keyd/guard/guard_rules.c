@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The guard's table as messages to the kernel. In the words of nft(8):
+ * The guard's table as messages to the kernel. In the syntax of nft(8):
  *
- *   chain leaves { type filter hook postrouting priority 300; policy accept;   # behind source NAT: as it will be on the wire
+ *   chain leaves {   # behind source NAT: packets as they will be on the wire
+ *       type filter hook postrouting priority 300; policy accept;
  *       oif @guarded accept
- *       iif 0 udp sport PORT accept                     # the tunnel's own datagrams
- *       ip daddr @remote4 goto judge                    ip6 daddr @remote6 goto judge
- *       ip daddr @nodes4 ip saddr @pods4 goto judge     ip6 daddr @nodes6 ip6 saddr @pods6 goto judge }
- *   chain judge {
+ *       iif 0 udp sport PORT accept                  # the tunnel's own datagrams
+ *       ip daddr @remote4 goto judge                 # these two for ip6 as well
+ *       ip daddr @nodes4 ip saddr @pods4 goto judge
+ *   }
+ *   chain judge {    # all but the first and the last for ip6 as well
  *       icmpv6 type 133-137 ip6 hoplimit 255 accept
- *       meta l4proto . ip saddr . th sport @bypass4 accept       and so for daddr . dport, and for ip6
- *       oifkind { veth, bridge } rt ip nexthop @remote4 accept   only with may_have_unknown_pods; and for ip6
- *       counter mark set GUARD_MARK drop }
+ *       meta l4proto . ip saddr . th sport @bypass4 accept
+ *       meta l4proto . ip daddr . th dport @bypass4 accept
+ *       oifkind { veth, bridge } rt ip nexthop @remote4 accept   # may_have_unknown_pods
+ *       counter mark set GUARD_MARK drop
+ *   }
  *
- * A pod's packet goes straight to the pod; one for another node goes by that node or a router, whose address is no pod's.
- * The mark is what bpf/kernel_drops.bpf.c knows the guard's drops by.
+ * The next hop of a packet to a local pod is the pod itself; towards another node it is that node
+ * or a router, neither of which has a pod's address. bpf/kernel_drops.bpf.c recognizes the guard's
+ * drops by the mark.
  */
 #include "guard.h"
 
@@ -35,7 +40,7 @@
 #define ICMPV6_ND_LAST	 137
 #define ND_HOP_LIMIT	 255
 
-/* What nft(8) shows the elements as. */
+/* The types by which nft(8) displays the elements. */
 #define TYPE_BITS	     6
 #define TYPE_ADDRESS4	     7U
 #define TYPE_ADDRESS6	     8U
@@ -59,13 +64,14 @@ static const struct {
 	[GUARD_BYPASS6] = {"bypass6", TYPE_BYPASS(TYPE_ADDRESS6), 24, 0},
 };
 
-/* Lets nft(8) show devices by their names: a type, a length and a value, as libnftnl keeps them beside a set. */
+/* Lets nft(8) display devices by name: a type, a length and a value, as libnftnl stores them with a
+ * set. */
 static const struct {
 	uint8_t type, len;
 	uint32_t value;
 } __attribute__((packed)) host_order = {0, sizeof(uint32_t), 1};
 
-/* What the two families differ in. */
+/* The differences between the two families. */
 static const struct family {
 	uint8_t protocol;
 	uint32_t source, destination, len; /* of an address, in the IP header */
@@ -83,7 +89,7 @@ const char *guard_set_name(enum guard_set set)
 	return sets[set].name;
 }
 
-/* -- a rule and its expressions; what does not match ends the rule -- */
+/* -- a rule and its expressions; the first that does not match leaves the rule -- */
 
 static void begin_rule(struct nft_batch *batch, const char *chain)
 {
@@ -211,7 +217,7 @@ static void want_address(struct nft_batch *batch, const struct family *family, u
 	look_up(batch, set, NFT_REG_1);
 }
 
-/* -- what leaves -- */
+/* -- chain leaves -- */
 
 static void pass_devices(struct nft_batch *batch)
 {
@@ -229,7 +235,7 @@ static void judge_for_remote(struct nft_batch *batch, const struct family *famil
 	decide(batch, NFT_GOTO, CHAIN_JUDGE);
 }
 
-/* What has no device that it came by was made on this machine. */
+/* A packet without an input device was made on this machine. */
 static void pass_tunnel(struct nft_batch *batch, uint16_t port)
 {
 	const uint32_t none = 0;
@@ -254,7 +260,7 @@ static void judge_for_nodes(struct nft_batch *batch, const struct family *family
 	decide(batch, NFT_GOTO, CHAIN_JUDGE);
 }
 
-/* -- what may do so all the same -- */
+/* -- chain judge: exceptions, then the drop -- */
 
 static void pass_neighbour_discovery(struct nft_batch *batch)
 {
@@ -270,7 +276,7 @@ static void pass_neighbour_discovery(struct nft_batch *batch)
 	decide(batch, NF_ACCEPT, NULL);
 }
 
-/* A later fragment has no port, and ends the rule there. */
+/* A fragment other than the first has no port, and leaves the rule there. */
 static void pass_bypass(struct nft_batch *batch, const struct family *family, uint32_t address,
 			uint32_t port)
 {
@@ -367,7 +373,8 @@ void guard_write_table(struct nft_batch *batch, uint16_t tunnel_port, bool may_h
 {
 	nft_begin_message(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 	nft_put_text(batch, NFTA_TABLE_NAME, GUARD_TABLE);
-	nft_put_u32(batch, NFTA_TABLE_FLAGS, 0); /* in force, if somebody has made it dormant */
+	nft_put_u32(batch, NFTA_TABLE_FLAGS,
+		    0); /* active, even if another program made it dormant */
 	for (unsigned int set = 0; set < GUARD_SETS; set++)
 		write_set_itself(batch, (enum guard_set)set);
 	write_chain(batch, CHAIN_LEAVES, true);
@@ -402,7 +409,7 @@ static void write_element(struct nft_batch *batch, enum guard_set set,
 void guard_write_set(struct nft_batch *batch, enum guard_set set,
 		     const struct guard_element *elements, uint32_t element_count)
 {
-	begin_elements(batch, NFT_MSG_DELSETELEM, 0, set); /* without a list: all of them */
+	begin_elements(batch, NFT_MSG_DELSETELEM, 0, set); /* without a list: deletes all */
 	for (uint32_t i = 0; i < element_count;) {
 		begin_elements(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, set);
 		nft_nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS);

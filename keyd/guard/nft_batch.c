@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * libmnl writes the headers, lengths and padding; here is the room that is left, and the batch around the messages.
+ * libmnl writes the headers, lengths and padding. This file keeps the room that is left and the
+ * batch around the messages.
  */
 #include "nft_batch.h"
 
@@ -11,7 +12,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-/* From the beginning of the message being written: libmnl compares it with the message's length. */
+/* Counted from the beginning of the message being written, as libmnl compares it. */
 static size_t message_room(const struct nft_batch *batch)
 {
 	return batch->size - batch->len;
@@ -52,7 +53,8 @@ bool nft_is_empty(const struct nft_batch *batch)
 	return !batch->len;
 }
 
-/* The kernel reports failures in the order of the messages: an acknowledgement of the last one comes after them. */
+/* The kernel reports failures in the order of the messages: an acknowledgement of the last one
+ * comes after them. */
 bool nft_end(struct nft_batch *batch)
 {
 	if (!batch->is_cut && !nft_is_empty(batch))

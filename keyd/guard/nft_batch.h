@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes messages of nf_tables (linux/netfilter/nf_tables.h) into the caller's storage. The kernel accepts them only in a
- * batch, and applies all of it or nothing. CORE. A batch that does not fit is marked and must not be sent.
- * Numbers are in network order, as nf_tables expects its own.
+ * Writes messages of nf_tables (linux/netfilter/nf_tables.h) into the caller's storage. The kernel
+ * accepts them only in a batch, and applies all of it or nothing. CORE. A batch that does not fit
+ * is marked and must not be sent. Numbers are in network order, as nf_tables expects its own.
  */
 #pragma once
 
@@ -11,12 +11,12 @@
 #include "util.h"
 
 #define NFT_SEQUENCE  1 /* of every message */
-#define NFT_DEPTH_MAX 8 /* attributes around one; a rule has 5 */
+#define NFT_DEPTH_MAX 8 /* nested attributes; a rule has 5 */
 
 struct nft_batch {
 	uint8_t *bytes;
-	size_t len, size; /* len: after nft_end of the batch, before of the finished messages */
-	struct nlmsghdr *message;	     /* the one being written; NULL: none */
+	size_t len, size;	  /* len: of the finished messages; after nft_end, of all */
+	struct nlmsghdr *message; /* being written; NULL: none */
 	struct nlattr *nests[NFT_DEPTH_MAX]; /* open in it, the innermost last */
 	uint32_t depth;
 	bool is_cut;
@@ -24,16 +24,18 @@ struct nft_batch {
 
 /* `bytes` is aligned as a struct nlmsghdr. */
 void nft_begin(struct nft_batch *batch, uint8_t *bytes, size_t size);
-/* False: it did not fit. The kernel acknowledges the last message, so its first answer is the verdict on all. */
+/* False: it did not fit. The kernel acknowledges the last message, so its first answer is the
+ * verdict on all. */
 MUST_CHECK bool nft_end(struct nft_batch *batch);
 /* True while no message follows nft_begin. */
 bool nft_is_empty(const struct nft_batch *batch);
 
-/* The next message, which ends the one before: `type` as NFT_MSG_NEWTABLE, for family inet; flags beside NLM_F_REQUEST.
- * Without nft_begin: a message alone, as requests that change nothing are. */
+/* Begins the next message and ends the previous one: `type` as NFT_MSG_NEWTABLE, for family inet;
+ * flags beside NLM_F_REQUEST. Without nft_begin, the message is alone, as requests do that change
+ * nothing. */
 void nft_begin_message(struct nft_batch *batch, uint16_t type, uint16_t flags);
 
-/* An attribute that holds those put until the nft_unnest that belongs to it. */
+/* Begins an attribute that contains those put until the matching nft_unnest. */
 void nft_nest(struct nft_batch *batch, uint16_t attribute);
 void nft_unnest(struct nft_batch *batch);
 

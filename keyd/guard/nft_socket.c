@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * nfnetlink. Starts no program, and never touches a table that it was not told the name of. What others do is only looked at
- * for its table's name: whether it hurt ours is not worth the finding out, since to write it again costs less.
+ * nfnetlink. Starts no program, and touches only the tables that it is given by name. Of other
+ * programs' changes only the table's name is read: rewriting ours is cheaper than finding out
+ * whether a change damaged it.
  */
 #include "nft_socket.h"
 
@@ -13,10 +14,10 @@
 #pragma GCC diagnostic ignored "-Wconversion" /* libmnl's loops are macros that convert */
 
 #define ANSWER_MAX   8192
-#define REMOVAL_MAX  512 /* bytes; it has some 100 */
+#define REMOVAL_MAX  512 /* bytes; about 100 are used */
 #define FIND_MAX     256
-#define MONITOR_ROOM (8 << 20) /* a transaction is told element by element */
-#define NFTA_TABLE   1	       /* in every message of nf_tables but those on its generation */
+#define MONITOR_ROOM (8 << 20) /* the kernel reports a transaction element by element */
+#define NFTA_TABLE   1	       /* in every message of nf_tables except those about its generation */
 
 int nft_socket_open(struct mnl_socket **ret_socket)
 {
@@ -25,13 +26,13 @@ int nft_socket_open(struct mnl_socket **ret_socket)
 
 	if (!socket)
 		return -errno;
-	/* Otherwise an error repeats the whole message that failed, which can be longer than ANSWER_MAX. */
+	/* Without it, an error repeats the failed message, which can be longer than ANSWER_MAX. */
 	(void)mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &one, sizeof(one));
 	*ret_socket = socket;
 	return 0;
 }
 
-/* An answer to an earlier question must not pass for that to the next. */
+/* An answer to an earlier request must not pass for the answer to the next one. */
 static void forget_answers(const struct mnl_socket *socket)
 {
 	char byte;
@@ -42,7 +43,7 @@ static void forget_answers(const struct mnl_socket *socket)
 		;
 }
 
-/* 0 for what is no error: an acknowledgement, or what was asked for. */
+/* An acknowledgement or the requested table is 0. */
 static int read_answer(const struct mnl_socket *socket)
 {
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
@@ -90,7 +91,7 @@ int nft_socket_find(const struct mnl_socket *socket, const char *table)
 	return ask(socket, bytes, request.message->nlmsg_len);
 }
 
-/* A kernel without nf_tables has no such table either. */
+/* A kernel without nf_tables does not have the table either. */
 static int failure_of(int error)
 {
 	return error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ? -ENOENT : error;
@@ -110,7 +111,7 @@ int nft_remove_table(const char *table)
 	return failure_of(error);
 }
 
-/* -- what others do -- */
+/* -- other programs' changes -- */
 
 int nft_monitor_open(int *ret_fd)
 {
