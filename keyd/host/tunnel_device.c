@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What podveil0 must be like, by RTM_SETLINK alone: /proc/sys, where rp_filter and addr_gen_mode could be set too, is
- * read-only in an unprivileged container.
+ * Configures podveil0 with RTM_SETLINK alone: /proc/sys, which also has rp_filter and
+ * addr_gen_mode, is read-only in an unprivileged container.
  */
 #include "tunnel_device.h"
 
@@ -15,8 +15,8 @@
 #include "rtnetlink.h"
 
 #define RP_FILTER_LOOSE 2
-#define TUNNEL_ADDRESS \
-	0xa9fe4d01 /* 169.254.77.1/32: the same on every node, since it never leaves one */
+/* 169.254.77.1/32: the same on every node, because it never leaves a node. */
+#define TUNNEL_ADDRESS 0xa9fe4d01
 
 static int set_link(const struct mnl_socket *socket, unsigned int ifindex, uint32_t mtu,
 		    bool wants_ipv6)
@@ -76,7 +76,7 @@ static bool has_ipv4_address(const struct underlay_view *view, unsigned int ifin
 	return false;
 }
 
-/* The kernel says no mode where it has no IPv6. */
+/* The kernel reports no mode where it has no IPv6. */
 static bool has_ipv6(const struct underlay_device *device)
 {
 	return device->addr_gen_mode >= 0;
