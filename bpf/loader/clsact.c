@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * clsact filters by libbpf's netlink, and their order by a dump of our own, which libbpf does not have. Never touches a
- * filter whose program is not ours, and never the qdisc of others.
+ * Manages clsact filters with libbpf, and reads their order from a dump of its own, which libbpf
+ * does not offer. Never touches a filter with a foreign program, and never a foreign qdisc.
  */
 #include "clsact.h"
 
@@ -54,7 +54,7 @@ static uint32_t successor_of(uint32_t handle)
 	return handle ^ CLSACT_SUCCESSOR;
 }
 
-/* The handle under which our program is there; 0: it is not. */
+/* The handle of our program; 0: it is not attached. */
 static uint32_t find_handle(const struct clsact_place *place)
 {
 	if (find_occupant(place, place->handle) == OCCUPANT_OURS)
@@ -76,7 +76,7 @@ static int attach_at(const struct clsact_place *place, uint32_t handle, int prog
 	return bpf_tc_attach(&hook, &filter);
 }
 
-/* 1; 0: there was none of ours; -errno. */
+/* 1; 0: our program was not there; -errno. */
 static int detach_at(const struct clsact_place *place, uint32_t handle)
 {
 	struct bpf_tc_hook hook = hook_of(place);
@@ -158,7 +158,8 @@ static bool is_at_place(const struct tcmsg *filter, const struct clsact_place *p
 		filter->tcm_handle == successor_of(place->handle));
 }
 
-/* One filter, in the order of asking. A handle of 0 is the head of a list, another chain than 0 is asked only by jumps. */
+/* Adds one filter to the view; filters arrive in the order in which the kernel runs them. A handle
+ * of 0 is the head of a list, and chains other than 0 run only after a jump. */
 static void view_filter(const struct clsact_place *place, const struct nlmsghdr *message,
 			struct hook_view *view)
 {
@@ -199,7 +200,7 @@ static int ask_for_filters(const struct mnl_socket *socket, const struct clsact_
 	return mnl_socket_sendto(socket, message, message->nlmsg_len) < 0 ? -errno : 0;
 }
 
-/* One part of the dump. 1: more will come; 0: that was all; -errno. */
+/* Reads one part of the dump. 1: more follow; 0: that was all; -errno. */
 static int view_part(const struct mnl_socket *socket, const struct clsact_place *place,
 		     struct hook_view *view)
 {
@@ -212,7 +213,7 @@ static int view_part(const struct mnl_socket *socket, const struct clsact_place 
 		return part ? -errno : -ENOMEM;
 	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
 		if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
-			return 0; /* an error: there is no such qdisc, so no filter */
+			return 0; /* an error: the qdisc does not exist, so there are no filters */
 		if (message->nlmsg_type == RTM_NEWTFILTER &&
 		    mnl_nlmsg_get_payload_len(message) >= sizeof(struct tcmsg))
 			view_filter(place, message, view);
