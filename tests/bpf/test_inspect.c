@@ -323,7 +323,7 @@ static void filter_in_the_place_of_ours_is_found_missing(void **state)
 
 	attach_foreign_clsact(program, "up0", 1, FILTER_TO_WIRE);
 	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
-	assert_repair_refused(loader, LOADER_TO_WIRE, "not ours");
+	assert_repair_refused(loader, LOADER_TO_WIRE, "foreign filter");
 	loader_close(loader);
 }
 
