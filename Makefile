@@ -1,5 +1,5 @@
 # podveil: builds the programs; tests/tests.mk has the tests. `make help` lists the targets of both.
-# TUNNEL_CORE and KEYD_CORE are the purity boundary: no system call, no clock, no allocation in them
+# TUNNEL_CORE and KEYD_CORE make no system call, read no clock and allocate nothing
 # (tests/core_is_pure.sh checks their symbols).
 
 BUILD     ?= build
@@ -32,7 +32,8 @@ HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=fu
             -ftrivial-auto-var-init=zero -fPIE
 HARDEN   := $(if $(filter x86,$(ARCH)),$(HARDEN),$(filter-out -fcf-protection=full,$(HARDEN)))
 CFLAGS   ?= -O2 -g
-# keyd dies where PODVEIL_CRASH_AFTER says (keyd/crash_point.h): for tests, in a build folder of its own.
+# For tests: keyd crashes at the point named by PODVEIL_CRASH_AFTER (keyd/crash_point.h). Needs its
+# own build directory.
 override CFLAGS += $(if $(CRASH_POINTS),-DPODVEIL_CRASH_POINTS)
 override CFLAGS += -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(HARDEN) -Iinclude -MMD -MP
 LDFLAGS  ?=
@@ -45,7 +46,7 @@ LOADER_LIBS := -lbpf -lelf -lz -lmnl
 CLI_LIBS    := -ljansson -lsodium $(LOADER_LIBS)
 KEYD_LIBS   := $(CLI_LIBS) -lcurl -lyaml
 
-# One short line for each step; V=1 shows the commands.
+# One short line for each step; V=1 prints the commands.
 Q   := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$@')
 
@@ -60,10 +61,10 @@ LOADER_OBJECTS      := $(call objects,bpf,$(LOADER))
 all: programs ## build the three programs into build/
 programs: $(PROGRAMS)
 
-deps: ## install the Debian packages that are missing (as root)
+deps: ## install the missing Debian packages (as root)
 	@tests/deps.sh
 
-image: ## the container image, without a registry: an OCI archive in .cache/image/, its files and size (as root)
+image: ## build the container image as an OCI archive in .cache/image/, without a registry (as root)
 	@tests/deps.sh image
 	@JOBS=2 deploy/image.sh
 
@@ -82,13 +83,13 @@ install: all $(MAN_PAGES) ## copy programs and man pages to $(PREFIX)
 	install -m 0755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man8
 
-clean: ## remove what was built
+clean: ## remove the build directory
 	rm -rf $(BUILD)
 
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(filter Makefile %.mk,$(MAKEFILE_LIST)) | expand -t 22
 
-# What tests/core_is_pure.sh and core_is_tested.sh go by: the objects on the pure side of the boundary, one a line.
+# The objects of CORE, one a line, for tests/core_is_pure.sh and tests/core_is_tested.sh.
 .PHONY: print-core
 print-core:
 	@printf 'tunnel %s\n' $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
@@ -108,7 +109,7 @@ $(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,host/tunne
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
-# What lies in another folder of the same program is included by its path from the program's own.
+# A file includes headers in other directories of its program by their path below the program's.
 $(BUILD)/keyd/%.o: INCLUDES := -Ikeyd -Ibpf
 $(BUILD)/tunnel/%.o: INCLUDES := -Itunnel
 $(BUILD)/%.o: %.c
@@ -116,7 +117,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) $(INCLUDES) -c -o $@ $<
 
-# -- BPF: object, then the skeleton that only loader.c and kernel_drops.c include --
+# -- BPF: the object, then its skeleton, which only loader.c or kernel_drops.c includes --
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/bpf_abi.h include/drop_reason.h
 	@mkdir -p $(@D)
@@ -136,7 +137,7 @@ $(BUILD)/bpf/loader/loader.o $(BUILD)/bpf/loader/kernel_drops.o: $(BUILD)/bpf/%.
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
 
-# Optional: the container image is built from a tree without tests/.
+# Optional, because the container image is built from a tree without tests/.
 -include tests/tests.mk
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -109,7 +109,7 @@ static int log_load_failure(int err)
 		log_error("this kernel has no BPF: "
 			  "Linux 6.1 or newer with CONFIG_BPF_SYSCALL is needed");
 	else if (err == -EPERM)
-		log_error("the kernel refuses BPF to this process: run it as root, "
+		log_error("the kernel refuses BPF to this process: run as root, "
 			  "or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN");
 	else
 		log_error("loading the BPF programs failed: %s; "
