@@ -1,5 +1,5 @@
-# podveil: the only makefile. `make help` lists what it can do.
-# TUNNEL_CORE and KEYD_CORE are the purity boundary: no system call, no clock, no allocation in them
+# podveil: builds the programs; tests/tests.mk has the tests. `make help` lists the targets of both.
+# TUNNEL_CORE and KEYD_CORE make no system call, read no clock and allocate nothing
 # (tests/core_is_pure.sh checks their symbols).
 
 BUILD     ?= build
@@ -13,14 +13,15 @@ TUNNEL_CORE  := crypto identity noise index session replay cookie ratelimit time
                 expire tunnel configure place manage uapi $(addprefix packet/,checksum segment coalesce icmp)
 TUNNEL_AEAD  := aead/aead aead/sodium
 TUNNEL_SHELL := tun udp verbs control loop sandbox monitor main
-KEYD_CORE    := $(addprefix cluster/,annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
+KEYD_CORE    := $(addprefix agent/,schedule verdict ratchet pod_cidrs) \
+                $(addprefix cluster/,backoff annotation node reason prefix bypass bypass_rules claim cluster dispute presence rotate secret) \
                 $(addprefix host/,underlay pods overlay) datapath/repairs $(addprefix guard/,nft_batch guard guard_rules) \
                 $(addprefix registry/kube/,object node_object endpoint_slice config_map request reflect)
 KEYD_SHELL   := main settings settings_rules tunnel_client cluster/members \
-                $(addprefix agent/,agent reconcile facts hooks keys peers peer_request questions connection ratchet pod_cidrs event commands \
-                control report report_status report_peers report_keys bypasses) \
+                $(addprefix agent/,agent loop intake reconcile facts hooks keys peers peer_request questions connection mode events commands \
+                control report report_parts report_status report_peers report_keys bypasses) \
                 $(addprefix host/,link link_monitor rtnetlink tunnel_device) $(addprefix datapath/,datapath watch) \
-                $(addprefix guard/,boot_guard guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
+                $(addprefix guard/,guard_table nft_socket) $(addprefix registry/,registry_file secret_file whole_file) \
                 $(addprefix registry/kube/,yaml_text kubeconfig credentials transfer http kube reflector other_nodes own_node \
                 api_endpoints probes mode events admission kubeadm_range kubernetes)
 LOADER       := $(addprefix loader/,loader attach inspect cleanup place tcx clsact bpffs kernel_drops)
@@ -31,7 +32,8 @@ HARDEN   := -fstack-protector-strong -fstack-clash-protection -fcf-protection=fu
             -ftrivial-auto-var-init=zero -fPIE
 HARDEN   := $(if $(filter x86,$(ARCH)),$(HARDEN),$(filter-out -fcf-protection=full,$(HARDEN)))
 CFLAGS   ?= -O2 -g
-# keyd dies where PODVEIL_CRASH_AFTER says (keyd/crash_point.h): for tests, in a build folder of its own.
+# For tests: keyd crashes at the point named by PODVEIL_CRASH_AFTER (keyd/crash_point.h). Needs its
+# own build directory.
 override CFLAGS += $(if $(CRASH_POINTS),-DPODVEIL_CRASH_POINTS)
 override CFLAGS += -std=gnu17 -D_GNU_SOURCE $(WARNINGS) $(HARDEN) -Iinclude -MMD -MP
 LDFLAGS  ?=
@@ -40,10 +42,11 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Werror -Iinc
               -idirafter /usr/include/$(shell uname -m)-linux-gnu
 
 TUNNEL_LIBS := -lsodium -lb2
-KEYD_LIBS   := -ljansson -lsodium -lmnl -lbpf -lelf -lz -lcurl -lyaml
-CLI_LIBS    := -ljansson -lsodium -lmnl -lbpf -lelf -lz
+LOADER_LIBS := -lbpf -lelf -lz -lmnl
+CLI_LIBS    := -ljansson -lsodium $(LOADER_LIBS)
+KEYD_LIBS   := $(CLI_LIBS) -lcurl -lyaml
 
-# One short line for each step; V=1 shows the commands.
+# One short line for each step; V=1 prints the commands.
 Q   := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$@')
 
@@ -54,111 +57,14 @@ TUNNEL_CORE_OBJECTS := $(call objects,tunnel,$(TUNNEL_CORE))
 KEYD_CORE_OBJECTS   := $(call objects,keyd,$(KEYD_CORE))
 LOADER_OBJECTS      := $(call objects,bpf,$(LOADER))
 
-UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
-TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
-TOOL_PARTS  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/*/*.c))
-PRELOADS    := $(addprefix $(BUILD)/tools/,dumpable hasty_clock later older_kernel)
-TEST_TOOLS  := $(filter-out $(PRELOADS),$(TEST_TOOLS)) $(addsuffix .so,$(PRELOADS))
-TEST_TOOLS  := $(patsubst %.bpf,%.bpf.o,$(TEST_TOOLS))
-# What judges rates, gaps or how soon something happens has the machine to itself; the others run two at a time.
-NETNS_TESTS := $(filter-out %/lib.sh,$(wildcard tests/netns/*.sh))
-NETNS_ALONE := a_new_device% an_address% bad_wires% cluster_secret_changes% cluster_secret_comes% demo% every_fault% floods% hooks% idle_peers% \
-               kernel_losses% keyd_restart_loses% mode_permissive% mtu_open% open_connections% rekey% rotation% ten_nodes% \
-               wireguard_go_follows%
-NETNS_ALONE := $(filter $(addprefix tests/netns/,$(NETNS_ALONE)),$(NETNS_TESTS))
-NETNS_PAIRS := $(filter-out $(NETNS_ALONE),$(NETNS_TESTS))
-FUZZERS     := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-REPLAYS     := $(addprefix $(BUILD)/tests/,$(FUZZERS))
-KUBE_TESTS  := $(filter-out %/build.sh,$(wildcard tests/kube/*.sh))
-KUBE_ALONE  := $(filter tests/kube/migration% tests/kube/shape%,$(KUBE_TESTS))
-KUBE_TESTS  := $(KUBE_ALONE) --together $(filter-out $(KUBE_ALONE),$(KUBE_TESTS))
-
-.PHONY: all deps demo demo-kube test test-unit test-bpf test-netns test-kube test-vm soak bench bench-kube mutants fuzz sanitize image \
-	programs tools tests fuzzers reference install clean help
+.PHONY: all deps programs image reference install clean help
 all: programs ## build the three programs into build/
 programs: $(PROGRAMS)
-tools: $(TEST_TOOLS)
 
-deps: ## install the Debian packages that are missing (as root)
+deps: ## install the missing Debian packages (as root)
 	@tests/deps.sh
 
-demo: deps ## two nodes, two pods, one command: see it work (as root)
-	@$(MAKE) --no-print-directory -j2 all tools
-	@BUILD=$(BUILD) tests/demo/demo.sh
-
-demo-kube: ## podveil on a real API server, three nodes, one command (as root; a quarter of an hour at the first call)
-	@tests/deps.sh kube
-	@$(MAKE) --no-print-directory -j2 all tools
-	@tests/kube/build.sh >/dev/null
-	@BUILD=$(BUILD) tests/demo/demo-kube.sh
-
-test: deps ## all tests that need neither a Go toolchain nor a virtual machine (as root)
-	@$(MAKE) --no-print-directory -j2 all tools tests
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS) \
-		$(BPF_TESTS) $(NETNS_ALONE) --together tests/model/run.sh $(NETNS_PAIRS)
-
-test-unit: tests ## the unit tests alone (no root)
-	@BUILD=$(BUILD) tests/run.sh tests/core_is_pure.sh tests/core_is_tested.sh tests/letter/table_is_complete.sh $(UNIT_TESTS) $(REPLAYS)
-
-mutants: ## break each rule of WireGuard once, in a copy: its test has to fail (no root; two minutes)
-	@tests/letter/mutants.sh
-
-test-bpf: all tests ## the BPF programs, packet by packet (as root)
-	@BUILD=$(BUILD) tests/run.sh $(BPF_TESTS)
-
-test-netns: all tools ## the namespace tests alone (as root)
-	@BUILD=$(BUILD) tests/run.sh $(NETNS_ALONE) --together $(NETNS_PAIRS)
-
-test-kube: ## with the real API server, kube-proxy and flanneld, built at the first call (as root; a quarter of an hour then)
-	@tests/deps.sh kube
-	@$(MAKE) --no-print-directory -j2 all tools
-	@tests/kube/build.sh >/dev/null
-	@tests/kube/helm/build.sh >/dev/null
-	@BUILD=$(BUILD) SECONDS_PER_FILE=420 tests/run.sh $(KUBE_TESTS)
-
-test-vm: ## on the kernels of Debian 12 and 13, in emulated machines (as root; any machine will do)
-	@tests/deps.sh vm
-	@$(MAKE) --no-print-directory -j2 all tools $(BPF_TESTS)
-	@BUILD=$(BUILD) SECONDS_PER_FILE=660 JOBS=2 tests/run.sh tests/vm/linux_6_1.sh tests/vm/linux_6_12.sh \
-		tests/vm/wireguard_6_1.sh tests/vm/wireguard_6_12.sh
-
-soak: deps ## 1,000 rotations in a row under traffic, then ten nodes at once 20 times; ten minutes (as root)
-	@$(MAKE) --no-print-directory -j2 all tools
-	@ROTATIONS=1000 BUILD=$(BUILD) timeout 1500 tests/netns/rotation_loses_no_packet.sh
-	@ROUNDS=20 BUILD=$(BUILD) timeout 600 tests/netns/ten_nodes_rotate_at_once.sh
-
-bench: deps ## throughput beside wireguard-go and no tunnel, as ratios (as root)
-	@$(MAKE) --no-print-directory -j2 all
-	@BUILD=$(BUILD) tests/bench/throughput.sh
-
-bench-kube: ## what an agent costs the API server and its node, in clusters of 3 and of 1,000 (as root; ten minutes)
-	@tests/deps.sh kube
-	@$(MAKE) --no-print-directory -j2 all tools
-	@tests/kube/build.sh >/dev/null
-	@BUILD=$(BUILD) tests/bench/kube.sh
-
-# A build of its own for each, with options that belong to nothing else. gcc takes what the sanitizers add for a use of
-# what is not initialized; its UBSan writes to nothing but stderr, so it traps, and ASan says where.
-SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
-DIAGNOSING := -O1 -g -fno-omit-frame-pointer
-
-fuzz: ## fuzz every parser and the protocol for FUZZ_SECONDS each (26), with FUZZ_SEED the same way each time; four minutes in all (no root once clang's runtime is there)
-	@tests/deps.sh fuzz
-	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/fuzz CC=$(CLANG) HARDEN=-fPIE \
-		CFLAGS='$(DIAGNOSING) -fsanitize=fuzzer-no-link $(SANITIZERS)' fuzzers
-	@BUILD=$(BUILD)/fuzz tests/fuzz/run.sh $(FUZZERS)
-
-sanitize: deps ## unit tests, the fuzzers' corpora and two-node tests under ASan and UBSan (as root; ten minutes)
-	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan HARDEN=-fPIE LDFLAGS='$(SANITIZERS)' \
-		CFLAGS='$(DIAGNOSING) -Wno-maybe-uninitialized $(SANITIZERS) -fsanitize-undefined-trap-on-error' all tools tests $(BUILD)/asan/tests/overflow
-	@BUILD=$(BUILD)/asan tests/sanitize/run.sh $(notdir $(UNIT_TESTS) $(REPLAYS))
-
-fuzzers: $(addprefix $(BUILD)/,$(FUZZERS))
-
-tests: $(UNIT_TESTS) $(REPLAYS) $(BPF_TESTS) $(BUILD)/tests/model_replay
-
-image: ## the container image, without a registry: an OCI archive in .cache/image/, its files and size (as root)
+image: ## build the container image as an OCI archive in .cache/image/, without a registry (as root)
 	@tests/deps.sh image
 	@JOBS=2 deploy/image.sh
 
@@ -177,13 +83,13 @@ install: all $(MAN_PAGES) ## copy programs and man pages to $(PREFIX)
 	install -m 0755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 0644 $(MAN_PAGES) $(DESTDIR)$(PREFIX)/share/man/man8
 
-clean: ## remove what was built
+clean: ## remove the build directory
 	rm -rf $(BUILD)
 
-help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(filter Makefile %.mk,$(MAKEFILE_LIST)) | expand -t 22
 
-# What tests/core_is_pure.sh and core_is_tested.sh go by: the objects on the pure side of the boundary, one a line.
+# The objects of CORE, one a line, for tests/core_is_pure.sh and tests/core_is_tested.sh.
 .PHONY: print-core
 print-core:
 	@printf 'tunnel %s\n' $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
@@ -199,11 +105,11 @@ $(BUILD)/podveil-keyd: $(KEYD_CORE_OBJECTS) $(call objects,keyd,$(KEYD_SHELL)) $
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(KEYD_LIBS)
 
-$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,host/tunnel_device host/rtnetlink guard/boot_guard guard/nft_socket guard/nft_batch) $(LOADER_OBJECTS)
+$(BUILD)/podveil: $(call objects,keyd/cli,$(CLI)) $(call objects,keyd,host/tunnel_device host/rtnetlink guard/nft_socket guard/nft_batch) $(LOADER_OBJECTS)
 	$(call say,LINK)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
-# What lies in another folder of the same program is included by its path from the program's own.
+# A file includes headers in other directories of its program by their path below the program's.
 $(BUILD)/keyd/%.o: INCLUDES := -Ikeyd -Ibpf
 $(BUILD)/tunnel/%.o: INCLUDES := -Itunnel
 $(BUILD)/%.o: %.c
@@ -211,7 +117,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) $(INCLUDES) -c -o $@ $<
 
-# -- BPF: object, then the skeleton that only loader.c and kernel_drops.c include --
+# -- BPF: the object, then its skeleton, which only loader.c or kernel_drops.c includes --
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/bpf_abi.h include/drop_reason.h
 	@mkdir -p $(@D)
@@ -231,78 +137,7 @@ $(BUILD)/bpf/loader/loader.o $(BUILD)/bpf/loader/kernel_drops.o: $(BUILD)/bpf/%.
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS) -Wno-conversion -I$(BUILD)/bpf -c -o $@ $<
 
-# -- tests: each links all of CORE; the linker takes what it needs --
-
-$(BUILD)/core.a: $(TUNNEL_CORE_OBJECTS) $(call objects,tunnel,$(TUNNEL_AEAD))
-	$(call say,AR)
-	$(Q)rm -f $@ && ar rcs $@ $^
-
-$(BUILD)/keyd_core.a: $(KEYD_CORE_OBJECTS) $(BUILD)/keyd/cli/progress.o
-	$(call say,AR)
-	$(Q)rm -f $@ && ar rcs $@ $^
-
-# Two of SHELL whose whole job can be seen from outside, against a server of the test's own.
-KUBE_TESTED := $(call objects,keyd/registry,whole_file kube/yaml_text kube/kubeconfig kube/credentials kube/transfer kube/http)
-KUBE_TESTERS := $(addprefix $(BUILD)/tests/test_,credentials http http_trust)
-$(KUBE_TESTERS): $(KUBE_TESTED)
-$(KUBE_TESTERS): TEST_LIBS := $(KUBE_TESTED) -lcurl -lyaml
-
-$(BUILD)/tests/test_%: tests/unit/test_%.c $(BUILD)/tests/test.o $(BUILD)/core.a $(BUILD)/keyd_core.a
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -Itests -Itunnel -Ikeyd -o $@ $< $(BUILD)/tests/test.o $(TEST_LIBS) $(BUILD)/core.a $(BUILD)/keyd_core.a -lcmocka $(TUNNEL_LIBS) -ljansson
-
-$(BUILD)/tests/overflow: tests/sanitize/overflow.c
-	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -o $@ $<
-
-# A fuzz target is linked to libFuzzer, or to a program that runs it on its corpus and nothing else.
-define link_fuzzer
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Itests -Itunnel -Ikeyd -o $@ $(FUZZ_MAIN) $(filter %.c %.o,$^) $(filter %.a,$^) $(TUNNEL_LIBS) -ljansson
-endef
-
-$(BUILD)/fuzz_settings $(BUILD)/tests/fuzz_settings: $(call objects,keyd,settings settings_rules)
-$(addprefix $(BUILD)/,$(FUZZERS)): FUZZ_MAIN := -fsanitize=fuzzer
-$(addprefix $(BUILD)/,$(FUZZERS)): $(BUILD)/%: tests/fuzz/%.c $(BUILD)/core.a $(BUILD)/keyd_core.a
-	$(link_fuzzer)
-
-$(REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c $(BUILD)/tests/fuzz/replay.o $(BUILD)/core.a $(BUILD)/keyd_core.a
-	$(link_fuzzer)
-
-$(BUILD)/tests/model_replay: tests/model/replay.c $(BUILD)/keyd_core.a
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Ikeyd -o $@ $< $(BUILD)/keyd_core.a -lsodium -ljansson
-
-$(BPF_TESTS): $(BUILD)/tests/%: tests/bpf/%.c $(BUILD)/tests/test.o $(LOADER_OBJECTS)
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-conversion -Wno-unused-parameter -I$(BUILD)/bpf -Ibpf -Itests -o $@ $< $(BUILD)/tests/test.o $(LOADER_OBJECTS) -lcmocka -lbpf -lelf -lz
-
-$(BUILD)/tools/garbage $(BUILD)/tools/flood: TOOL_LIBS := -lb2
-$(BUILD)/tools/secrets: TOOL_FLAGS := -Itunnel
-$(BUILD)/tools/kernel_losses: TOOL_FLAGS := -Ibpf
-$(BUILD)/tools/kernel_losses: TOOL_LIBS := $(LOADER_OBJECTS) -lbpf -lelf -lz
-$(BUILD)/tools/kernel_losses: $(LOADER_OBJECTS)
-$(BUILD)/tools/%: tests/tools/%.c $(BUILD)/tools.a
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(Q)$(CC) $(CFLAGS) $(TOOL_FLAGS) -o $@ $< $(BUILD)/tools.a -lsodium $(TOOL_LIBS)
-
-$(BUILD)/tools.a: $(TOOL_PARTS)
-	$(call say,AR)
-	$(Q)rm -f $@ && ar rcs $@ $^
-
-$(BUILD)/tools/%.bpf.o: tests/tools/%.bpf.c
-	@mkdir -p $(@D)
-	$(call say,BPF)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
-
-$(BUILD)/tools/%.so: tests/tools/%.c
-	@mkdir -p $(@D)
-	$(call say,CC)
-	$(Q)$(CC) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
+# Optional, because the container image is built from a tree without tests/.
+-include tests/tests.mk
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Requests to podveil-tunnel, one at a time. A private key exists here for the length of one call, in memory that is
- * locked, guarded and left out of core dumps (sodium_malloc), and goes to the kernel straight from there.
+ * Requests to podveil-tunnel, one at a time. A private key exists here during one call only, in
+ * memory that is locked, guarded and excluded from core dumps (sodium_malloc), from which it is
+ * passed to the kernel directly.
  */
 #include "tunnel_client.h"
 
@@ -10,7 +11,7 @@
 #include <sys/un.h>
 
 #define ANSWER_TIMEOUT_S 5
-#define STACK_OF_A_PAIR	 8192 /* libsodium does not wipe what making a pair leaves in its frames */
+#define STACK_OF_A_PAIR	 8192 /* libsodium does not wipe its stack frames after creating a pair */
 
 void tunnel_client_init(struct tunnel_client *client, const char *path)
 {
@@ -47,7 +48,8 @@ static int disconnect(struct tunnel_client *client, int error)
 	return error;
 }
 
-/* `parts` are the body; header and answer's header are handled here. *ret_len is at most answer_size. */
+/* `parts` are the body of the request. The headers of request and answer are handled here.
+ * *ret_len is the length of the answer's body, at most answer_size. */
 static int request(struct tunnel_client *client, enum control_verb verb, const struct iovec *parts,
 		   size_t part_count, void *answer, size_t answer_size, size_t *ret_len)
 {
@@ -81,7 +83,7 @@ static int request(struct tunnel_client *client, enum control_verb verb, const s
 	return 0;
 }
 
-/* A request whose answer has exactly this length. */
+/* The answer must have exactly this length. */
 static int exchange(struct tunnel_client *client, enum control_verb verb, const void *body,
 		    size_t body_len, void *answer, size_t answer_len)
 {

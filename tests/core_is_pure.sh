@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# CORE takes bytes, time and randomness and gives bytes back: its objects may name nothing that could open, read, ask
-# the clock, allocate or print. A symbol is refused unless it is on the list below, so a new one has to be argued for.
-# Prints TAP; BUILD is the build folder, built before.
+# CORE receives bytes, time and randomness and returns bytes. Its objects must not reference a
+# function that could open, read, print, allocate or get the time. A symbol that is not on the list
+# below is refused, so a new one needs a reason. Prints TAP; BUILD is the build directory, which
+# must be up to date.
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -12,7 +13,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-# One extended regular expression a line, matched against the whole name.
+# One extended regular expression a line, which must match the whole name.
 cat >"$work/allowed" <<'LIST'
 mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)
 str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|pbrk|cpy|ncpy|cat|ncat)
@@ -32,8 +33,9 @@ LIST
 cp "$work/allowed" "$work/allowed.tunnel"
 cat "$work/allowed" - >"$work/allowed.keyd" <<'LIST'
 json_[a-z0-9_]+|jsonp_strtod
+mnl_attr_[a-z0-9_]+|mnl_nlmsg_(put|get)_[a-z_]+
 LIST
-# The names that an object takes from elsewhere and may not: nothing for a pure object.
+# The names that an object references against the rule; none for a pure object.
 impurities() { # $1 = allow-list, $2 = names that CORE defines itself, $3 = object
 	nm --undefined-only --format=posix "$3" | cut -d' ' -f1 | sort -u |
 		grep -Fxv -f "$2" | grep -Exv -f "$1"
@@ -48,7 +50,7 @@ for side in tunnel keyd; do
 	done | cut -d' ' -f1 | sort -u >"$work/defined.$side"
 done
 
-# First the detector: it must see what it is there for, and nothing where nothing is.
+# First the detector: it must find the impurities of an impure object, and none in a pure one.
 cat >"$work/impure.c" <<'SOURCE'
 #include <stdlib.h>
 #include <time.h>
@@ -84,12 +86,12 @@ while read -r side object; do
 	name="$side/${object#"$BUILD/$side/"}"
 	if ! nm "$object" >"$work/readable" 2>&1; then
 		verdict 1 "$name is pure"
-		echo "# $object is missing or no object: build it first (make BUILD=$BUILD all)"
+		echo "# $object is missing or not an object: build it first (make BUILD=$BUILD all)"
 		continue
 	fi
 	found=$(impurities "$work/allowed.$side" "$work/defined.$side" "$object" | tr '\n' ' ')
 	[ -z "$found" ]
 	verdict $? "$name is pure"
-	[ -z "$found" ] || echo "# $object takes from outside: $found"
+	[ -z "$found" ] || echo "# $object references: $found"
 done <"$work/objects"
 exit $failed

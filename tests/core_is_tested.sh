@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Every file of CORE has a unit test of its own: DIR/FILE.c is tested by tests/unit/test_FILE.c, whatever tests of its
-# neighbours also pass through it. One exception: the engines of tunnel/aead/ promise the same, so tests/unit/test_aead.c
-# asks all of them, and has to name each in its list. Prints TAP; BUILD is the build folder, of which only names are used.
+# Every file of CORE has a unit test of its own: tests/unit/test_FILE.c for DIR/FILE.c, even if
+# other tests exercise it, too. One exception: the engines of tunnel/aead/ have one contract, so
+# tests/unit/test_aead.c tests all of them and must list each. Prints TAP; BUILD is the build
+# directory, which appears only in names.
 
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -17,8 +18,7 @@ asks_engine() { # $1 = source of a unit test, $2 = engine
 	sed -n '/engine_names\[\]/,/;/p' "$1" | grep -q "\"$2\""
 }
 
-# Of a CORE file, as tunnel/noise or tunnel/aead/sodium: has it a unit test in folder $2?
-is_tested() {
+is_tested() { # $1 = file of CORE, as tunnel/noise or tunnel/aead/sodium, $2 = directory of the tests
 	case $1 in
 	tunnel/aead/aead) has_tests "$2/test_aead.c" ;;
 	tunnel/aead/*) has_tests "$2/test_aead.c" && asks_engine "$2/test_aead.c" "${1##*/}" ;;
@@ -32,7 +32,8 @@ trap 'exit 130' INT TERM
 MAKEFLAGS='' make -s --no-print-directory BUILD="$BUILD" print-core >"$work/objects" || exit 1
 echo "1..$(($(wc -l <"$work/objects") + 4))"
 
-# First the detector: a test that is there, one that is missing, one without a single test, an engine that is not named.
+# First the detector: an existing test, a missing one, a file without tests, an engine that is not
+# listed.
 mkdir "$work/unit"
 cat >"$work/unit/test_there.c" <<'SOURCE'
 #include "test.h"
@@ -42,13 +43,13 @@ cp "$work/unit/test_there.c" "$work/unit/test_aead.c"
 echo 'static const char *const engine_names[] = {"sodium"};' >>"$work/unit/test_aead.c"
 head -n 1 "$work/unit/test_there.c" >"$work/unit/test_empty.c"
 is_tested keyd/there "$work/unit" && is_tested tunnel/aead/sodium "$work/unit"
-verdict $? "detector finds a test that is there"
+verdict $? "detector finds an existing test"
 ! is_tested keyd/missing "$work/unit"
 verdict $? "detector sees that a test is missing"
 ! is_tested keyd/empty "$work/unit"
-verdict $? "detector sees that a file has no test in it"
+verdict $? "detector sees that a file contains no test"
 ! is_tested tunnel/aead/other "$work/unit"
-verdict $? "detector sees that an AEAD engine is not asked"
+verdict $? "detector sees that an AEAD engine is not tested"
 
 while read -r _ object; do
 	name=${object#"$BUILD/"}

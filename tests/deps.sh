@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs the Debian packages that are missing, for building, for the tests and for the demo; `deps.sh vm` those for
-# virtual machines as well, `deps.sh kube` those for the tests with Kubernetes, `deps.sh fuzz` clang's runtime. Touches
-# nothing, and needs neither root nor a network, where all of them are there already.
+# Installs the missing Debian packages for the build, the tests and the demo; `deps.sh vm` also
+# those for virtual machines, `deps.sh kube` those for the tests with Kubernetes, `deps.sh fuzz`
+# the runtime of clang, `deps.sh image` those for the container image. If all are installed, it
+# changes nothing and needs neither root nor a network.
 
 set -u
 
@@ -26,20 +27,20 @@ is_installed() {
 	[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# The tests start an etcd of their own; the package's would listen on this machine from now on.
+# The tests start their own etcd; the service of the package would keep listening on this machine.
 keep_etcd_off() {
 	[ ! -d /run/systemd/system ] || systemctl --quiet mask etcd.service
 }
 
 missing=
-command -v dpkg-query >/dev/null || fail "this is no Debian: install by hand what it calls $BUILDING $TESTING"
+command -v dpkg-query >/dev/null || fail "not a Debian system: install the equivalents of these packages: $BUILDING $TESTING"
 for package in $BUILDING $TESTING; do
 	is_installed "$package" || missing="$missing $package"
 done
 
 if [ -n "$missing" ]; then
-	[ "$(id -u)" -eq 0 ] || fail "run as root, or install first:$missing"
-	log=$(mktemp) || fail "no temporary file"
+	[ "$(id -u)" -eq 0 ] || fail "run as root, or first install:$missing"
+	log=$(mktemp) || fail "cannot create a temporary file"
 	echo "deps: installing$missing"
 	export DEBIAN_FRONTEND=noninteractive
 	case $missing in *etcd-server*) keep_etcd_off ;; esac
@@ -53,6 +54,6 @@ if [ -n "$missing" ]; then
 fi
 
 if [ "$(id -u)" -eq 0 ] && ! mountpoint -q /sys/fs/bpf; then
-	mount -t bpf bpf /sys/fs/bpf 2>/dev/null || echo "deps: cannot mount a bpffs on /sys/fs/bpf: what needs BPF will not run" >&2
+	mount -t bpf bpf /sys/fs/bpf 2>/dev/null || echo "deps: cannot mount a bpffs on /sys/fs/bpf: programs and tests that need BPF will fail" >&2
 fi
 exit 0

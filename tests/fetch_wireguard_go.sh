@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints the path of the wireguard-go that the tests talk to: one pinned version with GSO and GRO, which Debian 12 has in
-# its backports only. Fetched once into .cache/ with an apt configuration of its own, so that the machine's sources and
-# lists stay as they are; apt checks the archive's signature. Exits non-zero with a reason where it cannot be had.
+# Prints the path of the wireguard-go that the tests use as a peer: a pinned version with GSO and
+# GRO, which Debian 12 has only in its backports. Downloads it once into .cache/ with its own apt
+# configuration, so that the machine's sources and lists stay unchanged; apt checks the signature
+# of the archive. On failure, exits non-zero with a reason.
 
 set -u -o pipefail
 
@@ -25,8 +26,8 @@ if [ -x "$program" ]; then
 fi
 
 command -v apt-get >/dev/null || fail "no apt-get on this machine"
-[ -r "$KEYRING" ] || fail "no $KEYRING: install debian-archive-keyring"
-work=$(mktemp -d) || fail "no temporary folder"
+[ -r "$KEYRING" ] || fail "$KEYRING is missing: install debian-archive-keyring"
+work=$(mktemp -d) || fail "cannot create a temporary directory"
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/archives/partial" "$cache" || fail "cannot write to $cache"
 echo "deb [signed-by=$KEYRING] $ARCHIVE bookworm-backports main" >"$work/sources.list"
@@ -35,9 +36,9 @@ apt=(apt-get -qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourc
 	-o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work" -o APT::Sandbox::User=root
 	-o Acquire::Retries=2 -o Acquire::http::Timeout=20)
 
-cd "$work" || fail "no temporary folder"
+cd "$work" || fail "cannot enter the temporary directory"
 "${apt[@]}" update >log 2>&1 || fail "cannot reach $ARCHIVE: $(tail -n 1 log)"
-"${apt[@]}" download "wireguard-go=$VERSION" >log 2>&1 || fail "not in the archive any more: $(tail -n 1 log)"
-dpkg-deb -x wireguard-go_*.deb unpacked || fail "the package cannot be unpacked"
+"${apt[@]}" download "wireguard-go=$VERSION" >log 2>&1 || fail "cannot download it: $(tail -n 1 log)"
+dpkg-deb -x wireguard-go_*.deb unpacked || fail "cannot unpack the package"
 install -m 0755 unpacked/usr/bin/wireguard-go "$program.$$" && mv "$program.$$" "$program" || fail "cannot write to $cache"
 echo "$program"

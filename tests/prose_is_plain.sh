@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Measures the English of comments, messages, documents and test names: a sentence that names its subject seldom needs a
-# free relative ("what is ...", "who has ..."), and some words belong to another century. Quoted names do not count.
-# Prints TAP; `tests/prose_is_plain.sh list [FILE ...]` prints each unit that counts instead.
+# Measures the English of comments, messages, documents and test names: a sentence that names its
+# subject seldom needs a free relative ("what is ...", "who has ..."), and some words belong to
+# another century. Quoted names do not count. Prints TAP; `tests/prose_is_plain.sh list [FILE ...]`
+# prints each unit that counts instead.
 
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/verdict.sh

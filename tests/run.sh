@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the tests named as arguments (cmocka programs and scripts that print TAP) under prove, one after the other (or
-# JOBS of them at once; those behind --together at least two), each bounded in time. Shows the whole output of what failed; the last line counts passed, failed
-# and skipped tests, below the list of the skipped ones with their reasons. A crash, a hang and a test without verdict are
-# failures, and so is a run in which nothing ran.
+# Runs the tests named as arguments (cmocka programs and scripts that print TAP) under prove, one
+# after the other or JOBS at once; tests after --together run at least two at once. Each has a time
+# limit. Prints the complete output of failed tests, then the skipped tests with their reasons; the
+# last line counts passed, failed and skipped tests. A crash, a timeout and a test without a result
+# are failures, and so is a run without any test.
 #
-# prove calls this file again for each test: run.sh --one FILE keeps the test's words, so that they can be shown later.
+# prove calls this file again for each test: run.sh --one FILE saves the output of the test.
 
 set -u -o pipefail
 
 SECONDS_PER_FILE=${SECONDS_PER_FILE:-300}
 
-# cmocka says "not ok 3 # SKIP name", which TAP reads as a failure.
+# cmocka prints "not ok 3 # SKIP name", which is a failure in TAP.
 run_one() { # FILE
 	local output status
 	output=$RESULTS/$(date +%s%N)
@@ -20,8 +21,8 @@ run_one() { # FILE
 	CMOCKA_MESSAGE_OUTPUT=TAP timeout --kill-after=20 "$SECONDS_PER_FILE" "$1" 2>&1 |
 		sed -u 's/^not ok \([0-9]*\) # SKIP \(.*\)/ok \1 - \2 # SKIP no reason given/' | tee "$output"
 	status=${PIPESTATUS[0]}
-	[ "$status" -eq 124 ] && echo "# ended after $SECONDS_PER_FILE seconds" | tee -a "$output"
-	[ "$status" -gt 128 ] && echo "# ended by signal $((status - 128))" | tee -a "$output"
+	[ "$status" -eq 124 ] && echo "# stopped after $SECONDS_PER_FILE seconds" | tee -a "$output"
+	[ "$status" -gt 128 ] && echo "# killed by signal $((status - 128))" | tee -a "$output"
 	echo "$status" >"$output.status"
 	exit "$status"
 }
@@ -30,7 +31,7 @@ if [ "${1:-}" = --one ]; then
 	run_one "$2"
 fi
 
-# One line per file: passed failed skipped. Tests that were planned and never reported are failures.
+# Prints one line: passed failed skipped. Planned tests without a result are failures.
 count_file() { # OUTPUT STATUS
 	awk -v status="$2" '
 		/^1\.\.[0-9]+/ { planned = substr($1, 4) + 0; has_plan = 1; if (/# SKIP/) skipped++ }
@@ -76,7 +77,7 @@ main() {
 		name=$(cat "$output.name")
 		read -r p f s < <(count_file "$output" "$(cat "$output.status" 2>/dev/null || echo 1)")
 		if [ "$f" -gt 0 ]; then
-			printf '\n-- %s failed; all it wrote:\n' "$name"
+			printf '\n-- %s failed; its output:\n' "$name"
 			cat "$output"
 			echo "-- end of $name"
 		fi

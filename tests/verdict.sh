@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=sh disable=SC2034 # whoever sources it prints the plan, and exits with `failed`
+# shellcheck shell=sh disable=SC2034 # the sourcing script prints the plan, and exits with `failed`
 #
-# TAP for the tests of the tree itself, which need no namespaces. Sourced, never run.
+# TAP for the tests of the source tree, which need no namespaces. Sourced, never run.
 
 number=0
 failed=0

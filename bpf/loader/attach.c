@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Programs onto devices and off again. Between two versions of a program a packet always meets exactly one of them;
- * between two mechanisms, at least one: the new hook works before the old one goes.
+ * Attaches programs to devices and detaches them. While one version of a program replaces another,
+ * each packet meets exactly one of them; while one mechanism replaces the other, at least one: the
+ * new hook works before the old one is removed.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -10,10 +11,11 @@
 
 #include <linux/if_arp.h>
 
+#include "loader.h"
 #include "loader_parts.h"
 #include "log.h"
 
-/* -- which program a device takes -- */
+/* -- the entry for a device -- */
 
 static int find_link_type(unsigned int ifindex, unsigned short *ret_type)
 {
@@ -30,7 +32,7 @@ static int find_link_type(unsigned int ifindex, unsigned short *ret_type)
 	return 0;
 }
 
-/* The entries' names, by what comes first in the device's packets. */
+/* The names of the entries, by the header with which the device's packets begin. */
 static const struct {
 	const char *ethernet, *bare_ip;
 } entries[LOADER_PROGRAMS] = {
@@ -76,14 +78,14 @@ int loader_find_entry(const struct loader *loader, enum loader_program program,
 	return *ret_entry ? 0 : -ENOENT;
 }
 
-/* -- what the steps have in common -- */
+/* -- shared by the steps -- */
 
 bool loader_wants_link(const struct loader *loader, enum loader_program program)
 {
 	return loader->uses_tcx && program != LOADER_WIRE_GUARD;
 }
 
-/* Behind to_wire only where that is a filter too. */
+/* After to_wire only if that is a filter, too. */
 uint32_t loader_priority(const struct loader *loader, enum loader_program program)
 {
 	return program == LOADER_WIRE_GUARD && !loader->uses_tcx ? PRIORITY_GUARD : PRIORITY_FIRST;
@@ -101,8 +103,8 @@ int loader_log_failure(int err, const char *action, enum loader_program program,
 			  name, place_program_name(program),
 			  program == LOADER_FROM_TUNNEL ? "bare IP" : "Ethernet or bare IP");
 	else if (err == -EBUSY)
-		log_error("device %s: the place of %s in its clsact (handle %#x) is taken by a "
-			  "program that is not ours: remove it with `tc filter del`",
+		log_error("device %s: a foreign filter occupies the place of %s in its clsact "
+			  "(handle %#x): remove it with `tc filter del`",
 			  name, place_program_name(program),
 			  place_of_filter(program, ifindex, 0).handle);
 	else
@@ -118,7 +120,7 @@ int loader_add_result(int sum, int result)
 	return sum + result;
 }
 
-/* -- off -- */
+/* -- detach -- */
 
 int loader_detach_filters(enum loader_program program, unsigned int ifindex, uint32_t keep_priority)
 {
@@ -143,7 +145,7 @@ static int detach_links(const char *bpffs, enum loader_program program, unsigned
 	return loader_add_result(tcx_detach(pin), tcx_detach_unpinned(&place));
 }
 
-/* A hook that an agent left which used the other mechanism. */
+/* Removes the hook of an agent that used the other mechanism. */
 static int remove_other(const struct loader *loader, enum loader_program program,
 			unsigned int ifindex)
 {
@@ -154,10 +156,10 @@ static int remove_other(const struct loader *loader, enum loader_program program
 		detach_links(loader->bpffs, program, ifindex));
 }
 
-/* -- on -- */
+/* -- attach -- */
 
-/* The kernel lets no program onto a hook twice, and the old link must stay until the new one is there: so it is a twin
- * of the program that overtakes. */
+/* The kernel accepts a program only once per hook, and the old link must stay until the new one
+ * works. So a twin of the program overtakes it. */
 static int attach_link(const struct loader *loader, const struct tcx_place *place,
 		       const struct bpf_program *entry)
 {

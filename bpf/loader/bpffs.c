@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds, mounts and prepares the BPF file system. Never mounts anywhere but at the kernel's own place for it
- * (Documentation/filesystems: /sys/fs/bpf), and never makes a folder on another file system.
+ * Finds, mounts and prepares the BPF file system. Mounts only at the kernel's standard place for it
+ * (/sys/fs/bpf), and never creates a directory on another file system.
  */
 #include "bpffs.h"
 
@@ -46,7 +46,7 @@ static int mount_bpffs(void)
 	return -error;
 }
 
-/* As mkdir -p. -EMEDIUMTYPE: what exists of the path is on another file system. */
+/* As mkdir -p. -EMEDIUMTYPE: an existing part of the path is on another file system. */
 static int make_path(const char *path)
 {
 	char parent[PATH_MAX];
@@ -67,7 +67,7 @@ static int make_path(const char *path)
 	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-int bpffs_make_folder(const char *path)
+int bpffs_make_directory(const char *path)
 {
 	int err = is_below_mount_point(path) ? mount_bpffs() : 0;
 
@@ -75,10 +75,11 @@ int bpffs_make_folder(const char *path)
 		return err;
 	err = make_path(path);
 	if (err == -EMEDIUMTYPE)
-		log_error("'%s' is on no BPF file system: expected a folder below " MOUNT_POINT
+		log_error("'%s' is not on a BPF file system: "
+			  "expected a directory below " MOUNT_POINT
 			  " or below another mount of type bpf",
 			  path);
 	else if (err)
-		log_error("cannot make the folder '%s': %s", path, strerror(-err));
+		log_error("cannot create the directory '%s': %s", path, strerror(-err));
 	return err;
 }

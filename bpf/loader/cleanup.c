@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes everything of ours away, with nothing loaded and nobody running. It goes on after a failure, because it is the way
- * out in an emergency.
+ * Removes everything that podveil put into the kernel, without loading anything and without a
+ * running agent. Continues after a failure, because it is the way out in an emergency.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
 
 #include "bpffs.h"
+#include "loader.h"
 #include "loader_parts.h"
 #include "log.h"
 
@@ -34,7 +35,7 @@ static void remove_link(void *context, const char *pin, enum loader_program prog
 	note_removal(context, result);
 }
 
-/* What has no pin is found by its place or its name. */
+/* Hooks without a pin are found by their place or their program's name. */
 static void remove_hook(void *context, enum loader_program program, unsigned int ifindex)
 {
 	struct tcx_place link = place_of_link(program, ifindex, NULL);
@@ -69,8 +70,8 @@ static void remove_other_pins(struct removal *removal, const char *bpffs)
 	}
 }
 
-/* Only where they are empty: what others put there is not ours. */
-static void remove_folders(const char *bpffs)
+/* Only if they are empty: other programs may have put files there. */
+static void remove_directories(const char *bpffs)
 {
 	char path[PATH_MAX];
 
@@ -91,7 +92,7 @@ int loader_cleanup(const char *bpffs, unsigned int *ret_removed)
 	place_walk_hooks(remove_hook, &removal);
 	if (bpffs_contains(bpffs)) {
 		remove_other_pins(&removal, bpffs);
-		remove_folders(bpffs);
+		remove_directories(bpffs);
 	}
 	*ret_removed = removal.removed;
 	return removal.first_error;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * clsact filters by libbpf's netlink, and their order by a dump of our own, which libbpf does not have. Never touches a
- * filter whose program is not ours, and never the qdisc of others.
+ * Manages clsact filters with libbpf, and reads their order from a dump of its own, which libbpf
+ * does not offer. Never touches a filter with a foreign program, and never a foreign qdisc.
  */
 #include "clsact.h"
 
@@ -10,9 +10,13 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
 
-#define DUMP_SIZE 32768 /* what the kernel puts into one part of a dump at most */
+#include "netlink.h"
+
+#pragma GCC diagnostic ignored "-Wconversion" /* libmnl's loops are macros that convert */
+
+#define REQUEST_MAX 64
+#define DUMP_SIZE   32768 /* the kernel puts at most this into one part of a dump */
 
 enum occupant { OCCUPANT_NONE, OCCUPANT_OURS, OCCUPANT_FOREIGN };
 
@@ -50,7 +54,7 @@ static uint32_t successor_of(uint32_t handle)
 	return handle ^ CLSACT_SUCCESSOR;
 }
 
-/* The handle under which our program is there; 0: it is not. */
+/* The handle of our program; 0: it is not attached. */
 static uint32_t find_handle(const struct clsact_place *place)
 {
 	if (find_occupant(place, place->handle) == OCCUPANT_OURS)
@@ -72,7 +76,7 @@ static int attach_at(const struct clsact_place *place, uint32_t handle, int prog
 	return bpf_tc_attach(&hook, &filter);
 }
 
-/* 1; 0: there was none of ours; -errno. */
+/* 1; 0: our program was not there; -errno. */
 static int detach_at(const struct clsact_place *place, uint32_t handle)
 {
 	struct bpf_tc_hook hook = hook_of(place);
@@ -128,31 +132,23 @@ bool clsact_is_attached(const struct clsact_place *place)
 
 /* -- the order of filters -- */
 
-static const struct rtattr *find_attribute(const struct rtattr *attributes, size_t len,
-					   unsigned short type)
+static uint32_t read_u32(const struct nlattr *attribute)
 {
-	for (const struct rtattr *a = attributes; RTA_OK(a, len); a = RTA_NEXT(a, len))
-		if ((a->rta_type & NLA_TYPE_MASK) == type)
-			return a;
-	return NULL;
+	return mnl_attr_get_payload_len(attribute) >= sizeof(uint32_t) ? mnl_attr_get_u32(attribute)
+								       : 0;
 }
 
-static uint32_t read_u32(const struct rtattr *attribute)
+/* The id of a BPF filter's program; 0: it is another kind of filter. */
+static uint32_t find_program(const struct nlattr *options)
 {
-	uint32_t value = 0;
+	const struct nlattr *option;
 
-	if (attribute && RTA_PAYLOAD(attribute) >= sizeof(value))
-		memcpy(&value, RTA_DATA(attribute), sizeof(value));
-	return value;
-}
-
-static uint32_t find_program(const struct rtattr *attributes, size_t len)
-{
-	const struct rtattr *options = find_attribute(attributes, len, TCA_OPTIONS);
-
-	if (!options)
-		return 0;
-	return read_u32(find_attribute(RTA_DATA(options), RTA_PAYLOAD(options), TCA_BPF_ID));
+	mnl_attr_for_each_nested(option, options)
+	{
+		if (mnl_attr_get_type(option) == TCA_BPF_ID)
+			return read_u32(option);
+	}
+	return 0;
 }
 
 static bool is_at_place(const struct tcmsg *filter, const struct clsact_place *place)
@@ -162,18 +158,24 @@ static bool is_at_place(const struct tcmsg *filter, const struct clsact_place *p
 		filter->tcm_handle == successor_of(place->handle));
 }
 
-/* One filter, in the order of asking. A handle of 0 is the head of a list, another chain than 0 is asked only by jumps. */
+/* Adds one filter to the view; filters arrive in the order in which the kernel runs them. A handle
+ * of 0 is the head of a list, and chains other than 0 run only after a jump. */
 static void view_filter(const struct clsact_place *place, const struct nlmsghdr *message,
 			struct hook_view *view)
 {
-	const struct tcmsg *filter = NLMSG_DATA(message);
-	const struct rtattr *attributes = TCA_RTA(filter);
-	size_t len = message->nlmsg_len - NLMSG_LENGTH(sizeof(*filter));
-	uint32_t program;
+	const struct tcmsg *filter = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+	uint32_t program = 0, chain = 0;
 
-	if (!filter->tcm_handle || read_u32(find_attribute(attributes, len, TCA_CHAIN)))
+	mnl_attr_for_each(attribute, message, sizeof(*filter))
+	{
+		if (mnl_attr_get_type(attribute) == TCA_OPTIONS)
+			program = find_program(attribute);
+		else if (mnl_attr_get_type(attribute) == TCA_CHAIN)
+			chain = read_u32(attribute);
+	}
+	if (!filter->tcm_handle || chain)
 		return;
-	program = find_program(attributes, len);
 	if (is_at_place(filter, place) && hook_view_is_program(program, place->program)) {
 		view->has_copy = view->is_there;
 		view->is_there = true;
@@ -184,56 +186,54 @@ static void view_filter(const struct clsact_place *place, const struct nlmsghdr 
 	}
 }
 
-static int ask_for_filters(int fd, const struct clsact_place *place)
+static int ask_for_filters(const struct mnl_socket *socket, const struct clsact_place *place)
 {
-	struct {
-		struct nlmsghdr header;
-		struct tcmsg filter;
-	} request = {
-		.header = {.nlmsg_len = sizeof(request),
-			   .nlmsg_type = RTM_GETTFILTER,
-			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.filter = {.tcm_ifindex = (int)place->ifindex,
-			   .tcm_parent =
-				   TC_H_MAKE(TC_H_CLSACT, place->is_egress ? TC_H_MIN_EGRESS
-									   : TC_H_MIN_INGRESS)},
-	};
+	uint32_t point = place->is_egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS;
+	_Alignas(struct nlmsghdr) char buffer[REQUEST_MAX];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct tcmsg *filter = mnl_nlmsg_put_extra_header(message, sizeof(*filter));
 
-	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
+	message->nlmsg_type = RTM_GETTFILTER;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	filter->tcm_ifindex = (int)place->ifindex;
+	filter->tcm_parent = TC_H_MAKE(TC_H_CLSACT, point);
+	return mnl_socket_sendto(socket, message, message->nlmsg_len) < 0 ? -errno : 0;
 }
 
-/* One part of the dump. 1: more will come; 0: that was all; -errno. */
-static int view_part(int fd, const struct clsact_place *place, struct hook_view *view)
+/* Reads one part of the dump. 1: more follow; 0: that was all; -errno. */
+static int view_part(const struct mnl_socket *socket, const struct clsact_place *place,
+		     struct hook_view *view)
 {
 	CLEANUP_FREE char *part = malloc(DUMP_SIZE);
-	ssize_t received = part ? recv(fd, part, DUMP_SIZE, 0) : -1;
-	size_t len = (size_t)received;
+	ssize_t received = part ? mnl_socket_recvfrom(socket, part, DUMP_SIZE) : -1;
+	const struct nlmsghdr *message = (const void *)part;
+	int left = (int)received;
 
 	if (received < 0)
 		return part ? -errno : -ENOMEM;
-	for (const struct nlmsghdr *m = (void *)part; NLMSG_OK(m, len); m = NLMSG_NEXT(m, len)) {
-		if (m->nlmsg_type == NLMSG_DONE || m->nlmsg_type == NLMSG_ERROR)
-			return 0; /* an error: there is no such qdisc, so no filter */
-		if (m->nlmsg_type == RTM_NEWTFILTER &&
-		    m->nlmsg_len >= NLMSG_LENGTH(sizeof(struct tcmsg)))
-			view_filter(place, m, view);
+	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+		if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
+			return 0; /* an error: the qdisc does not exist, so there are no filters */
+		if (message->nlmsg_type == RTM_NEWTFILTER &&
+		    mnl_nlmsg_get_payload_len(message) >= sizeof(struct tcmsg))
+			view_filter(place, message, view);
 	}
 	return 1;
 }
 
 int clsact_inspect(const struct clsact_place *place, struct hook_view *ret_view)
 {
-	CLEANUP_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	CLEANUP_NETLINK struct mnl_socket *socket = netlink_open(NETLINK_ROUTE, 0, 0);
 	struct hook_view view = {.is_pinned = true};
 	int err;
 
-	if (fd < 0)
+	if (!socket)
 		return -errno;
-	err = ask_for_filters(fd, place);
+	err = ask_for_filters(socket, place);
 	if (err)
 		return err;
 	do
-		err = view_part(fd, place, &view);
+		err = view_part(socket, place, &view);
 	while (err > 0);
 	if (err)
 		return err;

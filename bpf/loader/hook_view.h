@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the two mechanisms have in common: whose program is it, and how does it stand on its hook. Asks the kernel, never
- * a memory of our own.
+ * A hook as the kernel reports it, for both mechanisms: is our program attached, and in which
+ * position? Asks the kernel every time and remembers nothing.
  */
 #pragma once
 
@@ -11,13 +11,13 @@
 
 struct hook_view {
 	bool is_there;
-	bool is_pinned;	      /* where the mechanism has pins */
-	bool has_copy;	      /* there a second time, too */
-	bool is_behind_other; /* what is not ours is asked first, and may end the packet's way */
-	uint32_t other;	      /* that program's id; 0: it is no BPF program, or there is none */
+	bool is_pinned;	      /* if the mechanism has pins */
+	bool has_copy;	      /* attached a second time as well */
+	bool is_behind_other; /* a foreign program runs first, and may end the packet's way */
+	uint32_t other;	      /* that program's id; 0: none, or not a BPF program */
 };
 
-/* By the program's name in the kernel; also with "_l3" behind it. */
+/* Compares the program's name in the kernel, also followed by "_l3". */
 static inline bool hook_view_is_program(uint32_t program_id, const char *name)
 {
 	CLEANUP_CLOSE int fd = bpf_prog_get_fd_by_id(program_id);

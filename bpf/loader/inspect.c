@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the programs stand on their devices, asked of the kernel and never of a memory of ours, and what puts them back. A
- * repair leaves no moment in which the program is not there.
+ * Checks programs and pins by asking the kernel, never from memory, and repairs them. During a
+ * repair the program is always attached.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 
+#include "loader.h"
 #include "loader_parts.h"
 #include "log.h"
 
@@ -48,7 +49,7 @@ int loader_inspect(const struct loader *loader, enum loader_program program, uns
 	return 0;
 }
 
-/* A link is first when it was attached; a filter has to be told. */
+/* A new link is first. A filter has to be moved to the front. */
 static int overtake_filters(const struct loader *loader, enum loader_program program,
 			    unsigned int ifindex)
 {
@@ -69,8 +70,8 @@ static int log_cannot_overtake(const struct loader *loader, enum loader_program 
 {
 	char name[IF_NAMESIZE];
 
-	log_error("device %s: a program that is not ours is asked before %s and cannot be "
-		  "overtaken: remove it with `tc filter del`, or give it a pref above %u",
+	log_error("device %s: a foreign program runs before %s and cannot be overtaken: remove it "
+		  "with `tc filter del`, or give it a pref above %u",
 		  place_device_name(name, ifindex), place_program_name(program),
 		  loader_priority(loader, program));
 	return -EBUSY;
@@ -103,7 +104,7 @@ static uint32_t map_id(int fd)
 	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length) ? 0 : info.id;
 }
 
-/* 1: was pinned anew; 0: is pinned; -errno. What somebody else put in its place goes. */
+/* 1: pinned again; 0: was pinned; -errno. Another object in its place is removed. */
 static int repair_pin(const struct loader *loader, const char *name)
 {
 	int fd = bpf_object__find_map_fd_by_name(loader->object, name);
@@ -121,7 +122,8 @@ static int repair_pin(const struct loader *loader, const char *name)
 	return -errno;
 }
 
-/* As above, for the link of the kernel's counter: one that somebody put there instead is none of ours. */
+/* The same for the link of the kernel drop counter. Another object at its path stays: it is not
+ * ours. */
 static int repair_kernel_drops_pin(const struct loader *loader)
 {
 	char path[PATH_MAX];
@@ -134,7 +136,7 @@ static int repair_kernel_drops_pin(const struct loader *loader)
 
 int loader_repair_pins(struct loader *loader, unsigned int *ret_repaired)
 {
-	int sum = loader_make_folders(loader);
+	int sum = loader_make_directories(loader);
 
 	for (unsigned int i = 0; i < PLACE_MAPS && sum >= 0; i++)
 		sum = loader_add_result(sum, repair_pin(loader, place_maps[i]));
@@ -146,7 +148,7 @@ int loader_repair_pins(struct loader *loader, unsigned int *ret_repaired)
 	return 0;
 }
 
-/* -- where a program is -- */
+/* -- list of attached devices -- */
 
 struct device_list {
 	enum loader_program program;

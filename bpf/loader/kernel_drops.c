@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A tracing link cannot be replaced in place. One of the same program stays as it is, so that no restart of the agent
- * misses a loss or counts it twice; one of another version goes before the new one comes, so that none is counted twice.
+ * A tracing link cannot be replaced in place. A link of the same program stays, so that a restart
+ * of the agent neither misses a loss nor counts one twice. A link of another version is removed
+ * before the new one is attached, so that no loss is counted twice.
  */
 #include "kernel_drops.h"
 
@@ -48,7 +49,8 @@ static bool is_link_of(int link, int program)
 	       !memcmp(&ours, &theirs, sizeof(ours));
 }
 
-/* The same maps as `object`; those that it does not use are not made a second time either. */
+/* Makes the skeleton use the maps of `object`; maps that it does not use are not created a second
+ * time either. */
 static int share_maps(const struct kernel_drops *skeleton, const struct bpf_object *object)
 {
 	struct bpf_map *map;
@@ -76,7 +78,7 @@ static int load(struct kernel_drops *skeleton, const struct bpf_object *object)
 	return err ? err : kernel_drops__load(skeleton);
 }
 
-static int attach_anew(const struct kernel_drops *skeleton, const char *pin)
+static int attach_new(const struct kernel_drops *skeleton, const char *pin)
 {
 	CLEANUP_CLOSE int link =
 		bpf_raw_tracepoint_open(NULL, bpf_program__fd(skeleton->progs.kernel_drops));
@@ -98,7 +100,7 @@ int kernel_drops_attach(struct bpf_object *object, const char *pin)
 	if (!err && !is_link_of(link, bpf_program__fd(skeleton->progs.kernel_drops))) {
 		fd_close(&link);
 		unlink(pin);
-		err = attach_anew(skeleton, pin);
+		err = attach_new(skeleton, pin);
 		link = err < 0 ? -1 : err;
 	}
 	kernel_drops__destroy(skeleton);

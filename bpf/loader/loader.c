@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Brings the programs and maps into the kernel, and finds again what an earlier agent left there. RLIMIT_MEMLOCK is not
- * needed: since 5.11 maps are charged to the memory cgroup.
+ * Loads the programs and maps into the kernel, or finds those that an earlier agent left there.
+ * RLIMIT_MEMLOCK does not matter: since 5.11, maps are charged to the memory cgroup.
  *
- * What libbpf prints goes to debug: what the user needs is said here, in one line.
+ * Messages of libbpf go to the debug log; our own one-line messages tell the user how to help.
  */
 #include "loader.h"
 
@@ -48,7 +48,7 @@ static bool has_shape_of(int fd, const struct bpf_map *map)
 	       info.map_flags == bpf_map__map_flags(map);
 }
 
-/* libbpf takes over what is pinned there, or pins what it makes; what it would refuse is named here. */
+/* libbpf reuses a pinned map or pins a new one. A map that it would refuse is reported here. */
 static int claim_map_pin(const struct loader *loader, const char *name)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(loader->object, name);
@@ -66,7 +66,7 @@ static int claim_map_pin(const struct loader *loader, const char *name)
 	return bpf_map__set_pin_path(map, path);
 }
 
-/* 0 is a map that keyd has not written yet. */
+/* Version 0: keyd has not written the map yet. */
 static int check_abi_version(const struct loader *loader)
 {
 	struct datapath_config config;
@@ -109,16 +109,16 @@ static int log_load_failure(int err)
 		log_error("this kernel has no BPF: "
 			  "Linux 6.1 or newer with CONFIG_BPF_SYSCALL is needed");
 	else if (err == -EPERM)
-		log_error("the kernel does not let us use BPF: run as root, or with CAP_BPF, "
-			  "CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN");
+		log_error("the kernel refuses BPF to this process: run as root, "
+			  "or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN");
 	else
 		log_error("loading the BPF programs failed: %s; "
-			  "--log-level debug shows what the kernel said",
+			  "--log-level debug shows the kernel's messages",
 			  strerror(-err));
 	return err;
 }
 
-/* The smallest thing there is in BPF, before anything is mounted or made. */
+/* The smallest possible use of BPF, before anything is mounted or created. */
 static int check_kernel(void)
 {
 	CLEANUP_CLOSE int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", 4, 4, 1, NULL);
@@ -126,7 +126,7 @@ static int check_kernel(void)
 	return fd < 0 ? log_load_failure(-errno) : 0;
 }
 
-int loader_make_folders(const struct loader *loader)
+int loader_make_directories(const struct loader *loader)
 {
 	static const char *const names[] = {"maps", "links"};
 	char path[PATH_MAX];
@@ -134,7 +134,7 @@ int loader_make_folders(const struct loader *loader)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(names) && !err; i++) {
 		snprintf(path, sizeof(path), "%s/%s", loader->bpffs, names[i]);
-		err = bpffs_make_folder(path);
+		err = bpffs_make_directory(path);
 	}
 	return err;
 }
@@ -159,7 +159,7 @@ static int load(struct loader *loader, const struct loader_options *options)
 	return check_abi_version(loader);
 }
 
-/* Pins of devices that went away while nobody was there. */
+/* Removes the pins of devices that disappeared while no agent was running. */
 static void sweep_dead_link(void *context, const char *pin, enum loader_program program,
 			    unsigned int ifindex)
 {
@@ -188,7 +188,7 @@ int loader_open(struct loader **ret_loader, const struct loader_options *options
 	}
 	err = check_kernel();
 	if (!err)
-		err = loader_make_folders(loader);
+		err = loader_make_directories(loader);
 	if (!err)
 		err = load(loader, options);
 	if (err)
@@ -221,7 +221,7 @@ const char *loader_mechanism(const struct loader *loader)
 	return loader->uses_tcx ? "tcx" : "clsact";
 }
 
-/* -- a program twice -- */
+/* -- a second copy of a program -- */
 
 static bool shares_map(struct bpf_map *map, const char *name, const struct loader *loader)
 {
@@ -242,7 +242,7 @@ static int load_alone(struct podveil *twin, const struct loader *loader, const c
 	return is_ready ? podveil__load(twin) : -EINVAL;
 }
 
-/* One that outlives the skeleton. */
+/* A descriptor that outlives the skeleton. */
 static int own_fd(const struct bpf_program *program)
 {
 	int fd = fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 0);
@@ -264,7 +264,7 @@ int loader_load_twin(const struct loader *loader, const char *entry_name)
 	return fd;
 }
 
-/* -- the kernel's own losses -- */
+/* -- packets that the kernel drops -- */
 
 bool loader_count_kernel_drops(struct loader *loader)
 {
@@ -274,8 +274,8 @@ bool loader_count_kernel_drops(struct loader *loader)
 	place_format_kernel_drops(pin, loader->bpffs);
 	link = kernel_drops_attach(loader->object, pin);
 	if (link < 0)
-		log_warning("what the kernel itself drops cannot be counted: %s (it takes a kernel "
-			    "with BTF, and CAP_PERFMON)",
+		log_warning("cannot count the packets that the kernel itself drops: %s (this needs "
+			    "a kernel with BTF, and CAP_PERFMON)",
 			    strerror(-link));
 	else
 		loader->kernel_drops = link;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one list of the programs and the maps by name, and everything that is found by it.
+ * The only list of program and map names, with everything that is found by it.
  */
 #include "place.h"
 
@@ -45,7 +45,7 @@ void place_format_kernel_drops(char path[static PATH_MAX], const char *bpffs)
 	snprintf(path, PATH_MAX, "%s/links/kernel_drops", bpffs);
 }
 
-/* The inverse, for the last part of the path. */
+/* The inverse of place_format_link, for the last part of the path. */
 static bool parse_link_name(const char *name, enum loader_program *ret_program,
 			    unsigned int *ret_ifindex)
 {

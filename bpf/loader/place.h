@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where things are: the pins of maps and links below the bpffs folder, and the hooks of devices. Writes nothing, and knows
- * no loaded program.
+ * The places of things: the pins of maps and links below the bpffs directory, and the hooks of
+ * devices. Writes nothing, and uses no loaded program.
  */
 #pragma once
 
@@ -10,13 +10,13 @@
 
 #include "bpf_abi.h"
 #include "clsact.h"
-#include "loader.h"
+#include "loader_types.h"
 #include "tcx.h"
 
 #define PLACE_MAPS     8
 
 #define PRIORITY_FIRST 1
-#define PRIORITY_GUARD 2 /* behind to_wire, where both are filters */
+#define PRIORITY_GUARD 2 /* after to_wire, if both are filters */
 #define PRIORITIES_END 3
 
 extern const char *const place_maps[PLACE_MAPS];
@@ -32,15 +32,15 @@ struct clsact_place place_of_filter(enum loader_program program, unsigned int if
 				    uint32_t priority);
 struct tcx_place place_of_link(enum loader_program program, unsigned int ifindex, const char *pin);
 
-/* "#7" where there is no such device any more. */
+/* "#7" if the device no longer exists. */
 const char *place_device_name(char name[static IF_NAMESIZE], unsigned int ifindex);
 
 typedef void place_link_fn(void *context, const char *pin, enum loader_program program,
 			   unsigned int ifindex);
 typedef void place_hook_fn(void *context, enum loader_program program, unsigned int ifindex);
 
-/* Each pin of a link of ours, whether its device is still there or not. */
+/* Calls `take` for each pin of our links, even if the device no longer exists. */
 void place_walk_links(const char *bpffs, place_link_fn *take, void *context);
 
-/* Each program on each device of this network namespace, whether it is attached or not. */
+/* Calls `take` for each program on each device of this network namespace, attached or not. */
 void place_walk_hooks(place_hook_fn *take, void *context);

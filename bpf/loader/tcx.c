@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tcx through its numbers in the kernel's ABI (<linux/bpf.h> of 6.6), because the libbpf that we build with is older.
- * Never detaches to attach again: a link that works and is first is updated in place, and any other goes only after its
- * successor works.
+ * Uses the numbers of tcx in the kernel's ABI (<linux/bpf.h> of 6.6), because the libbpf that we
+ * build with is older. Never detaches in order to attach again: a link that works and is first is
+ * updated in place, and any other link is removed only after its successor works.
  */
 #include "tcx.h"
 
@@ -14,9 +14,9 @@
 #define ATTACH_TCX_INGRESS ((enum bpf_attach_type)46)
 #define ATTACH_TCX_EGRESS  ((enum bpf_attach_type)47)
 #define BEFORE_ALL	   8  /* BPF_F_BEFORE without a relative */
-#define PROGRAMS_MAX	   64 /* BPF_MPROG_MAX: the kernel lets no more onto a hook */
+#define PROGRAMS_MAX	   64 /* the kernel accepts no more on one hook */
 
-/* What BPF_PROG_QUERY takes and gives; in 6.6 the links' numbers came to it. */
+/* The argument of BPF_PROG_QUERY; 6.6 added the ids of the links. */
 struct chain_query {
 	uint32_t ifindex, attach_type, query_flags, attach_flags;
 	uint64_t programs;
@@ -24,7 +24,7 @@ struct chain_query {
 	uint64_t program_flags, links, link_flags, revision;
 };
 
-/* In the order in which the kernel asks them; link 0: attached without one, so not by us. */
+/* In the order in which the kernel runs them. Link 0: attached without a link, so not by us. */
 struct chain {
 	uint32_t count;
 	uint32_t programs[PROGRAMS_MAX], links[PROGRAMS_MAX];
@@ -42,7 +42,8 @@ static int create_link(const struct tcx_place *place, int program_fd)
 	return bpf_link_create(program_fd, (int)place->ifindex, attach_type_of(place), &options);
 }
 
-/* For a device that cannot exist: a kernel with tcx looks for the device, one without refuses the kind. */
+/* Tries a device that cannot exist: a kernel with tcx looks for the device, one without refuses the
+ * link type. */
 bool tcx_is_supported(int program_fd)
 {
 	const struct tcx_place nowhere = {.ifindex = INT_MAX};
@@ -51,7 +52,7 @@ bool tcx_is_supported(int program_fd)
 	return link_fd >= 0 || errno == ENODEV;
 }
 
-/* -- what the kernel says -- */
+/* -- inspect -- */
 
 static int read_chain(const struct tcx_place *place, struct chain *ret_chain)
 {
@@ -82,7 +83,7 @@ static uint32_t find_ours(const struct chain *chain, uint32_t start, const struc
 	return start;
 }
 
-/* False where there is none. */
+/* False if the link does not exist. */
 static bool read_link(int link_fd, struct bpf_link_info *ret_info)
 {
 	uint32_t length = sizeof(*ret_info);
@@ -123,13 +124,15 @@ unsigned int tcx_find_device(const char *pin)
 	CLEANUP_CLOSE int link_fd = bpf_obj_get(pin);
 	struct bpf_link_info info;
 
-	/* Every kind of link to a device has its number first in the union; xdp is the name that old headers know. */
+	/* Every kind of device link has the ifindex first in the union; old headers know only the
+	 * member xdp. */
 	return read_link(link_fd, &info) ? info.xdp.ifindex : 0;
 }
 
 /* -- attach -- */
 
-/* The link that is first and ours, with the new program in it; -1: there is none that still works. */
+/* Updates our link with the new program if it is first, and returns it; -1: there is none that
+ * still works. */
 static int update_first(const struct tcx_place *place, const struct chain *chain, int program_fd)
 {
 	CLEANUP_CLOSE int link_fd = -1;
@@ -147,7 +150,7 @@ static void name_successor(char successor[static PATH_MAX], const char *pin)
 	snprintf(successor, PATH_MAX, "%s_new", pin);
 }
 
-/* In one step also where an older link has the name: whoever dies in the midst leaves one of the two pinned. */
+/* Atomic even if an older link has the name: a crash in between leaves one of the two pinned. */
 static int pin_link(const char *pin, int link_fd, uint32_t link_id)
 {
 	char successor[PATH_MAX];
@@ -167,7 +170,7 @@ struct held_links {
 	int count, fds[PROGRAMS_MAX];
 };
 
-/* Those of ours in the chain, but for the link to keep. */
+/* Holds descriptors of our links in the chain, except the link to keep. */
 static void hold_ours(const struct tcx_place *place, const struct chain *chain, uint32_t keep,
 		      struct held_links *ret_held)
 {
@@ -187,7 +190,7 @@ static void release_held(struct held_links *held)
 		fd_close(&held->fds[i]);
 }
 
-/* Lets go of them, too. Returns their number, or -errno. */
+/* Detaches and releases them. Returns their number, or -errno. */
 static int detach_held(struct held_links *held)
 {
 	int result = held->count;
@@ -199,8 +202,8 @@ static int detach_held(struct held_links *held)
 	return result;
 }
 
-/* A link whose last pin goes works on for a while until the kernel gets to it: so the old ones are held before the new
- * one takes their pin's name, and detached after that. */
+/* A link keeps working for a while after its last pin is gone. So the old links are held before the
+ * new one takes over their pin's name, and detached afterwards. */
 int tcx_attach(const struct tcx_place *place, int program_fd)
 {
 	CLEANUP_CLOSE int link_fd = -1;

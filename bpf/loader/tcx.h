@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One program on one device by a tcx link (Linux 6.6), kept by its pin: it survives us, `tc qdisc del` and a change of
- * network namespace, and dies with the device. Logs nothing.
+ * One program on one device by a tcx link (Linux 6.6), kept alive by its pin: it survives our exit,
+ * `tc qdisc del` and a move to another network namespace, and ends with the device. Logs nothing.
  */
 #pragma once
 
@@ -10,26 +10,28 @@
 struct tcx_place {
 	unsigned int ifindex;
 	bool is_egress;
-	const char *program; /* its name in the kernel; also with "_l3" behind it */
+	const char *program; /* its name in the kernel, also followed by "_l3" */
 	const char *pin;
 };
 
-/* Found by trying with any program of type sched_cls. */
+/* Finds out by trying, with any program of type sched_cls. */
 bool tcx_is_supported(int program_fd);
 
-/* In front of every other program, pinned, and there once: where ours is the first already, in the place of the program
- * that is there, so that every packet meets exactly one of the two; else before it, and then the old one goes, so that
- * meanwhile a packet meets both. A link of ours that lost its pin is found by its program's name. 0 or -errno.
- * -EEXIST: it has to go before others, and the kernel wants another program for that than the one that is there. */
+/* Attaches the program in front of all others, once, and pins it. If our link is already first, its
+ * program is replaced and every packet meets exactly one of the two. Otherwise the new link goes
+ * first and the old one is removed afterwards; in between a packet meets both. One of our links
+ * that lost its pin is recognized by its program's name. 0 or -errno. -EEXIST: the program has to
+ * overtake others, and for that the kernel requires a copy of it. */
 MUST_CHECK int tcx_attach(const struct tcx_place *place, int program_fd);
 
 /* 0 or -errno. */
 MUST_CHECK int tcx_inspect(const struct tcx_place *place, struct hook_view *ret_view);
 
-/* Takes the program off, also if another process holds the link, and removes the pin. 1; 0: there was none; -errno. */
+/* Detaches the program, even if another process holds the link, and removes the pin. 1; 0: there
+ * was none; -errno. */
 int tcx_detach(const char *pin);
 
-/* The same for links of ours on this device that have no pin. Returns their number, or -errno. */
+/* The same for our links on this device that have no pin. Returns their number, or -errno. */
 int tcx_detach_unpinned(const struct tcx_place *place);
 
 /* The device that the pinned link is attached to; 0: none, or the device is gone. */

@@ -1,515 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Start, loop and end of the agent. The start fails closed: hooks and the cluster range come before the first look at
- * tunnel or registry, and the end, whichever it is, takes nothing away.
+ * Creates the agent and hands out its parts.
  */
 #include "agent.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
-
-#include "connection.h"
-#include "event.h"
 #include "host/clock.h"
-#include "host/link.h"
-#include "keys.h"
-#include "peers.h"
-#include "pod_cidrs.h"
-#include "ratchet.h"
-#include "reconcile.h"
-#include "report.h"
 
-#define BURST_NS (50 * NS_PER_MS) /* events that come together are one reconciliation */
-#define LINKS_NS (5 * NS_PER_MS)  /* but devices and routes sooner, and a new device at once */
-#define TICK_NS \
-	(10 *   \
-	 NS_PER_S) /* and one happens anyway: hooks removed by others, a registry that came back */
-
-struct rotate_now agent_rotate_now(void)
+struct agent *agent_new(const struct settings *settings)
 {
-	return (struct rotate_now){.wall_ms = wall_ms(),
-				   .mono_ms = (int64_t)(boot_ns() / NS_PER_MS)};
+	struct agent *agent = calloc(1, sizeof(*agent));
+
+	if (!agent)
+		return NULL;
+	agent->settings = settings;
+	agent->mode = (struct mode){.current = settings->mode, .wanted = settings->mode};
+	secret_file_init(&agent->secret);
+	connection_init(&agent->connection, settings->tunnel);
+	hooks_init(&agent->hooks);
+	return agent;
 }
 
-static void want_pass(struct agent *agent, uint64_t delay_ns)
+void agent_free(struct agent *agent)
 {
-	uint64_t due_ns = boot_ns() + delay_ns;
+	tunnel_client_close(&agent->connection.client);
+	hooks_close(&agent->hooks);
+	datapath_close(&agent->datapath);
+	members_clear(&agent->members);
+	facts_clear(&agent->facts);
+	secret_file_close(&agent->secret);
+	if (agent->registry)
+		agent->registry->operations->close(agent->registry);
+	free(agent);
+}
 
-	if (!agent->due_ns || due_ns < agent->due_ns)
-		agent->due_ns = due_ns;
+struct hooks_parts agent_hooks_parts(struct agent *agent)
+{
+	return (struct hooks_parts){
+		.settings = agent->settings,
+		.facts = &agent->facts,
+		.pod_cidrs = &agent->pod_cidrs,
+		.mode = &agent->mode,
+		.members = &agent->members,
+		.connection = &agent->connection,
+		.datapath = &agent->datapath,
+		.hooks = &agent->hooks,
+		.verdict = &agent->verdict,
+	};
+}
+
+struct peers_parts agent_peers_parts(struct agent *agent)
+{
+	return (struct peers_parts){
+		.settings = agent->settings,
+		.self = &agent->facts.self,
+		.secrets = secret_file_secrets(&agent->secret),
+		.mode = &agent->mode,
+		.are_pods_known = pod_cidrs_are_known(&agent->pod_cidrs),
+		.members = &agent->members,
+		.connection = &agent->connection,
+		.datapath = &agent->datapath,
+		.verdict = &agent->verdict,
+	};
+}
+
+struct keys_parts agent_keys_parts(struct agent *agent)
+{
+	return (struct keys_parts){
+		.peers = agent_peers_parts(agent),
+		.pod_cidrs = &agent->pod_cidrs,
+		.facts = &agent->facts,
+		.registry = agent->registry,
+		.keys = &agent->keys,
+		.schedule = &agent->schedule,
+	};
 }
 
 void agent_wake(struct agent *agent)
 {
-	want_pass(agent, 0);
-}
-
-void agent_take_links(struct agent *agent, enum link_news news)
-{
-	switch (news) {
-	case LINK_SILENT:
-		break;
-	case LINK_CHANGED:
-		want_pass(agent, LINKS_NS);
-		break;
-	case LINK_NEW_DEVICE:
-		want_pass(agent, 0);
-		break;
-	}
-}
-
-void agent_add_reason(struct agent *agent, enum reason_kind kind, const char *subject,
-		      const char *format, ...)
-{
-	va_list arguments;
-
-	assert(!reason_kind_is_warning(kind));
-	va_start(arguments, format);
-	reasons_add_by(&agent->reasons, kind, subject, format, arguments);
-	va_end(arguments);
-}
-
-void agent_add_warning(struct agent *agent, enum reason_kind kind, const char *subject,
-		       const char *format, ...)
-{
-	va_list arguments;
-
-	assert(reason_kind_is_warning(kind));
-	va_start(arguments, format);
-	reasons_add_by(&agent->warnings, kind, subject, format, arguments);
-	va_end(arguments);
-}
-
-/* -- the registry's word -- */
-
-static void take_member(struct agent *agent, struct registry_change *change)
-{
-	struct member *member = members_add(&agent->members, change->name);
-
-	if (!member) {
-		log_error("not enough memory for node %s", change->name);
-		free(change->node);
-	} else if (change->kind == REGISTRY_BAD) {
-		members_refuse(member, &change->refusal);
-	} else {
-		members_see(member, change->node);
-	}
-}
-
-/* The node is another one from here on, or the first: keys of another uid are none of its. */
-static void become(struct agent *agent)
-{
-	log_info("this node is %s, uid %s", agent->settings->node, agent->registry->uid);
-	rotate_init(&agent->rotate, agent->registry->uid, &agent->settings->rotate);
-	agent->is_asked = false;
-	agent->published_epoch = 0;
-}
-
-static void take_own(struct agent *agent, const struct node *node)
-{
-	bool is_new = strcmp(agent->rotate.uid, agent->registry->uid);
-
-	if (strcmp(node->uid, agent->registry->uid)) {
-		log_warning(
-			"somebody else wrote the record of %s (uid %s): does another agent run with this --node?",
-			node->name, node->uid);
-		return;
-	}
-	if (is_new)
-		become(agent);
-	if (node->voice == NODE_PUBLISHED)
-		rotate_record_seen(&agent->rotate, &node->annotation, agent_rotate_now());
-	if (is_new)
-		connection_take_keys(agent);
-	pod_cidrs_learn(agent, node);
-}
-
-static void take_request(struct agent *agent)
-{
-	bool is_merged = rotate_ask(&agent->rotate, ROTATE_BY_REGISTRY, false, agent_rotate_now());
-
-	agent->is_asked = true;
-	log_info("the registry asks for a rotation of this node's key%s",
-		 is_merged ? ": one is under way, and serves this request too" : "");
-}
-
-/* One that the registry says no more stays until a command or the next start says another: a ConfigMap that somebody
- * deletes neither cuts pods off nor sends them in clear. */
-static void take_mode(struct agent *agent, const struct registry_change *change)
-{
-	if (change->has_mode)
-		agent->wanted_mode = change->mode;
-	else if (agent->is_mode_inherited)
-		agent->wanted_mode = agent->settings->mode;
-	agent->is_mode_inherited = false;
-	agent->has_cluster_mode = change->has_mode;
-}
-
-static void take_change(struct agent *agent, struct registry_change *change)
-{
-	bool is_own = !strcmp(change->name, agent->settings->node);
-
-	switch (change->kind) {
-	case REGISTRY_SEEN:
-	case REGISTRY_BAD:
-		if (is_own)
-			log_warning("this node's own record %s: it is written anew",
-				    change->refusal.text);
-		else
-			take_member(agent, change);
-		break;
-	case REGISTRY_GONE:
-		if (!is_own) {
-			log_info("node %s left", change->name);
-			members_remove(&agent->members, change->name);
-		}
-		break;
-	case REGISTRY_OWN:
-		take_own(agent, change->node);
-		free(change->node);
-		break;
-	case REGISTRY_LISTED:
-		agent->is_listed = true;
-		agent->are_all_listed |= change->are_all;
-		break;
-	case REGISTRY_STRAYS:
-		agent->stray_count = change->stray_count;
-		agent->stray = change->refusal;
-		break;
-	case REGISTRY_REQUESTED:
-		take_request(agent);
-		break;
-	case REGISTRY_MODE:
-		take_mode(agent, change);
-		break;
-	case REGISTRY_SERVERS:
-		bypasses_take_servers(&agent->bypasses, change);
-		break;
-	case REGISTRY_PROVED:
-		bypasses_take_proof(&agent->bypasses, change);
-		break;
-	}
-}
-
-static void take_changes(struct agent *agent)
-{
-	struct registry_change change;
-	int got;
-
-	while ((got = agent->registry->operations->next(agent->registry, &change)) > 0) {
-		take_change(agent, &change);
-		want_pass(agent, BURST_NS);
-	}
-	if (got < 0)
-		log_warning("registry %s: %s", agent->settings->registry, strerror(-got));
-}
-
-/* -- the loop -- */
-
-enum {
-	FD_SIGNAL,
-	FD_MONITOR,
-	FD_WATCH,
-	FD_GUARD_TABLE,
-	FD_REGISTRY,
-	FD_TUNNEL,
-	FD_SECRET,
-	FD_CONTROL,
-	FD_COUNT = FD_CONTROL + CONTROL_FDS
-};
-
-static void prepare_fds(const struct agent *agent, struct pollfd fds[static FD_COUNT])
-{
-	fds[FD_SIGNAL] = (struct pollfd){.fd = agent->signal_fd, .events = POLLIN};
-	fds[FD_MONITOR] = (struct pollfd){.fd = agent->monitor_fd, .events = POLLIN};
-	fds[FD_WATCH] = (struct pollfd){.fd = agent->watch.fd, .events = POLLIN};
-	fds[FD_GUARD_TABLE] = (struct pollfd){.fd = agent->guard_table.fd, .events = POLLIN};
-	fds[FD_REGISTRY] = (struct pollfd){.fd = agent->registry->fd, .events = POLLIN};
-	fds[FD_TUNNEL] = (struct pollfd){.fd = agent->tunnel.fd, .events = POLLIN};
-	fds[FD_SECRET] = (struct pollfd){.fd = agent->secret.fd, .events = POLLIN};
-	control_prepare(&agent->control, &fds[FD_CONTROL]);
-}
-
-/* When a pass is to be made without an event. */
-static uint64_t next_deadline(const struct agent *agent)
-{
-	uint64_t deadline_ns = agent->tick_ns;
-
-	if (agent->due_ns)
-		deadline_ns = MIN(deadline_ns, agent->due_ns);
-	if (agent->questions_ns)
-		deadline_ns = MIN(deadline_ns, agent->questions_ns);
-	if (!tunnel_client_is_connected(&agent->tunnel))
-		deadline_ns = MIN(deadline_ns, agent->connect_ns);
-	return deadline_ns;
-}
-
-static uint64_t next_wakeup(const struct agent *agent)
-{
-	uint64_t deadline_ns = next_deadline(agent);
-
-	return agent->rotation_ns ? MIN(deadline_ns, agent->rotation_ns) : deadline_ns;
-}
-
-static int wait_ms(const struct agent *agent)
-{
-	uint64_t now_ns = boot_ns(), deadline_ns = MIN(next_wakeup(agent), agent->watch.due_ns);
-
-	return deadline_ns <= now_ns ? 0 : (int)((deadline_ns - now_ns) / NS_PER_MS + 1);
-}
-
-static bool take_signal(struct agent *agent)
-{
-	struct signalfd_siginfo info;
-
-	if (read(agent->signal_fd, &info, sizeof(info)) != sizeof(info))
-		return false;
-	log_info("ends on signal %u: hooks, maps and peers stay, traffic goes on", info.ssi_signo);
-	return true;
-}
-
-static void take_events(struct agent *agent, const struct pollfd fds[static FD_COUNT])
-{
-	if (fds[FD_MONITOR].revents)
-		agent_take_links(agent, link_monitor_drain(agent->monitor_fd));
-	if (fds[FD_GUARD_TABLE].revents && guard_table_drain(&agent->guard_table))
-		want_pass(agent, LINKS_NS);
-	if (fds[FD_WATCH].revents && link_monitor_drain(agent->watch.fd))
-		agent->watch.due_ns = MIN(agent->watch.due_ns, boot_ns() + LINKS_NS);
-	if (fds[FD_TUNNEL].revents && fds[FD_TUNNEL].fd == agent->tunnel.fd) {
-		log_warning("podveil-tunnel is gone");
-		tunnel_client_close(&agent->tunnel);
-		want_pass(agent, 0);
-	}
-	if (fds[FD_REGISTRY].revents)
-		take_changes(agent);
-	if (fds[FD_SECRET].revents) {
-		secret_file_drain(&agent->secret);
-		want_pass(agent, BURST_NS);
-	}
-	control_serve(&agent->control, &fds[FD_CONTROL], boot_ns());
-}
-
-/* What nothing tells us of: hooks that others touch, handshakes that the tunnel completes. */
-static void look_around(struct agent *agent, uint64_t now_ns)
-{
-	if (watch_check(&agent->watch, agent->datapath.loader, now_ns) ||
-	    guard_table_drain(&agent->guard_table))
-		want_pass(agent, LINKS_NS);
-	event_look(agent);
-	if (ratchet_is_waiting(agent) && peers_refresh_status(agent))
-		ratchet_advance(agent);
-}
-
-static void take_time(struct agent *agent)
-{
-	uint64_t now_ns = boot_ns();
-
-	if (now_ns >= agent->watch.due_ns)
-		look_around(agent, now_ns);
-	if (now_ns >= agent->tick_ns) {
-		agent->tick_ns = now_ns + TICK_NS;
-		take_changes(agent);
-		agent->due_ns = now_ns;
-	}
-	if (now_ns >= next_deadline(agent)) {
-		agent->due_ns = 0;
-		reconcile(agent);
-	} else if (now_ns >= next_wakeup(agent)) {
-		keys_advance(agent);
-	}
-}
-
-static int loop(struct agent *agent)
-{
-	struct pollfd fds[FD_COUNT];
-
-	for (;;) {
-		take_time(agent);
-		if (agent->must_end)
-			return 1;
-		prepare_fds(agent, fds);
-		if (poll(fds, FD_COUNT, wait_ms(agent)) < 0)
-			continue;
-		if (fds[FD_SIGNAL].revents && take_signal(agent))
-			return 0;
-		take_events(agent, fds);
-	}
-}
-
-/* -- start -- */
-
-static bool make_folder(const char *path)
-{
-	if (!mkdir(path, 0755) || errno == EEXIST)
-		return true;
-	log_error("--control: cannot make the folder '%s': %s%s", path, strerror(errno),
-		  errno == EACCES || errno == EPERM ? ": run as root" : "");
-	return false;
-}
-
-/* One agent for each run-time folder: two would undo each other's work. */
-static bool take_lock(struct agent *agent)
-{
-	char path[PATH_MAX], pid[32] = "";
-	char *slash;
-	ssize_t len;
-
-	copy_text(path, sizeof(path), agent->settings->control);
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	if (path[0] && !make_folder(path))
-		return false;
-	strcpy(slash, "/keyd.lock");
-	agent->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (agent->lock_fd < 0) {
-		log_error("cannot open '%s': %s%s", path, strerror(errno),
-			  errno == EACCES ? ": run as root" : "");
-		return false;
-	}
-	if (flock(agent->lock_fd, LOCK_EX | LOCK_NB)) {
-		len = read(agent->lock_fd, pid, sizeof(pid) - 1);
-		pid[len > 0 ? strspn(pid, "0123456789") : 0] = '\0';
-		log_error(
-			"another podveil-keyd (pid %s) runs with this run-time folder ('%s'): stop it, or give another "
-			"--control",
-			pid, path);
-		return false;
-	}
-	snprintf(pid, sizeof(pid), "%d\n", getpid());
-	if (ftruncate(agent->lock_fd, 0) || pwrite(agent->lock_fd, pid, strlen(pid), 0) < 0)
-		log_warning("cannot write to '%s': %s", path, strerror(errno));
-	return true;
-}
-
-static bool take_signals(struct agent *agent)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	signal(SIGPIPE, SIG_IGN);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	agent->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	return agent->signal_fd >= 0;
-}
-
-static bool follow_links(struct agent *agent)
-{
-	int error = link_monitor_open(&agent->monitor_fd);
-
-	if (!error)
-		error = watch_open(&agent->watch);
-	if (error)
-		log_error("cannot follow devices, addresses and hooks by netlink: %s",
-			  strerror(-error));
-	return !error;
-}
-
-static int open_registry(struct agent *agent)
-{
-	const struct settings *settings = agent->settings;
-
-	if (settings->is_kubernetes)
-		return registry_kubernetes_open(&agent->registry, settings->kubeconfig,
-						settings->node, settings->requires_admission);
-	return registry_file_open(&agent->registry, settings->registry + strlen("file:"),
-				  settings->node);
-}
-
-/* Where the registry knows it at once. */
-static void begin_identity(struct agent *agent)
-{
-	const struct registry *registry = agent->registry;
-
-	rotate_init(&agent->rotate, registry->uid, &agent->settings->rotate);
-	if (registry->found && registry->found->voice == NODE_PUBLISHED)
-		rotate_record_seen(&agent->rotate, &registry->found->annotation,
-				   agent_rotate_now());
-}
-
-/* A server that cannot be reached changes nothing: until it has said what the mode and its addresses are, those hold that
- * an earlier agent was told. */
-static void inherit(struct agent *agent)
-{
-	const struct datapath_config *config = &agent->datapath.config;
-
-	bypasses_begin(agent);
-	if (agent->registry->is_server)
-		pod_cidrs_inherit(agent);
-	agent->is_mode_inherited =
-		agent->registry->is_server && config->abi_version == MAP_ABI_VERSION;
-	if (!agent->is_mode_inherited)
-		return;
-	agent->mode = config->mode == MODE_PERMISSIVE ? MODE_PERMISSIVE : MODE_STRICT;
-	agent->wanted_mode = agent->mode;
-	if (agent->mode != agent->settings->mode)
-		log_warning("the mode is %s, as an earlier agent left it, until the registry says "
-			    "which one it is",
-			    agent->mode == MODE_PERMISSIVE ? "permissive" : "strict");
-}
-
-static bool start(struct agent *agent)
-{
-	const struct settings *settings = agent->settings;
-
-	if (!take_signals(agent) || !secret_file_open(&agent->secret, settings->cluster_secret) ||
-	    !take_lock(agent) || open_registry(agent) || !pod_cidrs_begin(agent))
-		return false;
-	begin_identity(agent);
-	if (!follow_links(agent) || datapath_open(&agent->datapath, settings->bpffs))
-		return false;
-	inherit(agent);
-	if (reconcile_shut(agent))
-		return false;
-	/* After the hooks, and where it fails all the same: losses without a name are no reason to stay away. */
-	loader_count_kernel_drops(agent->datapath.loader);
-	take_changes(agent);
-	reconcile(agent);
-	return !agent->must_end &&
-	       !control_open(&agent->control, settings->control, report_answer, agent);
-}
-
-static void stop(struct agent *agent)
-{
-	control_close(&agent->control);
-	tunnel_client_close(&agent->tunnel);
-	watch_close(&agent->watch);
-	guard_table_close(&agent->guard_table);
-	datapath_close(&agent->datapath);
-	members_clear(&agent->members);
-	link_view_clear(&agent->view);
-	secret_file_close(&agent->secret);
-	if (agent->registry)
-		agent->registry->operations->close(agent->registry);
-	fd_close(&agent->monitor_fd);
-	fd_close(&agent->signal_fd);
-	fd_close(&agent->lock_fd);
-}
-
-int agent_run(const struct settings *settings)
-{
-	static struct agent agent; /* too large for the stack */
-	int status;
-
-	agent = (struct agent){.settings = settings,
-			       .mode = settings->mode,
-			       .wanted_mode = settings->mode,
-			       .monitor_fd = -1,
-			       .signal_fd = -1,
-			       .lock_fd = -1};
-	control_init(&agent.control);
-	watch_init(&agent.watch);
-	guard_table_init(&agent.guard_table);
-	secret_file_init(&agent.secret);
-	tunnel_client_init(&agent.tunnel, settings->tunnel);
-	status = start(&agent) ? loop(&agent) : 1;
-	stop(&agent);
-	return status;
+	schedule_want_pass(&agent->schedule, boot_ns());
 }

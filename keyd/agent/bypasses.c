@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The map is written first, so that a claimed address is closed in the pass in which the claim came, and a probe starts
- * only after the map lets it through.
+ * The map is written first: a claimed address is closed in the pass in which the claim arrived, and
+ * a probe starts only after the map lets it through.
  */
 #include "bypasses.h"
 
 #include <errno.h>
 
-#include "agent.h"
 #include "log.h"
-#include "pod_cidrs.h"
 
 /* -- facts -- */
 
-void bypasses_begin(struct agent *agent)
+void bypasses_begin(struct bypasses *bypasses, const struct datapath *datapath, bool is_server)
 {
-	const struct datapath *datapath = &agent->datapath;
-
-	if (agent->registry->is_server)
-		bypass_inherit(&agent->bypasses.table, datapath->bypasses, datapath->bypass_count);
+	if (is_server)
+		bypass_inherit(&bypasses->table, datapath->bypasses, datapath->bypass_count);
 	else
-		agent->bypasses.is_list_known = true;
+		bypasses->is_list_known = true;
 }
 
-void bypasses_take_servers(struct bypasses *bypasses, const struct registry_change *change)
+void bypasses_set_servers(struct bypasses *bypasses, const struct registry_change *change)
 {
 	bypasses->is_list_known |= change->are_all;
 	bypasses->has_own_server = change->has_own_server;
@@ -32,21 +28,23 @@ void bypasses_take_servers(struct bypasses *bypasses, const struct registry_chan
 	memcpy(bypasses->listed, change->servers, sizeof(bypasses->listed));
 }
 
-void bypasses_take_proof(struct bypasses *bypasses, const struct registry_change *change)
+void bypasses_note_proof(struct bypasses *bypasses, const struct registry_change *change)
 {
 	bypass_note_proof(&bypasses->table, &change->servers[0]);
 }
 
-/* -- words -- */
+/* -- texts -- */
 
-static const char *claimant_name(const struct agent *agent, uint32_t id)
+static const char *claimant_name(const struct members *members, const struct datapath *datapath,
+				 uint32_t id)
 {
-	const struct member *member = members_find_id(&agent->members, id);
+	const struct member *member = members_find_id(members, id);
 
-	return member ? member->core.name : datapath_node_name(&agent->datapath, id);
+	return member ? member->core.name : datapath_node_name(datapath, id);
 }
 
-const char *bypasses_format_state(char text[static BYPASSING_STATE_LEN], const struct agent *agent,
+const char *bypasses_format_state(char text[static BYPASSING_STATE_LEN],
+				  const struct members *members, const struct datapath *datapath,
 				  const struct bypass_item *item)
 {
 	switch (item->state) {
@@ -62,12 +60,12 @@ const char *bypasses_format_state(char text[static BYPASSING_STATE_LEN], const s
 	if (!item->claimant)
 		return "claimed by this node";
 	snprintf(text, BYPASSING_STATE_LEN, "claimed by node %s",
-		 claimant_name(agent, item->claimant));
+		 claimant_name(members, datapath, item->claimant));
 	return text;
 }
 
-static void log_item(const struct agent *agent, const struct bypass_item *item,
-		     const struct bypass_item *was)
+static void log_item(const struct members *members, const struct datapath *datapath,
+		     const struct bypass_item *item, const struct bypass_item *was)
 {
 	char text[BYPASS_TEXT_LEN], state[BYPASSING_STATE_LEN];
 	bool was_open = was && bypass_is_in_force(was);
@@ -77,73 +75,74 @@ static void log_item(const struct agent *agent, const struct bypass_item *item,
 	    (!was || was->state != BYPASS_CLAIMED || was->claimant != item->claimant))
 		log_warning(
 			"the registry lists a server at %s, which is refused: its address is a pod's, %s",
-			text, bypasses_format_state(state, agent, item));
+			text, bypasses_format_state(state, members, datapath, item));
 	else if (bypass_is_in_force(item) && !was_open)
 		log_info(
 			"a server of the registry is reached at %s: TCP to and from it stays outside the tunnel",
 			text);
 }
 
-static void log_changes(const struct agent *agent, const struct bypass_table *before)
+static void log_changes(const struct bypasses *bypasses, const struct members *members,
+			const struct datapath *datapath)
 {
-	const struct bypass_table *now = &agent->bypasses.table;
+	const struct bypass_table *now = &bypasses->table, *before = &bypasses->before;
 	char text[BYPASS_TEXT_LEN];
 
 	for (uint32_t i = 0; i < now->count; i++)
 		if (now->items[i].is_listed)
-			log_item(agent, &now->items[i], bypass_find(before, &now->items[i].key));
+			log_item(members, datapath, &now->items[i],
+				 bypass_find(before, &now->items[i].key));
 	for (uint32_t i = 0; i < before->count; i++) {
 		const struct bypass_item *is = bypass_find(now, &before->items[i].key);
 
 		if (bypass_is_in_force(&before->items[i]) && (!is || !bypass_is_in_force(is)))
-			log_info("%s stays outside the tunnel no longer",
+			log_info("%s no longer stays outside the tunnel",
 				 bypass_format(text, &before->items[i].key));
 	}
 }
 
-/* -- as it should be -- */
+/* -- one pass -- */
 
-static void select_bypasses(struct agent *agent, const struct bypass_table *before)
+static void select_bypasses(struct bypasses *bypasses, const struct settings *settings,
+			    const struct members *members, bool are_members_known,
+			    const struct datapath *datapath)
 {
-	struct bypasses *bypasses = &agent->bypasses;
 	const struct bypass_facts facts = {
-		.flags = agent->settings->bypasses,
-		.flag_count = agent->settings->bypass_count,
+		.flags = settings->bypasses,
+		.flag_count = settings->bypass_count,
 		.account = bypasses->has_own_server ? &bypasses->own_server : NULL,
 		.listed = bypasses->listed,
 		.listed_count = bypasses->listed_count,
 		.is_list_known = bypasses->is_list_known,
-		.are_members_known = agent->is_listed && pod_cidrs_are_known(agent),
-		.judged = agent->members.entries,
-		.judged_count = agent->members.entry_count,
-		.mapped = agent->datapath.entries,
-		.mapped_count = agent->datapath.entry_count,
+		.are_members_known = are_members_known,
+		.judged = members->entries,
+		.judged_count = members->entry_count,
+		.mapped = datapath->entries,
+		.mapped_count = datapath->entry_count,
 	};
 
-	bypass_select(&bypasses->table, before, &facts);
+	bypasses->before = bypasses->table;
+	bypass_select(&bypasses->table, &bypasses->before, &facts);
 }
 
-static void ask_for_proofs(const struct agent *agent)
+static void ask_for_proofs(struct bypasses *bypasses, struct registry *registry)
 {
-	static struct bypass_key servers[BYPASS_ITEMS_MAX]; /* large, and only used here */
-	const struct registry_operations *operations = agent->registry->operations;
-
-	if (operations->probe)
-		operations->probe(agent->registry, servers,
-				  bypass_list_unproved(&agent->bypasses.table, servers));
+	if (registry->operations->probe)
+		registry->operations->probe(
+			registry, bypasses->unproved,
+			bypass_list_unproved(&bypasses->table, bypasses->unproved));
 }
 
-int bypasses_settle(struct agent *agent)
+int bypasses_settle(struct bypasses *bypasses, const struct settings *settings,
+		    const struct members *members, bool are_members_known,
+		    struct registry *registry, struct datapath *datapath)
 {
-	static struct bypass_table before;		      /* large, and only used here */
-	static struct bypass_entry entries[BYPASS_ITEMS_MAX]; /* this too */
 	int error;
 
-	before = agent->bypasses.table;
-	select_bypasses(agent, &before);
-	error = datapath_set_bypasses(&agent->datapath, entries,
-				      bypass_list_entries(&agent->bypasses.table, entries));
-	ask_for_proofs(agent);
-	log_changes(agent, &before);
+	select_bypasses(bypasses, settings, members, are_members_known, datapath);
+	error = datapath_set_bypasses(datapath, bypasses->entries,
+				      bypass_list_entries(&bypasses->table, bypasses->entries));
+	ask_for_proofs(bypasses, registry);
+	log_changes(bypasses, members, datapath);
 	return error;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a user orders by the podveil command. SHELL. Each takes the request and gives the answer, as in report_parts.h.
+ * The requests of the podveil command that change something. SHELL. Each takes the request and
+ * returns the answer, as in report_parts.h.
  */
 #pragma once
 

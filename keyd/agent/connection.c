@@ -1,143 +1,147 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A tunnel that answers wrongly, or for another device, is left again: half a connection would let a key be published that
- * nobody holds.
+ * A tunnel that answers wrongly, or has another device, is disconnected again: with half a
+ * connection this node could publish a key that no tunnel holds.
  */
 #include "connection.h"
 
 #include <errno.h>
 
-#include "host/clock.h"
 #include "log.h"
+#include "rotate_clock.h"
 
-#define CONNECT_FIRST_NS (50 * NS_PER_MS)
-#define CONNECT_MAX_NS	 (1 * NS_PER_S)
+static const struct backoff_pace pace = {.first_ms = 50, .max_ms = 1000};
 
-static void lose_tunnel(struct agent *agent)
+void connection_init(struct connection *connection, const char *path)
 {
-	tunnel_client_close(&agent->tunnel);
-	rotate_tunnel_lost(&agent->rotate);
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct member *member = member_of(agent->members.items[i]);
+	tunnel_client_init(&connection->client, path);
+}
+
+static void lose_tunnel(struct connection *connection, struct members *members,
+			struct rotate *rotate)
+{
+	tunnel_client_close(&connection->client);
+	rotate_tunnel_lost(rotate);
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct member *member = member_of(members->items[i]);
 
 		member->status = (struct control_peer_status){0};
 		member->is_sent = false;
 	}
 }
 
-void connection_retry(struct agent *agent)
+void connection_delay(struct connection *connection)
 {
-	agent->connect_delay_ns =
-		MIN(MAX(2 * agent->connect_delay_ns, CONNECT_FIRST_NS), CONNECT_MAX_NS);
-	agent->connect_ns = boot_ns() + agent->connect_delay_ns;
+	backoff_delay(&connection->retry, &pace, boot_ns(), 0);
 }
 
-static int open_port(struct agent *agent)
+static int open_port(struct connection *connection, uint16_t port, struct verdict *verdict)
 {
-	uint16_t port = agent->settings->port;
 	int error;
 
-	if (agent->hello.port != port)
-		agent->changes++;
-	error = tunnel_client_set_device(&agent->tunnel, port);
+	if (connection->hello.port != port)
+		connection->changes++;
+	error = tunnel_client_set_device(&connection->client, port);
 	if (error == -EADDRINUSE)
-		agent_add_reason(
-			agent, REASON_PORT, "",
-			"UDP port %u is taken on this machine: stop what uses it, or give every node another --port",
+		verdict_add_reason(
+			verdict, REASON_PORT, "",
+			"UDP port %u is in use on this machine: stop the program that uses it, or give every node another --port",
 			port);
 	else if (error)
-		agent_add_reason(agent, REASON_PORT, "",
-				 "podveil-tunnel cannot open UDP port %u: %s", port,
-				 strerror(-error));
-	if (error && !agent->has_port && tunnel_client_is_connected(&agent->tunnel))
-		agent->must_end = true;
-	agent->has_port |= !error;
+		verdict_add_reason(verdict, REASON_PORT, "",
+				   "podveil-tunnel cannot open UDP port %u: %s", port,
+				   strerror(-error));
+	if (error && !connection->has_port && connection_is_open(connection))
+		verdict->must_stop = true;
+	connection->has_port |= !error;
 	return error;
 }
 
-/* Before it is known who this node is, nobody can say whether the keys are its own. */
-static void take_keys(struct agent *agent, const struct control_hello *hello)
+/* Without our uid nothing can tell whether the keys are this node's own. */
+static void adopt_keys(const struct control_hello *hello, const char *uid, struct rotate *rotate)
 {
 	struct rotate_identity identity = {.epoch = hello->epoch};
 
-	if (!agent->registry->uid[0])
+	if (!uid[0])
 		return;
 	copy_text(identity.uid, sizeof(identity.uid), hello->uid);
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++) {
 		identity.has_key[slot] = hello->has_key[slot];
 		identity.keys[slot] = hello->keys[slot];
 	}
-	rotate_tunnel_found(&agent->rotate, &identity, agent_rotate_now());
+	rotate_tunnel_found(rotate, &identity, rotate_clock_now());
 }
 
-void connection_take_keys(struct agent *agent)
+void connection_adopt_keys(struct connection *connection, const char *uid, struct rotate *rotate)
 {
 	struct control_hello hello;
 
-	if (tunnel_client_is_connected(&agent->tunnel) &&
-	    !tunnel_client_hello(&agent->tunnel, &hello))
-		take_keys(agent, &hello);
+	if (connection_is_open(connection) && !tunnel_client_hello(&connection->client, &hello))
+		adopt_keys(&hello, uid, rotate);
 }
 
-static int greet_tunnel(struct agent *agent)
+static int greet_tunnel(struct connection *connection, const struct settings *settings,
+			struct verdict *verdict)
 {
-	struct control_hello *hello = &agent->hello;
-	int error = tunnel_client_hello(&agent->tunnel, hello);
+	struct control_hello *hello = &connection->hello;
+	int error = tunnel_client_hello(&connection->client, hello);
 
 	if (error) {
-		agent_add_reason(
-			agent, REASON_TUNNEL, "",
-			"podveil-tunnel at %s answers wrongly: %s (is it of another version?)",
-			agent->settings->tunnel, strerror(-error));
+		verdict_add_reason(
+			verdict, REASON_TUNNEL, "",
+			"podveil-tunnel at %s sent an invalid answer: %s (is it another version?)",
+			settings->tunnel, strerror(-error));
 		return error;
 	}
-	if (strcmp(hello->interface, agent->settings->interface)) {
-		agent_add_reason(
-			agent, REASON_TUNNEL, "",
+	if (strcmp(hello->interface, settings->interface)) {
+		verdict_add_reason(
+			verdict, REASON_TUNNEL, "",
 			"podveil-tunnel at %s has the device %s: expected %s (--interface of both)",
-			agent->settings->tunnel, hello->interface, agent->settings->interface);
+			settings->tunnel, hello->interface, settings->interface);
 		return -ENODEV;
 	}
-	error = open_port(agent);
-	if (error)
-		return error;
-	take_keys(agent, hello);
-	log_info("connected to podveil-tunnel (process %u, device %s)", hello->pid,
-		 hello->interface);
-	return 0;
+	return open_port(connection, settings->port, verdict);
 }
 
-void connection_reach(struct agent *agent)
+static int open_connection(struct connection *connection, const struct settings *settings,
+			   struct verdict *verdict)
 {
-	int error;
+	int error = tunnel_client_connect(&connection->client);
 
-	if (tunnel_client_is_connected(&agent->tunnel))
+	if (!error)
+		return greet_tunnel(connection, settings, verdict);
+	verdict_add_reason(
+		verdict, REASON_TUNNEL, "",
+		"podveil-tunnel does not answer at %s (%s): start it, or give its --control path as --tunnel",
+		settings->tunnel, strerror(-error));
+	return error;
+}
+
+void connection_reach(struct connection *connection, const struct settings *settings,
+		      const char *uid, struct members *members, struct rotate *rotate,
+		      struct verdict *verdict)
+{
+	if (connection_is_open(connection))
 		return;
-	lose_tunnel(agent);
-	error = tunnel_client_connect(&agent->tunnel);
-	if (error)
-		agent_add_reason(
-			agent, REASON_TUNNEL, "",
-			"podveil-tunnel does not answer at %s (%s): start it, or give its --control path as --tunnel",
-			agent->settings->tunnel, strerror(-error));
-	else
-		error = greet_tunnel(agent);
-	if (error) {
-		lose_tunnel(agent);
-		connection_retry(agent);
+	lose_tunnel(connection, members, rotate);
+	if (open_connection(connection, settings, verdict)) {
+		lose_tunnel(connection, members, rotate);
+		connection_delay(connection);
 		return;
 	}
-	agent->connect_delay_ns = 0;
+	connection->retry = (struct backoff){0};
+	adopt_keys(&connection->hello, uid, rotate);
+	log_info("connected to podveil-tunnel (process %u, device %s)", connection->hello.pid,
+		 connection->hello.interface);
 }
 
-void connection_follow_device(struct agent *agent)
+void connection_follow_device(struct connection *connection, const struct underlay_view *view,
+			      const char *interface)
 {
-	const struct underlay_device *device =
-		underlay_find_device(&agent->view, agent->settings->interface);
+	const struct underlay_device *device = underlay_find_device(view, interface);
 	struct control_hello hello;
 
-	if (device && device->ifindex != agent->hello.ifindex &&
-	    tunnel_client_is_connected(&agent->tunnel) &&
-	    !tunnel_client_hello(&agent->tunnel, &hello))
-		agent->hello.ifindex = hello.ifindex;
+	if (device && device->ifindex != connection->hello.ifindex &&
+	    connection_is_open(connection) && !tunnel_client_hello(&connection->client, &hello))
+		connection->hello.ifindex = hello.ifindex;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One request, one answer, then the connection is closed. Sockets do not block, requests are short, a client that is
- * slow in either direction is cut off.
+ * One request, one answer, then the connection is closed. Sockets do not block, requests are short,
+ * and a client that is slow in either direction is disconnected.
  */
 #include "control.h"
 
@@ -71,7 +71,7 @@ void control_close(struct control *control)
 	fd_close(&control->fd);
 }
 
-static void take_client(struct control *control, uint64_t now_ns)
+static void accept_client(struct control *control, uint64_t now_ns)
 {
 	CLEANUP_CLOSE int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -88,7 +88,7 @@ static void take_client(struct control *control, uint64_t now_ns)
 	}
 }
 
-/* Length of the request, 0 where it is not whole yet. */
+/* The length of the request; 0: it is not complete yet. */
 static size_t request_len(const struct control_client *client, bool is_over)
 {
 	const char *end = memchr(client->request, '\n', client->request_len);
@@ -153,5 +153,5 @@ void control_serve(struct control *control, const struct pollfd fds[static CONTR
 			client_read(control, client);
 	}
 	if (fds[CONTROL_CLIENTS_MAX].revents)
-		take_client(control, now_ns);
+		accept_client(control, now_ns);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each step is made in the tunnel first and published then. Between two of them this program may die: where it went on
- * from is read from the tunnel and the registry, never remembered.
+ * Each step is made in the tunnel first and published then. This program may die between any two
+ * steps: it reads from the tunnel and the registry where to continue, and never remembers it.
  */
 #include "keys.h"
 
@@ -9,100 +9,119 @@
 #include <inttypes.h>
 
 #include "crash_point.h"
-#include "event.h"
-#include "host/clock.h"
+#include "events.h"
 #include "log.h"
-#include "peers.h"
-#include "pod_cidrs.h"
+#include "rotate_clock.h"
 
-/* A leaky bucket, should another agent keep rewriting our record: five at once, then one a second. */
+/* A leaky bucket, in case another agent keeps rewriting our record: five at once, then one a
+ * second. */
 #define PUBLISH_SPACING_NS (1 * NS_PER_S)
 #define PUBLISH_BURST_NS   (4 * PUBLISH_SPACING_NS)
-#define PROOFS_NS	   (100 * NS_PER_MS) /* between two looks at the proofs while peers prove next */
-#define LAST_PROOFS_NS	   (1 * NS_PER_S) /* and while only the end of previous is waited for */
-#define STEPS_MAX	   8		  /* in one go; no order of steps is as long */
+/* between two looks at the proofs while peers prove next */
+#define PROOFS_NS      (100 * NS_PER_MS)
+#define LAST_PROOFS_NS (1 * NS_PER_S) /* and while only the end of previous is awaited */
+#define STEPS_MAX      8	      /* at a time; no sequence of steps is as long */
+
+void keys_begin(struct keys *keys, const struct settings *settings, const char *uid,
+		const struct node *found)
+{
+	rotate_init(&keys->rotate, uid, &settings->rotate);
+	if (found && found->voice == NODE_PUBLISHED)
+		rotate_record_seen(&keys->rotate, &found->annotation, rotate_clock_now());
+	keys->is_asked = false;
+	keys->published_epoch = 0;
+}
 
 /* -- our own record -- */
 
-static void fill_record(const struct agent *agent, const struct rotate_identity *own,
+static void fill_record(const struct keys_parts *parts, const struct rotate_identity *own,
 			struct node *node)
 {
-	const struct underlay *underlay = &agent->underlay;
+	const struct underlay *underlay = &parts->facts->underlay;
+	const struct cluster_self *self = &parts->facts->self;
 	struct annotation *annotation = &node->annotation;
 
-	copy_text(node->name, sizeof(node->name), agent->settings->node);
-	copy_text(node->uid, sizeof(node->uid), agent->registry->uid);
-	node->created_s = agent->registry->created_s;
-	node->pod_cidr_count = agent->node_pod_count;
-	memcpy(node->pod_cidrs, agent->node_pods, sizeof(node->pod_cidrs));
+	copy_text(node->name, sizeof(node->name), parts->peers.settings->node);
+	copy_text(node->uid, sizeof(node->uid), parts->registry->uid);
+	node->created_s = parts->registry->created_s;
+	node->pod_cidr_count = parts->pod_cidrs->given_count;
+	memcpy(node->pod_cidrs, parts->pod_cidrs->given, sizeof(node->pod_cidrs));
 	node->address_count = underlay->published_count;
 	memcpy(node->addresses, underlay->published, sizeof(node->addresses));
 	node->voice = NODE_PUBLISHED;
-	copy_text(annotation->uid, sizeof(annotation->uid), agent->registry->uid);
+	copy_text(annotation->uid, sizeof(annotation->uid), parts->registry->uid);
 	annotation->epoch = own->epoch;
 	memcpy(annotation->has_key, own->has_key, sizeof(annotation->has_key));
 	memcpy(annotation->keys, own->keys, sizeof(annotation->keys));
-	annotation->port = agent->settings->port;
+	annotation->port = parts->peers.settings->port;
 	annotation->endpoint_count = underlay->endpoint_count;
 	memcpy(annotation->endpoints, underlay->endpoints, sizeof(annotation->endpoints));
-	annotation->pods = agent->self.pods;
-	annotation->pod_count = agent->self.pod_count;
-	annotation->secrets = agent->self.secrets;
+	annotation->pods = self->pods;
+	annotation->pod_count = self->pod_count;
+	annotation->secrets = self->secrets;
 }
 
-static void note_published(struct agent *agent, const struct rotate_identity *own)
+static void note_published(struct keys *keys, const struct rotate_identity *own)
 {
-	agent->publish_ns = MAX(agent->publish_ns, boot_ns()) + PUBLISH_SPACING_NS;
-	agent->changes++;
+	keys->publish_ns = MAX(keys->publish_ns, boot_ns()) + PUBLISH_SPACING_NS;
+	keys->changes++;
 	log_info("published this node's record, epoch %" PRIu64, own->epoch);
 	crash_point(own->has_key[KEY_NEXT]	 ? "publish_next"
 		    : own->has_key[KEY_PREVIOUS] ? "publish_promoted"
 						 : "publish_current");
 }
 
-/* On its way is no failure, and one that the registry itself complains of is not named twice. */
-static void blame_registry(struct agent *agent, int error)
+/* A write that is pending is no failure, and a trouble that the registry itself reports is not
+ * named twice. */
+static void blame_registry(const struct keys_parts *parts, int error)
 {
-	const struct registry *registry = agent->registry;
+	const struct registry *registry = parts->registry;
 
 	if (error == -EPERM && registry->warning.text[0])
-		agent_add_reason(agent, REASON_RECORD, "",
-				 "--require-admission: nothing is published: %s",
-				 registry->warning.text);
+		verdict_add_reason(parts->peers.verdict, REASON_RECORD, "",
+				   "--require-admission: nothing is published: %s",
+				   registry->warning.text);
 	else if (error != -EINPROGRESS && !registry->away.text[0])
-		agent_add_reason(agent, REASON_RECORD, "",
-				 "this node's record cannot be written to %s: %s",
-				 agent->settings->registry, strerror(-error));
+		verdict_add_reason(parts->peers.verdict, REASON_RECORD, "",
+				   "this node's record cannot be written to %s: %s",
+				   parts->peers.settings->registry, strerror(-error));
 }
 
-/* A change of keys never waits: only the same record, which somebody else keeps changing, is written at most so often. */
-static void publish(struct agent *agent)
+static bool can_publish(const struct keys_parts *parts, const struct rotate_identity *own)
 {
-	const struct rotate_identity *own = rotate_publishable(&agent->rotate);
+	return own && parts->facts->underlay.endpoint_count && parts->registry->fd >= 0 &&
+	       pod_cidrs_are_known(parts->pod_cidrs) && connection_is_open(parts->peers.connection);
+}
+
+/* A change of keys never waits. Only the same record, which another program keeps changing, is
+ * limited in its rate. */
+static void publish(const struct keys_parts *parts)
+{
+	struct keys *keys = parts->keys;
+	const struct rotate_identity *own = rotate_publishable(&keys->rotate);
 	struct node node = {0};
 	int written;
 
-	if (!own || !agent->underlay.endpoint_count || agent->registry->fd < 0 ||
-	    !pod_cidrs_are_known(agent) || !tunnel_client_is_connected(&agent->tunnel))
+	if (!can_publish(parts, own))
 		return;
-	if (own->epoch == agent->published_epoch &&
-	    boot_ns() + PUBLISH_BURST_NS < agent->publish_ns) {
-		agent->due_ns = agent->publish_ns - PUBLISH_BURST_NS;
+	if (own->epoch == keys->published_epoch &&
+	    boot_ns() + PUBLISH_BURST_NS < keys->publish_ns) {
+		schedule_want_pass(parts->schedule, keys->publish_ns - PUBLISH_BURST_NS);
 		return;
 	}
-	fill_record(agent, own, &node);
-	written = agent->registry->operations->publish(agent->registry, &node);
+	fill_record(parts, own, &node);
+	written = parts->registry->operations->publish(parts->registry, &node);
 	if (written < 0) {
-		blame_registry(agent, written);
+		blame_registry(parts, written);
 		return;
 	}
-	rotate_published(&agent->rotate, agent_rotate_now());
-	agent->published_epoch = own->epoch;
+	rotate_published(&keys->rotate, rotate_clock_now());
+	keys->published_epoch = own->epoch;
 	if (written)
-		note_published(agent, own);
+		note_published(keys, own);
 }
 
-/* -- what the peers have proved -- */
+/* -- the peers' proofs -- */
 
 bool keys_judge_peer(const struct member *member, struct rotate_peer *ret_peer)
 {
@@ -120,34 +139,39 @@ bool keys_judge_peer(const struct member *member, struct rotate_peer *ret_peer)
 	return true;
 }
 
-/* Not before every record was told: who is not counted yet would not be waited for. */
-static void count_peers(struct agent *agent)
+/* Only after the registry was listed: otherwise the rotation would not wait for peers that are
+ * still unknown. */
+static void count_peers(const struct keys_parts *parts)
 {
-	const bool *has_key = agent->rotate.armed.has_key;
+	struct members *members = parts->peers.members;
+	struct rotate *rotate = &parts->keys->rotate;
+	const bool *has_key = rotate->armed.has_key;
 	struct rotate_census census = {0};
 	struct rotate_peer peer;
 
-	if (!(has_key[KEY_NEXT] || has_key[KEY_PREVIOUS]) || !agent->is_listed ||
-	    !peers_refresh_status(agent))
+	if (!(has_key[KEY_NEXT] || has_key[KEY_PREVIOUS]) || !members->is_listed ||
+	    !peers_refresh_status(members, parts->peers.connection))
 		return;
-	for (uint32_t i = 0; i < agent->members.count; i++)
-		if (keys_judge_peer(member_of(agent->members.items[i]), &peer))
+	for (uint32_t i = 0; i < members->count; i++)
+		if (keys_judge_peer(member_of(members->items[i]), &peer))
 			rotate_census_add(&census, &peer);
-	rotate_peers_counted(&agent->rotate, &census);
+	rotate_peers_counted(rotate, &census);
 }
 
 /* "n2, n3 and 4 more" */
-static uint32_t name_stragglers(const struct agent *agent, char *text, size_t size)
+static uint32_t name_stragglers(const struct keys_parts *parts, char *text, size_t size)
 {
+	const struct members *members = parts->peers.members;
 	uint32_t count = 0, named = 0;
 	struct rotate_peer peer;
 	size_t used = 0;
 
 	text[0] = '\0';
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		const struct member *member = member_of(agent->members.items[i]);
+	for (uint32_t i = 0; i < members->count; i++) {
+		const struct member *member = member_of(members->items[i]);
 
-		if (!keys_judge_peer(member, &peer) || !rotate_waits_for(&agent->rotate, &peer))
+		if (!keys_judge_peer(member, &peer) ||
+		    !rotate_waits_for(&parts->keys->rotate, &peer))
 			continue;
 		count++;
 		if (used + strlen(member->core.name) + 32 > size)
@@ -162,40 +186,40 @@ static uint32_t name_stragglers(const struct agent *agent, char *text, size_t si
 
 /* -- steps -- */
 
-static int make_step(struct agent *agent, const struct rotate_action *action,
-		     struct public_key *ret_key)
+static int make_step(struct tunnel_client *client, const struct rotate_action *action,
+		     const char *uid, struct public_key *ret_key)
 {
 	switch (action->step) {
 	case ROTATE_WAIT:
 		break;
 	case ROTATE_MAKE_KEY:
-		return tunnel_client_give_new_key(&agent->tunnel, action->slot,
-						  agent->registry->uid, action->epoch, ret_key);
+		return tunnel_client_give_new_key(client, action->slot, uid, action->epoch,
+						  ret_key);
 	case ROTATE_PROMOTE:
-		return tunnel_client_promote(&agent->tunnel, action->epoch);
+		return tunnel_client_promote(client, action->epoch);
 	case ROTATE_CLEAR_KEY:
-		return tunnel_client_clear_key(&agent->tunnel, action->slot, action->epoch,
+		return tunnel_client_clear_key(client, action->slot, action->epoch,
 					       action->ends_sessions);
 	}
 	return 0;
 }
 
-/* Before the step: afterwards nobody is waited for. */
-static void report_promotion(const struct agent *agent)
+/* Before the step: after it, the rotation no longer waits for any peer. */
+static void report_promotion(const struct keys_parts *parts)
 {
 	char names[REFUSAL_LEN];
-	uint32_t count = name_stragglers(agent, names, sizeof(names));
+	uint32_t count = name_stragglers(parts, names, sizeof(names));
 
 	if (!count)
 		return;
 	log_warning(
-		"rotation: %u nodes that talk have not proved this node's next key in time, and go on with "
+		"rotation: %u active nodes have not proved this node's next key in time, and keep using "
 		"the previous one: %s",
 		count, names);
-	event_tell(agent, EVENT_STRAGGLER,
-		   "these nodes have not proved the next key of %s in time, and go on with the "
-		   "previous one: %s",
-		   agent->settings->node, names);
+	events_send(parts->registry, EVENT_STRAGGLER,
+		    "these nodes have not proved the next key of %s in time, and keep using the "
+		    "previous one: %s",
+		    parts->peers.settings->node, names);
 }
 
 static void report_step(const struct rotate_action *action)
@@ -221,104 +245,125 @@ static void report_step(const struct rotate_action *action)
 	}
 }
 
-static void settle_request(struct agent *agent)
+static void settle_request(struct keys *keys, struct registry *registry)
 {
-	if (!agent->is_asked || agent->rotate.is_wanted)
+	if (!keys->is_asked || keys->rotate.is_wanted)
 		return;
-	agent->registry->operations->settle_request(agent->registry);
-	agent->is_asked = false;
+	registry->operations->settle_request(registry);
+	keys->is_asked = false;
 	crash_point("settle_request");
 }
 
-/* True: there was a step to make, and it is made. */
-static bool take_step(struct agent *agent)
+/* True: a step was due, and is made. */
+static bool take_step(const struct keys_parts *parts)
 {
-	struct rotate_action action = rotate_next(&agent->rotate, agent_rotate_now());
+	struct keys *keys = parts->keys;
+	struct rotate_action action = rotate_next(&keys->rotate, rotate_clock_now());
 	struct public_key key;
 	int error;
 
 	if (action.step == ROTATE_WAIT)
 		return false;
 	if (action.step == ROTATE_PROMOTE)
-		report_promotion(agent);
-	error = make_step(agent, &action, &key);
+		report_promotion(parts);
+	error = make_step(&parts->peers.connection->client, &action, parts->registry->uid, &key);
 	if (error) {
-		agent_add_reason(agent, REASON_KEYS, "",
-				 "podveil-tunnel does not take a change of this node's keys: %s",
-				 strerror(-error));
+		verdict_add_reason(parts->peers.verdict, REASON_KEYS, "",
+				   "podveil-tunnel rejected the key change: %s", strerror(-error));
 		return false;
 	}
-	rotate_step_done(&agent->rotate, &action, &key, agent_rotate_now());
-	agent->changes++;
+	rotate_step_done(&keys->rotate, &action, &key, rotate_clock_now());
+	keys->changes++;
 	report_step(&action);
 	return true;
 }
 
-void keys_arm(struct agent *agent)
+void keys_arm(const struct keys_parts *parts)
 {
-	agent->rotate.has_census = false; /* the peers may be others by now */
-	for (unsigned int i = 0; i < STEPS_MAX && take_step(agent); i++)
+	parts->keys->rotate.has_census = false; /* the peers may have changed since */
+	for (unsigned int i = 0; i < STEPS_MAX && take_step(parts); i++)
 		;
-	settle_request(agent);
+	settle_request(parts->keys, parts->registry);
 }
 
-static void plan_next_look(struct agent *agent, enum rotate_state state)
-{
-	if (state == ROTATE_PREPARING || state == ROTATE_PROVING)
-		agent->rotation_ns = boot_ns() + PROOFS_NS;
-	else if (state == ROTATE_OVERLAPPING || state == ROTATE_DEGRADED)
-		agent->rotation_ns = boot_ns() + LAST_PROOFS_NS;
-	else
-		agent->rotation_ns = 0;
-}
+/* -- nodes that do not follow -- */
 
-static void warn_of_stragglers(struct agent *agent)
+static void warn_of_stragglers(const struct keys_parts *parts)
 {
+	const struct members *members = parts->peers.members;
 	struct rotate_peer peer;
 
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		const struct member *member = member_of(agent->members.items[i]);
+	for (uint32_t i = 0; i < members->count; i++) {
+		const struct member *member = member_of(members->items[i]);
 
-		if (keys_judge_peer(member, &peer) && rotate_waits_for(&agent->rotate, &peer))
-			agent_add_warning(
-				agent, WARNING_STRAGGLER, member->core.name,
-				"rotation: the overlap is over, and the previous key is still needed by %s: see "
+		if (keys_judge_peer(member, &peer) && rotate_waits_for(&parts->keys->rotate, &peer))
+			verdict_add_warning(
+				parts->peers.verdict, WARNING_STRAGGLER, member->core.name,
+				"rotation: the overlap is over, and the previous key is still needed by %s: check "
 				"whether podveil-keyd there reaches the registry",
 				member->core.name);
 	}
 }
 
-void keys_warn(struct agent *agent)
+void keys_warn(const struct keys_parts *parts)
 {
+	struct keys *keys = parts->keys;
 	char names[REFUSAL_LEN / 2];
 
-	agent->was_overdue = rotate_state(&agent->rotate, agent_rotate_now()) == ROTATE_DEGRADED;
-	if (!agent->was_overdue || !name_stragglers(agent, names, sizeof(names)))
+	keys->was_overdue = rotate_state(&keys->rotate, rotate_clock_now()) == ROTATE_DEGRADED;
+	if (!keys->was_overdue || !name_stragglers(parts, names, sizeof(names)))
 		return;
-	warn_of_stragglers(agent);
-	event_tell(agent, EVENT_STRAGGLER,
-		   "the overlap is over, and the previous key of %s is still needed by %s",
-		   agent->settings->node, names);
+	warn_of_stragglers(parts);
+	events_send(parts->registry, EVENT_STRAGGLER,
+		    "the overlap is over, and the previous key of %s is still needed by %s",
+		    parts->peers.settings->node, names);
 }
 
-void keys_advance(struct agent *agent)
+/* -- all steps -- */
+
+/* Without a cluster secret there are no preshared keys that would depend on ours. */
+static void send_preshared(const struct keys_parts *parts)
 {
-	uint64_t changes = agent->changes;
+	const struct peers_parts *peers = &parts->peers;
+
+	if (!parts->facts->self.secrets.count)
+		return;
+	facts_describe(parts->facts, peers->settings, peers->datapath,
+		       rotate_publishable(&parts->keys->rotate), peers->secrets);
+	peers_send(peers);
+}
+
+static void plan_next_look(struct schedule *schedule, enum rotate_state state)
+{
+	if (state == ROTATE_PREPARING || state == ROTATE_PROVING)
+		schedule->proofs_ns = boot_ns() + PROOFS_NS;
+	else if (state == ROTATE_OVERLAPPING || state == ROTATE_DEGRADED)
+		schedule->proofs_ns = boot_ns() + LAST_PROOFS_NS;
+	else
+		schedule->proofs_ns = 0;
+}
+
+void keys_advance(const struct keys_parts *parts)
+{
+	struct keys *keys = parts->keys;
+	const struct connection *connection = parts->peers.connection;
+	uint64_t changes = keys->changes + connection->changes;
 	enum rotate_state state;
 
 	for (unsigned int i = 0; i < STEPS_MAX; i++) {
-		publish(agent);
-		count_peers(agent);
-		if (!take_step(agent))
+		publish(parts);
+		count_peers(parts);
+		if (!take_step(parts))
 			break;
-		while (agent->rotate.revokes && take_step(agent))
-			; /* a revoked key ends before anybody is told of it */
-		peers_tell(agent);
+		while (keys->rotate.revokes && take_step(parts))
+			; /* a revoked key ends before its end is published */
+		send_preshared(parts);
 	}
-	settle_request(agent);
-	state = rotate_state(&agent->rotate, agent_rotate_now());
-	/* What else depends on our keys, and what is said of it. */
-	if (changes != agent->changes || (state == ROTATE_DEGRADED) != agent->was_overdue)
-		agent_wake(agent);
-	plan_next_look(agent, state);
+	settle_request(keys, parts->registry);
+	state = rotate_state(&keys->rotate, rotate_clock_now());
+	/* Other parts, and the reports, depend on our keys. */
+	if (changes != keys->changes + connection->changes ||
+	    (state == ROTATE_DEGRADED) != keys->was_overdue)
+		schedule_want_pass(parts->schedule, boot_ns());
+	plan_next_look(parts->schedule, state);
 }

@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tunnel is told of one peer: its keys, the preshared keys that belong to them and to ours, endpoints and allowed
- * addresses. SHELL.
+ * The request that describes one peer to the tunnel: its keys, the preshared keys that belong to
+ * them and to ours, endpoints and allowed addresses. SHELL.
  */
 #pragma once
 
-#include "agent.h"
+#include "cluster/secret.h"
+#include "connection.h"
 
-/* Of a usable member, while the tunnel is connected; nothing is sent that it knows already. 0 or -errno. */
-MUST_CHECK int peer_request_send(struct agent *agent, struct member *member);
+/* The facts that the requests for all peers have in common. */
+struct peer_request_facts {
+	const struct cluster_self *self;
+	const struct secrets *secrets; /* NULL: none */
+	const struct cluster_workspace *workspace;
+	int64_t overlap_ms;
+};
+
+/* For a usable member, while connected. Nothing is sent if the tunnel knows it already. 0 or
+ * -errno. */
+MUST_CHECK int peer_request_send(struct connection *connection, struct member *member,
+				 const struct peer_request_facts *facts);

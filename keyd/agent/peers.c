@@ -1,119 +1,139 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The order carries promise 1: a peer is in the maps (unusable: drop) before a prefix points to it, in the tunnel before it
- * is usable in the maps, and out of the maps before the tunnel forgets it.
+ * The order keeps cleartext in: a peer is in the maps (unusable: drop) before a prefix points to
+ * it, in the tunnel before it is usable in the maps, and out of the maps before the tunnel forgets
+ * it.
  */
 #include "peers.h"
 
 #include <errno.h>
 
 #include "cluster/presence.h"
-#include "event.h"
-#include "facts.h"
+#include "events.h"
 #include "log.h"
-#include "peer_request.h"
-#include "pod_cidrs.h"
 
-/* -- what the tunnel says of them -- */
+/* -- the tunnel's status -- */
 
-/* While the tunnel is away, what it knew last of the peers holds. */
-static void forget_presence_of_unknown(struct agent *agent)
+/* While the tunnel is unreachable, the last known presence of the peers holds. */
+static void forget_presence_of_unknown(struct members *members)
 {
 	static const struct control_peer_status unknown;
 
-	for (uint32_t i = 0; i < agent->members.count; i++)
-		if (!member_of(agent->members.items[i])->status.id)
-			presence_note(agent->members.items[i], &unknown, 0);
+	for (uint32_t i = 0; i < members->count; i++)
+		if (!member_of(members->items[i])->status.id)
+			presence_note(members->items[i], &unknown, 0);
 }
 
-bool peers_refresh_status(struct agent *agent)
+static void note_page(struct members *members, const struct control_page *page)
 {
-	static struct control_page page; /* large, and only used here */
-	struct tunnel_client *tunnel = &agent->tunnel;
+	for (uint32_t i = 0; i < page->count; i++) {
+		struct member *member = members_find_id(members, page->peers[i].id);
+
+		if (!member)
+			continue;
+		member->status = page->peers[i];
+		presence_note(&member->core, &member->status, page->now_ns);
+	}
+}
+
+bool peers_refresh_status(struct members *members, struct connection *connection)
+{
+	struct control_page *page = &connection->page;
 	uint32_t after = 0;
 
-	for (uint32_t i = 0; i < agent->members.count; i++)
-		member_of(agent->members.items[i])->status = (struct control_peer_status){0};
+	for (uint32_t i = 0; i < members->count; i++)
+		member_of(members->items[i])->status = (struct control_peer_status){0};
 	do {
-		if (!tunnel_client_is_connected(tunnel) ||
-		    tunnel_client_list_peers(tunnel, after, &page))
+		if (!connection_is_open(connection) ||
+		    tunnel_client_list_peers(&connection->client, after, page))
 			return false;
-		for (uint32_t i = 0; i < page.count; i++) {
-			struct member *member = members_find_id(&agent->members, page.peers[i].id);
-
-			after = page.peers[i].id;
-			if (!member)
-				continue;
-			member->status = page.peers[i];
-			presence_note(&member->core, &member->status, page.now_ns);
-		}
-	} while (!page.is_last && page.count);
-	forget_presence_of_unknown(agent);
+		note_page(members, page);
+		if (page->count)
+			after = page->peers[page->count - 1].id;
+	} while (!page->is_last && page->count);
+	forget_presence_of_unknown(members);
 	return true;
 }
 
-/* The keys in the other slots are known by what the tunnel was told; after a restart that is nothing yet. */
-void peers_note_proofs(struct agent *agent)
+/* The tunnel reports which slots were reached; the keys in the slots other than current are
+ * known from the last request, and unknown after a restart. */
+void peers_note_proofs(struct members *members)
 {
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct member *member = member_of(agent->members.items[i]);
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct member *member = member_of(members->items[i]);
 		const struct control_peer_status *status = &member->status;
 
 		for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
 			if (status->has_reached[slot] && slot == KEY_CURRENT)
 				cluster_note_proof(&member->core, &status->key);
-			else if (status->has_reached[slot] && member->was_told[slot])
-				cluster_note_proof(&member->core, &member->told_keys[slot]);
+			else if (status->has_reached[slot] && member->was_sent[slot])
+				cluster_note_proof(&member->core, &member->sent_keys[slot]);
 	}
 }
 
-/* -- what it is told of them -- */
+/* -- peers in the tunnel and in the maps -- */
 
-/* Drop its packets first, then forget it: in the other order the tunnel would get packets for nobody. */
-static void disarm_peer(struct agent *agent, struct member *member)
+/* First drop its packets, then forget it: in the other order the tunnel would get packets for an
+ * unknown peer. */
+static void disarm_peer(const struct peers_parts *parts, struct member *member)
 {
-	if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, false))
-		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
-	if (member->status.id && !tunnel_client_remove_peer(&agent->tunnel, member->core.id)) {
+	struct connection *connection = parts->connection;
+
+	if (datapath_set_peer(parts->datapath, member->core.id, member->core.name, false))
+		verdict_add_map_failure(parts->verdict);
+	if (member->status.id && !tunnel_client_remove_peer(&connection->client, member->core.id)) {
 		member->status = (struct control_peer_status){0};
-		agent->changes++;
+		connection->changes++;
 	}
 	member->is_sent = false;
 }
 
-static void arm_peer(struct agent *agent, struct member *member)
+static int send_peer(const struct peers_parts *parts, struct member *member)
 {
-	int error;
+	struct peer_request_facts facts = {
+		.self = parts->self,
+		.secrets = parts->secrets,
+		.workspace = &parts->members->workspace,
+		.overlap_ms = parts->settings->rotate.overlap_ms,
+	};
 
-	if (!tunnel_client_is_connected(&agent->tunnel))
-		return; /* what the maps say stays: without the tunnel its packets are dropped anyway */
-	error = peer_request_send(agent, member);
-	if (error && !tunnel_client_is_connected(&agent->tunnel))
-		agent_add_reason(agent, REASON_TUNNEL, "", "podveil-tunnel at %s went away: %s",
-				 agent->settings->tunnel, strerror(-error));
-	else if (error)
-		agent_add_warning(agent, WARNING_PEER, member->core.name,
-				  "podveil-tunnel refuses node %s: %s", member->core.name,
-				  strerror(-error));
-	else if (datapath_set_peer(&agent->datapath, member->core.id, member->core.name, true))
-		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+	return peer_request_send(parts->connection, member, &facts);
 }
 
-void peers_identify(struct agent *agent)
+static void arm_peer(const struct peers_parts *parts, struct member *member)
 {
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct cluster_member *member = agent->members.items[i];
+	const char *name = member->core.name;
+	int error;
+
+	if (!connection_is_open(parts->connection))
+		/* the maps stay as they are: without the tunnel its packets are dropped anyway */
+		return;
+	error = send_peer(parts, member);
+	if (error && !connection_is_open(parts->connection))
+		verdict_add_reason(parts->verdict, REASON_TUNNEL, "",
+				   "lost the connection to podveil-tunnel at %s: %s",
+				   parts->settings->tunnel, strerror(-error));
+	else if (error)
+		verdict_add_warning(parts->verdict, WARNING_PEER, name,
+				    "podveil-tunnel rejects node %s: %s", name, strerror(-error));
+	else if (datapath_set_peer(parts->datapath, member->core.id, name, true))
+		verdict_add_map_failure(parts->verdict);
+}
+
+void peers_identify(struct members *members, struct datapath *datapath, struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct cluster_member *member = members->items[i];
 
 		if (member->id)
 			continue;
-		member->id = datapath_find_id(&agent->datapath, member->name, &member->was_found);
+		member->id = datapath_find_id(datapath, member->name, &member->was_found);
 		if (!member->id) {
-			member->id = datapath_new_id(&agent->datapath, agent->last_id);
-			if (datapath_set_peer(&agent->datapath, member->id, member->name, false))
-				agent_add_reason(agent, REASON_MAPS, "",
-						 "the BPF maps cannot be written");
+			member->id = datapath_new_id(datapath, members->last_id);
+			if (datapath_set_peer(datapath, member->id, member->name, false))
+				verdict_add_map_failure(verdict);
 		}
-		agent->last_id = MAX(agent->last_id, member->id);
+		members->last_id = MAX(members->last_id, member->id);
 	}
 }
 
@@ -127,9 +147,9 @@ static struct endpoint_key endpoint_key_of(const struct address *address, uint16
 	return key;
 }
 
-int peers_settle_endpoints(struct agent *agent, bool may_remove)
+int peers_settle_endpoints(struct members *members, struct datapath *datapath, bool may_remove,
+			   struct verdict *verdict)
 {
-	const struct members *members = &agent->members;
 	struct address targets[CLUSTER_TARGETS_MAX];
 	CLEANUP_FREE struct endpoint_key *wanted =
 		calloc((size_t)members->count * CLUSTER_TARGETS_MAX + 1, sizeof(*wanted));
@@ -149,9 +169,9 @@ int peers_settle_endpoints(struct agent *agent, bool may_remove)
 				endpoint_key_of(&targets[k], member->chosen->annotation.port);
 	}
 	if (!error)
-		error = datapath_set_endpoints(&agent->datapath, wanted, count, may_remove);
+		error = datapath_set_endpoints(datapath, wanted, count, may_remove);
 	if (error)
-		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+		verdict_add_map_failure(verdict);
 	return error;
 }
 
@@ -160,78 +180,74 @@ static bool has_lost_key(const struct member *member)
 	return member->core.has_lost_seen || member->core.has_lost_good;
 }
 
-static void settle_peer(struct agent *agent, struct member *member)
+static void settle_peer(const struct peers_parts *parts, struct member *member)
 {
 	if (member->core.state == MEMBER_USABLE)
-		arm_peer(agent, member);
+		arm_peer(parts, member);
 	else if (!member->core.is_held)
-		disarm_peer(agent, member);
+		disarm_peer(parts, member);
 }
 
-/* The tunnel refuses a key that another peer has, so a key goes from its loser first. A prefix that changes hands is its
- * new node's in the tunnel before its old one gives it up. */
-void peers_settle(struct agent *agent)
+/* The tunnel refuses a key that another peer has, so the node that lost a key comes first. A
+ * prefix that changes hands is given to its new node in the tunnel before its old one loses it. */
+void peers_settle(const struct peers_parts *parts)
 {
-	const struct members *members = &agent->members;
+	struct members *members = parts->members;
 
 	for (uint32_t i = 0; i < members->count; i++)
 		if (has_lost_key(member_of(members->items[i])))
-			settle_peer(agent, member_of(members->items[i]));
-	members_rank(&agent->members, agent->datapath.entries, agent->datapath.entry_count);
+			settle_peer(parts, member_of(members->items[i]));
+	members_rank(members, parts->datapath->entries, parts->datapath->entry_count);
 	for (unsigned int rank = 0; rank < MEMBER_RANKS; rank++)
 		for (uint32_t i = 0; i < members->count; i++) {
 			struct member *member = member_of(members->items[i]);
 
 			if (member_rank(member) == rank && !has_lost_key(member))
-				settle_peer(agent, member);
+				settle_peer(parts, member);
 		}
 }
 
-/* A peer that the tunnel refuses is told again in the next pass, which warns of it. */
-void peers_tell(struct agent *agent)
+/* A peer that the tunnel refuses is sent again in the next pass, which warns of it. */
+void peers_send(const struct peers_parts *parts)
 {
-	if (!agent->self.secrets.count)
-		return;
-	facts_describe(agent);
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct member *member = member_of(agent->members.items[i]);
+	for (uint32_t i = 0; i < parts->members->count; i++) {
+		struct member *member = member_of(parts->members->items[i]);
 
-		if (member->core.state == MEMBER_USABLE &&
-		    tunnel_client_is_connected(&agent->tunnel))
-			(void)!peer_request_send(agent, member);
+		if (member->core.state == MEMBER_USABLE && connection_is_open(parts->connection))
+			(void)!send_peer(parts, member);
 	}
 }
 
 /* -- their prefixes -- */
 
-/* What is nobody's goes in clear in permissive mode, so that what was a reached node's stays its own, and is dropped,
- * when its record goes away. */
-static bool is_kept(const struct agent *agent, const struct datapath_peer *peer)
+/* Permissive mode sends traffic to prefixes without an owner in cleartext. Therefore the
+ * prefixes of a node that was reached stay its own when its record disappears, and their traffic
+ * is dropped. */
+static bool is_kept(const struct peers_parts *parts, const struct datapath_peer *peer)
 {
-	return agent->mode == MODE_PERMISSIVE && peer->value.was_reached &&
-	       !members_find_id(&agent->members, peer->id);
+	return parts->mode->current == MODE_PERMISSIVE && peer->value.was_reached &&
+	       !members_find_id(parts->members, peer->id);
 }
 
-static uint32_t list_held(const struct agent *agent, uint32_t *ret_ids)
+static uint32_t list_held(const struct peers_parts *parts, uint32_t *ret_ids)
 {
-	const struct members *members = &agent->members;
-	const struct datapath *datapath = &agent->datapath;
+	const struct members *members = parts->members;
+	const struct datapath *datapath = parts->datapath;
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < members->count; i++)
 		if (members->items[i]->is_held)
 			ret_ids[count++] = members->items[i]->id;
 	for (uint32_t i = 0; i < datapath->peer_count; i++)
-		if (is_kept(agent, &datapath->peers[i]))
+		if (is_kept(parts, &datapath->peers[i]))
 			ret_ids[count++] = datapath->peers[i].id;
 	return count;
 }
 
-/* What the members make of the prefixes, and the exceptions of this node. NULL: no memory. */
-static struct prefix_entry *list_wanted(const struct agent *agent, uint32_t *ret_count)
+/* The members' prefixes as judged, and the exceptions of this node. NULL: no memory. */
+static struct prefix_entry *list_wanted(const struct settings *settings,
+					const struct members *members, uint32_t *ret_count)
 {
-	const struct settings *settings = agent->settings;
-	const struct members *members = &agent->members;
 	uint32_t count = members->entry_count;
 	struct prefix_entry *wanted =
 		calloc((size_t)count + settings->except_count + 1, sizeof(*wanted));
@@ -246,66 +262,66 @@ static struct prefix_entry *list_wanted(const struct agent *agent, uint32_t *ret
 	return wanted;
 }
 
-int peers_settle_prefixes(struct agent *agent)
+int peers_settle_prefixes(const struct peers_parts *parts)
 {
-	CLEANUP_FREE uint32_t *held = calloc(
-		(size_t)agent->members.count + agent->datapath.peer_count + 1, sizeof(*held));
+	const struct members *members = parts->members;
+	CLEANUP_FREE uint32_t *held =
+		calloc((size_t)members->count + parts->datapath->peer_count + 1, sizeof(*held));
 	uint32_t count = 0;
-	CLEANUP_FREE struct prefix_entry *wanted = list_wanted(agent, &count);
+	CLEANUP_FREE struct prefix_entry *wanted = list_wanted(parts->settings, members, &count);
 	int error = -ENOMEM;
 
 	if (held && wanted)
-		error = datapath_set_prefixes(&agent->datapath, wanted, count, held,
-					      list_held(agent, held),
-					      agent->are_all_listed && pod_cidrs_are_known(agent));
+		error = datapath_set_prefixes(parts->datapath, wanted, count, held,
+					      list_held(parts, held),
+					      members->are_all_listed && parts->are_pods_known);
 	if (error)
-		agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+		verdict_add_map_failure(parts->verdict);
 	return error;
 }
 
-/* -- who is gone, who is refused -- */
+/* -- nodes that left, records that are refused -- */
 
-/* Peers that the tunnel has and nobody claims any more, page by page. */
-static void remove_strangers(struct agent *agent)
+/* Removes the peers of the tunnel that are no members, page by page. */
+static void remove_strangers(const struct members *members, struct connection *connection)
 {
-	static struct control_page page; /* large, and only used here */
-	struct tunnel_client *tunnel = &agent->tunnel;
+	struct control_page *page = &connection->page;
 	uint32_t after = 0;
 
 	do {
-		if (!tunnel_client_is_connected(tunnel) ||
-		    tunnel_client_list_peers(tunnel, after, &page))
+		if (!connection_is_open(connection) ||
+		    tunnel_client_list_peers(&connection->client, after, page))
 			return;
-		for (uint32_t i = 0; i < page.count; i++) {
-			after = page.peers[i].id;
-			if (members_find_id(&agent->members, after))
+		for (uint32_t i = 0; i < page->count; i++) {
+			after = page->peers[i].id;
+			if (members_find_id(members, after))
 				continue;
-			if (tunnel_client_remove_peer(tunnel, after))
+			if (tunnel_client_remove_peer(&connection->client, after))
 				return;
-			agent->changes++;
+			connection->changes++;
 		}
-	} while (!page.is_last && page.count);
+	} while (!page->is_last && page->count);
 }
 
-void peers_remove_gone(struct agent *agent)
+void peers_remove_gone(const struct peers_parts *parts)
 {
-	struct datapath *datapath = &agent->datapath;
+	struct datapath *datapath = parts->datapath;
 
 	for (uint32_t i = datapath->peer_count; i-- > 0;) {
 		const struct datapath_peer *peer = &datapath->peers[i];
 		int error = 0;
 
-		if (is_kept(agent, peer))
+		if (is_kept(parts, peer))
 			error = datapath_set_peer(datapath, peer->id, peer->value.node, false);
-		else if (!members_find_id(&agent->members, peer->id))
+		else if (!members_find_id(parts->members, peer->id))
 			error = datapath_remove_peer(datapath, peer->id);
 		if (error)
-			agent_add_reason(agent, REASON_MAPS, "", "the BPF maps cannot be written");
+			verdict_add_map_failure(parts->verdict);
 	}
-	remove_strangers(agent);
+	remove_strangers(parts->members, parts->connection);
 }
 
-static void report_refusal(struct agent *agent, struct member *member)
+static void log_refusal(struct member *member, struct registry *registry)
 {
 	const char *text = member->core.refusal.text;
 
@@ -313,28 +329,30 @@ static void report_refusal(struct agent *agent, struct member *member)
 		return;
 	copy_text(member->logged, sizeof(member->logged), text);
 	if (!text[0]) {
-		log_info("node %s: its record is good again", member->core.name);
+		log_info("node %s: its record is accepted again", member->core.name);
 		return;
 	}
 	log_warning("node %s: %s", member->core.name, text);
-	event_tell(agent, EVENT_REFUSED, "the record of node %s is refused: %s", member->core.name,
-		   text);
+	events_send(registry, EVENT_REFUSED, "the record of node %s is refused: %s",
+		    member->core.name, text);
 }
 
-/* Of a node that cannot run the agent nothing is expected. */
+/* A node that cannot run the agent is not expected to have a good record. */
 static bool is_excluded(const struct cluster_member *member)
 {
 	return member->seen && member->seen->is_excluded;
 }
 
-void peers_report_refusals(struct agent *agent)
+void peers_report_refusals(struct members *members, struct registry *registry,
+			   struct verdict *verdict)
 {
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct member *member = member_of(agent->members.items[i]);
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct member *member = member_of(members->items[i]);
 
-		report_refusal(agent, member);
+		log_refusal(member, registry);
 		if (member->core.refusal.text[0] && !is_excluded(&member->core))
-			agent_add_warning(agent, WARNING_RECORD, member->core.name, "node %s: %s",
-					  member->core.name, member->core.refusal.text);
+			verdict_add_warning(verdict, WARNING_RECORD, member->core.name,
+					    "node %s: %s", member->core.name,
+					    member->core.refusal.text);
 	}
 }

@@ -1,37 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The other nodes, told to the tunnel and to the maps as cluster.c judged them, and what the tunnel says of them. SHELL.
- * What fails becomes a reason and is tried again at the next pass.
+ * The other nodes: brings the tunnel and the maps in line with the judgement of cluster.c, and
+ * reads their status from the tunnel. SHELL. A failure becomes a reason and is retried in the next
+ * pass.
  */
 #pragma once
 
-#include "agent.h"
+#include "cluster/members.h"
+#include "connection.h"
+#include "datapath/datapath.h"
+#include "mode.h"
+#include "peer_request.h"
+#include "registry/registry.h"
+#include "settings.h"
+#include "verdict.h"
 
-/* Asks the tunnel how its peers are, into the members' status. False: it is not there. */
-bool peers_refresh_status(struct agent *agent);
+/* The parts of the agent that these steps read and write. */
+struct peers_parts {
+	const struct settings *settings;
+	const struct cluster_self *self;
+	const struct secrets *secrets; /* NULL: none */
+	const struct mode *mode;
+	bool are_pods_known; /* this node's own */
+	struct members *members;
+	struct connection *connection;
+	struct datapath *datapath;
+	struct verdict *verdict;
+};
 
-/* What the status proves of the members' keys, for cluster.c to judge by. */
-void peers_note_proofs(struct agent *agent);
+/* Reads the status of all peers from the tunnel. False: the tunnel is not connected. */
+bool peers_refresh_status(struct members *members, struct connection *connection);
 
-/* Each member has its id from here on, and its entry in the maps: the one that an earlier agent gave it, if any. */
-void peers_identify(struct agent *agent);
+/* Notes which keys of the members the last status proves, for cluster.c to judge by. */
+void peers_note_proofs(struct members *members);
 
-/* The tunnel's datagrams to usable peers leave whatever the prefixes say; before prefixes that would lead them into the
- * tunnel, and with may_remove, after those are gone, those of no peer no more. 0 or -errno. */
-MUST_CHECK int peers_settle_endpoints(struct agent *agent, bool may_remove);
+/* Gives each member its id and its entry in the maps: those that an earlier agent gave it, if
+ * any. */
+void peers_identify(struct members *members, struct datapath *datapath, struct verdict *verdict);
 
-/* Who is usable is armed, who is not is disarmed, in an order in which no prefix is nobody's meanwhile. */
-void peers_settle(struct agent *agent);
+/* Lets the tunnel's datagrams to usable peers leave, regardless of the prefixes. Called before
+ * prefixes that would lead them into the tunnel are added, and with may_remove, after those are
+ * gone, to close the endpoints of no peer. 0 or -errno. */
+MUST_CHECK int peers_settle_endpoints(struct members *members, struct datapath *datapath,
+				      bool may_remove, struct verdict *verdict);
 
-/* The usable peers to the tunnel again, as our keys are now: before a new one is published, the tunnel has the preshared
- * keys that belong to it. */
-void peers_tell(struct agent *agent);
+/* Enables usable peers and disables the others, in an order that never leaves a prefix without
+ * an owner. */
+void peers_settle(const struct peers_parts *parts);
 
-/* The members' prefixes and this node's exceptions into the maps. 0 or -errno. */
-MUST_CHECK int peers_settle_prefixes(struct agent *agent);
+/* Sends the usable peers to the tunnel again, by our keys as they are now: the tunnel has the
+ * preshared keys of a new key before that key is published. */
+void peers_send(const struct peers_parts *parts);
 
-/* Who is no member any more leaves maps and tunnel; not before every record was told. */
-void peers_remove_gone(struct agent *agent);
+/* Puts the members' prefixes and this node's exceptions into the maps. 0 or -errno. */
+MUST_CHECK int peers_settle_prefixes(const struct peers_parts *parts);
 
-/* One log line for each refusal that is new or over. */
-void peers_report_refusals(struct agent *agent);
+/* Removes nodes that are no longer members from maps and tunnel. Only after every record was
+ * listed. */
+void peers_remove_gone(const struct peers_parts *parts);
+
+/* Adds a warning for each record that is refused, and logs each refusal that is new or over. */
+void peers_report_refusals(struct members *members, struct registry *registry,
+			   struct verdict *verdict);

@@ -1,192 +1,151 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * With `auto` the registry's word is taken until the kernel contradicts it, and never again afterwards: a node whose
- * CNI once went its own way is not believed to follow the registry when its last such pod is gone.
+ * With `auto` the registry's prefixes are used until the kernel contradicts them, and never again
+ * after that: once the CNI of a node has used other addresses, the disappearance of the last such
+ * pod does not prove that it stopped.
  */
 #include "pod_cidrs.h"
 
-#include "host/clock.h"
-#include "log.h"
+#define LATE_NS (60 * NS_PER_S) /* a controller that assigns podCIDRs does so within seconds */
 
-#define LATE_NS (60 * NS_PER_S) /* a controller that gives out podCIDRs does so within seconds */
-
-static void take_node_pods(struct agent *agent)
+bool pod_cidrs_begin(struct pod_cidrs *pod_cidrs, const struct settings *settings,
+		     const struct node *found, bool is_server)
 {
-	agent->self.pod_count = agent->node_pod_count;
-	memcpy(agent->self.pods, agent->node_pods, sizeof(agent->node_pods));
-}
-
-bool pod_cidrs_begin(struct agent *agent)
-{
-	const struct settings *settings = agent->settings;
-	const struct node *found = agent->registry->found;
-	bool is_from_flags = settings->pod_count, is_later = agent->registry->is_server;
-
-	agent->self.range_count = settings->range_count;
-	memcpy(agent->self.ranges, settings->ranges, sizeof(settings->ranges));
-	if (is_from_flags) {
-		agent->node_pod_count = settings->pod_count;
-		memcpy(agent->node_pods, settings->pods, sizeof(agent->node_pods));
+	*pod_cidrs = (struct pod_cidrs){.source = settings->pods_source,
+					.has_flags = settings->pod_count,
+					.is_server = is_server};
+	if (pod_cidrs->has_flags) {
+		pod_cidrs->given_count = settings->pod_count;
+		memcpy(pod_cidrs->given, settings->pods, sizeof(pod_cidrs->given));
 	} else if (found) {
-		agent->node_pod_count = found->pod_cidr_count;
-		memcpy(agent->node_pods, found->pod_cidrs, sizeof(agent->node_pods));
+		pod_cidrs->given_count = found->pod_cidr_count;
+		memcpy(pod_cidrs->given, found->pod_cidrs, sizeof(pod_cidrs->given));
 	}
-	if (settings->pods_source == PODS_NODE && !agent->node_pod_count && !is_later) {
-		log_error(
-			"no pod prefix of this node is known: the registry has no podCIDRs for %s; "
-			"give --pod-cidr, or --pod-cidrs-from local",
-			settings->node);
+	if (settings->pods_source == PODS_NODE && !pod_cidrs->given_count && !is_server)
 		return false;
-	}
-	agent->are_pods_local = !is_from_flags && (settings->pods_source == PODS_LOCAL ||
-						   (!agent->node_pod_count && !is_later));
-	if (agent->are_pods_local)
-		return true;
-	take_node_pods(agent);
-	return is_from_flags ||
-	       settings_check_pods(settings, agent->self.pods, agent->self.pod_count,
-				   "podCIDRs in the registry");
+	pod_cidrs->are_local = !pod_cidrs->has_flags && (settings->pods_source == PODS_LOCAL ||
+							 (!pod_cidrs->given_count && !is_server));
+	return true;
 }
 
 /* -- from the registry, later -- */
 
-static bool are_from_registry(const struct agent *agent)
+static bool are_from_registry(const struct pod_cidrs *pod_cidrs)
 {
-	return agent->registry->is_server && !agent->settings->pod_count && !agent->are_pods_local;
+	return pod_cidrs->is_server && !pod_cidrs->has_flags && !pod_cidrs->are_local;
 }
 
-void pod_cidrs_inherit(struct agent *agent)
+void pod_cidrs_inherit(struct pod_cidrs *pod_cidrs, const struct prefix_entry *entries,
+		       uint32_t entry_count)
 {
-	const struct datapath *datapath = &agent->datapath;
 	uint32_t count = 0;
 
-	if (!are_from_registry(agent))
+	if (!are_from_registry(pod_cidrs))
 		return;
-	for (uint32_t i = 0; i < datapath->entry_count; i++) {
-		const struct prefix_entry *entry = &datapath->entries[i];
-
-		if (entry->value.class != PREFIX_LOCAL)
+	for (uint32_t i = 0; i < entry_count; i++) {
+		if (entries[i].value.class != PREFIX_LOCAL)
 			continue;
 		if (count == NODE_POD_CIDRS_MAX)
 			return; /* then they came from the kernel, which still shows them */
-		agent->node_pods[count++] = prefix_key_to_cidr(&entry->key);
+		pod_cidrs->given[count++] = prefix_key_to_cidr(&entries[i].key);
 	}
-	agent->node_pod_count = count;
+	pod_cidrs->given_count = count;
 }
 
-void pod_cidrs_learn(struct agent *agent, const struct node *node)
+void pod_cidrs_learn(struct pod_cidrs *pod_cidrs, const struct node *node,
+		     const struct refusal *refusal, uint64_t now_ns)
 {
-	if (!agent->was_own_seen)
-		agent->own_seen_ns = boot_ns();
-	agent->was_own_seen = true;
-	agent->bad_pods.text[0] = '\0';
-	if (!are_from_registry(agent) ||
-	    !settings_judge_pods(agent->settings, node->pod_cidrs, node->pod_cidr_count,
-				 "podCIDRs of this node", &agent->bad_pods) ||
-	    !node->pod_cidr_count)
-		return; /* a prefix that was there does not go away with somebody's mistake */
-	agent->node_pod_count = node->pod_cidr_count;
-	memcpy(agent->node_pods, node->pod_cidrs, sizeof(agent->node_pods));
-}
-
-bool pod_cidrs_are_known(const struct agent *agent)
-{
-	return !are_from_registry(agent) || agent->node_pod_count;
-}
-
-static void blame_registry(struct agent *agent)
-{
-	if (agent->bad_pods.text[0] && are_from_registry(agent))
-		agent_add_reason(agent, REASON_PODS, "", "%s", agent->bad_pods.text);
-	else if (agent->was_own_seen && !pod_cidrs_are_known(agent))
-		agent_add_reason(
-			agent, REASON_PODS, "",
-			"this node has no podCIDRs yet, so nothing is published: if it never gets any, "
-			"give --pod-cidrs-from local, or --pod-cidr");
-}
-
-/* No podCIDRs for a while, or such as cannot be any: the CNI does not go by them. */
-static bool has_waited_in_vain(const struct agent *agent)
-{
-	if (!agent->was_own_seen || pod_cidrs_are_known(agent))
-		return false;
-	return agent->bad_pods.text[0] || boot_ns() - agent->own_seen_ns >= LATE_NS;
-}
-
-static void give_up_waiting(struct agent *agent)
-{
-	if (agent->settings->pods_source != PODS_AUTO || !has_waited_in_vain(agent))
+	if (!pod_cidrs->was_own_seen)
+		pod_cidrs->own_seen_ns = now_ns;
+	pod_cidrs->was_own_seen = true;
+	pod_cidrs->refusal = (struct refusal){0};
+	if (!are_from_registry(pod_cidrs))
 		return;
-	log_warning("%s: this node's prefixes are read from its own routes from now on, as with "
-		    "--pod-cidrs-from local",
-		    agent->bad_pods.text[0] ? agent->bad_pods.text : "this node has no podCIDRs");
-	agent->are_pods_local = true;
+	pod_cidrs->refusal = *refusal;
+	if (refusal->text[0] || !node->pod_cidr_count)
+		return; /* a mistake in the registry removes no prefix that is in use */
+	pod_cidrs->given_count = node->pod_cidr_count;
+	memcpy(pod_cidrs->given, node->pod_cidrs, sizeof(pod_cidrs->given));
+}
+
+bool pod_cidrs_are_known(const struct pod_cidrs *pod_cidrs)
+{
+	return !are_from_registry(pod_cidrs) || pod_cidrs->given_count;
+}
+
+enum pod_cidrs_trouble pod_cidrs_find_trouble(const struct pod_cidrs *pod_cidrs)
+{
+	if (pod_cidrs->refusal.text[0] && are_from_registry(pod_cidrs))
+		return POD_CIDRS_BAD;
+	return pod_cidrs->was_own_seen && !pod_cidrs_are_known(pod_cidrs) ? POD_CIDRS_MISSING
+									  : POD_CIDRS_FINE;
+}
+
+const char *pod_cidrs_origin(const struct pod_cidrs *pod_cidrs)
+{
+	if (pod_cidrs->are_local)
+		return "local";
+	return pod_cidrs->has_flags ? "flag" : "node";
 }
 
 /* -- from the kernel -- */
 
-static void move_to_local(struct agent *agent)
+/* The registry has no podCIDRs for a while, or unusable ones: the CNI does not use them. */
+static enum pod_cidrs_move judge_wait(const struct pod_cidrs *pod_cidrs, uint64_t now_ns)
 {
-	const struct settings *settings = agent->settings;
-	char text[CIDR_TEXT_LEN];
-	struct cidr cidr;
-
-	if (agent->are_pods_local || settings->pods_source != PODS_AUTO || settings->pod_count ||
-	    !pod_cidrs_are_known(agent) ||
-	    !pods_contradict(&agent->local_pods, &agent->view, agent->node_pods,
-			     agent->node_pod_count, &cidr))
-		return;
-	log_warning(
-		"the pods of this node are not those of its podCIDRs (%s is a pod's address here, or is reached "
-		"elsewhere): its prefixes are read from its own routes from now on, as with --pod-cidrs-from local",
-		cidr_format(text, &cidr));
-	agent->are_pods_local = true;
+	if (!pod_cidrs->was_own_seen || pod_cidrs_are_known(pod_cidrs))
+		return POD_CIDRS_STAY;
+	if (pod_cidrs->refusal.text[0])
+		return POD_CIDRS_REFUSED;
+	return now_ns - pod_cidrs->own_seen_ns >= LATE_NS ? POD_CIDRS_LATE : POD_CIDRS_STAY;
 }
 
-static void find_holes(struct agent *agent)
+enum pod_cidrs_move pod_cidrs_follow(struct pod_cidrs *pod_cidrs, const struct underlay_view *view,
+				     const struct cidr *ranges, uint32_t range_count,
+				     uint64_t now_ns, struct cidr *ret_proof)
 {
-	struct cluster_self *self = &agent->self;
-	char text[CIDR_TEXT_LEN];
-	uint32_t count = pods_find_holes(&agent->view, self->pods, self->pod_count, self->holes,
-					 CLUSTER_HOLES_MAX);
+	enum pod_cidrs_move move;
+
+	pods_find(&pod_cidrs->local, view, ranges, range_count);
+	if (pod_cidrs->are_local || pod_cidrs->source != PODS_AUTO)
+		return POD_CIDRS_STAY;
+	move = judge_wait(pod_cidrs, now_ns);
+	if (!pod_cidrs->has_flags && pod_cidrs_are_known(pod_cidrs) &&
+	    pods_contradict(&pod_cidrs->local, view, pod_cidrs->given, pod_cidrs->given_count,
+			    ret_proof))
+		move = POD_CIDRS_CONTRADICTED;
+	pod_cidrs->are_local = move != POD_CIDRS_STAY;
+	return move;
+}
+
+/* If there are more holes than there is room for, nothing can tell which pods are ours: none
+ * leaves in cleartext. */
+static void find_holes(const struct underlay_view *view, struct cluster_self *self)
+{
+	uint32_t count =
+		pods_find_holes(view, self->pods, self->pod_count, self->holes, CLUSTER_HOLES_MAX);
 
 	self->hole_count = MIN(count, (uint32_t)CLUSTER_HOLES_MAX);
 	if (count > CLUSTER_HOLES_MAX)
-		self->pod_count =
-			0; /* which of them are ours cannot be told: none leaves in clear */
-	if (!count)
-		return;
-	cidr_format(text, &self->holes[0]);
-	agent_add_reason(
-		agent, REASON_PODS_ROUTED, text,
-		"%s is among this node's pod prefixes, but its route leads to another machine: "
-		"see --pod-cidr, or give --pod-cidrs-from local",
-		text);
+		self->pod_count = 0;
 }
 
-void pod_cidrs_follow(struct agent *agent)
+bool pod_cidrs_fill(const struct pod_cidrs *pod_cidrs, const struct underlay_view *view,
+		    struct cluster_self *self)
 {
-	struct cluster_self *self = &agent->self;
+	/* While our prefixes are unknown, those that the kernel shows are at least no other
+	 * node's. */
+	bool shows_local = pod_cidrs->are_local || !pod_cidrs_are_known(pod_cidrs);
 
-	pods_mark_devices(&agent->view, self->ranges, self->range_count);
-	pods_find(&agent->local_pods, &agent->view, self->ranges, self->range_count);
-	give_up_waiting(agent);
-	move_to_local(agent);
-	blame_registry(agent);
-	/* What the kernel shows is at least no other node's, while nobody has said what is ours. */
-	if (agent->are_pods_local || !pod_cidrs_are_known(agent)) {
-		self->pod_count = agent->local_pods.count;
-		memcpy(self->pods, agent->local_pods.cidrs, sizeof(self->pods));
-		if (agent->local_pods.is_cut)
-			agent_add_reason(
-				agent, REASON_PODS_CUT, "",
-				"this node has more pod prefixes than the %u it can publish: "
-				"pods beyond them are cut off",
-				(unsigned int)ANNOTATION_PODS_MAX);
+	if (shows_local) {
+		self->pod_count = pod_cidrs->local.count;
+		memcpy(self->pods, pod_cidrs->local.cidrs, sizeof(self->pods));
 	} else {
-		take_node_pods(agent);
+		self->pod_count = pod_cidrs->given_count;
+		memcpy(self->pods, pod_cidrs->given, sizeof(pod_cidrs->given));
 	}
-	find_holes(agent);
-	self->routes = agent->view.routes;
-	self->route_count = agent->view.route_count;
+	find_holes(view, self);
+	self->routes = view->routes;
+	self->route_count = view->route_count;
+	return shows_local && pod_cidrs->local.is_cut;
 }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A question is a handshake, so an answer proves who gave it. The number of questions without an answer is the tunnel's to
- * remember; here is only when the next one is due. A dispute that goes on costs four handshakes in the first half second
- * and hardly anything later, however many nodes claim an address.
+ * A question is a handshake, so an answer proves its sender. The tunnel counts the questions
+ * without an answer; this file only knows when the next one is due. A continuing dispute costs four
+ * handshakes in the first half second and hardly anything later, however many nodes claim an
+ * address.
  */
 #include "questions.h"
 
-#include "host/clock.h"
 #include "cluster/presence.h"
+#include "host/clock.h"
 
-#define ANSWER_NS   (25 * NS_PER_MS)  /* until an answer has come, on most networks */
-#define KEY_LOOK_NS (500 * NS_PER_MS) /* several in each turn */
-#define QUESTION_RETRY_NS \
-	(30 * NS_PER_MS) /* where the tunnel says that the last one is too young */
+#define ANSWER_NS   (25 * NS_PER_MS)  /* an answer arrives within this time on most networks */
+#define KEY_LOOK_NS (500 * NS_PER_MS) /* several within the turn of each claimant */
+/* The tunnel rejected a question because the last one is too recent. */
+#define QUESTION_RETRY_NS (30 * NS_PER_MS)
 
 static const struct control_place *find_place(const struct control_peer_status *status,
 					      const struct address *address)
@@ -23,15 +24,24 @@ static const struct control_place *find_place(const struct control_peer_status *
 	return NULL;
 }
 
-static void want_pass(struct agent *agent, uint64_t due_ns)
+struct asking {
+	const struct members *members;
+	struct connection *connection;
+	struct schedule *schedule;
+	uint64_t now_ns;
+};
+
+static void want_pass(const struct asking *asking, uint64_t due_ns)
 {
-	if (!agent->questions_ns || due_ns < agent->questions_ns)
-		agent->questions_ns = due_ns;
+	struct schedule *schedule = asking->schedule;
+
+	if (!schedule->questions_ns || due_ns < schedule->questions_ns)
+		schedule->questions_ns = due_ns;
 }
 
-/* -- is it there, at this address? -- */
+/* -- is the node at this address? -- */
 
-/* An answer makes the next question a matter of seconds. */
+/* After an answer, the next question can wait for seconds. */
 static uint64_t due_ns(const struct member *member, const struct member_question *question)
 {
 	const struct control_place *place = find_place(&member->status, &question->address);
@@ -43,22 +53,22 @@ static uint64_t due_ns(const struct member *member, const struct member_question
 	return question->asked_ns + presence_ask_delay_ns(place ? place->asked_count : 1);
 }
 
-static void ask(struct agent *agent, const struct member *member, struct member_question *question,
-		uint64_t now_ns)
+static void ask(const struct asking *asking, const struct member *member,
+		struct member_question *question)
 {
 	union endpoint to = endpoint_of(&question->address, member->core.chosen->annotation.port);
 
-	if (due_ns(member, question) > now_ns) {
-		want_pass(agent, due_ns(member, question));
-	} else if (tunnel_client_ask_peer(&agent->tunnel, member->core.id, &to)) {
-		want_pass(agent, now_ns + QUESTION_RETRY_NS);
+	if (due_ns(member, question) > asking->now_ns) {
+		want_pass(asking, due_ns(member, question));
+	} else if (tunnel_client_ask_peer(&asking->connection->client, member->core.id, &to)) {
+		want_pass(asking, asking->now_ns + QUESTION_RETRY_NS);
 	} else {
-		question->asked_ns = now_ns;
-		want_pass(agent, now_ns + ANSWER_NS);
+		question->asked_ns = asking->now_ns;
+		want_pass(asking, asking->now_ns + ANSWER_NS);
 	}
 }
 
-/* Those that are still wanted keep the time at which they were asked; a new one is due now. */
+/* Questions that are still wanted keep the time of their last request; a new one is due now. */
 static void renew_questions(struct member *member, const struct address *wanted, uint32_t count)
 {
 	struct member_question renewed[CLUSTER_QUESTIONS_MAX] = {0};
@@ -73,90 +83,91 @@ static void renew_questions(struct member *member, const struct address *wanted,
 	member->question_count = count;
 }
 
-static void ask_at_addresses(struct agent *agent, struct member *member, uint64_t now_ns)
+static void ask_at_addresses(const struct asking *asking, struct member *member)
 {
 	struct address wanted[CLUSTER_QUESTIONS_MAX];
-	uint32_t count = cluster_list_questions(&agent->members.workspace, &member->core, wanted,
+	uint32_t count = cluster_list_questions(&asking->members->workspace, &member->core, wanted,
 						CLUSTER_QUESTIONS_MAX);
 
 	renew_questions(member, wanted, count);
 	for (uint32_t i = 0; i < count; i++)
-		ask(agent, member, &member->questions[i], now_ns);
+		ask(asking, member, &member->questions[i]);
 }
 
-/* -- is it there at all? -- */
+/* -- is the node alive? -- */
 
-static void ask_whether_alive(struct agent *agent, struct member *member, uint64_t now_ns)
+static void ask_whether_alive(const struct asking *asking, struct member *member)
 {
 	if (!member->core.is_in_dispute)
 		return;
 	if (!presence_is_quiet(&member->status)) {
-		want_pass(agent, now_ns + presence_quiet_in_ns(&member->status));
+		want_pass(asking, asking->now_ns + presence_quiet_in_ns(&member->status));
 		return;
 	}
-	if (member->alive_ns <= now_ns) {
-		(void)!tunnel_client_try_peer(&agent->tunnel, member->core.id);
-		member->alive_ns = now_ns + PRESENCE_PATIENCE_NS;
+	if (member->alive_ns <= asking->now_ns) {
+		(void)!tunnel_client_try_peer(&asking->connection->client, member->core.id);
+		member->alive_ns = asking->now_ns + PRESENCE_PATIENCE_NS;
 	}
-	want_pass(agent, member->alive_ns);
+	want_pass(asking, member->alive_ns);
 }
 
-/* -- does it have the key that it publishes? -- */
+/* -- does the node have the key that it publishes? -- */
 
-static void ask_for_key(struct agent *agent, struct member *member, uint64_t now_ns)
+static void ask_for_key(const struct asking *asking, struct member *member)
 {
 	if (!member->core.has_disputed_key)
 		return;
-	if (now_ns - member->key_asked_ns >= KEY_LOOK_NS) {
-		(void)!tunnel_client_try_peer(&agent->tunnel, member->core.id);
-		member->key_asked_ns = now_ns;
-		want_pass(agent, now_ns + ANSWER_NS);
+	if (asking->now_ns - member->key_asked_ns >= KEY_LOOK_NS) {
+		(void)!tunnel_client_try_peer(&asking->connection->client, member->core.id);
+		member->key_asked_ns = asking->now_ns;
+		want_pass(asking, asking->now_ns + ANSWER_NS);
 	}
-	want_pass(agent, member->key_asked_ns + KEY_LOOK_NS);
+	want_pass(asking, member->key_asked_ns + KEY_LOOK_NS);
 }
 
-/* -- what nobody claims any more -- */
+/* -- addresses that are not claimed any more -- */
 
-static void forget_places(struct agent *agent, struct member *member)
+static void forget_places(const struct asking *asking, struct member *member)
 {
 	const struct control_peer_status *status = &member->status;
 
 	for (uint32_t i = 0; i < status->place_count; i++)
-		if (!cluster_claims_address(&agent->members.workspace, &member->core,
+		if (!cluster_claims_address(&asking->members->workspace, &member->core,
 					    &status->places[i].address))
-			(void)!tunnel_client_forget_place(&agent->tunnel, member->core.id,
+			(void)!tunnel_client_forget_place(&asking->connection->client,
+							  member->core.id,
 							  &status->places[i].address);
 }
 
-/* The tunnel got it in this pass, so that its status is not known yet. */
-static void look_again_at_new(struct agent *agent, const struct member *member, uint64_t now_ns)
+/* The tunnel learned of the node in this pass, so its status is not known yet. */
+static void look_again_at_new(const struct asking *asking, const struct member *member)
 {
 	struct address wanted[CLUSTER_QUESTIONS_MAX];
 
 	if (member->core.is_in_dispute ||
-	    cluster_list_questions(&agent->members.workspace, &member->core, wanted,
+	    cluster_list_questions(&asking->members->workspace, &member->core, wanted,
 				   CLUSTER_QUESTIONS_MAX))
-		want_pass(agent, now_ns + KEY_LOOK_NS);
+		want_pass(asking, asking->now_ns + KEY_LOOK_NS);
 }
 
-void questions_ask(struct agent *agent)
+void questions_ask(struct members *members, struct connection *connection,
+		   struct schedule *schedule)
 {
-	uint64_t now_ns = boot_ns();
+	struct asking asking = {members, connection, schedule, boot_ns()};
 
-	agent->questions_ns = 0;
-	for (uint32_t i = 0; i < agent->members.count; i++) {
-		struct member *member = member_of(agent->members.items[i]);
+	schedule->questions_ns = 0;
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct member *member = member_of(members->items[i]);
 
-		if (member->core.state != MEMBER_USABLE ||
-		    !tunnel_client_is_connected(&agent->tunnel))
+		if (member->core.state != MEMBER_USABLE || !connection_is_open(connection))
 			continue;
-		ask_for_key(agent, member, now_ns);
+		ask_for_key(&asking, member);
 		if (!member->status.id) {
-			look_again_at_new(agent, member, now_ns);
+			look_again_at_new(&asking, member);
 			continue;
 		}
-		forget_places(agent, member);
-		ask_at_addresses(agent, member, now_ns);
-		ask_whether_alive(agent, member, now_ns);
+		forget_places(&asking, member);
+		ask_at_addresses(&asking, member);
+		ask_whether_alive(&asking, member);
 	}
 }

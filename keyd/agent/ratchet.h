@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which nodes were reached: once a handshake with a node was completed, nothing to or from it goes in clear any more, in
- * no mode and after no restart. SHELL. In permissive mode no packet leads to a handshake before that, so that it is begun
- * here.
+ * The ratchet: once a handshake with a node has completed, traffic to or from it is never sent in
+ * cleartext again, in no mode and after no restart. CORE. In permissive mode no packet starts a
+ * handshake before that, so the agent has to start it.
  */
 #pragma once
 
-#include "agent.h"
+#include "bpf_abi.h"
+#include "cluster/backoff.h"
+#include "tunnel_control.h"
 
-/* Notes whom the tunnel has reached by what it said last, and in permissive mode makes it try the others. */
-void ratchet_advance(struct agent *agent);
+enum ratchet_step {
+	RATCHET_WAIT,
+	RATCHET_NOTE_REACHED, /* a handshake has completed: the map has to say so from now on */
+	RATCHET_TRY,	      /* start a handshake, as soon as one is due */
+};
 
-/* Is the mode permissive, and a peer usable that was not reached yet? Then the tunnel is asked every second. */
-bool ratchet_is_waiting(const struct agent *agent);
+/* Of a node that was not reached yet. is_usable: the tunnel is connected and may know it. */
+enum ratchet_step ratchet_next(const struct control_peer_status *status, enum datapath_mode mode,
+			       bool is_usable);
 
-static inline bool ratchet_was_reached(const struct agent *agent,
-				       const struct cluster_member *member)
-{
-	return datapath_was_reached(&agent->datapath, member->id, member->name);
-}
-
-/* The mode from now on, by one write to the map; what the ratchet holds is not touched. 0 or -errno. */
-MUST_CHECK int ratchet_set_mode(struct agent *agent, enum datapath_mode mode);
+/* When handshakes are tried: the first one at a random time, which is later in a larger cluster. */
+extern const struct backoff_pace ratchet_pace;
+uint32_t ratchet_spread_ms(uint32_t member_count);

@@ -1,58 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The requests by their verbs, and what their answers share. What is shown is read when it is asked for; nothing is kept
- * for the purpose. Texts that come from elsewhere were quoted when they were refused, so they are always valid JSON
+ * The verbs. The answers are built from the current state on each request; no state is kept for
+ * them. Texts from outside were escaped when they were refused, so they are always valid JSON
  * strings.
  */
 #include "report.h"
 
 #include "commands.h"
-#include "peers.h"
-#include "ratchet.h"
 #include "report_parts.h"
-
-#define FINGERPRINT_LEN 8
-
-json_t *report_traffic(const struct traffic *sum)
-{
-	return json_pack("{s:I, s:I}", "packets", (json_int_t)sum->packets, "bytes",
-			 (json_int_t)sum->bytes);
-}
-
-const char *report_mode_name(enum datapath_mode mode)
-{
-	return mode == MODE_PERMISSIVE ? "permissive" : "strict";
-}
-
-const char *report_secret(const struct agent *agent, const struct cluster_member *member)
-{
-	const struct secret_ids *ids = &agent->self.secrets;
-
-	if (!member->has_common_secret)
-		return NULL;
-	return member->secret < ids->count ? ids->items[member->secret].text : SECRET_NONE;
-}
-
-void report_refresh(struct agent *agent)
-{
-	if (peers_refresh_status(agent))
-		ratchet_advance(agent);
-}
-
-json_t *report_fingerprint(const struct public_key *key)
-{
-	char text[KEY_BASE64_LEN + 1] = "";
-
-	if (key)
-		public_key_encode(text, key);
-	text[FINGERPRINT_LEN] = '\0';
-	return json_string(text);
-}
-
-json_t *report_refusal(const char *text)
-{
-	return json_pack("{s:s}", "error", text);
-}
 
 static const struct verb {
 	const char *name;

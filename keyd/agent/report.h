@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's state as the JSON of include/keyd_control.h. SHELL. Public halves of keys only.
+ * Answers the requests of the podveil command, with the agent's state as the JSON of
+ * include/keyd_control.h. SHELL. Of keys, only public halves are shown.
  */
 #pragma once
 
 #include "agent.h"
 
-/* Answer to one request, from malloc; NULL: no memory. For control.h: the context is the agent. */
+/* The answer to one request, from malloc; NULL: no memory. A control_answer; its context is the
+ * agent. */
 char *report_answer(void *agent, const char *request, size_t len);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The answer to `key-status`: where every node's rotation stands, of the others as far as their records tell. Public
- * halves of keys, and of those the first characters.
+ * The answer to `key-status`: the state of every node's rotation; that of the other nodes as far as
+ * their records show it. Of keys, only the first characters of public halves are shown.
  */
-#include "keys.h"
-#include "peers.h"
 #include "report_parts.h"
+#include "rotate_clock.h"
 
 static json_t *seconds(int64_t ms)
 {
@@ -19,14 +18,14 @@ static json_t *wall_time(uint64_t wall_ms)
 	return json_string(node_format_time(text, (int64_t)(wall_ms / 1000)));
 }
 
-/* A change of keys takes its epoch from the clock, so the epoch tells when it was. */
+/* A change of keys takes its epoch from the clock, so the epoch is the time of the change. */
 static json_t *age_of_epoch(uint64_t epoch, struct rotate_now now)
 {
 	return epoch && epoch <= now.wall_ms ? seconds((int64_t)(now.wall_ms - epoch))
 					     : json_null();
 }
 
-/* The rest, which only this node knows of itself, is null. */
+/* The other fields, which a node knows only of itself, are null. */
 static json_t *key(const char *node, bool is_self, const char *state, const char *reason)
 {
 	return json_pack("{s:s, s:b, s:s, s:s, s:n, s:n, s:n, s:n, s:n, s:[]}", "node", node,
@@ -86,7 +85,7 @@ static void add_proofs(json_t *answer, const struct agent *agent)
 		if (!keys_judge_peer(member, &peer) || !rotate_is_live(&peer))
 			continue;
 		live++;
-		if (!rotate_waits_for(&agent->rotate, &peer))
+		if (!rotate_waits_for(&agent->keys.rotate, &peer))
 			continue;
 		waiting++;
 		json_array_append_new(stragglers, json_string(member->core.name));
@@ -95,7 +94,7 @@ static void add_proofs(json_t *answer, const struct agent *agent)
 	json_object_set_new(answer, "peers_proved", json_integer(live - waiting));
 }
 
-/* Why a rotation does not go on. */
+/* Why a rotation makes no progress; empty: it does. */
 static const char *own_key_reason(const struct agent *agent, bool has_key, enum rotate_state state)
 {
 	if (!has_key)
@@ -105,7 +104,7 @@ static const char *own_key_reason(const struct agent *agent, bool has_key, enum 
 
 static json_t *own_key(struct agent *agent, struct rotate_now now)
 {
-	const struct rotate *rotate = &agent->rotate;
+	const struct rotate *rotate = &agent->keys.rotate;
 	const struct rotate_identity *own = rotate_publishable(rotate);
 	enum rotate_state state = rotate_state(rotate, now);
 	int64_t since_ms = rotate_state_since(rotate, state);
@@ -130,11 +129,11 @@ static json_t *own_key(struct agent *agent, struct rotate_now now)
 
 json_t *report_key_status(struct agent *agent, const json_t *request)
 {
-	struct rotate_now now = agent_rotate_now();
+	struct rotate_now now = rotate_clock_now();
 	json_t *list = json_array();
 
 	(void)request;
-	peers_refresh_status(agent);
+	peers_refresh_status(&agent->members, &agent->connection);
 	json_array_append_new(list, own_key(agent, now));
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		json_array_append_new(list, member_key(member_of(agent->members.items[i]), now));

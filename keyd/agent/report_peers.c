@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The answer to `peers`: of every other node what it published, what is made of that, and what goes to and fro. Why a
- * node is refused stands in its own row: nobody has to search the log for it.
+ * The answer to `peers`: for every other node, its record, the verdict on it, and its traffic. The
+ * row of a refused node contains the reason, so that no search in the log is needed.
  */
 #include "cluster/field.h"
-#include "ratchet.h"
 #include "report_parts.h"
 
 static const char *state_name(const struct cluster_member *member)
@@ -111,7 +110,7 @@ static json_t *peer(const struct agent *agent, struct cluster_member *member)
 	json_object_set_new(answer, "to_tunnel", report_traffic(&sum.to_tunnel));
 	json_object_set_new(answer, "from_tunnel", report_traffic(&sum.from_tunnel));
 	json_object_set_new(answer, "was_reached",
-			    json_boolean(ratchet_was_reached(agent, member)));
+			    json_boolean(mode_was_reached(&agent->datapath, member)));
 	json_object_set_new(answer, "clear_out", report_traffic(&sum.clear_out));
 	json_object_set_new(answer, "clear_in", report_traffic(&sum.clear_in));
 	return answer;

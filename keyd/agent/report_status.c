@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The answer to `status`: how this node is, what it goes by, and everything that was counted. What is less than podveil
- * could do is a warning here, also where it is wanted so.
+ * The answer to `status`: the state of this node, the settings in use, and all counters. A choice
+ * of the administrator that makes podveil protect less than it could is a warning here.
  */
 #include "cluster/field.h"
 #include "report_parts.h"
@@ -32,7 +32,8 @@ static json_t *bypass_list(const struct agent *agent)
 						bypass_format(text, &item->key), "protocols",
 						item->source == BYPASS_BY_FLAG ? "tcp,udp" : "tcp",
 						"source", source_name(item->source), "state",
-						bypasses_format_state(state, agent, item)));
+						bypasses_format_state(state, &agent->members,
+								      &agent->datapath, item)));
 	}
 	return list;
 }
@@ -53,9 +54,10 @@ static json_t *drop_list(struct agent *agent)
 	json_t *list = json_array();
 
 	datapath_read_drops(&agent->datapath, packets);
-	if (tunnel_client_read_drops(&agent->tunnel, &tunnel))
+	if (tunnel_client_read_drops(&agent->connection.client, &tunnel))
 		tunnel = (struct control_drops){0};
-	/* The programs count it too then: to the packet, and on every podveil0 there has been. */
+	/* In that case the programs count these losses too: exactly, and on every podveil0 that
+	 * has existed. */
 	if (loader_counts_kernel_drops(agent->datapath.loader))
 		tunnel.packets[DROP_TUN_OVERFLOW] = 0;
 	for (unsigned int reason = 0; reason < DROP_REASON_COUNT; reason++) {
@@ -85,7 +87,8 @@ static json_t *peer_counts(const struct agent *agent)
 			 "usable", usable, "with_session", with_session, "refused", refused);
 }
 
-/* Of all nodes, and of none: what is in the cluster range and nobody's. */
+/* The traffic of all nodes, and that of no node: addresses in the cluster range without an
+ * owner. */
 static struct peer_traffic traffic_sum(const struct agent *agent)
 {
 	struct peer_traffic sum = {0};
@@ -126,14 +129,14 @@ static json_t *hook_list(const struct watch *watch)
 
 static json_t *tunnel_status(const struct agent *agent)
 {
-	bool is_connected = tunnel_client_is_connected(&agent->tunnel);
+	bool is_connected = connection_is_open(&agent->connection);
 	json_int_t peers = 0;
 
 	for (uint32_t i = 0; i < agent->members.count; i++)
 		peers += member_of(agent->members.items[i])->status.id != 0;
 	return json_pack("{s:b, s:o, s:I}", "is_connected", is_connected, "pid",
-			 is_connected ? json_integer(agent->hello.pid) : json_null(), "peers",
-			 peers);
+			 is_connected ? json_integer(agent->connection.hello.pid) : json_null(),
+			 "peers", peers);
 }
 
 static json_t *secret_list(const struct secret_ids *ids)
@@ -147,7 +150,7 @@ static json_t *secret_list(const struct secret_ids *ids)
 
 static json_t *cluster_secret(const struct agent *agent)
 {
-	const struct secret_ids *ids = &agent->self.secrets;
+	const struct secret_ids *ids = &agent->facts.self.secrets;
 
 	if (!agent->secret.path)
 		return json_null();
@@ -159,7 +162,7 @@ static void warn_of_none(const struct agent *agent, struct reasons *list)
 {
 	json_int_t count = 0;
 
-	if (!agent->secret.path || !secret_accepts_none(&agent->self.secrets))
+	if (!agent->secret.path || !secret_accepts_none(&agent->facts.self.secrets))
 		return;
 	for (uint32_t i = 0; i < agent->members.count; i++) {
 		const char *id = report_secret(agent, agent->members.items[i]);
@@ -168,8 +171,8 @@ static void warn_of_none(const struct agent *agent, struct reasons *list)
 	}
 	reasons_add(
 		list, WARNING_SECRET, "none",
-		"--cluster-secret %.128s says none: nodes without the secret are accepted, and %lld of %u are "
-		"talked to without a preshared key",
+		"--cluster-secret %.128s lists none: nodes without the secret are accepted, and %lld of %u have "
+		"no preshared key",
 		agent->secret.path, count, agent->members.count);
 }
 
@@ -178,13 +181,13 @@ static void warn_of_guard(const struct guard_table *guard_table, struct reasons 
 	if (guard_table->error)
 		reasons_add(
 			list, WARNING_NO_GUARD, "",
-			"no guard by nf_tables (%s): until a new device has its hooks, pod packets may leave by "
-			"it in clear",
+			"no nf_tables guard (%s): until a new device has its hooks, pod packets may leave "
+			"through it in cleartext",
 			strerror(-guard_table->error));
 }
 
-/* What was wanted so, and still is less than podveil could do. */
-static void list_wanted(const struct agent *agent, struct reasons *list)
+/* The choices of the administrator that make podveil protect less than it could. */
+static void list_choices(const struct agent *agent, struct reasons *list)
 {
 	reasons_clear(list);
 	warn_of_none(agent, list);
@@ -192,7 +195,7 @@ static void list_wanted(const struct agent *agent, struct reasons *list)
 		reasons_add(list, WARNING_SECRET, "file", "%s", agent->secret.warning.text);
 	if (agent->registry->warning.text[0])
 		reasons_add(list, WARNING_REGISTRY, "", "%s", agent->registry->warning.text);
-	warn_of_guard(&agent->guard_table, list);
+	warn_of_guard(&agent->hooks.guard_table, list);
 }
 
 static void add_texts(const struct reasons *reasons, json_t *texts, json_t *kinds)
@@ -205,44 +208,38 @@ static void add_texts(const struct reasons *reasons, json_t *texts, json_t *kind
 	}
 }
 
-/* The administrator's choices come first: no number of other nodes' faults hides them. */
-static void add_reasons(json_t *answer, const struct agent *agent)
+/* The administrator's choices come first: no number of faults of other nodes hides them. */
+static void add_reasons(json_t *answer, struct agent *agent)
 {
-	static struct reasons wanted; /* large, and only used here */
+	struct reasons *choices = &agent->verdict.choices;
 	json_t *reasons = json_array(), *reason_kinds = json_array();
 	json_t *warnings = json_array(), *warning_kinds = json_array();
 
-	list_wanted(agent, &wanted);
-	add_texts(&agent->reasons, reasons, reason_kinds);
-	add_texts(&wanted, warnings, warning_kinds);
-	add_texts(&agent->warnings, warnings, warning_kinds);
+	list_choices(agent, choices);
+	add_texts(&agent->verdict.reasons, reasons, reason_kinds);
+	add_texts(choices, warnings, warning_kinds);
+	add_texts(&agent->verdict.warnings, warnings, warning_kinds);
 	json_object_set_new(answer, "reasons", reasons);
 	json_object_set_new(answer, "reason_kinds", reason_kinds);
-	json_object_set_new(answer, "reason_count", json_integer(reasons_total(&agent->reasons)));
+	json_object_set_new(answer, "reason_count",
+			    json_integer(reasons_total(&agent->verdict.reasons)));
 	json_object_set_new(answer, "warnings", warnings);
 	json_object_set_new(answer, "warning_kinds", warning_kinds);
-	json_object_set_new(
-		answer, "warning_count",
-		json_integer((json_int_t)reasons_total(&wanted) + reasons_total(&agent->warnings)));
+	json_object_set_new(answer, "warning_count",
+			    json_integer((json_int_t)reasons_total(choices) +
+					 reasons_total(&agent->verdict.warnings)));
 }
 
 static const char *mode_origin(const struct agent *agent)
 {
-	if (agent->has_cluster_mode)
+	if (agent->mode.is_cluster_wide)
 		return "registry";
-	if (agent->is_mode_inherited)
+	if (agent->mode.is_inherited)
 		return "earlier agent";
-	return agent->mode == agent->settings->mode ? "flag" : "command";
+	return agent->mode.current == agent->settings->mode ? "flag" : "command";
 }
 
-static const char *pods_origin(const struct agent *agent)
-{
-	if (agent->are_pods_local)
-		return "local";
-	return agent->settings->pod_count ? "flag" : "node";
-}
-
-/* null where it is no server. */
+/* null unless the registry is a server. */
 static json_t *registry_status(const struct registry *registry)
 {
 	const struct registry_traffic *sum = &registry->traffic;
@@ -262,16 +259,16 @@ static json_t *registry_status(const struct registry *registry)
 json_t *report_status(struct agent *agent, const json_t *request)
 {
 	const struct settings *settings = agent->settings;
-	const struct cluster_self *self = &agent->self;
-	const struct underlay *underlay = &agent->underlay;
+	const struct cluster_self *self = &agent->facts.self;
+	const struct underlay *underlay = &agent->facts.underlay;
 	json_t *answer, *datapath;
 
 	(void)request;
 	report_refresh(agent);
 	answer = json_pack("{s:s, s:s, s:s, s:s, s:s}", "version", PODVEIL_VERSION, "node",
 			   settings->node, "uid", agent->registry->uid, "mode",
-			   report_mode_name(agent->mode), "state",
-			   reason_verdict_name(agent->verdict));
+			   mode_name(agent->mode.current), "state",
+			   reason_verdict_name(agent->verdict.word));
 	add_reasons(answer, agent);
 	json_object_set_new(answer, "registry", json_string(settings->registry));
 	json_object_set_new(answer, "cluster_secret", cluster_secret(agent));
@@ -283,12 +280,12 @@ json_t *report_status(struct agent *agent, const json_t *request)
 	json_object_set_new(answer, "registry_status", registry_status(agent->registry));
 	json_object_set_new(answer, "mode_from", json_string(mode_origin(agent)));
 	json_object_set_new(answer, "pod_cidrs", field_of_cidrs(self->pods, self->pod_count));
-	json_object_set_new(answer, "pods_from", json_string(pods_origin(agent)));
+	json_object_set_new(answer, "pods_from", json_string(pod_cidrs_origin(&agent->pod_cidrs)));
 	json_object_set_new(answer, "endpoints",
 			    field_of_addresses(underlay->endpoints, underlay->endpoint_count));
 	json_object_set_new(answer, "port", json_integer(settings->port));
 	json_object_set_new(answer, "interface", json_string(settings->interface));
-	json_object_set_new(answer, "mtu", json_integer(agent->inner_mtu));
+	json_object_set_new(answer, "mtu", json_integer(agent->hooks.inner_mtu));
 	json_object_set_new(answer, "tunnel", tunnel_status(agent));
 	datapath =
 		json_pack("{s:s, s:o, s:o}", "mechanism", loader_mechanism(agent->datapath.loader),
@@ -297,10 +294,11 @@ json_t *report_status(struct agent *agent, const json_t *request)
 	json_object_set_new(answer, "datapath", datapath);
 	json_object_set_new(answer, "peers", peer_counts(agent));
 	add_sums(answer, agent);
-	json_object_set_new(answer, "hooks", hook_list(&agent->watch));
+	json_object_set_new(answer, "hooks", hook_list(&agent->hooks.watch));
 	json_object_set_new(answer, "guard",
-			    json_pack("{s:b, s:I}", "stands", agent->guard_table.stands, "repairs",
-				      (json_int_t)agent->guard_table.repairs.count));
+			    json_pack("{s:b, s:I}", "stands", agent->hooks.guard_table.stands,
+				      "repairs",
+				      (json_int_t)agent->hooks.guard_table.repairs.count));
 	json_object_set_new(answer, "drops", drop_list(agent));
 	return answer;
 }

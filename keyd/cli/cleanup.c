@@ -11,7 +11,6 @@
 
 #include "cli.h"
 #include "client.h"
-#include "guard/boot_guard.h"
 #include "guard/guard.h"
 #include "guard/nft_socket.h"
 #include "host/tunnel_device.h"
@@ -102,7 +101,7 @@ enum cli_exit cleanup_run(const struct cli_settings *settings)
 	hooks_error = loader_cleanup(settings->bpffs, &removed.pins); /* logs the reason itself */
 	device_error = tunnel_device_delete(settings->interface);
 	guard_error = nft_remove_table(GUARD_TABLE);
-	boot_guard_error = boot_guard_remove();
+	boot_guard_error = nft_remove_table(BOOT_GUARD_TABLE);
 	removed.has_device = !device_error;
 	removed.has_guard = !guard_error;
 	removed.has_boot_guard = !boot_guard_error;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Storage for what cluster.c judges. A record is in memory once, as `seen`, `good` or both, and is freed when it is
- * neither any more.
+ * Storage for the records that cluster.c judges. A record is in memory once, as `seen`, `good` or
+ * both, and is freed when it is neither any more.
  */
 #include "members.h"
 
@@ -46,7 +46,7 @@ struct member *members_add(struct members *members, const char *name)
 	return member;
 }
 
-/* -- what was in use once -- */
+/* -- records that were in use once -- */
 
 static struct annotation *find_floor(const struct members *members, const char *uid)
 {
@@ -63,7 +63,7 @@ static void remember(struct members *members, const struct node *node)
 	if (!members->floors)
 		members->floors = calloc(MEMBERS_FLOORS_MAX, sizeof(*members->floors));
 	if (!members->floors)
-		return; /* no worse off than after a restart */
+		return; /* then it is unknown, as after a restart */
 	if (!floor) {
 		floor = &members->floors[members->floor_next];
 		members->floor_next = (members->floor_next + 1) % MEMBERS_FLOORS_MAX;
@@ -109,7 +109,7 @@ void members_clear(struct members *members)
 	*members = (struct members){0};
 }
 
-void members_see(struct member *member, struct node *node)
+void members_set_record(struct member *member, struct node *node)
 {
 	if (member->core.seen != member->core.good)
 		free((void *)member->core.seen);
@@ -117,12 +117,12 @@ void members_see(struct member *member, struct node *node)
 	member->core.unreadable = (struct refusal){0};
 }
 
-void members_refuse(struct member *member, const struct refusal *refusal)
+void members_set_error(struct member *member, const struct refusal *refusal)
 {
 	member->core.unreadable = *refusal;
 }
 
-/* The old memory is gone in any case: nothing in it outlives a resolution. */
+/* Frees the old memory in any case: nothing in it outlives a resolution. */
 static bool renew(void *storage, size_t count, size_t item_len)
 {
 	void **memory = storage;
@@ -148,7 +148,7 @@ static bool make_room(struct members *members, const struct cluster_self *self)
 	       renew(&members->entries, needs.claims, sizeof(*members->entries));
 }
 
-/* The key's age is counted from the first record that had it as the current one. */
+/* The age of a key counts from the first record that had it as the current one. */
 static void note_current_key(struct member *member)
 {
 	const struct annotation *annotation = &member->core.chosen->annotation;
@@ -178,7 +178,8 @@ static void settle(struct members *members, struct cluster_member *member)
 		member->is_good_tentative = member->has_disputed_key;
 }
 
-/* What an earlier agent told the tunnel counts as if this one had. It counts on where the tunnel is away. */
+/* A record that an earlier agent sent to the tunnel counts as if this one had sent it, also
+ * while the tunnel is unreachable. */
 static void note_told(struct member *member)
 {
 	const struct control_peer_status *status = &member->status;

@@ -1,43 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of the other nodes: owns their records, and the memory in which cluster.c judges them. SHELL.
+ * The table of the other nodes: owns their records, and the memory in which cluster.c judges them.
+ * SHELL.
  */
 #pragma once
 
+#include "backoff.h"
 #include "cluster.h"
 #include "tunnel_control.h"
 
-/* Is the node at this address of its? Asked of the tunnel, by the boot clock. */
+/* Is the node at this one of its addresses? The tunnel is asked; the time is that of the boot
+ * clock. */
 struct member_question {
 	struct address address;
 	uint64_t asked_ns; /* last; 0: not yet */
 };
 
-/* One other node, with what SHELL knows of it beyond the verdict. */
+/* One other node: the verdict on it, and the state that SHELL keeps beyond that. */
 struct member {
 	struct cluster_member core; /* first: the two are converted into each other */
-	struct control_peer_status
-		status; /* as the tunnel said last; id 0: it does not know the peer */
-	uint8_t sent
-		[crypto_generichash_BYTES]; /* digest of the last request that the tunnel took */
+	/* As the tunnel reported last; id 0: it does not know the peer. */
+	struct control_peer_status status;
+	/* The last request that the tunnel accepted: its digest, and its keys. */
 	bool is_sent;
-	bool was_told[KEY_SLOTS]; /* the keys in that request */
-	struct public_key told_keys[KEY_SLOTS];
-	struct public_key current_key; /* of the record in use, which had it first at this epoch */
+	uint8_t sent[crypto_generichash_BYTES];
+	bool was_sent[KEY_SLOTS];
+	struct public_key sent_keys[KEY_SLOTS];
+	/* Of the record in use, which had this current key first at this epoch. */
+	struct public_key current_key;
 	uint64_t current_epoch;
 	char logged[REFUSAL_LEN]; /* the refusal that was logged last */
-	bool gains, loses;	  /* prefixes, by what the maps hold and what they should */
-	struct member_question questions[CLUSTER_QUESTIONS_MAX]; /* questions.c's */
+	bool gains, loses;	  /* prefixes, when the maps become as they should be */
+	/* For questions.c. */
+	struct member_question questions[CLUSTER_QUESTIONS_MAX];
 	uint32_t question_count;
 	uint64_t key_asked_ns;
-	uint64_t alive_ns; /* the next time to ask whether the node is there at all; 0: now */
-	uint64_t try_ns;   /* permissive: the next handshake is begun then; 0: none was yet */
-	uint32_t try_delay_ms;
+	uint64_t alive_ns;    /* when to ask next whether the node is alive; 0: now */
+	struct backoff tries; /* of a first handshake, in permissive mode */
 };
 
 #define MEMBERS_FLOORS_MAX 8192
 
-/* In this order prefixes are given and taken: who only gains, who does both, all others. */
+/* The order in which prefixes are given and taken: members that only gain, that do both, all
+ * others. */
 #define MEMBER_RANKS 3
 
 static inline unsigned int member_rank(const struct member *member)
@@ -48,11 +53,18 @@ static inline unsigned int member_rank(const struct member *member)
 struct members {
 	struct cluster_member **items;
 	uint32_t count, capacity;
+	uint32_t last_id;    /* the greatest that a member was given */
+	bool is_listed;	     /* the registry has reported every record that can be read once */
+	bool are_all_listed; /* and every record could be read: a node that is missing has left */
+	/* Entries of the registry that name no node, and the error in one of them. */
+	uint32_t stray_count;
+	struct refusal stray;
 	struct cluster_workspace workspace;
 	struct prefix_entry *entries; /* the map's content as it should be */
 	uint32_t entry_count;
-	/* What was in use of nodes that left, or were made anew: they may come back with what they had then, or newer.
-	 * The oldest is forgotten first. */
+	/* The last records in use of nodes that left, or were created again under the same name:
+	 * such a node may come back with the same record or a newer one. The oldest is forgotten
+	 * first. */
 	struct annotation *floors;
 	uint32_t floor_count, floor_next;
 };
@@ -66,17 +78,18 @@ void members_clear(struct members *members);
 
 struct member *members_find(const struct members *members, const char *name);
 struct member *members_find_id(const struct members *members, uint32_t id);
-/* The node's entry, made where there is none (then its id is 0). NULL: no memory. */
+/* The node's entry, which is added if there is none (then its id is 0). NULL: no memory. */
 struct member *members_add(struct members *members, const char *name);
 void members_remove(struct members *members, const char *name);
 
-/* The newest record, which the table takes; or why there is none that can be read. */
-void members_see(struct member *member, struct node *node);
-void members_refuse(struct member *member, const struct refusal *refusal);
+/* The newest record, which the table owns from then on; or why the newest one cannot be read. */
+void members_set_record(struct member *member, struct node *node);
+void members_set_error(struct member *member, const struct refusal *refusal);
 
-/* Judges all, lets go of records that are out of use, and makes `entries`. -ENOMEM: there is
- * no verdict on anybody. */
+/* Judges all members, frees the records that are out of use, and fills `entries`. -ENOMEM: no
+ * member has a verdict. */
 MUST_CHECK int members_resolve(struct members *members, const struct cluster_self *self);
 
-/* Says of each who gains and who loses, where `entries` shall take the place of `have` (both settled). */
+/* For each member, computes whether it gains or loses prefixes when `have` is replaced by
+ * `entries` (both sorted). */
 void members_rank(struct members *members, const struct prefix_entry *have, uint32_t have_count);

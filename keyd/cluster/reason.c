@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The verdict on this node takes the list of its own reasons and no other: nothing that another node writes is an input.
+ * The only list that the verdict on this node depends on is that of its own reasons: no data that
+ * another node writes is an input.
  */
 #include "reason.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Prefixes inside prefixes become ranges apart from each other, each with what its longest prefix says: nf_tables knows
- * no longest match. Mirrors policy_to_wire of bpf/policy.h; a class that is not known there is dropped there, so here too.
+ * nf_tables has no longest-prefix match. So nested prefixes become disjoint ranges, each with the
+ * meaning of its longest prefix. Mirrors policy_to_wire() of bpf/policy.h; a class that is unknown
+ * there is dropped there, so here as well.
  */
 #include "guard.h"
 
@@ -9,9 +10,9 @@
 
 #include "cluster/sort.h"
 
-#define DEPTH_MAX 129 /* prefixes around one address, one of each length */
+#define DEPTH_MAX 129 /* nested prefixes around one address, one of each length */
 
-typedef unsigned __int128 number; /* an address, so that one can count */
+typedef unsigned __int128 number; /* an address, for arithmetic */
 
 enum meaning { MEANS_NOTHING, MEANS_REMOTE, MEANS_NODE, MEANS_POD };
 
@@ -21,8 +22,8 @@ struct sweep {
 	uint8_t family;
 	const struct prefix_entry *around[DEPTH_MAX]; /* the innermost last */
 	uint32_t depth;
-	number at;    /* all below it is told */
-	bool is_over; /* nothing is above it */
+	number at;    /* every address below it is handled */
+	bool is_over; /* the last address is handled */
 	struct guard_element *elements;
 	uint32_t count;
 };
@@ -56,7 +57,7 @@ static struct guard_element element_of(number address, uint8_t family, bool is_e
 	return element;
 }
 
-/* -- what an entry means -- */
+/* -- the meaning of an entry -- */
 
 static bool was_reached(const struct guard_facts *facts, uint32_t id)
 {
@@ -73,7 +74,7 @@ static bool was_reached(const struct guard_facts *facts, uint32_t id)
 	return low < facts->reached_count && facts->reached[low] == id;
 }
 
-/* NULL: nothing is around it. */
+/* `around` is the entry that encloses it; NULL: none. */
 static enum meaning meaning_of(const struct guard_facts *facts, const struct prefix_entry *entry,
 			       const struct prefix_entry *around)
 {
@@ -101,7 +102,7 @@ static enum meaning meaning_of(const struct guard_facts *facts, const struct pre
 
 /* -- the sweep -- */
 
-/* One that begins where the last one ends continues it. */
+/* A range that starts where the previous one ends continues it. */
 static void add_range(struct sweep *sweep, number first, number last)
 {
 	struct guard_element begin = element_of(first, sweep->family, false);
@@ -112,12 +113,12 @@ static void add_range(struct sweep *sweep, number first, number last)
 		sweep->count--;
 	else
 		sweep->elements[sweep->count++] = begin;
-	if (!is_last) /* a range without an end has none */
+	if (!is_last) /* the last range of the address space has no end element */
 		sweep->elements[sweep->count++] = element_of(last + 1, sweep->family, true);
 }
 
-/* Up to there the innermost prefix speaks. */
-static void tell(struct sweep *sweep, number last)
+/* The innermost prefix decides up to and including `last`. */
+static void apply(struct sweep *sweep, number last)
 {
 	const struct prefix_entry *entry = sweep->around[sweep->depth - 1];
 	const struct prefix_entry *around =
@@ -134,7 +135,7 @@ static void tell(struct sweep *sweep, number last)
 static void leave_those_before(struct sweep *sweep, number first)
 {
 	while (sweep->depth && last_of(&sweep->around[sweep->depth - 1]->key) < first) {
-		tell(sweep, last_of(&sweep->around[sweep->depth - 1]->key));
+		apply(sweep, last_of(&sweep->around[sweep->depth - 1]->key));
 		sweep->depth--;
 	}
 }
@@ -145,7 +146,7 @@ static void enter(struct sweep *sweep, const struct prefix_entry *entry)
 
 	leave_those_before(sweep, first);
 	if (sweep->depth && first)
-		tell(sweep, first - 1);
+		apply(sweep, first - 1);
 	sweep->at = first;
 	sweep->around[sweep->depth++] = entry;
 }
@@ -153,7 +154,7 @@ static void enter(struct sweep *sweep, const struct prefix_entry *entry)
 static void leave_all(struct sweep *sweep)
 {
 	for (; sweep->depth; sweep->depth--)
-		tell(sweep, last_of(&sweep->around[sweep->depth - 1]->key));
+		apply(sweep, last_of(&sweep->around[sweep->depth - 1]->key));
 }
 
 static uint32_t list_ranges(const struct guard_facts *facts, enum meaning wanted, uint8_t family,
@@ -191,9 +192,10 @@ static uint32_t settle(struct guard_element *elements, uint32_t count)
 static uint32_t list_devices(const struct guard_facts *facts, struct guard_element *ret_elements)
 {
 	for (uint32_t i = 0; i < facts->device_count; i++) {
-		uint32_t ifindex = facts->devices[i]; /* in the kernel's order of bytes */
+		uint32_t ifindex = facts->devices[i];
 
 		ret_elements[i] = (struct guard_element){0};
+		/* In the host's byte order, as the kernel has it. */
 		memcpy(ret_elements[i].key, &ifindex, sizeof(ifindex));
 	}
 	return settle(ret_elements, facts->device_count);
@@ -210,7 +212,7 @@ static struct guard_element bypass_element(const struct bypass_key *bypass, uint
 	return element;
 }
 
-/* A probe has no element: it is made again, once the device has its hooks. */
+/* A probe has no element: it is retried, after the device has its hooks. */
 static uint32_t list_bypasses(const struct guard_facts *facts, uint8_t family,
 			      struct guard_element *ret_elements)
 {
@@ -233,7 +235,8 @@ static uint32_t list_bypasses(const struct guard_facts *facts, uint8_t family,
 
 size_t guard_room(const struct guard_facts *facts)
 {
-	/* Each prefix makes at most two ranges: its own, and one behind it of what is around it. */
+	/* Each prefix makes at most two ranges: its own, and a second piece of the one around
+	 * it. */
 	return 4 * (size_t)facts->entry_count + 2 * (size_t)facts->bypass_count +
 	       facts->device_count + 1;
 }

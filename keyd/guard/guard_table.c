@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What the kernel holds is known from what was written, and doubted as soon as another was there: then everything is
- * written again in one transaction, in which no packet sees half of it.
+ * The kernel's contents are known from our own writes, and distrusted as soon as another program
+ * changes the table. Then everything is rewritten in one transaction, so that no packet meets half
+ * a table.
  */
 #include "guard_table.h"
 
@@ -13,7 +14,7 @@
 
 void guard_table_init(struct guard_table *guard_table)
 {
-	*guard_table = (struct guard_table){.socket.fd = -1, .fd = -1};
+	*guard_table = (struct guard_table){.fd = -1};
 }
 
 static void forget_sets(struct guard_table *guard_table)
@@ -26,26 +27,32 @@ static void forget_sets(struct guard_table *guard_table)
 
 void guard_table_close(struct guard_table *guard_table)
 {
-	fd_close(&guard_table->socket.fd);
+	cleanup_netlink(&guard_table->socket);
 	fd_close(&guard_table->fd);
 	forget_sets(guard_table);
 	guard_table_init(guard_table);
 }
 
+static enum nft_news drain(const struct guard_table *guard_table)
+{
+	uint32_t own_port = guard_table->socket ? mnl_socket_get_portid(guard_table->socket) : 0;
+
+	return nft_monitor_drain(guard_table->fd, GUARD_TABLE, own_port);
+}
+
 bool guard_table_drain(struct guard_table *guard_table)
 {
-	enum nft_news news =
-		nft_monitor_drain(guard_table->fd, GUARD_TABLE, guard_table->socket.port);
+	enum nft_news news = drain(guard_table);
 
 	guard_table->was_touched |= news != NFT_SILENT;
 	return guard_table->was_touched;
 }
 
-/* Right after a transaction of ours: what overflowed was ours, and to write it all again would overflow again. */
+/* Right after our own transaction: an overflow came from our own messages, and rewriting everything
+ * would overflow again. */
 static void drain_own(struct guard_table *guard_table)
 {
-	enum nft_news news =
-		nft_monitor_drain(guard_table->fd, GUARD_TABLE, guard_table->socket.port);
+	enum nft_news news = drain(guard_table);
 
 	guard_table->was_touched |= news == NFT_TOUCHED;
 }
@@ -60,7 +67,7 @@ bool guard_table_has_device(const struct guard_table *guard_table, unsigned int 
 	return false;
 }
 
-/* -- what it should hold -- */
+/* -- the wanted contents -- */
 
 static uint32_t list_reached(const struct datapath *datapath, uint32_t *ret_ids)
 {
@@ -85,7 +92,7 @@ static int list_set(struct guard_table_set *ret_set, const struct guard_facts *f
 	return 0;
 }
 
-/* What is listed so far is the caller's to free, also after a failure. */
+/* The caller frees the sets listed so far, also after a failure. */
 static int list_sets(struct guard_table_set ret_sets[static GUARD_SETS],
 		     const struct datapath *datapath, const struct guard_table_wish *wish)
 {
@@ -112,7 +119,7 @@ static int list_sets(struct guard_table_set ret_sets[static GUARD_SETS],
 
 /* -- writing -- */
 
-enum extent { CHANGES, WHOLE, ANEW };
+enum extent { CHANGES, WHOLE, RECREATE };
 
 static bool is_same(const struct guard_table_set *a, const struct guard_table_set *b)
 {
@@ -120,7 +127,8 @@ static bool is_same(const struct guard_table_set *a, const struct guard_table_se
 	       !memcmp(a->elements, b->elements, a->count * sizeof(*a->elements));
 }
 
-/* Its table deleted in the same transaction: of another shape than ours, it takes none of what belongs into it. */
+/* Deletes the table in the same transaction: a table of another shape may refuse our sets and
+ * rules. */
 static void write_deletion(struct nft_batch *batch)
 {
 	static const struct {
@@ -128,10 +136,8 @@ static void write_deletion(struct nft_batch *batch)
 	} steps[] = {{NFT_MSG_NEWTABLE, NLM_F_CREATE}, {NFT_MSG_DELTABLE, 0}};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(steps); i++) {
-		nft_place message = nft_open(batch, steps[i].type, steps[i].flags);
-
+		nft_begin_message(batch, steps[i].type, steps[i].flags);
 		nft_put_text(batch, NFTA_TABLE_NAME, GUARD_TABLE);
-		nft_close(batch, message);
 	}
 }
 
@@ -155,7 +161,7 @@ static int commit(const struct guard_table *guard_table,
 	if (!bytes)
 		return -ENOMEM;
 	nft_begin(&batch, bytes, size);
-	if (extent == ANEW)
+	if (extent == RECREATE)
 		write_deletion(&batch);
 	if (extent != CHANGES)
 		guard_write_table(&batch, wish->tunnel_port, wish->may_have_unknown_pods);
@@ -163,9 +169,9 @@ static int commit(const struct guard_table *guard_table,
 		if (extent != CHANGES || !is_same(&guard_table->sets[set], &wanted[set]))
 			guard_write_set(&batch, (enum guard_set)set, wanted[set].elements,
 					wanted[set].count);
-	if (!batch.last) /* nothing but its beginning */
+	if (nft_is_empty(&batch))
 		return 0;
-	return nft_end(&batch) ? nft_socket_commit(&guard_table->socket, &batch) : -EMSGSIZE;
+	return nft_end(&batch) ? nft_socket_commit(guard_table->socket, &batch) : -EMSGSIZE;
 }
 
 static int write_wanted(const struct guard_table *guard_table,
@@ -174,7 +180,7 @@ static int write_wanted(const struct guard_table *guard_table,
 {
 	int error = commit(guard_table, wanted, wish, guard_table->stands ? CHANGES : WHOLE);
 
-	return error ? commit(guard_table, wanted, wish, ANEW) : 0;
+	return error ? commit(guard_table, wanted, wish, RECREATE) : 0;
 }
 
 static int rewrite(struct guard_table *guard_table, const struct datapath *datapath,
@@ -197,29 +203,30 @@ static int rewrite(struct guard_table *guard_table, const struct datapath *datap
 	return 0;
 }
 
-/* -- as it should be -- */
+/* -- repair -- */
 
 static int open_sockets(struct guard_table *guard_table)
 {
 	int error = 0;
 
-	if (guard_table->socket.fd < 0)
+	if (!guard_table->socket)
 		error = nft_socket_open(&guard_table->socket);
 	if (!error && guard_table->fd < 0)
 		error = nft_monitor_open(&guard_table->fd);
 	return error;
 }
 
-/* Is what we know of the kernel still so? Says what is not. Who touches it again and again finds it mended once a second. */
+/* Checks that our table is still as we wrote it, and logs a change. A program that changes it
+ * repeatedly sees it repaired once a second. */
 static void doubt(struct guard_table *guard_table, uint64_t now_ns)
 {
-	bool is_gone = nft_socket_find(&guard_table->socket, GUARD_TABLE) == -ENOENT;
+	bool is_gone = nft_socket_find(guard_table->socket, GUARD_TABLE) == -ENOENT;
 
 	guard_table->was_touched = guard_table->stands && (guard_table->was_touched || is_gone);
 	if (!guard_table->was_touched || !repairs_may_go_on(&guard_table->repairs, now_ns))
 		return;
-	log_warning("the table inet " GUARD_TABLE " was %s by somebody: put back",
-		    is_gone ? "deleted" : "touched");
+	log_warning("the table inet " GUARD_TABLE " was %s by another program; restored",
+		    is_gone ? "deleted" : "changed");
 	repairs_note(&guard_table->repairs, now_ns);
 	guard_table->stands = guard_table->was_touched = false;
 }
@@ -249,7 +256,7 @@ void guard_table_settle(struct guard_table *guard_table, const struct datapath *
 		guard_table_drain(guard_table);
 		doubt(guard_table, now_ns);
 		if (guard_table->may_have_unknown_pods != wish->may_have_unknown_pods)
-			guard_table->stands = false; /* another rule */
+			guard_table->stands = false; /* the rules differ */
 		if (is_settled(guard_table, datapath, wish))
 			return;
 		error = rewrite(guard_table, datapath, wish);
@@ -259,8 +266,8 @@ void guard_table_settle(struct guard_table *guard_table, const struct datapath *
 	guard_table->error = error;
 	if (error && error != before)
 		log_warning(
-			"the table inet " GUARD_TABLE
-			" of nf_tables cannot be made: %s: until a new device has its hooks, pod "
-			"packets may leave by it in clear",
+			"cannot create the nf_tables table inet " GUARD_TABLE
+			": %s; until a new device has its hooks, pod packets may leave through it "
+			"in cleartext",
 			strerror(-error));
 }

@@ -1,134 +1,108 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The form of nfnetlink's messages and attributes, which are padded to four bytes and carry their length; it knows
- * nothing of what they say.
+ * libmnl writes the headers, lengths and padding. This file keeps the room that is left and the
+ * batch around the messages.
  */
 #include "nft_batch.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
+#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
 
-#define SEQUENCE 1
-
-/* Room for `len` bytes, zeroed and padded; NULL: there is none. */
-static uint8_t *take(struct nft_batch *batch, size_t len)
+/* Counted from the beginning of the message being written, as libmnl compares it. */
+static size_t message_room(const struct nft_batch *batch)
 {
-	size_t padded = (len + NLA_ALIGNTO - 1) & ~((size_t)NLA_ALIGNTO - 1);
-	uint8_t *at = batch->bytes + batch->len;
-
-	if (batch->is_cut || padded > batch->size - batch->len) {
-		batch->is_cut = true;
-		return NULL;
-	}
-	memset(at, 0, padded);
-	batch->len += padded;
-	return at;
+	return batch->size - batch->len;
 }
 
-static nft_place open_message(struct nft_batch *batch, uint16_t type, uint16_t flags,
-			      uint8_t family, uint16_t subsystem)
+static void begin_message(struct nft_batch *batch, uint16_t type, uint16_t flags, uint8_t family,
+			  uint16_t subsystem)
 {
-	nft_place place = batch->len;
-	struct nlmsghdr header = {
-		.nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | flags, .nlmsg_seq = SEQUENCE};
-	struct nfgenmsg generic = {
+	struct nfgenmsg *generic;
+
+	if (batch->message && !batch->is_cut)
+		batch->len += batch->message->nlmsg_len;
+	batch->is_cut |= message_room(batch) < sizeof(*batch->message) + sizeof(*generic);
+	if (batch->is_cut)
+		return;
+	batch->message = mnl_nlmsg_put_header(batch->bytes + batch->len);
+	batch->message->nlmsg_type = type;
+	batch->message->nlmsg_flags = NLM_F_REQUEST | flags;
+	batch->message->nlmsg_seq = NFT_SEQUENCE;
+	generic = mnl_nlmsg_put_extra_header(batch->message, sizeof(*generic));
+	*generic = (struct nfgenmsg){
 		.nfgen_family = family, .version = NFNETLINK_V0, .res_id = htons(subsystem)};
-	uint8_t *at = take(batch, sizeof(header) + sizeof(generic));
-
-	if (at) {
-		memcpy(at, &header, sizeof(header));
-		memcpy(at + sizeof(header), &generic, sizeof(generic));
-	}
-	return place;
 }
 
-nft_place nft_open(struct nft_batch *batch, uint16_t type, uint16_t flags)
+void nft_begin_message(struct nft_batch *batch, uint16_t type, uint16_t flags)
 {
-	batch->last = batch->len;
-	return open_message(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags,
-			    NFPROTO_INET, 0);
-}
-
-void nft_close(struct nft_batch *batch, nft_place message)
-{
-	uint32_t len = (uint32_t)(batch->len - message);
-
-	if (!batch->is_cut)
-		memcpy(batch->bytes + message + offsetof(struct nlmsghdr, nlmsg_len), &len,
-		       sizeof(len));
+	begin_message(batch, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, NFPROTO_INET, 0);
 }
 
 void nft_begin(struct nft_batch *batch, uint8_t *bytes, size_t size)
 {
 	*batch = (struct nft_batch){.bytes = bytes, .size = size};
-	nft_close(batch,
-		  open_message(batch, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+	begin_message(batch, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
 }
 
-/* Whatever fails before it is told before it, so that the first answer is the verdict on all. */
-static void want_answer(struct nft_batch *batch)
+bool nft_is_empty(const struct nft_batch *batch)
 {
-	uint8_t *at = batch->bytes + batch->last + offsetof(struct nlmsghdr, nlmsg_flags);
-	uint16_t flags;
-
-	if (batch->is_cut || !batch->last)
-		return;
-	memcpy(&flags, at, sizeof(flags));
-	flags |= NLM_F_ACK;
-	memcpy(at, &flags, sizeof(flags));
+	return !batch->len;
 }
 
+/* The kernel reports failures in the order of the messages: an acknowledgement of the last one
+ * comes after them. */
 bool nft_end(struct nft_batch *batch)
 {
-	want_answer(batch);
-	nft_close(batch,
-		  open_message(batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES));
+	if (!batch->is_cut && !nft_is_empty(batch))
+		batch->message->nlmsg_flags |= NLM_F_ACK;
+	begin_message(batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+	if (!batch->is_cut)
+		batch->len += batch->message->nlmsg_len;
+	batch->message = NULL;
 	return !batch->is_cut;
 }
 
 /* -- attributes -- */
 
-static void write_header(struct nft_batch *batch, nft_place place, uint16_t attribute, size_t len)
+void nft_nest(struct nft_batch *batch, uint16_t attribute)
 {
-	struct nlattr header = {.nla_len = (uint16_t)len, .nla_type = attribute};
+	struct nlattr *nest = NULL;
 
-	if (len > UINT16_MAX)
-		batch->is_cut = true;
+	assert(batch->depth < NFT_DEPTH_MAX);
 	if (!batch->is_cut)
-		memcpy(batch->bytes + place, &header, sizeof(header));
+		nest = mnl_attr_nest_start_check(batch->message, message_room(batch), attribute);
+	batch->is_cut |= !nest;
+	batch->nests[batch->depth++] = nest;
 }
 
-nft_place nft_nest(struct nft_batch *batch, uint16_t attribute)
+void nft_unnest(struct nft_batch *batch)
 {
-	nft_place place = batch->len;
+	const char *end;
+	struct nlattr *nest;
 
-	if (take(batch, sizeof(struct nlattr)))
-		write_header(batch, place, attribute | NLA_F_NESTED, sizeof(struct nlattr));
-	return place;
-}
-
-void nft_unnest(struct nft_batch *batch, nft_place nest)
-{
-	struct nlattr header;
-
+	assert(batch->depth > 0);
+	nest = batch->nests[--batch->depth];
 	if (batch->is_cut)
 		return;
-	memcpy(&header, batch->bytes + nest, sizeof(header));
-	write_header(batch, nest, header.nla_type, batch->len - nest);
+	end = mnl_nlmsg_get_payload_tail(batch->message);
+	batch->is_cut = end - (const char *)nest > UINT16_MAX;
+	mnl_attr_nest_end(batch->message, nest);
 }
 
+/* libmnl before 1.0.5 leaves the padding as it was. */
 void nft_put(struct nft_batch *batch, uint16_t attribute, const void *data, size_t len)
 {
-	nft_place place = batch->len;
-	uint8_t *at = take(batch, sizeof(struct nlattr) + len);
+	size_t padding = (NLA_ALIGNTO - len % NLA_ALIGNTO) % NLA_ALIGNTO;
 
-	if (!at)
-		return;
-	write_header(batch, place, attribute, sizeof(struct nlattr) + len);
-	memcpy(at + sizeof(struct nlattr), data, len);
+	batch->is_cut =
+		batch->is_cut || len > UINT16_MAX - sizeof(struct nlattr) ||
+		!mnl_attr_put_check(batch->message, message_room(batch), attribute, len, data);
+	if (!batch->is_cut)
+		memset((char *)mnl_nlmsg_get_payload_tail(batch->message) - padding, 0, padding);
 }
 
 void nft_put_u32(struct nft_batch *batch, uint16_t attribute, uint32_t value)
@@ -145,9 +119,7 @@ void nft_put_text(struct nft_batch *batch, uint16_t attribute, const char *text)
 
 bool nft_write_removal(struct nft_batch *batch, const char *table)
 {
-	nft_place message = nft_open(batch, NFT_MSG_DELTABLE, 0);
-
+	nft_begin_message(batch, NFT_MSG_DELTABLE, 0);
 	nft_put_text(batch, NFTA_TABLE_NAME, table);
-	nft_close(batch, message);
 	return nft_end(batch);
 }

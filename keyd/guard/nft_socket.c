@@ -1,110 +1,97 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * nfnetlink. Starts no program, and never touches a table that it was not told the name of. What others do is only looked at
- * for its table's name: whether it hurt ours is not worth the finding out, since to write it again costs less.
+ * nfnetlink. Starts no program, and touches only the tables that it is given by name. Of other
+ * programs' changes only the table's name is read: rewriting ours is cheaper than finding out
+ * whether a change damaged it.
  */
 #include "nft_socket.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-#include <sys/socket.h>
+
+#pragma GCC diagnostic ignored "-Wconversion" /* libmnl's loops are macros that convert */
 
 #define ANSWER_MAX   8192
-#define REMOVAL_MAX  512 /* bytes; it has some 100 */
+#define REMOVAL_MAX  512 /* bytes; about 100 are used */
 #define FIND_MAX     256
-#define MONITOR_ROOM (8 << 20) /* a transaction is told element by element */
-#define NFTA_TABLE   1	       /* in every message of nf_tables but those on its generation */
-#define HEADER_LEN   sizeof(struct nlattr)
+#define MONITOR_ROOM (8 << 20) /* the kernel reports a transaction element by element */
+#define NFTA_TABLE   1	       /* in every message of nf_tables except those about its generation */
 
-static int open_netlink(uint32_t groups, int flags, int *ret_fd)
+int nft_socket_open(struct mnl_socket **ret_socket)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	CLEANUP_CLOSE int fd =
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_NETFILTER);
+	struct mnl_socket *socket = netlink_open(NETLINK_NETFILTER, 0, 0);
+	int one = 1;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (!socket)
 		return -errno;
-	*ret_fd = TAKE_FD(fd);
+	/* Without it, an error repeats the failed message, which can be longer than ANSWER_MAX. */
+	(void)mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &one, sizeof(one));
+	*ret_socket = socket;
 	return 0;
 }
 
-int nft_socket_open(struct nft_socket *ret_socket)
-{
-	struct sockaddr_nl own;
-	socklen_t len = sizeof(own);
-	CLEANUP_CLOSE int fd = -1;
-	int error = open_netlink(0, 0, &fd);
-
-	if (error)
-		return error;
-	if (getsockname(fd, (struct sockaddr *)&own, &len))
-		return -errno;
-	*ret_socket = (struct nft_socket){.fd = TAKE_FD(fd), .port = own.nl_pid};
-	return 0;
-}
-
-/* An answer to an earlier question must not pass for that to the next. */
-static void forget_answers(int fd)
+/* An answer to an earlier request must not pass for the answer to the next one. */
+static void forget_answers(const struct mnl_socket *socket)
 {
 	char byte;
 
-	while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS ||
-	       errno == EINTR)
+	while (recv(mnl_socket_get_fd(socket), &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC) >=
+		       0 ||
+	       errno == ENOBUFS || errno == EINTR)
 		;
 }
 
-/* 0 for what is no error: an acknowledgement, or what was asked for. */
-static int read_answer(int fd)
+/* An acknowledgement or the requested table is 0. */
+static int read_answer(const struct mnl_socket *socket)
 {
 	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-	const struct nlmsghdr *header = (const void *)answer;
-	const struct nlmsgerr *error = NLMSG_DATA(header);
 	ssize_t len;
 
 	do
-		len = recv(fd, answer, sizeof(answer), 0);
+		len = mnl_socket_recvfrom(socket, answer, sizeof(answer));
 	while (len < 0 && errno == EINTR);
-	if (len < 0)
-		return -errno;
-	if (!NLMSG_OK(header, (size_t)len))
+	if (len >= 0 && !mnl_nlmsg_ok((const void *)answer, (int)len))
 		return -EBADMSG;
-	return header->nlmsg_type == NLMSG_ERROR ? error->error : 0;
+	if (len < 0 || mnl_cb_run(answer, (size_t)len, NFT_SEQUENCE, mnl_socket_get_portid(socket),
+				  NULL, NULL) < 0)
+		return -errno;
+	return 0;
 }
 
-static int ask(int fd, const void *bytes, size_t len)
+static int ask(const struct mnl_socket *socket, const void *bytes, size_t len)
 {
 	int room = (int)(2 * len), error;
 
-	forget_answers(fd);
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
-	if (send(fd, bytes, len, 0) < 0)
+	forget_answers(socket);
+	(void)setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUFFORCE, &room,
+			 sizeof(room));
+	if (mnl_socket_sendto(socket, bytes, len) < 0)
 		return -errno;
-	error = read_answer(fd);
-	forget_answers(fd);
+	error = read_answer(socket);
+	forget_answers(socket);
 	return error;
 }
 
-int nft_socket_commit(const struct nft_socket *socket, const struct nft_batch *batch)
+int nft_socket_commit(const struct mnl_socket *socket, const struct nft_batch *batch)
 {
-	return ask(socket->fd, batch->bytes, batch->len);
+	return ask(socket, batch->bytes, batch->len);
 }
 
-int nft_socket_find(const struct nft_socket *socket, const char *table)
+int nft_socket_find(const struct mnl_socket *socket, const char *table)
 {
 	_Alignas(struct nlmsghdr) uint8_t bytes[FIND_MAX];
 	struct nft_batch request = {.bytes = bytes, .size = sizeof(bytes)};
-	nft_place message = nft_open(&request, NFT_MSG_GETTABLE, 0);
 
+	nft_begin_message(&request, NFT_MSG_GETTABLE, 0);
 	nft_put_text(&request, NFTA_TABLE_NAME, table);
-	nft_close(&request, message);
-	return ask(socket->fd, bytes, request.len);
+	if (request.is_cut)
+		return -ENAMETOOLONG;
+	return ask(socket, bytes, request.message->nlmsg_len);
 }
 
-/* A kernel without nf_tables has no such table either. */
+/* A kernel without nf_tables does not have the table either. */
 static int failure_of(int error)
 {
 	return error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ? -ENOENT : error;
@@ -112,54 +99,54 @@ static int failure_of(int error)
 
 int nft_remove_table(const char *table)
 {
-	uint8_t bytes[REMOVAL_MAX];
+	_Alignas(struct nlmsghdr) uint8_t bytes[REMOVAL_MAX];
 	struct nft_batch batch;
-	struct nft_socket socket = {.fd = -1};
+	CLEANUP_NETLINK struct mnl_socket *socket = NULL;
 	int error = nft_socket_open(&socket);
 
 	nft_begin(&batch, bytes, sizeof(bytes));
 	if (!error)
-		error = nft_write_removal(&batch, table) ? nft_socket_commit(&socket, &batch)
+		error = nft_write_removal(&batch, table) ? nft_socket_commit(socket, &batch)
 							 : -ENAMETOOLONG;
-	fd_close(&socket.fd);
 	return failure_of(error);
 }
 
-/* -- what others do -- */
+/* -- other programs' changes -- */
 
 int nft_monitor_open(int *ret_fd)
 {
 	const int room = MONITOR_ROOM;
-	CLEANUP_CLOSE int fd = -1;
-	int error = open_netlink(1U << (NFNLGRP_NFTABLES - 1), SOCK_NONBLOCK, &fd);
+	int fd = netlink_open_monitor(NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1));
 
-	if (error)
-		return error;
+	if (fd < 0)
+		return fd;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	*ret_fd = TAKE_FD(fd);
+	*ret_fd = fd;
 	return 0;
 }
 
-static bool is_about(const struct nlmsghdr *header, const char *table)
+static bool is_about(const struct nlmsghdr *message, const char *table)
 {
-	const struct nlattr *attribute = (const void *)((const char *)NLMSG_DATA(header) +
-							NLMSG_ALIGN(sizeof(struct nfgenmsg)));
-	size_t len = strlen(table) + 1;
+	const struct nlattr *attribute;
 
-	return header->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) &&
-	       header->nlmsg_len >= NLMSG_SPACE(sizeof(struct nfgenmsg)) + HEADER_LEN + len &&
-	       (attribute->nla_type & NLA_TYPE_MASK) == NFTA_TABLE &&
-	       attribute->nla_len == HEADER_LEN + len &&
-	       !memcmp((const char *)attribute + HEADER_LEN, table, len);
+	if (message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
+		return false;
+	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attribute) == NFTA_TABLE)
+			return mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 &&
+			       !strcmp(mnl_attr_get_str(attribute), table);
+	}
+	return false;
 }
 
-static bool is_touched(const char *bytes, size_t len, const char *table, uint32_t own_port)
+static bool is_touched(const char *bytes, ssize_t len, const char *table, uint32_t own_port)
 {
-	const struct nlmsghdr *header = (const void *)bytes;
-	unsigned int left = (unsigned int)len;
+	const struct nlmsghdr *message = (const void *)bytes;
+	int left = (int)len;
 
-	for (; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left))
-		if (header->nlmsg_pid != own_port && is_about(header, table))
+	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+		if (message->nlmsg_pid != own_port && is_about(message, table))
 			return true;
 	return false;
 }
@@ -174,7 +161,7 @@ enum nft_news nft_monitor_drain(int fd, const char *table, uint32_t own_port)
 	       errno == EINTR) {
 		if (len < 0)
 			greatest = errno == ENOBUFS ? MAX(greatest, NFT_LOST) : greatest;
-		else if (is_touched(bytes, (size_t)len, table, own_port))
+		else if (is_touched(bytes, len, table, own_port))
 			greatest = NFT_TOUCHED;
 	}
 	return greatest;

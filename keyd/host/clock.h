@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two clocks of podveil-keyd, for SHELL alone: CORE is told the time. What is waited for goes by the one that nobody
- * sets and that also runs while the machine sleeps; what other nodes read goes by the wall clock.
+ * The two clocks of podveil-keyd, for SHELL alone: CORE gets the time from its callers. Deadlines
+ * use the clock that cannot be set and that also runs while the machine sleeps; times that other
+ * nodes read use the wall clock.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What rtnetlink tells, as values. It is read whole and compared rather than followed event by event: a lost event costs
- * nothing then. A list that changed while it was told is asked for again, never made do with.
+ * Reads devices, addresses and routes from rtnetlink, always completely, and compares instead of
+ * following events: a lost event costs nothing. A dump that was interrupted by a change is
+ * repeated, never used.
  */
 #include "link.h"
 
@@ -17,7 +18,7 @@
 
 #define DUMP_TRIES 5
 
-/* Room for one more in an array of `count`; grows in powers of two. */
+/* Makes room for one more in an array of `count`; grows in powers of two. */
 static void *grow(void *array, uint32_t count, size_t item_len)
 {
 	if (count && (count & (count - 1)))
@@ -87,7 +88,7 @@ static void read_overlay(struct underlay_device *device, const char *kind,
 	}
 }
 
-/* What can lead to pods, and the overlay's port where the device is one of those that have it. */
+/* Whether the device can lead to pods, and the port of an overlay's device. */
 static void read_kind(struct underlay_device *device, const struct nlattr *info)
 {
 	const struct nlattr *part, *data = NULL;
@@ -147,7 +148,7 @@ static int take_device(const struct nlmsghdr *message, void *context)
 	return APPEND(view->devices, view->device_count, device);
 }
 
-/* False for an attribute of another length than the family's addresses have. */
+/* False if the attribute has another length than addresses of the family. */
 static bool read_address(struct address *ret_address, uint8_t family,
 			 const struct nlattr *attribute)
 {
@@ -175,7 +176,7 @@ static int take_address(const struct nlmsghdr *message, void *context)
 	{
 		uint16_t type = mnl_attr_get_type(attribute);
 
-		/* On a point-to-point device IFA_ADDRESS is the other end's. */
+		/* On a point-to-point device IFA_ADDRESS is the address of the other end. */
 		if (type == IFA_LOCAL)
 			has_any = has_local =
 				read_address(&address.address, info->ifa_family, attribute);
@@ -196,7 +197,7 @@ static int take_address(const struct nlmsghdr *message, void *context)
 	return APPEND(view->addresses, view->address_count, address);
 }
 
-/* The gateway of a route of one family may be of the other. */
+/* A route of one family may have a gateway of the other. */
 static void read_via(struct address *ret_gateway, const struct nlattr *attribute)
 {
 	const struct rtvia *via = mnl_attr_get_payload(attribute);
@@ -211,7 +212,7 @@ static void read_via(struct address *ret_gateway, const struct nlattr *attribute
 	memcpy(ret_gateway->bytes, via->rtvia_addr, len - sizeof(*via));
 }
 
-/* What a route and each way of a route with several have in common. */
+/* The attributes that a route and each hop of a multipath route share. */
 static void read_gateway(struct route *route, const struct nlattr *attribute)
 {
 	uint16_t type = mnl_attr_get_type(attribute);
@@ -228,9 +229,9 @@ static int take_hops(struct underlay_view *view, struct route route, const struc
 	const struct rtnexthop *hop = mnl_attr_get_payload(hops);
 	int left = mnl_attr_get_payload_len(hops);
 
-	route.has_gateway = true; /* several ways lead to other machines, not to a pod */
+	route.has_gateway = true; /* several hops lead to other machines, not to a pod */
 	for (; RTNH_OK(hop, left); left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
-		const struct nlattr *attr; /* the macro's name for it */
+		const struct nlattr *attr; /* the macro uses this name */
 		const char *attributes = (const char *)hop + sizeof(*hop);
 
 		route.ifindex = (unsigned int)hop->rtnh_ifindex;
@@ -296,7 +297,7 @@ static int take_route(const struct nlmsghdr *message, void *context)
 					       : MNL_CB_OK;
 }
 
-/* The whole list; `header` is that of the kind of question. */
+/* Requests the whole list; `header` is the header of this kind of request. */
 static int dump(const struct mnl_socket *socket, uint16_t type, const void *header,
 		size_t header_len, mnl_cb_t take, struct underlay_view *view)
 {
@@ -323,21 +324,21 @@ static int dump_addresses(const struct mnl_socket *socket, struct underlay_view 
 	return dump(socket, RTM_GETADDR, &all, sizeof(all), take_address, view);
 }
 
-/* Of all tables: some CNIs give each pod a table of its own. */
+/* From all tables: some CNIs give each pod a table of its own. */
 static int dump_routes(const struct mnl_socket *socket, struct underlay_view *view, uint8_t family)
 {
 	const struct rtmsg all = {.rtm_family = family, .rtm_table = RT_TABLE_UNSPEC};
 	int error = dump(socket, RTM_GETROUTE, &all, sizeof(all), take_route, view);
 
-	/* A kernel without the family, or one that never made a table. */
+	/* A kernel without the family, or one that has not created a table yet. */
 	return error == -EOPNOTSUPP || error == -EAFNOSUPPORT || error == -ENOENT ? 0 : error;
 }
 
-/* Each try on a socket of its own: where a list changed while it was told, the rest of it still comes, and on the same
- * socket it would pass for the answer to the next question. */
+/* Each try uses a new socket: the rest of an interrupted dump still arrives, and on the same socket
+ * it would pass for the answer to the next request. */
 static int read_once(struct underlay_view *view)
 {
-	CLEANUP_RTNETLINK struct mnl_socket *socket = rtnetlink_open();
+	CLEANUP_NETLINK struct mnl_socket *socket = rtnetlink_open();
 	int error = socket ? dump_devices(socket, view) : -errno;
 
 	if (!error)
@@ -360,7 +361,7 @@ int link_read(struct underlay_view *ret_view)
 	struct underlay_view view = {0};
 	int error = -EINTR;
 
-	/* -EINTR: the kernel's list changed while it was told. */
+	/* -EINTR: the list changed during the dump. */
 	for (unsigned int tries = 0; tries < DUMP_TRIES && error == -EINTR; tries++) {
 		link_view_clear(&view);
 		error = read_once(&view);

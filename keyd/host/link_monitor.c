@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Multicast groups of rtnetlink, of which nothing is believed but that something came: who wants to know what is the case
- * reads all of it (link.h), and a lost event costs nothing then.
+ * Multicast groups of rtnetlink. An event is only a hint that something changed: callers read the
+ * whole state (link.h), so a lost event costs nothing.
  */
 #include "link_monitor.h"
 
-#include <errno.h>
 #include <linux/rtnetlink.h>
-#include <sys/socket.h>
 
-#define GROUP_IPV4_SETTINGS (1U << (RTNLGRP_IPV4_NETCONF - 1)) /* rp_filter among them */
+#include "netlink.h"
+
+#define GROUP_IPV4_SETTINGS (1U << (RTNLGRP_IPV4_NETCONF - 1)) /* rp_filter is among them */
 
 static int open_monitor(uint32_t groups, int *ret_fd)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	CLEANUP_CLOSE int fd =
-		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int fd = netlink_open_monitor(NETLINK_ROUTE, groups);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		return -errno;
-	*ret_fd = TAKE_FD(fd);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -35,14 +33,14 @@ int link_monitor_open_hooks(int *ret_fd)
 	return open_monitor(RTMGRP_TC, ret_fd);
 }
 
-/* The kernel marks all flags as changed where a device is new here. */
+/* The kernel marks all flags as changed when a device is new in this namespace. */
 static enum link_news read_news(const struct nlmsghdr *header, ssize_t len)
 {
-	const struct ifinfomsg *info = NLMSG_DATA(header);
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
 
 	if (len < 0)
 		return errno == ENOBUFS ? LINK_NEW_DEVICE : LINK_SILENT;
-	return (size_t)len >= NLMSG_LENGTH(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
+	return (size_t)len >= mnl_nlmsg_size(sizeof(*info)) && header->nlmsg_type == RTM_NEWLINK &&
 			       info->ifi_change == UINT32_MAX
 		       ? LINK_NEW_DEVICE
 		       : LINK_CHANGED;
@@ -54,7 +52,7 @@ enum link_news link_monitor_drain(int fd)
 	enum link_news greatest = LINK_SILENT;
 	ssize_t len;
 
-	/* ENOBUFS: events were lost, whatever they were. */
+	/* ENOBUFS: events were lost, of any kind. */
 	while ((len = recv(fd, buffer, sizeof(buffer), MSG_TRUNC)) >= 0 || errno == ENOBUFS ||
 	       errno == EINTR)
 		greatest = MAX(greatest, read_news((const void *)buffer, len));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * That something of this network namespace's devices, addresses and routes has changed. SHELL. All return 0 or -errno.
+ * Reports that devices, addresses or routes of this network namespace changed. SHELL. All return 0
+ * or -errno.
  */
 #pragma once
 
 #include "util.h"
 
-/* A descriptor that becomes readable when something of the view may have changed. */
+/* A descriptor that becomes readable when the view of link.h may have changed. */
 MUST_CHECK int link_monitor_open(int *ret_fd);
 
 /* The same for qdiscs and filters. */
@@ -14,9 +15,9 @@ MUST_CHECK int link_monitor_open_hooks(int *ret_fd);
 
 enum link_news {
 	LINK_SILENT,
-	LINK_CHANGED, /* something may have */
+	LINK_CHANGED, /* perhaps: the view has to be read again */
 	LINK_NEW_DEVICE,
 };
 
-/* Empties it; the greatest news in it. */
+/* Reads all pending messages; returns the greatest news among them. */
 enum link_news link_monitor_drain(int fd);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which ports are an overlay's. A port too many costs a look at a few bytes, one too few would let clear pod packets
- * inside an overlay's go uncounted, so that the customary ports are watched whether a device has them or not.
+ * Watching a port too many costs a look at a few bytes; missing one would let cleartext pod packets
+ * inside an overlay go uncounted. So the default ports are always watched, even without a device
+ * that uses them.
  */
 #include "overlay.h"
 
 #define VXLAN_PORT	 4789 /* IANA */
-#define VXLAN_PORT_LINUX 8472 /* the kernel's default before it; flannel's and Cilium's */
+#define VXLAN_PORT_LINUX 8472 /* the kernel's default before IANA's; used by flannel and Cilium */
 #define GENEVE_PORT	 6081
 
 static bool add_port(__u16 ports[static OVERLAY_PORTS_MAX], uint16_t port)

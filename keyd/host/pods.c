@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Evidence, not names: no device is known by what a CNI calls it. Whatever is not plainly a pod's is none, and its
- * addresses stay CLUSTER, so that a wrong "no" costs packets (dropped and counted) and a wrong "yes" is made hard.
+ * Judges by evidence, never by the names that a CNI gives its devices. A device that does not
+ * clearly lead to pods is not a pod device, and its addresses stay CLUSTER: a wrong "no" costs
+ * packets (dropped and counted), and a wrong "yes" is made unlikely.
  */
 #include "pods.h"
 
@@ -15,7 +16,7 @@ static bool is_in_any(const struct cidr *cidrs, uint32_t count, const struct cid
 	return false;
 }
 
-/* A part of one of the ranges, and not the whole of it: that would be every node's. */
+/* A proper part of one of the ranges: a whole range belongs to all nodes. */
 static bool is_part_of(const struct cidr *ranges, uint32_t count, const struct cidr *cidr)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -44,7 +45,7 @@ static bool is_far_veth(const struct underlay_device *device)
 	return device->kind == UNDERLAY_VETH && device->has_far_peer;
 }
 
-/* The kernel makes such routes itself, on every device. */
+/* The kernel itself adds such routes, on every device. */
 static bool is_routine(const struct route *route)
 {
 	static const struct cidr routine[] = {
@@ -139,8 +140,9 @@ void pods_mark_devices(struct underlay_view *view, const struct cidr *ranges, ui
 
 /* -- prefixes -- */
 
-/* Leads the route to another machine, seen from pods with these prefixes? A gateway of our own is a CNI's way of saying
- * "here", one among our pods a pod that routes for others. */
+/* Does the route lead to another machine, seen from pods with these prefixes? CNIs use a gateway
+ * that is our own address to say "here", and a gateway among our pods is a pod that routes for
+ * others. */
 static bool leads_away(const struct underlay_view *view, const struct route *route,
 		       const struct cidr *pods, uint32_t pod_count)
 {
@@ -195,7 +197,7 @@ static void add_blocks(struct pods *pods, const struct underlay_view *view,
 	}
 }
 
-/* Those in a prefix that is ours as a whole are not listed again. */
+/* Skips addresses in a prefix that is ours as a whole. */
 static void add_singles(struct pods *pods, const struct underlay_view *view,
 			const struct cidr *ranges, uint32_t range_count)
 {
@@ -221,7 +223,7 @@ static int compare_cidrs(const void *context, const void *left, const void *righ
 	return prefix_key_compare(&a, &b);
 }
 
-/* Sorted, what contains others stands before them. */
+/* Sorts, a prefix before those it contains, and drops the contained ones. */
 static void settle(struct pods *pods)
 {
 	uint32_t kept = 0;

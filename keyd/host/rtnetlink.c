@@ -1,27 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One question after the other, each answered to its end before the next one.
+ * One request at a time, each answered completely before the next one.
  */
 #include "rtnetlink.h"
 
-#include <errno.h>
-
 struct mnl_socket *rtnetlink_open(void)
 {
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct mnl_socket *socket = netlink_open(NETLINK_ROUTE, 0, 0);
 	int one = 1;
 
-	if (!socket)
-		return NULL;
-	/* Lets the kernel filter dumps by table; without it we would filter ourselves, as we do anyway. */
-	(void)mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-		int error = errno;
-
-		mnl_socket_close(socket);
-		errno = error;
-		return NULL;
-	}
+	/* Lets the kernel filter dumps by table. Without it we filter, as we do in any case. */
+	if (socket)
+		(void)mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &one, sizeof(one));
 	return socket;
 }
 

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions and requests to the kernel's routing subsystem. SHELL. For link.c and tunnel_device.c alone:
- * libmnl lives in these three.
+ * Requests to the kernel's routing subsystem, for link.c and tunnel_device.c alone. SHELL.
  */
 #pragma once
 
-#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 
-#include "util.h"
+#include "netlink.h"
 
-#define RTNETLINK_REQUEST_MAX 512 /* bytes; the longest here has some 100 */
+#define RTNETLINK_REQUEST_MAX 512 /* bytes; the longest has some 100 */
 
-/* NULL, and errno says why. */
+/* NULL: errno has the reason. */
 struct mnl_socket *rtnetlink_open(void);
 
-/* Sends and takes all answers; 0 or -errno. */
+/* Sends the request and passes each answer to `take`; 0 or -errno. */
 MUST_CHECK int rtnetlink_talk(const struct mnl_socket *socket, struct nlmsghdr *message,
 			      mnl_cb_t take, void *context);
-
-static inline void cleanup_rtnetlink(struct mnl_socket **socket)
-{
-	if (*socket)
-		mnl_socket_close(*socket);
-}
-
-#define CLEANUP_RTNETLINK CLEANUP(cleanup_rtnetlink)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What podveil0 must be like, by RTM_SETLINK alone: /proc/sys, where rp_filter and addr_gen_mode could be set too, is
- * read-only in an unprivileged container.
+ * Configures podveil0 with RTM_SETLINK alone: /proc/sys, which also has rp_filter and
+ * addr_gen_mode, is read-only in an unprivileged container.
  */
 #include "tunnel_device.h"
 
@@ -15,8 +15,8 @@
 #include "rtnetlink.h"
 
 #define RP_FILTER_LOOSE 2
-#define TUNNEL_ADDRESS \
-	0xa9fe4d01 /* 169.254.77.1/32: the same on every node, since it never leaves one */
+/* 169.254.77.1/32: the same on every node, because it never leaves a node. */
+#define TUNNEL_ADDRESS 0xa9fe4d01
 
 static int set_link(const struct mnl_socket *socket, unsigned int ifindex, uint32_t mtu,
 		    bool wants_ipv6)
@@ -76,7 +76,7 @@ static bool has_ipv4_address(const struct underlay_view *view, unsigned int ifin
 	return false;
 }
 
-/* The kernel says no mode where it has no IPv6. */
+/* The kernel reports no mode where it has no IPv6. */
 static bool has_ipv6(const struct underlay_device *device)
 {
 	return device->addr_gen_mode >= 0;
@@ -92,7 +92,7 @@ int tunnel_device_prepare(const struct underlay_view *view, const char *interfac
 			  bool *ret_changed)
 {
 	const struct underlay_device *device = underlay_find_device(view, interface);
-	CLEANUP_RTNETLINK struct mnl_socket *socket = NULL;
+	CLEANUP_NETLINK struct mnl_socket *socket = NULL;
 	bool is_addressed, changed;
 	int error = 0;
 
@@ -116,7 +116,7 @@ int tunnel_device_prepare(const struct underlay_view *view, const char *interfac
 
 int tunnel_device_delete(const char *interface)
 {
-	CLEANUP_RTNETLINK struct mnl_socket *socket = rtnetlink_open();
+	CLEANUP_NETLINK struct mnl_socket *socket = rtnetlink_open();
 	char buffer[RTNETLINK_REQUEST_MAX] = {0};
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	unsigned int ifindex = if_nametoindex(interface);

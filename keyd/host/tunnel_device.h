@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * podveil0, which podveil-tunnel makes, as the kernel has it. SHELL. Needs nothing else of keyd, so that the command line can
- * use it. All return 0 or -errno.
+ * The kernel's side of podveil0, the device that podveil-tunnel creates. SHELL. Uses nothing else
+ * of keyd, so that the command line can use it. All return 0 or -errno.
  */
 #pragma once
 
 #include "underlay.h"
 
-/* Makes podveil0 fit for decrypted packets: loose rp_filter, an IPv4 address without which loose mode drops all, no
- * address of its own making, MTU, up. What is right already is left alone; *ret_changed says whether anything was not. */
+/* Prepares podveil0 for decrypted packets: loose rp_filter, an IPv4 address (without one, loose
+ * mode drops everything), no generated address, the MTU, and up. Settings that are already right
+ * are left alone; *ret_changed reports whether any was not. */
 MUST_CHECK int tunnel_device_prepare(const struct underlay_view *view, const char *interface,
 				     uint32_t mtu, bool *ret_changed);
 
-/* Removes the device. -ENODEV: there is none. */
+/* Removes the device. -ENODEV: it does not exist. */
 int tunnel_device_delete(const char *interface);

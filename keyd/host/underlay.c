@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A device that is wrongly taken for a pod's is a leak, one that is wrongly taken for an uplink costs nothing but a
- * look-up (to_wire passes what is for local pods): in doubt it is an uplink.
+ * An uplink mistaken for a pod device is a leak. A pod device mistaken for an uplink costs only a
+ * lookup, because to_wire passes packets for local pods. So in doubt a device is an uplink.
  */
 #include "underlay.h"
 
@@ -13,7 +13,7 @@ static bool is_in_own_pods(const struct underlay_settings *settings, const struc
 	return false;
 }
 
-/* A direct route into our own pods, and no route to anywhere by a gateway. */
+/* True if a direct route leads through it into our own pods, and no route through a gateway. */
 static bool leads_to_pods(const struct underlay_settings *settings,
 			  const struct underlay_view *view, unsigned int ifindex)
 {
@@ -80,7 +80,8 @@ static bool has_gateway(const struct underlay_view *view, unsigned int ifindex)
 	return false;
 }
 
-/* Where an uplink has a default route, the nodes know each other by its addresses and not by, say, docker0's. */
+/* If an uplink has a default route, the nodes know each other by the addresses on it and not by
+ * those of, say, docker0. */
 static bool any_uplink_has_gateway(const struct underlay *underlay,
 				   const struct underlay_view *view)
 {

@@ -166,7 +166,7 @@ VETH_TEST(attach_leaves_a_foreign_filter_in_its_place)
 	CLEANUP_CLOSE int program = load_passer("foreign");
 
 	attach_foreign_clsact(program, "up0", 1, 0x70760001);
-	assert_attach_refused(loader, LOADER_TO_WIRE, ifindex_of("up0"), -EBUSY, "not ours");
+	assert_attach_refused(loader, LOADER_TO_WIRE, ifindex_of("up0"), -EBUSY, "foreign filter");
 	assert_int_equal(loader_detach(loader, LOADER_TO_WIRE, ifindex_of("up0")), 0);
 	assert_true(has_clsact_filter("up0", 1, 0x70760001));
 	loader_close(loader);

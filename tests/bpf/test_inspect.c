@@ -323,7 +323,7 @@ VETH_TEST(own_filter_is_found_missing_if_another_has_its_place)
 
 	attach_foreign_clsact(program, "up0", 1, FILTER_TO_WIRE);
 	assert_finding(loader, LOADER_TO_WIRE, LOADER_MISSING, 0);
-	assert_repair_refused(loader, LOADER_TO_WIRE, "not ours");
+	assert_repair_refused(loader, LOADER_TO_WIRE, "foreign filter");
 	loader_close(loader);
 }
 

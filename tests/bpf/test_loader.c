@@ -56,10 +56,10 @@ VETH_TEST(open_refuses_a_folder_that_is_on_no_bpffs)
 	char folder[64], expected[128];
 
 	snprintf(folder, sizeof(folder), "/tmp/podveil-test-%d", (int)getpid());
-	snprintf(expected, sizeof(expected), "'%s/maps' is on no BPF file system", folder);
+	snprintf(expected, sizeof(expected), "'%s/maps' is not on a BPF file system", folder);
 	assert_open_refused(folder, -EMEDIUMTYPE, expected);
 	assert_int_equal(access(folder, F_OK), -1);
-	assert_open_refused("relative", -EMEDIUMTYPE, "'relative/maps' is on no BPF file system");
+	assert_open_refused("relative", -EMEDIUMTYPE, "'relative/maps' is not on a BPF file system");
 }
 
 VETH_TEST(open_names_the_privilege_that_a_user_lacks)

@@ -116,7 +116,7 @@ check "no range, and no kubeadm configuration: keyd exits, and names the setting
 check "the pods go on talking" pods_talk 1 2
 kubeadm_says "$(configuration_with "  podSubnet: $RANGES")"
 check "kubeadm's two ranges are taken" takes_ranges '["10.244.0.0/16", "fd00:10:244::/48"]'
-check "and their origin is named" log_says 1 'pod range is 10.244.0.0/16,fd00:10:244::/48, says kubeadm-config'
+check "and their origin is named" log_says 1 'pod range is 10.244.0.0/16,fd00:10:244::/48, from kubeadm-config'
 check "the pods are protected with them" eval 'wait_until 10 warns_of_nothing && pods_talk 1 2'
 kubeadm_says "$(configuration_with '  podSubnet: 10.244.0.0/16')"
 check "so is one alone" takes_ranges '["10.244.0.0/16"]'

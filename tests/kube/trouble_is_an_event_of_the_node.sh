@@ -140,11 +140,11 @@ check "labelled, and with a good record: a peer like the others" eval \
 kubectl delete node n3 >/dev/null
 
 check "to_wire is taken off" is_taken_away egress to_wire 1
-check "that is reported, with the program and the device" told HookRemoved "to_wire on eth0 was taken away by somebody, and is put back"
+check "that is reported, with the program and the device" told HookRemoved "to_wire on eth0 was detached by another program, and was repaired"
 check "to_wire is taken off again" is_taken_away egress to_wire 2
 check "that is told once" nothing_else_is_told HookRemoved 1
 check "from_wire is taken off" is_taken_away ingress from_wire 1
-check "that is told as well" told HookRemoved "from_wire on eth0 was taken away by somebody, and is put back"
+check "that is told as well" told HookRemoved "from_wire on eth0 was detached by another program, and was repaired"
 
 check "without to_wire and keyd pods' packets get as far as wire_guard, and no further" pods_send_without_the_first_look
 check "outgoing cleartext is reported, with the counter" told PlaintextSeen \

@@ -84,7 +84,7 @@ fi
 
 build_tree() { # PROGRAM...
 	mkdir -p "$WORK/tree/tests" || return 1
-	cp -a Makefile include tunnel keyd "$WORK/tree/" && cp -a tests/test.[ch] tests/unit tests/vectors "$WORK/tree/tests/" || return 1
+	cp -a Makefile include tunnel keyd "$WORK/tree/" && cp -a tests/tests.mk tests/test.[ch] tests/unit tests/vectors "$WORK/tree/tests/" || return 1
 	MAKE_JOBS=${JOBS:-2} make_in "$WORK/tree" "$@" || { cat "$WORK/tree/make.log" && return 1; }
 }
 

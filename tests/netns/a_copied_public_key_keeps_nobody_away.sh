@@ -36,9 +36,9 @@ dead_nodes_share_a_key() { # y and z, with a key that no node has the private ha
 	done
 }
 turns_change() { # four times: y's to z's and back, twice
-	[ "$(grep -cE 'node [yz]: its record is good again' "$RUN_DIR/n1/keyd.log")" -ge 4 ]
+	[ "$(grep -cE 'node [yz]: its record is accepted again' "$RUN_DIR/n1/keyd.log")" -ge 4 ]
 }
-nobody_was_refused_by_the_tunnel() { ! grep "podveil-tunnel refuses" "$RUN_DIR"/n?/keyd.log; }
+nobody_was_refused_by_the_tunnel() { ! grep "podveil-tunnel rejects" "$RUN_DIR"/n?/keyd.log; }
 everybody_answers() { pings p1 "$(pod_v4 2)" && pings p1 "$(pod_v6 3)"; }
 
 begin

@@ -153,10 +153,10 @@ is_put_back() { # NFT COMMAND...
 	repairs=$(status_of .guard.repairs)
 	in_ns n1 nft "$@" || return 1
 	wait_until 3 stands_as_before || { table; return 1; }
-	[ "$(status_of .guard.repairs)" -gt "$repairs" ] && grep -q "podveil_guard was .* by somebody" "$(agent_dir 1)/keyd.log"
+	[ "$(status_of .guard.repairs)" -gt "$repairs" ] && grep -q "podveil_guard was .* by another program" "$(agent_dir 1)/keyd.log"
 }
 
-is_alarmed() { [[ $(status_of .reasons) == *'podveil_guard again and again'* ]]; } # its exit status says: degraded
+is_alarmed() { [[ $(status_of .reasons) == *'changing the table inet podveil_guard'* ]]; } # its exit status says: degraded
 
 others_do_not_matter() {
 	local repairs

@@ -23,7 +23,7 @@ restarts() { # I: with the flags of now
 
 warns() { keyd_status "$1" '.warnings[]' | grep -F "nodes without the secret are accepted, and $2 of 2 "; } # I COUNT
 warns_nobody() { ! keyd_status 1 '.warnings[]' | grep .; }
-is_shown() { podveil 1 status | grep "WARNING: --cluster-secret .* says none"; }
+is_shown() { podveil 1 status | grep "WARNING: --cluster-secret .* lists none"; }
 has_no_secret() { [ "$(keyd_status "$1" .cluster_secret)" = null ]; }
 
 begin

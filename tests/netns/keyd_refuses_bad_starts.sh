@@ -163,7 +163,7 @@ port_is_named() {
 	keyd "${GOOD[@]}"
 	local status=$?
 	cat "$RUN_DIR/refused.txt"
-	[ $status -eq 1 ] && grep -q "error: UDP port $TUNNEL_PORT is taken" "$RUN_DIR/refused.txt"
+	[ $status -eq 1 ] && grep -q "error: UDP port $TUNNEL_PORT is in use" "$RUN_DIR/refused.txt"
 }
 check "ends with one clear error where the UDP port is taken" port_is_named
 done_testing

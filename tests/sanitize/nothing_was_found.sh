@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Last of all: no process of this run had a word from a sanitizer, and that word would have been seen. ThreadSanitizer has
-# nothing to do, as no program of ours starts a thread; the day one does, this fails. Prints TAP.
+# Runs last: no sanitizer reported anything about any process of this run, and a report would have
+# been found. ThreadSanitizer is not needed because our programs start no threads; if one ever
+# does, this test fails. Prints TAP.
 
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -26,7 +27,7 @@ detector_fires() {
 
 echo "1..6"
 detector_fires
-verdict $? "positive control: one byte too many, written by nobody, is reported"
+verdict $? "positive control: a one-byte overflow by an unprivileged process is reported"
 for program in podveil-tunnel podveil-keyd podveil; do
 	program_is_instrumented $program
 	verdict $? "$program is instrumented"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Writes one byte too many, as nobody and in a thread, where the tests under sanitizers must see both: their positive
- * control.
+ * The positive control of the tests under sanitizers: overflows a buffer by one byte, as user 65534
+ * and in a thread. The tests must detect both.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs a build with sanitizers ($BUILD): the unit tests named as arguments, which include the fuzzers' corpora, and the
-# two-node tests that take every part of both programs through their paces. Whatever a sanitizer says of any process, the
-# engine's that is nobody included, goes to a file of its own, and nothing_was_found.sh fails where there is one.
+# Tests a build with sanitizers ($BUILD): runs the unit tests named as arguments, which include the
+# fuzzing corpora, and two-node tests that exercise every part of both programs. Reports of the
+# sanitizers about any process, including the unprivileged engine, go to files, and
+# nothing_was_found.sh fails if there are any.
 #
-# AddressSanitizer makes mlock do nothing, so what is locked is not looked at here (engine_has_no_privileges.sh does, in the
-# plain build). The engine leaves by _exit and may start no thread: its leaks are not looked for; it allocates nothing.
+# AddressSanitizer turns mlock into a no-op, so locked memory is not checked here
+# (engine_has_no_privileges.sh checks it in the plain build). Leaks of the engine are not checked:
+# it exits through _exit and must not start a thread. It allocates nothing.
 
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -19,7 +21,7 @@ trap 'exit 143' TERM
 chmod 1777 "$REPORTS" # for the engine
 
 export REPORTS
-export PODVEIL_SLOW=${PODVEIL_SLOW:-2} # what the sanitizers cost
+export PODVEIL_SLOW=${PODVEIL_SLOW:-2} # the slowdown by the sanitizers
 export ASAN_OPTIONS=log_path=$REPORTS/asan:handle_sigill=1:detect_stack_use_after_return=1:strict_string_checks=1
 
 TWO_NODES=(

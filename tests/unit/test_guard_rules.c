@@ -10,7 +10,7 @@
 
 static const char *table_text(uint16_t port, bool may_have_unknown_pods)
 {
-	static uint8_t bytes[GUARD_RULES_LEN];
+	static _Alignas(struct nlmsghdr) uint8_t bytes[GUARD_RULES_LEN];
 	struct nft_batch batch;
 
 	nft_begin(&batch, bytes, sizeof(bytes));
@@ -112,7 +112,7 @@ TEST(set_is_emptied_before_it_is_filled)
 {
 	static const struct guard_element elements[] = {{.key = {10, 244, 0, 0}},
 							{.key = {10, 245, 0, 0}, .is_end = 1}};
-	uint8_t bytes[1024];
+	_Alignas(struct nlmsghdr) uint8_t bytes[1024];
 	struct nft_batch batch;
 
 	nft_begin(&batch, bytes, sizeof(bytes));
@@ -128,7 +128,8 @@ TEST(set_is_emptied_before_it_is_filled)
 TEST(long_set_fits_in_the_room_that_is_promised)
 {
 	static struct guard_element elements[5000];
-	static uint8_t bytes[GUARD_SET_LEN + ARRAY_SIZE(elements) * GUARD_ELEMENT_LEN];
+	static _Alignas(struct nlmsghdr)
+		uint8_t bytes[GUARD_SET_LEN + ARRAY_SIZE(elements) * GUARD_ELEMENT_LEN];
 	struct nft_batch batch;
 
 	for (unsigned int set = 0; set < GUARD_SETS; set++)

@@ -5,7 +5,7 @@
 
 TEST(removal_is_one_answered_message_in_a_batch)
 {
-	uint8_t bytes[256];
+	_Alignas(struct nlmsghdr) uint8_t bytes[256];
 	struct nft_batch batch;
 
 	nft_begin(&batch, bytes, sizeof(bytes));
@@ -15,32 +15,30 @@ TEST(removal_is_one_answered_message_in_a_batch)
 
 TEST(only_the_last_message_is_answered)
 {
-	uint8_t bytes[256];
+	_Alignas(struct nlmsghdr) uint8_t bytes[256];
 	struct nft_batch batch;
 
 	nft_begin(&batch, bytes, sizeof(bytes));
 	for (unsigned int i = 0; i < 2; i++)
-		nft_close(&batch, nft_open(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE));
+		nft_begin_message(&batch, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 	assert_true(nft_end(&batch));
 	assert_string_equal(nft_text(&batch), "begin\nnew table\nnew table !\nend\n");
 }
 
 TEST(nested_attributes_carry_their_length)
 {
-	uint8_t bytes[256];
+	_Alignas(struct nlmsghdr) uint8_t bytes[256];
 	struct nft_batch batch;
-	nft_place message, outer, inner;
 
 	nft_begin(&batch, bytes, sizeof(bytes));
-	message = nft_open(&batch, NFT_MSG_NEWRULE, 0);
-	outer = nft_nest(&batch, 1);
+	nft_begin_message(&batch, NFT_MSG_NEWRULE, 0);
+	nft_nest(&batch, 1);
 	nft_put_text(&batch, 1, "ab");
-	inner = nft_nest(&batch, 2);
+	nft_nest(&batch, 2);
 	nft_put_u32(&batch, 3, 0x01020304);
-	nft_unnest(&batch, inner);
-	nft_unnest(&batch, outer);
+	nft_unnest(&batch);
+	nft_unnest(&batch);
 	nft_put(&batch, 4, "\xff\xee\xdd\xcc\xbb", 5);
-	nft_close(&batch, message);
 	assert_true(nft_end(&batch));
 	assert_string_equal(nft_text(&batch),
 			    "begin\nnew rule ab 0x01020304 0xffeeddccbb !\nend\n");
@@ -48,7 +46,8 @@ TEST(nested_attributes_carry_their_length)
 
 TEST(batch_that_does_not_fit_is_never_whole)
 {
-	uint8_t bytes[256], guard[256];
+	_Alignas(struct nlmsghdr) uint8_t bytes[256];
+	uint8_t guard[256];
 	struct nft_batch batch;
 	size_t needed;
 
@@ -68,14 +67,14 @@ TEST(batch_that_does_not_fit_is_never_whole)
 
 TEST(attribute_too_long_for_its_length_field_is_refused)
 {
-	static uint8_t bytes[80000], data[1000];
+	static _Alignas(struct nlmsghdr) uint8_t bytes[80000];
+	static uint8_t data[1000];
 	struct nft_batch batch;
-	nft_place nest;
 
 	nft_begin(&batch, bytes, sizeof(bytes));
-	nest = nft_nest(&batch, 1);
+	nft_nest(&batch, 1);
 	for (unsigned int i = 0; i < 66; i++)
 		nft_put(&batch, 2, data, sizeof(data));
-	nft_unnest(&batch, nest);
+	nft_unnest(&batch);
 	assert_false(nft_end(&batch));
 }
