@@ -17,17 +17,6 @@
 #define RANK_AGE    3 /* and onwards: current keys before others */
 #define RANK_OTHER  (RANK_AGE + (1U << 30))
 
-void cluster_complain(struct cluster_member *member, const char *format, ...)
-{
-	va_list arguments;
-
-	if (member->refusal_count++)
-		return;
-	va_start(arguments, format);
-	vsnprintf(member->refusal.text, sizeof(member->refusal.text), format, arguments);
-	va_end(arguments);
-}
-
 static int compare_age(const void *context, const void *left, const void *right)
 {
 	struct cluster_member *const *members = context;

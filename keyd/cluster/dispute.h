@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "cluster.h"
+#include "resolution.h"
 
 /* After records, keys and secrets are settled: fills workspace->claims, judged, and each member's range of them. */
 void dispute_settle(const struct cluster_self *self, struct cluster_member *const *members,

@@ -7,7 +7,8 @@
 
 #include <curl/curl.h>
 
-#include "http.h"
+#include "credentials.h"
+#include "http_message.h"
 
 enum transfer_state { TRANSFER_QUEUED, TRANSFER_RUNNING, TRANSFER_ENDED };
 
