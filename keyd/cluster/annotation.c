@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The annotation's JSON, both ways. Decoding takes nothing on trust: sizes, types and ranges are checked here, and
- * keys down to their canonical text and order. Whether a claim is true (whose key, whose prefix) is cluster.c's
- * question. Fields we do not know are left alone, so that a newer agent can add some.
+ * Encodes and decodes the annotation's JSON. Decoding trusts nothing: sizes, types and ranges are
+ * checked here, and keys down to their canonical text and order. cluster.c judges whether a claim
+ * is true (the owner of a key or a prefix). Unknown fields are ignored, so that a newer agent can
+ * add some.
  */
 #include "annotation.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node publishes of itself: the annotation podveil.io/tunnel, as text and as values. CORE.
- * The text is hostile: whoever can write a Node object can write anything here.
+ * A node's published record: the annotation podveil.io/tunnel, as text and as values. CORE. The
+ * text is hostile: any client that can write a Node object can write anything here.
  */
 #pragma once
 
@@ -14,23 +14,25 @@
 #define ANNOTATION_VERSION	 1
 #define ANNOTATION_TEXT_MAX	 65536
 #define ANNOTATION_ENDPOINTS_MAX 8
-#define ANNOTATION_PODS_MAX	 4032 /* with the node's addresses they fit one request to the tunnel */
-#define NODE_UID_LEN		 64 /* with the terminating zero */
+/* together with the node's addresses they fit into one request to the tunnel */
+#define ANNOTATION_PODS_MAX 4032
+#define NODE_UID_LEN	    64 /* including the terminating zero */
 
 struct annotation {
-	uint64_t epoch; /* 1.. */
+	uint64_t epoch; /* at least 1 */
 	char uid[NODE_UID_LEN];
-	bool has_key[KEY_SLOTS]; /* KEY_CURRENT always */
+	bool has_key[KEY_SLOTS]; /* KEY_CURRENT is always present */
 	struct public_key keys[KEY_SLOTS];
 	uint16_t port; /* not 0 */
 	uint32_t endpoint_count;
 	struct address endpoints[ANNOTATION_ENDPOINTS_MAX]; /* best first */
 	uint32_t pod_count;
 	const struct cidr *pods;   /* the caller's storage */
-	struct secret_ids secrets; /* the node wants one of them */
+	struct secret_ids secrets; /* the node requires one of them */
 };
 
-/* `pods` is the storage for *ret_annotation's prefixes. On false *ret_annotation is untouched and *refusal says why. */
+/* `pods` is the storage for *ret_annotation's prefixes. On false *ret_annotation is untouched and
+ * *refusal says why. */
 MUST_CHECK bool annotation_decode(struct annotation *ret_annotation,
 				  struct cidr pods[static ANNOTATION_PODS_MAX], const char *text,
 				  size_t len, struct refusal *refusal);

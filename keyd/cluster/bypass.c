@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Text and difference of bypasses. A text is taken in one form only: an IPv6 address without brackets could end in what
- * looks like a port, and a wrong guess would leave somebody's traffic in clear.
+ * Parses, formats and compares bypasses. Only one form is accepted: an IPv6 address without
+ * brackets could end in digits that look like a port, and a wrong guess would leave traffic in
+ * cleartext.
  */
 #include "bypass.h"
 
@@ -23,7 +24,7 @@ static bool parse_port(uint16_t *ret_port, const char *text)
 	return true;
 }
 
-/* Cuts "10.0.0.1:6443" or "[fd00::1]:6443" in two, in place; NULL for any other form. */
+/* Splits "10.0.0.1:6443" or "[fd00::1]:6443" in place; NULL for any other form. */
 static const char *split(char *text, char **ret_host, uint8_t *ret_family)
 {
 	bool has_bracket = text[0] == '[';
@@ -37,7 +38,7 @@ static const char *split(char *text, char **ret_host, uint8_t *ret_family)
 	return end + 1 + has_bracket;
 }
 
-/* It would be taken for the IPv4 address that it carries. */
+/* The map would store it as the IPv4 address that it contains. */
 static bool is_mapped(const struct address *address)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
@@ -99,7 +100,7 @@ bool bypass_is_among(const struct bypass_key *keys, uint32_t count, const struct
 	return false;
 }
 
-/* How much it opens. */
+/* How much traffic it exempts. */
 static int strength(enum bypass_value value)
 {
 	switch (value) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The rule, line by line:
- *   1. The endpoints of the flags and of the account are always in force: they are the administrator's configuration.
- *   2. The registry's list opens nothing by itself, since third parties may have written it. An address that a member, or
- *      this node, claims as a pod's is refused, and an earlier proof of it is void.
- *   3. A listed endpoint that is not refused is in force once it is proved. Proofs are asked for as soon as all members
- *      are known.
- *   4. While a listed endpoint is not proved, or no list is known, the bypasses of before stay, except for addresses that
- *      are claimed now: a list cannot take away the path that distributes keys.
+ *   1. The endpoints of the flags and of the account are always in force: they are the
+ *      administrator's configuration.
+ *   2. The registry's list alone opens nothing, because third parties may have written it. An
+ *      address that a member, or this node, claims as a pod's is refused, and an earlier proof of
+ *      it is void.
+ *   3. A listed endpoint that is not refused is in force once it is proved. Proofs are requested as
+ *      soon as all members are known.
+ *   4. While a listed endpoint is unproved, or no list is known, the earlier bypasses remain in
+ *      force, except for addresses that are claimed now: a list cannot take away the path that
+ *      distributes keys.
  */
 #include "bypass_rules.h"
 
@@ -22,7 +25,7 @@ const struct bypass_item *bypass_find(const struct bypass_table *table,
 	return NULL;
 }
 
-/* The first word about a key is the strongest one. */
+/* The first entry for a key is the strongest one. */
 static void add(struct bypass_table *table, const struct bypass_item *item)
 {
 	if (table->count < BYPASS_ITEMS_MAX && !bypass_find(table, &item->key))
@@ -34,7 +37,7 @@ static bool is_configured(const struct bypass_item *item)
 	return item->source == BYPASS_BY_FLAG || item->source == BYPASS_BY_ACCOUNT;
 }
 
-/* -- whose address it is -- */
+/* -- the owner of an address -- */
 
 /* The classes that make an address a pod's. */
 static bool is_pods(uint32_t class)
@@ -53,7 +56,7 @@ static bool is_pods(uint32_t class)
 	return false;
 }
 
-/* A node's own address among its pods' (a bridge's) looks like a pod's to every other node. */
+/* To every other node, a node's own address among its pods' (a bridge's) looks like a pod's. */
 static const struct prefix_entry *find_claim_among(const struct prefix_entry *entries,
 						   uint32_t count, const struct bypass_key *key)
 {
@@ -70,7 +73,7 @@ static const struct prefix_entry *find_claim_among(const struct prefix_entry *en
 	return found && is_pods(found->value.class) ? found : NULL;
 }
 
-/* NULL: it is no pod's. */
+/* NULL: it is not a pod's address. */
 static const struct prefix_entry *find_claim(const struct bypass_facts *facts,
 					     const struct bypass_key *key)
 {
@@ -97,7 +100,7 @@ static void add_configured(struct bypass_table *table, const struct bypass_facts
 	}
 }
 
-/* An earlier agent's bypass stays in force until it is proved by this one. */
+/* An earlier agent's bypass stays in force until this agent proves it. */
 static struct bypass_item judge(const struct bypass_key *key, const struct bypass_table *before,
 				const struct bypass_facts *facts)
 {
@@ -164,7 +167,7 @@ void bypass_select(struct bypass_table *ret_table, const struct bypass_table *be
 		add_kept(ret_table, before, facts);
 }
 
-/* -- around it -- */
+/* -- inputs and results -- */
 
 void bypass_inherit(struct bypass_table *ret_table, const struct bypass_entry *entries,
 		    uint32_t count)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Prefixes nest or are apart, they never overlap by half. So the claims are sorted once, and each prefix becomes a place
- * that knows the narrowest place around it: a dispute is a walk up from place to place, at most as long as an address has
- * bits. Judging the strongest claim first makes the outcome independent of the order in which news came.
+ * Two prefixes either nest or are disjoint. So the claims are sorted once, and each prefix becomes
+ * a place that knows the narrowest place around it: settling a dispute means walking up from place
+ * to place, at most as many steps as an address has bits. Judging the strongest claim first makes
+ * the outcome independent of the order in which records arrive.
  */
 #include "claim.h"
 
@@ -67,7 +68,7 @@ static void add_place(struct claims *claims, const struct prefix_key *key)
 	};
 }
 
-/* Wider prefixes are sorted before those inside them. */
+/* Wider prefixes sort before the prefixes inside them. */
 static void find_places(struct claims *claims)
 {
 	const struct prefix_key *previous = NULL;
@@ -109,7 +110,7 @@ static bool is_among_pods(const struct claims *claims, const struct claim *claim
 
 /* -- evidence -- */
 
-/* The address answers for another node by now, and not for this one any more. */
+/* The address now answers for another node, and no longer for this one. */
 static bool has_left(const struct claims *claims, const struct claim *claim)
 {
 	const uint32_t *answered = place_of(claims, claim)->answered;
@@ -127,7 +128,7 @@ static bool has_left(const struct claims *claims, const struct claim *claim)
 	return false;
 }
 
-/* Keeps the last answers of two nodes, the newest first. */
+/* Keeps the latest answers of two different nodes, the newest first. */
 static void note_answer(const struct claims *claims, uint32_t answered[static 2], uint32_t index)
 {
 	const struct claim *claim = &claims->items[index];
@@ -161,7 +162,7 @@ static bool is_proved(const struct claims *claims, const struct claim *claim)
 	return claim->evidence.proved_ns && is_live(claims, claim);
 }
 
-/* It may still prove itself: it is asked now, or was, and not in vain. */
+/* The node may still prove itself: it can be asked, and has not failed to answer. */
 static bool is_pending(const struct claim *claim)
 {
 	return claim->evidence.is_askable && !claim->evidence.proved_ns && !claim->evidence.left_ns;
@@ -183,7 +184,7 @@ static void note_address(struct claims *claims, struct claim_place *place, uint3
 		place->unproved = index;
 }
 
-/* What a claim says of its place whether it is accepted or not. */
+/* Notes the facts about a claim's place that hold whether the claim is accepted or not. */
 static void note_claim(struct claims *claims, uint32_t index)
 {
 	const struct claim *claim = &claims->items[index];
@@ -272,8 +273,8 @@ static void note_suspect(struct claims *claims, uint32_t route, const struct cla
 		take_suspect(&claims->places[p].suspect_inside, route, address);
 }
 
-/* A gateway says whose the prefix behind it is only where a node was proved to be there: anybody may claim the address of
- * a router. */
+/* A gateway tells which node owns the prefix behind it only if a node has proved to be at the
+ * gateway: any node may claim a router's address. */
 static void follow_gateway(struct claims *claims, uint32_t route, const struct claim_place *gateway)
 {
 	struct claim_place *place = place_of(claims, &claims->items[route]);
@@ -315,8 +316,9 @@ static bool leads_to(const struct claims *claims, const struct claim_routes *rou
 	return false;
 }
 
-/* A proof at the gateway would make the route a witness, so it is asked for where the route speaks against the claim. The
- * route, as long as the answer may still come and the claim is new; else CLAIM_NONE. */
+/* A proof at the gateway would turn the route into a witness, so the gateway's claimant is asked if
+ * the route contradicts the claim. Returns the route while the answer may still come and the claim
+ * is new; else CLAIM_NONE. */
 static uint32_t suspected_route(struct claims *claims, const struct claim_suspect *found,
 				const struct claim *claim)
 {
@@ -330,8 +332,8 @@ static uint32_t suspected_route(struct claims *claims, const struct claim_suspec
 										   : CLAIM_NONE;
 }
 
-/* A route to the pods that leads to another node; CLAIM_NONE: none does. The narrowest route around them counts, or where
- * there is none, those into parts of them. */
+/* Returns a route to the pods that leads to another node; CLAIM_NONE: there is none. The narrowest
+ * route around the pods decides; if there is none, the routes to parts of them do. */
 static uint32_t contrary_route(struct claims *claims, const struct claim *claim)
 {
 	const struct claim_routes *routes = &place_of(claims, claim)->routes_inside;
@@ -352,7 +354,7 @@ static uint32_t contrary_route(struct claims *claims, const struct claim *claim)
 
 /* -- judging -- */
 
-/* An address that is its node's so far, and of which a question may still decide whose it is. */
+/* The address belongs to its node so far, and the answer to a question may still change that. */
 static bool is_undecided(const struct claims *claims, const struct claim *claim)
 {
 	const struct claim_place *place = place_of(claims, claim);
@@ -428,7 +430,8 @@ static bool address_covers(const struct claim *address, const struct claim *clai
 	return claim->kind != CLAIM_ENDPOINT && address->owner != claim->owner;
 }
 
-/* The claim accepted at a place around this one that stands against it; CLAIM_NONE: there is none. */
+/* Returns the claim accepted at a surrounding place that excludes this one; CLAIM_NONE: there is
+ * none. */
 static uint32_t opponent_at(const struct claims *claims, const struct claim_place *place,
 			    const struct claim *claim, bool is_in_hole)
 {
@@ -516,7 +519,8 @@ static bool is_judged(const struct claim *claim)
 		claim->kind == CLAIM_ENDPOINT);
 }
 
-/* Around what other nodes have inside it, a pod prefix stands; its node is told where it does not. */
+/* A pod prefix remains accepted around claims of other nodes inside it; its node's report names the
+ * exception. */
 static void note_exceptions(struct claims *claims)
 {
 	for (uint32_t i = 0; i < claims->count; i++) {
@@ -532,9 +536,10 @@ static void note_exceptions(struct claims *claims)
 	}
 }
 
-/* Between two nodes that claim an address a proof decides: who has none is asked for it, and where two have one, each is
- * asked whether it is still there. So is a node at a proved address among pods: it may have become a pod's since. No proof
- * is needed against any other address in another node's pods. */
+/* When two nodes claim an address, a proof decides: a node without one is asked for it, and if both
+ * have one, each is asked whether it is still there. A node with a proved address among pods is
+ * asked too, because the address may have become a pod's since. Any other address in another node's
+ * pods needs no proof. */
 static bool is_address_asked(const struct claims *claims, const struct claim *claim)
 {
 	const struct claim_place *place = place_of(claims, claim);
@@ -548,7 +553,8 @@ static bool is_address_asked(const struct claims *claims, const struct claim *cl
 	return is_undecided(claims, claim);
 }
 
-/* An endpoint that stands among pods only because this machine reaches it directly has to prove itself. */
+/* An endpoint accepted among pods only because this machine reaches it directly must prove
+ * itself. */
 static bool is_endpoint_asked(const struct claims *claims, const struct claim *claim)
 {
 	return claim->is_accepted && !claim->evidence.proved_ns && is_among_pods(claims, claim);

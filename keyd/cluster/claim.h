@@ -1,94 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which node gets which prefix and which address, where several claim the same. CORE; in the caller's storage.
+ * Decides which node owns each prefix and address if several nodes claim it. CORE; in the caller's
+ * storage.
  *
- * This node's own pods and addresses are beyond dispute. The claims of the others are judged one after the other, the
- * strongest first, whatever they claim:
+ * This node's own pods and addresses are beyond dispute. The claims of other nodes are judged in
+ * order of strength, regardless of their kind:
  *   1. an entry of the Node's podCIDRs that the node itself publishes too;
  *   2. an address at which a completed handshake proved the node to be, the earlier proof first;
  *   3. everything else, the older node first.
- * Behind all of these come, in the same order, the claims of nodes that are silent and addresses that their node has left
- * while another node answers there; and at the very end those of nodes without a usable record.
+ * Then follow, in the same order, the claims of silent nodes and the addresses that their node has
+ * left while another node answers there; last come the claims of nodes without a usable record.
  *
- * A claim is accepted unless an accepted claim of another node covers it, so a dispute concerns the overlap alone: what
- * is wider stands around what is narrower and stronger. Furthermore
- *   a pod prefix   must lie in the cluster range; where this machine's route to it leads to another node, by a gateway
- *                  where that node was proved to be, only the first kind of claim stands;
- *   an address     that was proved stands inside a wider pod prefix, whatever that is: it is evidence of the network;
- *   an endpoint    takes nothing from anybody, and yields to stronger pods, its own node's included, unless it was proved;
- *                  or unless this machine reaches it without a gateway, because it could not be proved otherwise.
+ * A claim is accepted unless an accepted claim of another node covers it. A dispute therefore
+ * concerns the overlap alone: a wider prefix remains accepted around a narrower, stronger one. In
+ * addition:
+ *   - a pod prefix must lie in the cluster range; if this machine's route to it leads to another
+ *     node, through a gateway at which that node was proved to be, only a claim of the first kind
+ *     is accepted;
+ *   - a proved address is accepted inside any wider pod prefix, because it is evidence from the
+ *     network;
+ *   - an endpoint displaces no other claim and yields to stronger pods, including its own node's,
+ *     unless it was proved or this machine reaches it without a gateway (it could not be proved
+ *     otherwise).
  *
- * What a question can decide is left as it is for the half second that an answer may take. Until then a claim that is new
- * yields to the incumbent, where an address is contested or comes to lie among pods, and to the route, where the
- * gateway's address was not yet proved. Of several unproved claimants of a gateway the first one added is asked.
+ * If the answer to a question can decide a dispute, nothing changes for the half second that the
+ * answer may take. Until then a new claim yields to the incumbent if an address is contested or now
+ * lies among pods, and to the route if the gateway's address is not proved yet. Of several unproved
+ * claimants of a gateway, the first one added is asked.
  *
- * A hole is a part of our own prefixes that this machine's routes reach on another machine: our claim ends there.
+ * A hole is a part of our own prefixes that this machine's routes reach on another machine: our
+ * claim ends there.
  */
 #pragma once
 
 #include "prefix.h"
 
-/* In the order in which claims of the very same prefix are told apart. */
+/* In the order that ranks claims of the very same prefix. */
 enum claim_kind {
 	CLAIM_RANGE,
 	CLAIM_OWN_POD,
 	CLAIM_HOLE,
 	CLAIM_OWN_ADDRESS,
 	CLAIM_ADDRESS,
-	CLAIM_ROUTE, /* a route's destination: no claim of any node, but a witness */
+	CLAIM_ROUTE, /* a route's destination: not a node's claim, but a witness */
 	CLAIM_POD,
 	CLAIM_ENDPOINT,
 	CLAIM_GATEWAY /* of the route added before it */
 };
 
-/* A node that has left an address has left it to one that answered there no longer than this before. */
+/* A node has left an address for another node if that node answered there at most this long
+ * before. */
 #define CLAIM_ANSWER_NS (10 * NS_PER_S)
 
 #define CLAIM_NONE	UINT32_MAX
 #define CLAIM_SELF	UINT32_MAX	 /* as owner */
-#define CLAIM_NOBODY	(UINT32_MAX - 1) /* as owner: no node's */
+#define CLAIM_NOBODY	(UINT32_MAX - 1) /* as owner: no node */
 
-/* What speaks for a claim. Times are of one clock, 0: never. */
+/* The evidence for a claim. All times are of one clock; 0: never. */
 struct claim_evidence {
-	bool has_record;      /* its node published a usable one */
-	bool is_silent;	      /* nothing was heard from the node, though it was asked */
+	bool has_record;      /* its node published a usable record */
+	bool is_silent;	      /* the node was asked, and nothing was heard from it */
 	bool is_askable;      /* the node can be asked whether it is at this address */
 	bool is_pod_cidr;     /* a pod prefix, and an entry of the Node's podCIDRs */
 	bool is_direct;	      /* an endpoint that this machine reaches without a gateway */
-	bool is_incumbent;    /* the prefix or address is its node's so far */
-	uint64_t proved_ns;   /* of an address: the first handshake that was completed there */
-	uint64_t answered_ns; /* and the last one */
-	uint64_t left_ns;     /* the first of several questions there that have no answer */
-	uint32_t age;	      /* the node's place in the order of age, 0 is the oldest */
+	bool is_incumbent;    /* the prefix or address belongs to its node so far */
+	uint64_t proved_ns;   /* of an address: the first completed handshake there */
+	uint64_t answered_ns; /* ... and the latest one */
+	uint64_t left_ns;     /* the first of several unanswered questions there */
+	uint32_t age;	      /* the node's rank by age, 0 is the oldest */
 };
 
 struct claim {
 	struct prefix_key key;
 	struct claim_evidence evidence;
 	uint8_t kind;	    /* enum claim_kind */
-	uint8_t tier, rank; /* smaller is stronger; then the evidence decides */
+	uint8_t tier, rank; /* smaller is stronger; if equal, the evidence decides */
 	bool is_accepted;
-	bool is_asked;	/* a proof at this address, or the lack of one, would decide a dispute */
-	uint32_t owner; /* the caller's number, one for each node, or CLAIM_SELF */
-	uint32_t place; /* where it is in claims->places */
-	uint32_t
-		opponent; /* of a refused claim: the one that covers it, or a route; CLAIM_NONE: it lies outside the
-			      range. Of an accepted one: a claim of another node that was accepted inside it, if any */
+	bool is_asked;	/* a proof at this address, or its absence, would decide a dispute */
+	uint32_t owner; /* the caller's number of the node, or CLAIM_SELF */
+	uint32_t place; /* index in claims->places */
+	/* If refused: the claim that covers this one, or a route; CLAIM_NONE: it lies outside the
+	 * range. If accepted: a claim of another node accepted inside this one, if any. */
+	uint32_t opponent;
 };
 
-/* Routes to nodes that were proved to be at the gateway: two of different nodes. */
+/* Routes to nodes proved to be at the gateway, of two different nodes. */
 struct claim_routes {
 	uint32_t items[2];
-	bool has_more; /* to other nodes than these */
-	bool is_open;  /* one leads to no node that is known: no witness */
+	bool has_more; /* to further nodes */
+	bool is_open;  /* one of them leads to no known node and is no witness */
 };
 
-/* An address at the gateway of a route that was not proved, while nothing else is. */
+/* An unproved address at the gateway of a route, while no address there is proved. */
 struct claim_suspect {
 	uint32_t address, route;
 };
 
-/* One prefix with all that is claimed of it. Indices of claims, CLAIM_NONE: there is none. */
+/* One prefix and every claim of it. The fields are indices of claims; CLAIM_NONE: there is none. */
 struct claim_place {
 	struct prefix_key key;
 	uint32_t parent; /* the narrowest place that contains this one */
@@ -99,13 +107,13 @@ struct claim_place {
 	uint32_t own_pod, own_address, pod, address;
 	uint32_t inside[2]; /* in narrower places, of two owners */
 
-	/* addresses that nodes with a record claim here */
+	/* addresses claimed here by nodes with a record */
 	uint32_t first_address;
-	bool is_address_contested; /* another node than that one's claims it as well */
-	bool is_pending;	   /* one may still prove itself */
-	uint32_t answered[2];	   /* those that answered last, of two nodes */
+	bool is_address_contested; /* a second node claims it as well */
+	bool is_pending;	   /* one of the claimants may still prove itself */
+	uint32_t answered[2];	   /* the latest to answer, of two nodes */
 	uint32_t prover;	   /* the address or endpoint with the earliest proof */
-	uint32_t unproved;	   /* an address without one that can be asked for it */
+	uint32_t unproved;	   /* an unproved address that can be asked for a proof */
 
 	/* routes to here */
 	bool has_route;
@@ -113,27 +121,28 @@ struct claim_place {
 	struct claim_suspect suspect, suspect_inside;
 };
 
-/* Storage must have room for as many of each as there are claims; `claims` starts with count 0. */
+/* Each array needs room for as many items as there are claims; `claims` starts with count 0. */
 struct claims {
-	struct claim *items; /* as they were added */
+	struct claim *items; /* in the order in which they were added */
 	uint32_t *order;     /* indices of items */
 	struct claim_place *places;
 	uint32_t count, place_count;
 };
 
-/* NULL: there is no evidence, as for this node's own claims. */
+/* `evidence` NULL: there is none, as for this node's own claims. */
 void claims_add(struct claims *claims, enum claim_kind kind, uint32_t owner,
 		const struct cidr *cidr, const struct claim_evidence *evidence);
 
-/* A route of this machine; gateway NULL: a direct one, or one by several ways that are not known. Takes room for two. */
+/* A route of this machine. `gateway` NULL: a direct route, or one with several next hops that are
+ * not known. Needs room for two claims. */
 void claims_add_route(struct claims *claims, const struct cidr *destination,
 		      const struct address *gateway);
 
-/* Once, after everything was added. */
+/* Called once, after every claim was added. */
 void claims_judge(struct claims *claims);
 
-/* Does any claim of pods cover this accepted address, or, inside the range, another node with a record claim it? Then
- * nothing to it leaves in cleartext, whoever sends it. */
+/* Does any claim of pods cover this accepted address, or, inside the range, does another node with
+ * a record claim it? If so, no node may send to it in cleartext. */
 bool claims_is_contested(const struct claims *claims, const struct claim *address);
 
 /* Is the claim inside the cluster range? */

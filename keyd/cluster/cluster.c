@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What other nodes publish is judged here as far as records alone can tell (keys, epochs, prefixes, endpoints), in three
- * steps: which record of each node may be used, whose the keys are, whose the prefixes. Every resolution starts from
- * the records, never from the outcome of the last one: nothing has to be undone.
+ * Judges the records of other nodes as far as records alone allow (keys, epochs, prefixes,
+ * endpoints), in three steps: choose the record of each node that may be used, settle the owner of
+ * each key, settle the owner of each prefix. Every resolution starts from the records, never from
+ * the outcome of the last one, so nothing has to be undone.
  */
 #include "cluster.h"
 
@@ -13,9 +14,10 @@
 
 #define RANK_SELF   0
 #define RANK_PROVED 1
-#define RANK_HELD   2 /* of the record in use so far: who copies a key that is new does not get it */
-#define RANK_AGE    3 /* and onwards: current keys before others */
-#define RANK_OTHER  (RANK_AGE + (1U << 30))
+/* of the record in use so far: a node that copies a new key does not get it */
+#define RANK_HELD  2
+#define RANK_AGE   3 /* and up: current keys before others */
+#define RANK_OTHER (RANK_AGE + (1U << 30))
 
 static int compare_age(const void *context, const void *left, const void *right)
 {
@@ -40,15 +42,15 @@ static bool keys_are_equal(const struct annotation *a, const struct annotation *
 	return true;
 }
 
-/* Does the tunnel go by a newer record of the same node? */
+/* Does the tunnel hold a newer record of the same node? */
 static bool is_behind_tunnel(const struct cluster_member *member,
 			     const struct annotation *annotation)
 {
 	return annotation->epoch < member->told_epoch && !strcmp(annotation->uid, member->told_uid);
 }
 
-/* The record in use so far, unless the node was made anew under its name; or unless the tunnel, which we found only
- * later, knows better. */
+/* Returns the record in use so far; NULL if the Node was re-created under its name, or if the
+ * tunnel, which we found only later, holds a newer record. */
 static const struct node *still_good(const struct cluster_member *member)
 {
 	const struct node *good = member->good;
@@ -78,7 +80,7 @@ static bool follows(const struct annotation *new, const struct annotation *old,
 	return true;
 }
 
-/* May the newest record's annotation be used, as far as the record itself tells? */
+/* Judging by the record alone, may the annotation of the newest record be used? */
 static bool is_candidate(const struct cluster_self *self, const struct cluster_member *member,
 			 struct refusal *refusal)
 {
@@ -107,7 +109,7 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 	return !good || good == seen || follows(new, &good->annotation, refusal);
 }
 
-/* -- whose key -- */
+/* -- which key -- */
 
 static bool has_proved(const struct cluster_member *member, const struct public_key *key)
 {
@@ -138,7 +140,7 @@ void cluster_note_proof(struct cluster_member *member, const struct public_key *
 	member->proved_keys[0] = newest;
 }
 
-/* Since before anybody else claimed it. */
+/* The member has held the key since before any other node claimed it. */
 static bool holds_key(const struct cluster_member *member, const struct public_key *key)
 {
 	return !member->is_good_tentative && has_key(still_good(member), key);
@@ -180,8 +182,9 @@ static int compare_keys(const void *context, const void *left, const void *right
 	return order ? order : (a->age > b->age) - (a->age < b->age);
 }
 
-/* Of the claims of one key, the strongest first, the one that has it. A public key is no secret, so where nothing was
- * proved or held, its claimants take turns: the one that has the private half answers in its turn, and that is a proof. */
+/* Returns the owner among the claims of one key, the strongest claim first. A public key is not
+ * secret, so if it was neither proved nor held, its claimants take turns: the node that has the
+ * private key answers in its turn, which proves it. */
 static const struct cluster_key_claim *find_owner(const struct cluster_self *self,
 						  struct cluster_member *const *members,
 						  const struct cluster_key_claim *keys,
@@ -208,7 +211,8 @@ static uint32_t count_same_key(const struct cluster_key_claim *keys, uint32_t co
 	return same;
 }
 
-/* Sorted by key, one claimant of each key has it; any other's record that contains it is out. */
+/* The claims are sorted by key. One claimant of each key owns it; any other record that contains
+ * the key is refused. */
 static void find_losers(const struct cluster_self *self, struct cluster_member *const *members,
 			const struct cluster_key_claim *keys, uint32_t count)
 {
@@ -293,7 +297,7 @@ static void choose_records(const struct cluster_self *self, struct cluster_membe
 	}
 }
 
-/* -- whose secret -- */
+/* -- which secret -- */
 
 static void explain_secrets(const struct cluster_self *self, struct cluster_member *member)
 {
@@ -321,7 +325,7 @@ static void explain_secrets(const struct cluster_self *self, struct cluster_memb
 			secret_ids_format(own_text, &self->secrets));
 }
 
-/* What keeps the node out is named before what does not. */
+/* Puts the reason that excludes the node before reasons that do not. */
 static void refuse_secrets(const struct cluster_self *self, struct cluster_member *member)
 {
 	uint32_t others = member->refusal_count;
@@ -331,9 +335,9 @@ static void refuse_secrets(const struct cluster_self *self, struct cluster_membe
 	member->refusal_count += others;
 }
 
-/* The record counts, also for what may follow it; but without a secret in common nothing is said to the node. Ids may
- * change within an epoch: what a record of the past can bring about is only that one secret of our own is taken instead
- * of the other, as long as our own file has both. */
+/* The record remains the reference for later ones, but without a common secret we do not talk to
+ * the node. Ids may change within an epoch: a replayed record can at most make us use one of our
+ * two secrets instead of the other, and only while our own file holds both. */
 static void settle_secrets(const struct cluster_self *self, struct cluster_member *const *members,
 			   uint32_t count)
 {
@@ -351,7 +355,8 @@ static void settle_secrets(const struct cluster_self *self, struct cluster_membe
 
 /* -- verdicts -- */
 
-/* IPv4 where both nodes have it, so that both ends agree on the family, and with it on the MTU. */
+/* Prefers IPv4 if both nodes have it, so that both ends agree on the family, and thereby on the
+ * MTU. */
 static void choose_endpoints(const struct cluster_self *self, struct cluster_member *member,
 			     const struct claims *claims)
 {
@@ -474,7 +479,7 @@ uint32_t cluster_list_prefixes(const struct cluster_workspace *workspace,
 	return prefix_entries_settle(ret_entries, count);
 }
 
-/* A node's address is often its endpoint, too. */
+/* A node's address is often also its endpoint. */
 static uint32_t add_once(struct address *addresses, uint32_t count, const struct prefix_key *key)
 {
 	struct address address = prefix_key_to_cidr(key).address;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * From records to claims and back: what speaks for each claim is gathered here, claim.c judges, and the losers are told.
- * A member that lost a claim hears of it; the one that it lost to is marked, so that somebody looks whether it is there.
+ * Translates records to claims and verdicts back to members: gathers the evidence for each claim,
+ * lets claim.c judge, and reports the losers. A member that lost a claim gets a reason; the member
+ * that it lost to is marked as disputed, so that its presence is checked.
  */
 #include "dispute.h"
 
@@ -21,7 +22,8 @@ static const struct cluster_place *find_place(const struct cluster_member *membe
 	return NULL;
 }
 
-/* A record without a way to its node protects nobody's traffic, and takes nobody's. */
+/* A record without a way to its node cannot protect that node's traffic, so it must not take other
+ * nodes' either. */
 static bool has_usable_record(const struct cluster_self *self, const struct cluster_member *member)
 {
 	const struct annotation *annotation;
@@ -39,7 +41,7 @@ static bool has_usable_record(const struct cluster_self *self, const struct clus
 	return false;
 }
 
-/* Is it the node's so far, as the maps have it? */
+/* Do the maps currently assign the prefix to this node? */
 static bool is_incumbent(const struct cluster_self *self, const struct cluster_member *member,
 			 const struct cidr *cidr)
 {
@@ -51,13 +53,13 @@ static bool is_incumbent(const struct cluster_self *self, const struct cluster_m
 	       entry->value.peer_id == member->id;
 }
 
-/* One step on the way to all claims of a node. */
+/* The state while the claims of one node are added. */
 struct claimant {
 	const struct cluster_self *self;
 	struct claims *claims;
 	struct cluster_member *member;
 	uint32_t index;
-	struct claim_evidence evidence; /* what holds for each of them */
+	struct claim_evidence evidence; /* the part that all its claims share */
 };
 
 static void claim_unless_special(const struct claimant *claimant, enum claim_kind kind,
@@ -78,8 +80,8 @@ static void claim_unless_special(const struct claimant *claimant, enum claim_kin
 	claims_add(claimant->claims, kind, claimant->index, cidr, evidence);
 }
 
-/* The node's own publication of it says that the cluster goes by podCIDRs. A part of an entry counts: a node that reads
- * its prefixes from its kernel publishes single pods. */
+/* The node publishing an entry of its podCIDRs shows that the cluster uses them. A part of an entry
+ * counts too: a node that reads its prefixes from its kernel publishes single pods. */
 static bool is_pod_cidr(const struct claimant *claimant, const struct cidr *pods)
 {
 	const struct node *seen = claimant->member->seen;
@@ -146,7 +148,7 @@ static void claim_address(const struct claimant *claimant, enum claim_kind kind,
 	claim_unless_special(claimant, kind, &cidr, &evidence);
 }
 
-/* Can the tunnel ask it, and would an answer be a proof? */
+/* Can the tunnel ask the node, and would an answer be a proof? */
 static bool is_askable(const struct claimant *claimant)
 {
 	const struct node *chosen = claimant->member->chosen;
@@ -181,7 +183,7 @@ static bool is_hole(const struct cluster_self *self, const struct cidr *cidr)
 	return false;
 }
 
-/* A default route says nothing about whose prefix it is. */
+/* A default route says nothing about the owner of a prefix. */
 static void add_routes(struct claims *claims, const struct cluster_self *self)
 {
 	for (uint32_t i = 0; i < self->route_count; i++) {
@@ -233,8 +235,8 @@ static void explain_refusal(const struct claims *claims, const struct claim *cla
 				 members[other->owner]->name);
 }
 
-/* The podCIDRs of a Node that publishes nothing are no claim of its own, and where the CNI does not go by them, another
- * node may rightly have pods there. */
+/* The podCIDRs of a Node that publishes nothing are not its own claim; if the CNI ignores podCIDRs,
+ * another node may legitimately have pods there. */
 static bool is_no_dispute(const struct claims *claims, const struct claim *claim)
 {
 	return claim->kind == CLAIM_POD && !claim->evidence.has_record &&

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fields of a JSON object with the type and bounds that were agreed, or a refusal that names the field; and the lists of
- * addresses and prefixes that we write ourselves. Values stay owned by the document. The documents are hostile bytes.
+ * Reads fields of a JSON object with the expected type and bounds, or refuses and names the field;
+ * and builds the lists of addresses and prefixes that we write. Values stay owned by the document.
+ * The documents are hostile bytes.
  */
 #pragma once
 
@@ -32,7 +33,7 @@ static inline const char *field_type_name(const json_t *value)
 	return "nothing";
 }
 
-/* Parses a whole document whose top must be an object. NULL: refused. */
+/* Parses a whole document whose root must be an object. NULL: refused. */
 static inline json_t *field_load_object(const char *text, size_t len, size_t max_len,
 					struct refusal *refusal)
 {
@@ -57,7 +58,7 @@ static inline json_t *field_load_object(const char *text, size_t len, size_t max
 	return NULL;
 }
 
-/* NULL and no refusal where the field is missing. */
+/* If the field is missing, *ret_value is NULL and nothing is refused. */
 static inline bool field_find(const json_t *root, const char *name, json_type type,
 			      const char *expected, json_t **ret_value, struct refusal *refusal)
 {
@@ -83,7 +84,7 @@ static inline bool field_text(const json_t *root, const char *name, const char *
 	return true;
 }
 
-/* Missing, too long, of another type or with a zero inside: false, and *ret_text as it was. */
+/* Missing, too long, of another type, or containing a zero: false, and *ret_text is untouched. */
 static inline bool field_copy_text(char *ret_text, size_t size, const json_t *root,
 				   const char *name)
 {
@@ -116,7 +117,8 @@ static inline bool field_integer(const json_t *root, const char *name, json_int_
 	return true;
 }
 
-/* An array of at most `max` strings; a missing one counts as empty (*ret_array is NULL, whose size jansson calls 0). */
+/* An array of at most `max` strings; a missing one counts as empty (*ret_array is NULL, for which
+ * jansson returns size 0). */
 static inline bool field_strings(const json_t *root, const char *name, size_t max,
 				 json_t **ret_array, struct refusal *refusal)
 {
@@ -172,7 +174,7 @@ static inline bool field_cidrs(const json_t *root, const char *name, size_t max,
 	return true;
 }
 
-/* *array is given back, and NULL from then on, where there is no memory: half a list is none. */
+/* If memory is short, *array is released and becomes NULL: a partial list is worse than none. */
 static inline void field_append_text(json_t **array, const char *text)
 {
 	if (!json_array_append_new(*array, json_string(text)))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The registry's record of one node, both ways. A record that is no record is refused whole; one whose annotation
- * alone is bad still tells which pods and addresses are the node's, so that their traffic is dropped and not forgotten.
- * Times are computed here and not by libc, whose calendar reads files and the environment.
+ * Encodes and decodes the registry's record of one node. A malformed record is refused as a whole;
+ * if only its annotation is bad, the record still tells which pods and addresses belong to the
+ * node, so that their traffic is dropped and not forgotten. Times are computed here and not by
+ * libc, whose calendar reads files and the environment.
  */
 #include "node.h"
 
@@ -37,7 +38,7 @@ static int64_t days_before_year(int64_t year)
 	       719162; /* days from 1 January 1 to 1970 */
 }
 
-/* `width` digits at *text, which moves on; then `separator` (0: none). */
+/* Reads `width` digits at *text and advances it; then `separator` (0: none). */
 static bool parse_digits(const char **text, unsigned int width, char separator,
 			 unsigned int *ret_value)
 {
@@ -166,7 +167,7 @@ ssize_t node_encode(char *ret_text, size_t size, const struct node *node)
 				     field_of_addresses(node->addresses, node->address_count));
 	error |= json_object_set(root, "annotations", annotations);
 	if (node->voice == NODE_PUBLISHED) {
-		/* The caller's buffer serves first for the inner text, then for the whole. */
+		/* The caller's buffer first holds the inner text, then the whole record. */
 		ssize_t inner = annotation_encode(ret_text, size, &node->annotation);
 
 		error |= inner < 0 ||

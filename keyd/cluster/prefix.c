@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Order and difference of the map's prefixes. The promise "encrypted or dropped" holds during every change because
- * additions come first: an address that changes hands never passes through a state in which nobody claims it.
+ * Orders the map's prefixes and computes changes to them. The promise "encrypted or dropped" holds
+ * during every change because additions come first: an address that changes its owner never passes
+ * through a state in which no peer claims it.
  */
 #include "prefix.h"
 
@@ -72,7 +73,8 @@ static int class_strength(uint32_t class)
 		return 5;
 	case PREFIX_NODE:
 		return 4;
-	case PREFIX_PEER: /* who claims the very prefix can decrypt, so the exception is not needed */
+	/* a peer that claims exactly this prefix can decrypt, so the exception is not needed */
+	case PREFIX_PEER:
 		return 3;
 	case PREFIX_EXCEPT:
 		return 2;
@@ -107,7 +109,7 @@ uint32_t prefix_entries_settle(struct prefix_entry *entries, uint32_t count)
 	return kept;
 }
 
-/* How many bits the two addresses begin with in common. */
+/* The length of the two addresses' common prefix, in bits. */
 static uint32_t count_shared(const uint8_t a[static 16], const uint8_t b[static 16])
 {
 	uint32_t bits = 0;
@@ -128,7 +130,7 @@ static struct prefix_key shorten(const struct prefix_key *key, uint32_t prefix_l
 	return shorter;
 }
 
-/* How many entries are not behind the key in their order. */
+/* The number of entries that sort at or before the key. */
 static uint32_t count_up_to(const struct prefix_entry *entries, uint32_t count,
 			    const struct prefix_key *key)
 {
@@ -145,8 +147,9 @@ static uint32_t count_up_to(const struct prefix_entry *entries, uint32_t count,
 	return low;
 }
 
-/* Whatever contains the key is before it, the longest last. Where another prefix is between them, only what the two have in
- * common can be longer, so the search goes on from there. */
+/* Every entry that contains the key sorts before it, the longest last. If another prefix lies
+ * between them, only the common part of the two can be longer, so the search continues from
+ * there. */
 const struct prefix_entry *prefix_entries_find(const struct prefix_entry *entries, uint32_t count,
 					       const struct prefix_key *key)
 {
@@ -170,7 +173,7 @@ static bool is_held(const struct prefix_entry *entry, const uint32_t *held, uint
 	return false;
 }
 
-/* Moves *at to the first entry not before the key; true where it is that very key. */
+/* Advances *at to the first entry not before the key; true if that entry has exactly this key. */
 static bool seek(const struct prefix_entry *entries, uint32_t count, uint32_t *at,
 		 const struct prefix_key *key)
 {
@@ -191,7 +194,8 @@ uint32_t prefix_entries_diff(const struct prefix_entry *wanted, uint32_t wanted_
 
 		if (is_there && !memcmp(&have[at].value, &wanted[i].value, sizeof(wanted[i].value)))
 			continue;
-		/* Of a held peer we know no prefixes: the cluster range itself must not shadow one. */
+		/* We know no prefixes of a held peer: the cluster range itself must not shadow
+		 * one. */
 		if (is_there && wanted[i].value.class == PREFIX_CLUSTER &&
 		    is_held(&have[at], held, held_count))
 			continue;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prefixes as the BPF map `prefixes` holds them, and the difference between what it holds and what it should. CORE.
+ * Prefixes as the BPF map `prefixes` holds them, and the changes that turn its content into the
+ * wanted one. CORE.
  */
 #pragma once
 
@@ -20,13 +21,12 @@ struct prefix_change {
 struct prefix_key prefix_key_of_cidr(const struct cidr *cidr);
 struct cidr prefix_key_to_cidr(const struct prefix_key *key);
 
-/* Wider prefixes before those they contain. */
+/* Wider prefixes sort before the prefixes they contain. */
 int prefix_key_compare(const struct prefix_key *a, const struct prefix_key *b);
 bool prefix_key_contains(const struct prefix_key *outer, const struct prefix_key *inner);
 
-/* Sorts, and leaves one entry for each key: the one with the strongest class (SELF, LOCAL, CONTESTED, NODE, PEER,
- * EXCEPT, CLUSTER).
- * Returns how many are left. */
+/* Sorts, and keeps one entry for each key: the one with the strongest class (SELF, LOCAL,
+ * CONTESTED, NODE, PEER, EXCEPT, CLUSTER). Returns the number of entries kept. */
 uint32_t prefix_entries_settle(struct prefix_entry *entries, uint32_t count);
 
 /* The longest prefix among the settled entries that contains the key; NULL: none does. */
@@ -34,14 +34,15 @@ const struct prefix_entry *prefix_entries_find(const struct prefix_entry *entrie
 					       const struct prefix_key *key);
 
 /*
- * The changes that turn `have` into `wanted` (both settled), all additions before all removals: between two changes
- * every address keeps its old or its new meaning. Entries of the peers in `held` (ids, ascending or not) are not
- * removed. ret_changes has room for wanted_count + have_count. Returns their number.
+ * Lists the changes that turn `have` into `wanted` (both settled), all additions before all
+ * removals: between two changes every address keeps its old or its new meaning. Entries of the
+ * peers in `held` (ids, in any order) are not removed. ret_changes has room for wanted_count +
+ * have_count. Returns the number.
  */
 uint32_t prefix_entries_diff(const struct prefix_entry *wanted, uint32_t wanted_count,
 			     const struct prefix_entry *have, uint32_t have_count,
 			     const uint32_t *held, uint32_t held_count,
 			     struct prefix_change *ret_changes);
 
-/* Why the prefix can never be pods or a node ("loopback", ...), or NULL. */
+/* Why the prefix can never belong to pods or a node ("loopback", ...), or NULL. */
 const char *prefix_special_name(const struct cidr *cidr);

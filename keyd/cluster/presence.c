@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * From the tunnel's figures to the evidence that claims are judged by. What the tunnel remembers outlives a keyd, so a
- * restart judges as the keyd before it did.
+ * Turns the tunnel's figures into the evidence by which claims are judged. The tunnel's memory
+ * outlives keyd, so a restarted keyd judges as its predecessor did.
  */
 #include "presence.h"
 
@@ -9,7 +9,7 @@
 
 static_assert(CLUSTER_PLACES_MAX == CONTROL_PLACES_MAX, "the member holds what the status shows");
 
-/* Also of a peer that was never heard: the age of what the tunnel knows of it. */
+/* For a peer that was never heard: the age of the tunnel's knowledge of it. */
 static uint64_t quiet_ns(const struct control_peer_status *status)
 {
 	return MIN(status->last_received_age_ns, status->known_age_ns);
@@ -42,8 +42,9 @@ static uint64_t heard_ns(const struct control_peer_status *status, uint64_t now_
 	return now_ns - MIN(quiet_ns(status), now_ns);
 }
 
-/* Since when the node is nowhere, 0: it is not. Where it was asked in vain at one of its addresses, and nothing was heard from it
- * since, it need not be asked at the others: the questions of a peer are spaced, and traffic waits. */
+/* The time since which the node is at none of its addresses; 0: it may be at one. If the node did
+ * not answer at one of its addresses and was not heard since, we need not ask it at the others:
+ * questions to a peer are spaced, and traffic waits. */
 static uint64_t nowhere_ns(const struct control_peer_status *status, uint64_t now_ns)
 {
 	for (uint32_t i = 0; i < MIN(status->place_count, (uint32_t)CLUSTER_PLACES_MAX); i++)

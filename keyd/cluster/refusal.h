@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why something was not taken: one line that names the text and says what was expected. CORE writes it, SHELL shows
- * it. What stands in the line may come from hostile bytes, so it is quoted: printable ASCII only, and short.
+ * Why an input was refused: one line that names the text and the expected form. CORE writes it,
+ * SHELL shows it. The line may contain hostile bytes, so they are quoted: printable ASCII only, and
+ * short.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 #include "util.h"
 
 #define REFUSAL_LEN    320
-#define QUOTE_TEXT_MAX 64 /* characters of the original that are shown */
+#define QUOTE_TEXT_MAX 64 /* characters of the original text that are shown */
 
 struct refusal {
 	char text[REFUSAL_LEN]; /* empty: nothing was refused */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Which step comes next in the life of this node's keys. A rotation is: make next, publish, wait for the proofs, promote,
- * publish, wipe previous, publish. Where it stands is never remembered but read from the slots: next there means that
- * one runs, previous there means that one is not over.
+ * Chooses the next step in the life of this node's keys. A rotation is: make next, publish, wait
+ * for the proofs, promote, publish, wipe previous, publish. The phase is never stored; it is read
+ * from the slots: a key in next means that a rotation is running, a key in previous means that one
+ * has not finished.
  */
 #include "rotate.h"
 
@@ -37,8 +38,8 @@ static bool is_ours(const struct rotate *rotate)
 	       !strcmp(rotate->armed.uid, rotate->uid);
 }
 
-/* Something was published under our name and uid that our tunnel does not have: the peers may have taken it, and would
- * ignore what is not newer. */
+/* A record was published under our name and uid that our tunnel does not have: the peers may have
+ * accepted it, and would ignore one that is not newer. */
 static bool is_overtaken(const struct rotate *rotate)
 {
 	return rotate->armed.epoch < rotate->last_epoch ||
@@ -87,8 +88,8 @@ void rotate_published(struct rotate *rotate, struct rotate_now now)
 	rotate->published = rotate->armed;
 }
 
-/* A change of keys takes its epoch from the clock, so the epoch tells when it was: a program that keeps starting again
- * prolongs no overlap. */
+/* A change of keys takes its epoch from the clock, so the epoch tells the time of the change: a
+ * program that keeps restarting does not prolong the overlap. */
 static int64_t time_of_epoch(uint64_t epoch, struct rotate_now now)
 {
 	return now.mono_ms - (epoch < now.wall_ms ? (int64_t)(now.wall_ms - epoch) : 0);
@@ -108,7 +109,7 @@ void rotate_tunnel_found(struct rotate *rotate, const struct rotate_identity *id
 		note_epoch(rotate, identity->epoch);
 	rotate->changed_at_ms = rotate->current_at_ms = rotate->next_at_ms = at_ms;
 	rotate->previous_at_ms = at_ms;
-	/* One was under way, and serves what was asked meanwhile. */
+	/* A rotation was already running, and serves the pending request. */
 	if (is_usable(rotate) && is_running(rotate))
 		rotate->is_wanted = false;
 }
@@ -161,7 +162,7 @@ static void key_made(struct rotate *rotate, enum key_slot slot, const struct pub
 	rotate->was_begun = true;
 	if (slot == KEY_CURRENT) {
 		rotate->current_at_ms = now.mono_ms;
-		rotate->revokes = false; /* with the old keys went their sessions */
+		rotate->revokes = false; /* the sessions of the old keys are gone with them */
 	}
 }
 
@@ -188,7 +189,8 @@ void rotate_step_done(struct rotate *rotate, const struct rotate_action *action,
 		break;
 	case ROTATE_MAKE_KEY:
 		key_made(rotate, action->slot, key, now);
-		rotate->last_epoch = 0; /* one far ahead of the clock is a floor no more */
+		/* an epoch far ahead of the clock is no longer a lower bound */
+		rotate->last_epoch = 0;
 		break;
 	case ROTATE_PROMOTE:
 		key_promoted(rotate, now);
@@ -209,8 +211,8 @@ static uint64_t new_epoch(const struct rotate *rotate, struct rotate_now now)
 						     : MAX(rotate->last_epoch + 1, now.wall_ms);
 }
 
-/* What is there cannot be used. The other slots are emptied first, under the epoch they have: a crash in between leaves
- * what still cannot be used, and not half a rotation. */
+/* The current keys cannot be used. Empties the other slots first, under their present epoch: a
+ * crash in between leaves keys that are still unusable, never half a rotation. */
 static struct rotate_action replace_keys(const struct rotate *rotate, struct rotate_now now)
 {
 	for (unsigned int slot = 0; slot < KEY_SLOTS; slot++)
@@ -227,7 +229,7 @@ static bool is_overlap_over(const struct rotate *rotate, struct rotate_now now)
 	return now.mono_ms >= rotate->previous_at_ms + rotate->settings.overlap_ms;
 }
 
-/* A revoked key goes at once; it is the one that the rotation that was asked for made previous. */
+/* A revoked key is cleared at once: it is the key that the requested rotation moved to previous. */
 static bool must_end_previous(const struct rotate *rotate)
 {
 	return rotate->revokes && !rotate->is_wanted && !is_running(rotate);
@@ -264,7 +266,8 @@ static bool may_promote(const struct rotate *rotate, struct rotate_now now)
 	       now.mono_ms >= rotate->published_at_ms + deadline_ms(rotate);
 }
 
-/* +-10 %, other for every node and every time, so that nodes which started together do not rotate together. */
+/* +-10 %, different for every node and every rotation, so that nodes which started together do not
+ * rotate together. */
 static int64_t jittered_period(const struct rotate *rotate)
 {
 	int64_t every_ms = rotate->settings.every_ms;
@@ -314,7 +317,7 @@ const struct rotate_identity *rotate_publishable(const struct rotate *rotate)
 	return is_usable(rotate) ? &rotate->armed : NULL;
 }
 
-/* -- what is told of it -- */
+/* -- status -- */
 
 enum rotate_state rotate_state(const struct rotate *rotate, struct rotate_now now)
 {

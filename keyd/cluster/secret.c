@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cluster secrets: BLAKE2b under the secret as key, with a label for each use, gives ids and preshared keys. No text of
- * the file may come to light here: whatever is wrong is named by its line alone.
+ * Cluster secrets: BLAKE2b, keyed with the secret and with a label for each use, yields ids and
+ * preshared keys. No text of the file may be disclosed: an error is described by its line number
+ * alone.
  */
 #include "secret.h"
 
 #define ID_LABEL	"podveil cluster secret: id, version 1"
 #define PRESHARED_LABEL "podveil cluster secret: preshared key, version 1"
 
-/* What a hash leaves behind, so that one wipe takes it all. */
+/* All intermediate data of a hash, so that one wipe clears it. */
 struct hash_work {
 	crypto_generichash_state state;
 	uint8_t digest[crypto_generichash_BYTES_MIN];
@@ -109,7 +110,8 @@ void secret_derive(struct preshared_key *ret_preshared, const struct secret *sec
 
 /* -- the file -- */
 
-/* Written again it must be the same text: libsodium takes some bytes above 127 for '+'. */
+/* Encoding the key again must give the same text: libsodium accepts some bytes above 127 for
+ * '+'. */
 static bool decode_key(uint8_t ret_bytes[static KEY_LEN], const char *text, size_t len)
 {
 	char canonical[KEY_BASE64_LEN + 1];

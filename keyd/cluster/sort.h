@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Heap sort in the caller's storage: libc's qsort may allocate, and CORE does not. Not stable: the order must be total.
+ * Heap sort in the caller's storage: libc's qsort may allocate, which CORE must not. It is not
+ * stable, so the order must be total.
  */
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #define SORT_ITEM_MAX 64 /* bytes */
 
-/* Negative, zero or positive as for qsort. */
+/* Negative, zero or positive, as for qsort. */
 typedef int sort_compare(const void *context, const void *a, const void *b);
 
 static inline void sort_swap(char *a, char *b, size_t size)

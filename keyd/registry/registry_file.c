@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The registry in a folder: DIR/<node>.json, written by that node alone, read by all. A writer never shows half a
- * record (temporary file, fsync, rename); a reader never trusts that (sizes, types and names are checked, and a file may
- * be anything that a folder can hold). File names never leave the folder: they are node names, opened relative to it.
- * DIR/<node>.request asks that node to rotate its key. Whoever has the folder may write it, so it is never read: that it
- * is there, and since when, is all it says.
+ * The registry in a directory: each node writes its own DIR/<node>.json, and all nodes read it. A
+ * writer never exposes a partial record (temporary file, fsync, rename); a reader does not rely on
+ * that (it checks sizes, types and names, and a directory entry may be anything). File names never
+ * leave the directory: they are node names, opened relative to it. DIR/<node>.request asks that
+ * node to rotate its key. Any user with access to the directory may write it, so it is never read:
+ * only its existence and its timestamp count.
  */
 #include "registry.h"
 
@@ -27,7 +28,7 @@
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | \
 	 IN_MOVE_SELF | IN_ONLYDIR)
 
-/* Which request it is: written again, it is another. */
+/* Identifies a request: writing the file again makes a new one. */
 struct request_stamp {
 	ino_t inode;
 	struct timespec modified;
@@ -39,15 +40,16 @@ struct registry_file {
 	char folder[PATH_MAX];
 	char node_name[NODE_NAME_LEN];
 	int folder_fd;
-	bool is_listing;	      /* the queue holds a whole scan, to be followed by LISTED */
-	char (*queue)[NODE_NAME_LEN]; /* names to look at */
+	/* the queue holds a complete scan, to be followed by LISTED */
+	bool is_listing;
+	char (*queue)[NODE_NAME_LEN]; /* names to read */
 	size_t queue_count, queue_capacity, queue_next;
-	char (*known)[NODE_NAME_LEN]; /* names that were told and are not gone */
+	char (*known)[NODE_NAME_LEN]; /* names that were reported and still exist */
 	size_t known_count, known_capacity;
-	bool may_have_strays;	    /* they are to be counted */
-	uint32_t stray_count;	    /* as told last */
-	bool may_be_asked;	    /* our own request is to be looked at */
-	struct request_stamp stamp; /* of the request that was told last */
+	bool may_have_strays;	    /* count them again */
+	uint32_t stray_count;	    /* as last reported */
+	bool may_be_asked;	    /* check for a request to our own node */
+	struct request_stamp stamp; /* of the last reported request */
 	char *text;		    /* NODE_TEXT_MAX + 1 */
 	struct cidr *pods;	    /* ANNOTATION_PODS_MAX */
 };
@@ -111,11 +113,11 @@ static bool forget(struct registry_file *file, const char *name)
 
 enum file_naming {
 	FILE_RECORD,
-	FILE_STRAY, /* it should be a record, and names no node */
+	FILE_STRAY, /* it should be a record, but its name is not a node's */
 	FILE_OTHER, /* temporary files, requests */
 };
 
-/* "n1.json" -> "n1" where it is a record. */
+/* Extracts "n1" from "n1.json" if the file is a record. */
 static enum file_naming parse_file_name(const char *name, char ret_node[static NODE_NAME_LEN])
 {
 	size_t len = strlen(name);
@@ -129,7 +131,8 @@ static enum file_naming parse_file_name(const char *name, char ret_node[static N
 	return node_is_name(ret_node) ? FILE_RECORD : FILE_STRAY;
 }
 
-/* Length, or -errno; -EFBIG and -EINVAL (no regular file) are refusals. */
+/* Returns the length, or -errno; -EFBIG and -EINVAL (not a regular file) mean that the file is
+ * refused. */
 static ssize_t read_text(struct registry_file *file, const char *node_name)
 {
 	char path[NODE_NAME_LEN + SUFFIX_LEN];
@@ -154,7 +157,8 @@ static bool describe_failure(ssize_t error, struct refusal *refusal)
 	return refuse(refusal, "cannot be read: %s", strerror((int)-error));
 }
 
-/* Reads and decodes; *ret_node is a copy for the caller. -ENOENT: there is no file; -EBADMSG: *refusal says why. */
+/* Reads and decodes; *ret_node is a copy for the caller. -ENOENT: there is no such file; -EBADMSG:
+ * *refusal gives the reason. */
 static int read_record(struct registry_file *file, const char *name, struct node **ret_node,
 		       struct refusal *refusal)
 {
@@ -179,7 +183,7 @@ static int read_record(struct registry_file *file, const char *name, struct node
 	return *ret_node ? 0 : -ENOMEM;
 }
 
-/* 1 where there is something to tell of this name. */
+/* Returns 1 if there is a change to report for this name. */
 static int look_at(struct registry_file *file, const char *name, struct registry_change *ret_change)
 {
 	int error = read_record(file, name, &ret_change->node, &ret_change->refusal);
@@ -232,7 +236,7 @@ static uint32_t count_strays(const struct registry_file *file, struct refusal *r
 	return count;
 }
 
-/* 1 where their number is another. */
+/* Returns 1 if their number has changed. */
 static int look_at_strays(struct registry_file *file, struct registry_change *ret_change)
 {
 	uint32_t count = count_strays(file, &ret_change->refusal);
@@ -273,7 +277,7 @@ static bool stamp_is_equal(const struct request_stamp *a, const struct request_s
 	       a->modified.tv_nsec == b->modified.tv_nsec;
 }
 
-/* 1 where there is a request that was not told yet. */
+/* Returns 1 if there is a request that was not reported yet. */
 static int look_at_request(struct registry_file *file, struct registry_change *ret_change)
 {
 	struct request_stamp stamp;
@@ -327,7 +331,7 @@ static void file_settle_request(struct registry *registry)
 			file->folder, path, strerror(errno));
 }
 
-/* -- following the folder -- */
+/* -- following the directory -- */
 
 static int scan(struct registry_file *file)
 {
@@ -343,7 +347,7 @@ static int scan(struct registry_file *file)
 		if (parse_file_name(entry->d_name, name) == FILE_RECORD)
 			has_room &= enqueue(file, name);
 	closedir(folder);
-	/* Those that went away unseen: looking at them finds no file. */
+	/* Names removed while we were not watching: reading them finds no file. */
 	for (size_t i = 0; i < file->known_count; i++)
 		has_room &= enqueue(file, file->known[i]);
 	file->is_listing = file->may_be_asked = file->may_have_strays = true;
@@ -370,7 +374,7 @@ static int watch(struct registry_file *file)
 	return scan(file);
 }
 
-/* The name of a file that has changed. */
+/* Notes the name of a changed file. */
 static int take_name(struct registry_file *file, const char *file_name)
 {
 	char name[NODE_NAME_LEN];
@@ -408,7 +412,7 @@ static int take_event(struct registry_file *file, const struct inotify_event *ev
 	return 0;
 }
 
-/* 1 where something was taken from the watch, 0 where it is silent. */
+/* Returns 1 if events were read, 0 if there are none. */
 static int take_events(struct registry_file *file)
 {
 	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -494,7 +498,7 @@ static int write_record(struct registry_file *file, const char *text, size_t len
 	return error;
 }
 
-/* The rename itself must survive a power cut; O_PATH descriptors cannot be synced. */
+/* The rename itself must survive a power failure; an O_PATH descriptor cannot be synced. */
 static void sync_folder(const struct registry_file *file)
 {
 	CLEANUP_CLOSE int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -554,7 +558,7 @@ static void make_uid(char uid[static NODE_UID_LEN])
 		 b[15]);
 }
 
-/* Our identity is what our own record says; where there is none, or none that can be read, a new one. */
+/* Takes our identity from our own record, or makes a new one if there is no readable record. */
 static int find_identity(struct registry_file *file)
 {
 	struct registry *registry = &file->registry;

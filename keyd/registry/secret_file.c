@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Kubernetes replaces the files of a mounted Secret by renaming a symbolic link beside them, editors rename a new file
- * over the old one, people write in place: the folder is watched for all of it, and each pass of the agent compares the
- * file that the path leads to with the one that was read. Its text is read into locked memory and wiped when it is parsed.
+ * Kubernetes replaces the files of a mounted Secret by renaming a symbolic link beside them,
+ * editors rename a new file over the old one, people write in place. So the whole directory is
+ * watched, and each pass of the agent compares the file at the path with the one that was read. Its
+ * text is read into locked memory and wiped after parsing.
  */
 #include "secret_file.h"
 
@@ -14,10 +15,11 @@
 #include "log.h"
 #include "whole_file.h"
 
-/* One allocation of sodium_malloc: locked, guarded, left out of core dumps, wiped when it is freed. */
+/* One allocation of sodium_malloc: locked, guarded, left out of core dumps, wiped when it is
+ * freed. */
 struct secret_memory {
 	struct secrets used, fresh;
-	char text[SECRET_FILE_MAX + 1]; /* one more, so that a file that is too large shows */
+	char text[SECRET_FILE_MAX + 1]; /* one byte more, to detect a file that is too large */
 };
 
 void secret_file_init(struct secret_file *file)
@@ -47,11 +49,12 @@ static void judge_mode(struct secret_file *file)
 			file->path, file->seen.st_mode & 07777);
 }
 
-/* The file's content as `fresh`; or why not. */
+/* Reads the file's content into `fresh`, or sets the reason. */
 static bool load(struct secret_file *file, struct refusal *refusal)
 {
 	struct secret_memory *memory = file->memory;
-	/* `seen` is zeros where nothing is found, so that a file that comes back as it was is read again. */
+	/* `seen` is all zero if no file is found, so that a file that returns unchanged is read
+	 * again. */
 	ssize_t len = whole_file_read(AT_FDCWD, file->path, 0, memory->text, sizeof(memory->text),
 				      &file->seen);
 	bool is_good;
@@ -129,7 +132,7 @@ bool secret_file_open(struct secret_file *file, const char *path)
 
 void secret_file_close(struct secret_file *file)
 {
-	sodium_free(file->memory); /* wipes it first */
+	sodium_free(file->memory); /* this wipes it first */
 	fd_close(&file->fd);
 	secret_file_init(file);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Secrets, credentials and records come in files that somebody else writes, perhaps at this very moment, and whose paths
- * may lead anywhere. A file is read to its end through one descriptor, and keeps no copy of its text here.
+ * Other programs write the files of secrets, credentials and records, perhaps at this very moment,
+ * and their paths may lead anywhere. A file is read to its end through one descriptor, and no copy
+ * of its text remains here.
  */
 #include "whole_file.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Two attempts that deploy/'s admission policy must refuse: an annotation that is not ours on our own Node, and ours on
- * another Node. An answer that is neither yes nor no (429, 5xx, none at all) proves nothing and is asked for again.
+ * Makes two attempts that deploy/'s admission policy must refuse: to write a foreign annotation to
+ * our own Node, and our annotation to another Node. Any answer but success or refusal (429, 5xx, no
+ * answer at all) proves nothing, and the attempt is repeated.
  */
 #include "admission.h"
 
@@ -78,7 +79,7 @@ static void attempt_ended(void *context, const struct http_result *result)
 	admission->failures = 0;
 	if (is_let_through)
 		note_gap(admission);
-	/* A gap that was found is enough, and is named. */
+	/* One gap is enough, and it has been named. */
 	if (admission->is_open || ++admission->step == ATTEMPTS)
 		end_round(admission);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Keys are spread through the API server, so the way to it must never need one: a slice that is missing or cannot be read
- * takes no known address away. A listed address is no more than a candidate, see keyd/cluster/bypass_rules.c.
+ * Keys are distributed through the API server, so the path to it must never need one: a missing or
+ * unreadable slice takes away no known address. A listed address is only a candidate, see
+ * keyd/cluster/bypass_rules.c.
  */
 #include "api_endpoints.h"
 
@@ -24,7 +25,8 @@ static void tell(struct api_endpoints *servers)
 
 /* -- the slices -- */
 
-/* Any slice can carry the service's label. Only the one of this name is written by the API server itself. */
+/* Any slice can carry the service's label. The API server itself writes only the one of this
+ * name. */
 static void name_stranger(struct api_endpoints *servers, const char *name)
 {
 	for (uint32_t i = 0; i < servers->stranger_count; i++)
@@ -41,7 +43,7 @@ static void name_stranger(struct api_endpoints *servers, const char *name)
 								 : "");
 }
 
-/* A server that is about to start lists no address yet, which takes none away. */
+/* A starting server lists no address yet; this takes none away. */
 static void take_slice(struct api_endpoints *servers, const json_t *object)
 {
 	struct bypass_key keys[REGISTRY_SERVERS_MAX] = {0};
@@ -74,7 +76,7 @@ static bool take_item(void *context, const json_t *object, struct refusal *refus
 	return true;
 }
 
-/* A slice that is on no page may be made again, so its absence changes nothing. */
+/* A slice that is on no page may be re-created, so its absence changes nothing. */
 static void take_whole(void *context, enum reflect_verdict verdict)
 {
 	(void)context;
@@ -89,9 +91,9 @@ static void take_event(void *context, const struct object_event *event)
 		take_slice(context, event->object);
 }
 
-/* -- the whole -- */
+/* -- following the slices -- */
 
-/* "https://ADDRESS[:PORT]"; one with a name says nothing. */
+/* Parses "https://ADDRESS[:PORT]"; false for a host name. */
 static bool parse_url(struct bypass_key *ret_key, const char *url)
 {
 	static const char scheme[] = "https://", port[] = ":443";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The ConfigMap podveil, which the user writes: what cannot be meant is refused and never guessed, since it decides
- * whether pods may talk in clear.
+ * The ConfigMap podveil, written by the user: an invalid value is refused and never guessed,
+ * because it decides whether pods may send cleartext.
  */
 #include "config_map.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each reading reads everything anew and takes over part by part what is good: an authority that cannot be read must not
- * keep an expired token in use. A certificate and its key are taken together or not at all. Never waits, whatever a path
- * leads to, and never believes a file that is only half there.
+ * Each reading reads every file again and replaces each part that is good: an unreadable authority
+ * must not keep an expired token in use. A certificate and its key are replaced together or not at
+ * all. Reading never blocks, wherever a path leads, and never trusts a partly written file.
  */
 #include "credentials.h"
 
@@ -16,22 +16,23 @@
 
 #define READ_EVERY_NS (60 * NS_PER_S)
 #define NAMESPACE_MAX 64
-#define NAMESPACE     "podveil" /* where nobody says another */
+#define NAMESPACE     "podveil" /* if no other is configured */
 
 enum part { SERVER, TLS_NAME, NAMESPACE_NAME, CA, TOKEN, CERT, KEY, PARTS };
 
 struct credentials {
 	char *kubeconfig; /* its path; NULL: the service account of the pod */
-	char *folder;	  /* that the kubeconfig lies in */
+	char *folder;	  /* of the kubeconfig */
 	char *parts[PARTS];
-	struct credentials_view view; /* of parts */
+	struct credentials_view view; /* points into parts */
 	uint64_t read_ns;
-	struct refusal said; /* the last complaint, so that it is not said every minute */
+	struct refusal said; /* the last complaint, so that it is not logged every minute */
 };
 
 /* -- files -- */
 
-/* The file as text, zero-terminated, for the caller to free; or NULL and why. What is refused may be a secret, too. */
+/* Returns the file as zero-terminated text, for the caller to free; or NULL and the reason. Refused
+ * text may be a secret, too. */
 static char *read_file(const char *path, size_t max, struct refusal *refusal)
 {
 	CLEANUP_FREE char *text = calloc(1, max + 2);
@@ -60,14 +61,14 @@ static void free_secret(char *text)
 	free(text);
 }
 
-/* -- what a part must look like -- */
+/* -- the form of each part -- */
 
 static bool is_pem(const char *text, const char *what)
 {
 	return strstr(text, "-----BEGIN ") && strstr(text, what) && strstr(text, "-----END ");
 }
 
-/* What could end the header it is sent in is no token. */
+/* A token must not contain anything that ends the header in which it is sent. */
 static bool is_token(const char *text)
 {
 	for (const char *c = text; *c; c++)
@@ -88,7 +89,7 @@ static bool judge(enum part part, const char *text, const char *origin, struct r
 	       refuse(refusal, "%s: holds no certificate: expected PEM", origin);
 }
 
-/* False: *refusal says why. *ret_text NULL: there is no such part. */
+/* False: *refusal gives the reason. *ret_text NULL: there is no such part. */
 static bool read_part(enum part part, const struct place *place, const char *origin,
 		      char **ret_text, struct refusal *refusal)
 {
@@ -112,7 +113,7 @@ static bool read_part(enum part part, const struct place *place, const char *ori
 	return false;
 }
 
-/* -- where everything is -- */
+/* -- the source of each part -- */
 
 static bool read_kubeconfig(const struct credentials *account, struct kubeconfig *config,
 			    struct refusal *refusal)
@@ -130,7 +131,7 @@ static bool read_kubeconfig(const struct credentials *account, struct kubeconfig
 	return is_good;
 }
 
-/* The first line of the file that says so; no file, no namespace. */
+/* The first line of the pod's namespace file; NULL without that file. */
 static char *pod_namespace(void)
 {
 	struct refusal refusal;
@@ -141,7 +142,7 @@ static char *pod_namespace(void)
 	return text;
 }
 
-/* What kubelet gives every pod. */
+/* The service account that kubelet mounts into every pod. */
 static bool find_service_account(struct kubeconfig *config, struct refusal *refusal)
 {
 	const char *host = getenv("KUBERNETES_SERVICE_HOST"),
@@ -174,14 +175,14 @@ static bool find_places(const struct credentials *account, struct kubeconfig *co
 				   : find_service_account(config, refusal);
 }
 
-/* -- taking over -- */
+/* -- replacing parts -- */
 
 static bool is_same(const char *a, const char *b)
 {
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* True where it is another one than before. */
+/* Returns true if the part has changed. */
 static bool take_over(struct credentials *account, enum part part, char **fresh)
 {
 	bool is_other = !is_same(account->parts[part], *fresh);
@@ -207,7 +208,8 @@ static void show(struct credentials *account, bool needs_new_connections)
 	};
 }
 
-/* False: something of it could not be read, *refusal names the last such thing; the rest is taken over. */
+/* False: a part was unreadable, and *refusal names the last such part; the other parts are
+ * replaced. */
 static bool read_parts(struct credentials *account, struct kubeconfig *config,
 		       struct refusal *refusal)
 {
@@ -265,7 +267,7 @@ const struct credentials_view *credentials_refresh(struct credentials *account, 
 	return &account->view;
 }
 
-/* -- the whole -- */
+/* -- open, refresh, close -- */
 
 static char *folder_of(const char *path)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The EndpointSlices of the service `kubernetes` (discovery.k8s.io/v1): what is taken from them stays outside the tunnel, so
- * an address that cannot be an API server's is refused, and with it the slice.
+ * The EndpointSlices of the service `kubernetes` (discovery.k8s.io/v1). The addresses taken from
+ * them stay outside the tunnel, so an address that cannot be an API server's is refused, and with
+ * it the slice.
  */
 #include "endpoint_slice.h"
 
@@ -54,7 +55,7 @@ static bool add_servers(struct bypass_key *keys, uint32_t max, uint32_t *count,
 	return true;
 }
 
-/* Those that are not ready too: a server that is about to be needs its way in. */
+/* Endpoints that are not ready count too: a starting server must be reachable. */
 bool endpoint_slice_decode(const json_t *object, struct bypass_key *ret_keys, uint32_t max,
 			   uint32_t *ret_count, struct refusal *refusal)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What was said in the last ten minutes is remembered, so that neither a fault that comes back every second nor somebody who
- * provokes one becomes a load on the API server.
+ * Remembers the Events of the last ten minutes. Otherwise a fault that recurs every second, or an
+ * attacker provoking one, would put load on the API server.
  */
 #include "events.h"
 
@@ -25,7 +25,7 @@ void events_clear(struct events *events)
 
 static bool is_over(const struct events_said *said, uint64_t now_ns)
 {
-	return !said->at_ns || now_ns - said->at_ns >= NOTICES_SPAN_NS;
+	return !said->at_ns || now_ns - said->at_ns >= EVENTS_SPAN_NS;
 }
 
 void events_add(struct events *events, enum registry_event event, const char *text)
@@ -33,13 +33,13 @@ void events_add(struct events *events, enum registry_event event, const char *te
 	uint64_t now_ns = boot_ns();
 	struct events_said *place = NULL;
 
-	for (unsigned int i = 0; i < NOTICES_MAX; i++) {
+	for (unsigned int i = 0; i < EVENTS_MAX; i++) {
 		struct events_said *said = &events->items[i];
 
 		if (is_over(said, now_ns))
 			place = said;
 		else if (said->event == event && !strncmp(said->text, text, sizeof(said->text) - 1))
-			return; /* what was kept of it is the same */
+			return; /* the kept part is the same */
 	}
 	if (!place)
 		return;
@@ -51,17 +51,17 @@ void events_add(struct events *events, enum registry_event event, const char *te
 
 static struct events_said *find_posted(struct events *events)
 {
-	for (unsigned int i = 0; i < NOTICES_MAX; i++)
+	for (unsigned int i = 0; i < EVENTS_MAX; i++)
 		if (events->items[i].is_waiting && events->items[i].at_ns == events->posted_ns)
 			return &events->items[i];
-	return NULL; /* its place was needed meanwhile */
+	return NULL; /* its slot was reused while it was being posted */
 }
 
 static struct events_said *find_waiting(struct events *events, uint64_t now_ns)
 {
 	struct events_said *oldest = NULL;
 
-	for (unsigned int i = 0; i < NOTICES_MAX; i++) {
+	for (unsigned int i = 0; i < EVENTS_MAX; i++) {
 		struct events_said *said = &events->items[i];
 
 		if (said->is_waiting && !is_over(said, now_ns) &&
@@ -71,7 +71,8 @@ static struct events_said *find_waiting(struct events *events, uint64_t now_ns)
 	return oldest;
 }
 
-/* Who may not write Events is told once in the log; whatever else the server has against one, the next may be better. */
+/* If we may not write Events, this is logged once; if the server rejects an Event for another
+ * reason, it may accept the next one. */
 static void note_refusal(struct events *events, const struct http_result *result)
 {
 	struct refusal why;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * libcurl's multi interface tells which descriptors and which moment it waits for; both go behind one epoll descriptor,
- * and everything happens in http_drive. http_start and http_cancel only note what is wanted, so that they may be called
- * from anywhere, callbacks included. Never: a connection that was made under other authorities than those in use.
+ * libcurl's multi interface reports the descriptors and the time that it waits for. Both are
+ * combined in one epoll descriptor, and all work happens in http_drive. http_start and http_cancel
+ * only note the wish, so they may be called from anywhere, including callbacks. Never used: a
+ * connection made under authorities other than the current ones.
  */
 #include "http.h"
 
@@ -20,19 +21,19 @@
 
 struct http {
 	struct credentials *account;
-	uint64_t generation; /* of the account, that the connections were made under */
-	bool is_refused;     /* the server has said 401 since the account was read */
-	bool is_stale; /* the connections are of another generation, or of an address that is gone */
-	bool has_moved; /* the latter */
+	uint64_t generation; /* of the account under which the connections were made */
+	bool is_refused;     /* the server answered 401 since the account was read */
+	bool is_stale;	     /* the connections are of another generation, or from a lost address */
+	bool has_moved;	     /* it is the lost address */
 	CURLM *multi;
 	int epoll_fd, timer_fd;
-	uint64_t curl_due_ns; /* 0: libcurl waits for no moment */
+	uint64_t curl_due_ns; /* 0: libcurl waits for no time */
 	struct transfer *transfers;
 	int last_handle;
 	struct http_counts counts;
 };
 
-/* -- what libcurl waits for -- */
+/* -- the events that libcurl waits for -- */
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket_context)
 {
@@ -61,7 +62,7 @@ static int on_timer(CURLM *multi, long wait_ms, void *context)
 	return 0;
 }
 
-/* When http_drive is to be called next, whatever the sockets say; 0: never. */
+/* The time at which http_drive must run even if no socket is ready; 0: never. */
 static uint64_t next_due_ns(const struct http *http)
 {
 	uint64_t due_ns = http->curl_due_ns;
@@ -101,7 +102,7 @@ static CURLM *new_multi(struct http *http)
 	return multi;
 }
 
-/* -- how a transfer ends -- */
+/* -- the end of a transfer -- */
 
 static void stop(struct http *http, struct transfer *transfer)
 {
@@ -189,7 +190,7 @@ static void end_silent(struct http *http)
 	}
 }
 
-/* What was made under other authorities or with another certificate is not used any more. */
+/* Closes the connections made under other authorities or with another certificate. */
 static void end_stale(struct http *http)
 {
 	CURLM *fresh = http->is_stale ? new_multi(http) : NULL;
@@ -231,7 +232,8 @@ static struct transfer *find_ended(struct http *http)
 	return NULL;
 }
 
-/* Each is out of the list before it is told of: what its owner then starts or cancels is others. */
+/* Removes each transfer from the list before it calls on_end, because the owner may start or cancel
+ * others there. */
 static void tell_ended(struct http *http)
 {
 	struct transfer *transfer;
@@ -243,7 +245,7 @@ static void tell_ended(struct http *http)
 	}
 }
 
-/* Not while the old connections are still there: they would be used. */
+/* Waits until stale connections are closed; otherwise libcurl would use them. */
 static void start_queued(struct http *http)
 {
 	for (struct transfer *t = http->transfers; t && !http->is_stale; t = t->next) {
@@ -271,7 +273,7 @@ void http_drive(struct http *http)
 	arm_timer(http);
 }
 
-/* -- what callers want -- */
+/* -- the callers' interface -- */
 
 static unsigned int count_transfers(const struct http *http)
 {

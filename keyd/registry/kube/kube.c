@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A queue and a few words. The queue is drained by the agent before anything else is asked of the API server, so it holds
- * one page of a list at most.
+ * The queue of changes, and small helpers. The agent drains the queue before anything else is
+ * requested from the API server, so it holds at most one page of a list.
  */
 #include "kube.h"
 

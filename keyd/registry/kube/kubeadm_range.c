@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ConfigMap kubeadm-config of kube-system, key ClusterConfiguration: YAML whose networking.podSubnet is the range. The one
- * thing that keyd waits for: without a range it could not tell which packets must not leave in clear.
+ * Reads ConfigMap kubeadm-config of kube-system, key ClusterConfiguration: YAML whose
+ * networking.podSubnet is the range. This is the only answer that keyd waits for: without a range
+ * it cannot tell which packets must not leave in cleartext.
  */
 #include "kubeadm_range.h"
 
@@ -17,7 +18,7 @@
 #define PATH	    "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 
 struct range_question {
-	bool is_over, is_answered, is_final; /* asking again would not help */
+	bool is_over, is_answered, is_final; /* is_final: asking again would not help */
 	struct refusal why;
 	char text[RANGE_TEXT_LEN];
 };

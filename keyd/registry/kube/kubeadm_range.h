@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cluster's pod range where nobody has given one: what kubeadm has noted of it. SHELL.
+ * The cluster's pod range if no flag gives one: the range that kubeadm recorded. SHELL.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 
 #define RANGE_TEXT_LEN 1024
 
-/* Asks the API server, for half a minute at most. *ret_text is "10.244.0.0/16,fd00:10:244::/48", as it was noted there.
- * False: *refusal says why it cannot be had. */
+/* Asks the API server, for at most half a minute. *ret_text is "10.244.0.0/16,fd00:10:244::/48", as
+ * recorded there. False: *refusal gives the reason. */
 MUST_CHECK bool kubeadm_range_discover(const char *kubeconfig, char ret_text[static RANGE_TEXT_LEN],
 				       struct refusal *refusal);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The part of a kubeconfig (k8s.io/client-go/tools/clientcmd/api/v1) that an agent needs. Never believed without a
- * check: exec plugins and auth providers run programs, insecure-skip-tls-verify trusts anybody, proxy-url leads away from
- * the addresses that are kept outside of the tunnel. Each of them is refused by its name.
+ * The part of a kubeconfig (k8s.io/client-go/tools/clientcmd/api/v1) that an agent needs. Each
+ * dangerous setting is refused by name: exec plugins and auth providers run programs,
+ * insecure-skip-tls-verify trusts any server, proxy-url leads away from the addresses that are kept
+ * outside the tunnel.
  */
 #include "kubeconfig.h"
 
@@ -76,7 +77,7 @@ static bool take_path(const struct reading *reading, const yaml_node_t *from, co
 	return true;
 }
 
-/* Base64 of a text, as `kubectl config` writes it. */
+/* Decodes the base64 of a text, as `kubectl config` writes it. */
 static bool take_data(const struct reading *reading, const yaml_node_t *from, const char *key,
 		      char **ret_text)
 {
@@ -159,7 +160,7 @@ static bool read_user(const struct reading *reading, const yaml_node_t *user,
 	return true;
 }
 
-/* `name`'s entry of a list of {name, WHAT}: its WHAT. */
+/* In a list of {name, WHAT}, finds the entry `name` and returns its WHAT. */
 static const yaml_node_t *find_named(const struct reading *reading, const char *list,
 				     const char *what, const char *name)
 {

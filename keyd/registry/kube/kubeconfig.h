@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a kubeconfig says of its current context: the server, and where our credentials are or what they are.
- * Text in, values out. Whatever would make us run a program, trust anybody or speak through somebody is refused.
+ * The current context of a kubeconfig: the server, and our credentials or their paths. Text in,
+ * values out. Any setting that would make us run a program, skip verification or connect through a
+ * proxy is refused.
  */
 #pragma once
 
@@ -9,24 +10,24 @@
 
 #define KUBECONFIG_MAX (4 * 1024 * 1024)
 
-/* A file, or the text itself; both NULL: there is none. */
+/* A file, or the text itself; both NULL: absent. */
 struct place {
 	char *path, *text;
 };
 
 struct kubeconfig {
-	char *server;	 /* "https://...", no slash at the end */
+	char *server;	 /* "https://...", without a trailing slash */
 	char *tls_name;	 /* NULL: the server's own name */
-	char *namespace; /* NULL: not said */
+	char *namespace; /* NULL: none is set */
 	struct place ca, token, cert, key;
 };
 
-/* `folder` is what relative paths are relative to. False: *refusal says why, and *config is empty. */
+/* Relative paths start at `directory`. False: *refusal gives the reason, and *config is empty. */
 bool kubeconfig_parse(struct kubeconfig *config, const char *text, size_t len, const char *folder,
 		      struct refusal *refusal);
 
-/* Wipes what was secret. */
+/* Wipes the secret parts. */
 void kubeconfig_clear(struct kubeconfig *config);
 
-/* "https://HOST[:PORT][/PATH]" without anything that a URL could hide in it. */
+/* "https://HOST[:PORT][/PATH]" without characters by which a URL could mean another host. */
 bool kubeconfig_is_server(const char *text);

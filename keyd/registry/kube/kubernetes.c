@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The registry `kubernetes`: Nodes through the API server. It joins the parts of this folder behind one descriptor, and
- * never waits: whatever takes time goes on by itself, and comes out of `next`.
+ * The registry `kubernetes`: Nodes through the API server. It joins the parts of this directory
+ * behind one descriptor, and never blocks: slow work continues by itself, and `next` reports its
+ * results.
  */
 #include "registry/registry.h"
 
@@ -20,13 +21,13 @@
 #include "probes.h"
 
 struct registry_kubernetes {
-	struct registry registry; /* first: the two are converted into each other */
+	struct registry registry; /* first: each is converted into the other */
 	struct credentials *account;
 	struct kube kube;
 	int timer_fd;
 	bool requires_admission;
-	bool was_away;	   /* at the last look */
-	bool has_seen_own; /* in the list that is being read */
+	bool was_away;	   /* at the last check */
+	bool has_seen_own; /* in the list being read */
 	enum admission_verdict told_verdict;
 	struct reflector reflector; /* of the Nodes */
 	struct other_nodes nodes;
@@ -70,7 +71,7 @@ static void take_whole(void *context, enum reflect_verdict verdict)
 	if (verdict != REFLECT_PAST)
 		kube_tell(&kubernetes->kube, &listed);
 	kubernetes->has_seen_own = false;
-	malloc_trim(0); /* pages of a list are many times what stays of them */
+	malloc_trim(0); /* the pages of a list are many times larger than the data kept from them */
 }
 
 static void begin_list(void *context)
@@ -87,7 +88,7 @@ static void take_lost(void *context, const struct refusal *why)
 	other_nodes_take_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
 }
 
-/* Our own Node comes whole with the list. */
+/* Our own Node is read with the next list. */
 static bool take_bad_event(void *context, const struct object_event *event)
 {
 	struct registry_kubernetes *kubernetes = context;
@@ -109,7 +110,7 @@ static void take_event(void *context, const struct object_event *event)
 		own_node_take_event(&kubernetes->own, event);
 }
 
-/* -- what the agent sees of it -- */
+/* -- the agent's view -- */
 
 static void take_complaint(struct refusal *ret_text, const char *text)
 {
@@ -141,7 +142,8 @@ static bool is_barred(const struct registry_kubernetes *kubernetes)
 	return kubernetes->requires_admission && kubernetes->admission.verdict != ADMISSION_TIGHT;
 }
 
-/* A record that was put back to an older one is no event for a watch that goes on. */
+/* If a record was reset to an older one while the server was unreachable, a watch that continues
+ * brings no event for it. */
 static void take_return(struct registry_kubernetes *kubernetes)
 {
 	bool is_away = kubernetes->reflector.troubles;
@@ -151,7 +153,7 @@ static void take_return(struct registry_kubernetes *kubernetes)
 	kubernetes->was_away = is_away;
 }
 
-/* Whoever waited for the verdict with a record to publish. */
+/* The agent may be waiting for the verdict with a record to publish. */
 static void take_verdict(struct registry_kubernetes *kubernetes)
 {
 	if (kubernetes->told_verdict == kubernetes->admission.verdict)
@@ -196,7 +198,7 @@ static void arm_timer(struct registry_kubernetes *kubernetes, uint64_t due_ns)
 	timerfd_settime(kubernetes->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* Something was wanted from outside `next`: it is to be called. */
+/* Makes `next` run because a caller requested work outside it. */
 static void wake(struct registry_kubernetes *kubernetes)
 {
 	arm_timer(kubernetes, 1);
@@ -209,7 +211,7 @@ static int kubernetes_next(struct registry *registry, struct registry_change *re
 
 	if (!kube_has_changes(&kubernetes->kube)) {
 		due_ns = drive(kubernetes);
-		arm_timer(kubernetes, due_ns); /* which makes it unreadable, too */
+		arm_timer(kubernetes, due_ns); /* this also makes it unreadable */
 	}
 	refresh(kubernetes);
 	if (!kube_next_change(&kubernetes->kube, ret_change))
@@ -221,7 +223,7 @@ static int kubernetes_next(struct registry *registry, struct registry_change *re
 	return 1;
 }
 
-/* -- what the agent wants -- */
+/* -- the agent's requests -- */
 
 static int kubernetes_publish(struct registry *registry, const struct node *own)
 {

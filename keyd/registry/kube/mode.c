@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What is no mode changes none: the last one that was good stays. Only the ConfigMap's absence, which the API server has to
- * say in so many words, gives the word back to the agent's own flags.
+ * An invalid mode changes nothing: the last good one stays. Only if the API server reports that the
+ * ConfigMap does not exist do the agent's own flags decide again.
  */
 #include "mode.h"
 
@@ -76,7 +76,7 @@ void mode_init(struct mode *mode, struct kube *kube)
 	reflector_init(&mode->reflector, kube, &source);
 }
 
-/* Not to be allowed to read it is an answer: this cluster has no mode for us. */
+/* If we are forbidden to read it, this is an answer, too: the cluster has no mode for us. */
 uint64_t mode_drive(struct mode *mode)
 {
 	uint64_t due_ns = reflector_drive(&mode->reflector);

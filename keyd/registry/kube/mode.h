@@ -10,8 +10,8 @@ struct mode {
 	struct kube *kube;
 	char path[KUBE_PATH_LEN];
 	struct reflector reflector;
-	bool is_there; /* in the list that is being read */
-	bool is_named; /* that it may not be read was said */
+	bool is_there; /* in the list being read */
+	bool is_named; /* that it is forbidden to read was logged */
 };
 
 void mode_init(struct mode *mode, struct kube *kube);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Node objects as struct node, and what else stands in them for us. Whoever may write a Node can put anything into it: what
- * is bad in the annotation alone still leaves the Node's pods and addresses known, so that their traffic is dropped and
- * not forgotten.
+ * Decodes Node objects as struct node, and the other settings that a Node holds for us. Any client
+ * that may write a Node can put anything into it: if only the annotation is bad, the Node's pods
+ * and addresses remain known, so that their traffic is dropped and not forgotten.
  */
 #include "node_object.h"
 
@@ -84,7 +84,8 @@ static bool decode_identity(struct node *node, const json_t *object, struct refu
 	return true;
 }
 
-/* Those that the node itself has. An ExternalIP may be a NAT's in front of it, where the tunnel would not help. */
+/* Only the node's own addresses. An ExternalIP may belong to a NAT in front of it, where the tunnel
+ * would not help. */
 static bool decode_addresses(struct node *node, const json_t *object, struct refusal *refusal)
 {
 	const json_t *array = json_object_get(json_object_get(object, "status"), "addresses");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a Node says to us, or its metadata alone. CORE. Hostile bytes, as everything that object.h is about.
+ * A Node's information for us, from the whole object or from its metadata alone. CORE. Hostile
+ * bytes, as for everything in object.h.
  */
 #pragma once
 
@@ -15,30 +16,33 @@
 #define EXCLUDE_LABEL	      "podveil.io/exclude"
 #define STARTUP_TAINT	      "podveil.io/agent-not-ready"
 
-/* What a Node says to us beyond struct node. */
+/* A Node's information for us beyond struct node. */
 struct node_asks {
-	/* Of podveil.io/tunnel and of the label podveil.io/exclude: another one, and the record is another. */
+	/* Of podveil.io/tunnel and of the label podveil.io/exclude: a different digest means a
+	 * different record. */
 	uint8_t digest[NODE_DIGEST_LEN];
-	bool is_too_long; /* the request is, and is left out */
+	bool is_too_long; /* the request is longer than NODE_REQUEST_MAX, and was left out */
 	char requested[NODE_REQUEST_MAX + 1], served[NODE_REQUEST_MAX + 1]; /* empty: none */
 };
 
-/* Of a Node, or of its metadata alone. */
+/* From a Node, or from its metadata alone. */
 void node_object_decode_asks(const json_t *object, struct node_asks *ret_asks);
 
-/* Of a Node, or of its metadata alone: then podCIDRs and addresses are missing, and the caller adds them. `pods` is storage as
- * for annotation_decode, and a bad annotation is no failure (NODE_GARBLED). */
+/* From a Node, or from its metadata alone: then podCIDRs and addresses are missing, and the caller
+ * adds them. `pods` is storage as for annotation_decode, and a bad annotation is no failure
+ * (RECORD_INVALID). */
 MUST_CHECK bool node_object_decode(const json_t *object, struct node *ret_node,
 				   struct cidr pods[static ANNOTATION_PODS_MAX],
 				   struct refusal *refusal);
 
-/* As in struct node_asks; NULL: there is no annotation. */
+/* As in struct node_asks; `text` NULL: there is no annotation. */
 void node_object_digest_record(const char *text, size_t len, bool is_excluded,
 			       uint8_t ret_digest[static NODE_DIGEST_LEN]);
 
-/* Of endpoints and prefixes that the node publishes: another one, and its Node object is to be read again. */
+/* Of the endpoints and prefixes that the node publishes: if the digest differs, its Node object
+ * must be read again. */
 void node_object_digest_places(const struct annotation *annotation,
 			       uint8_t ret_digest[static NODE_DIGEST_LEN]);
 
-/* Where the startup taint stands among the Node's, or -1. */
+/* The index of the startup taint in the Node's taints, or -1. */
 int node_object_find_startup_taint(const json_t *object);

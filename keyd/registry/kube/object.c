@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Objects of the API server, whatever their kind. A list is walked item by item: a hundred Nodes as a tree in memory would take twenty times
- * their text. Strings may hold zeros (JSON_ALLOW_NUL): refusing the document for one would let the owner of a single
- * annotation keep everybody from reading the list.
+ * Objects of the API server, of any kind. A list is decoded item by item: a hundred Nodes as one
+ * tree would take twenty times the memory of their text. Strings may contain zeros
+ * (JSON_ALLOW_NUL): if one made us refuse the document, the owner of a single annotation could keep
+ * every agent from reading the list.
  */
 #include "object.h"
 
 #include "cluster/field.h"
 
-#define DEPTH_MAX  512 /* of objects and arrays within each other */
+#define DEPTH_MAX  512 /* nested objects and arrays */
 #define LOAD_FLAGS (JSON_ALLOW_NUL)
 
 /* -- text without a tree -- */
@@ -20,7 +21,7 @@ static const char *skip_space(const char *at, const char *end)
 	return at;
 }
 
-/* `at` is behind the opening quote. NULL: there is no closing one. */
+/* `at` is behind the opening quote. NULL: there is no closing quote. */
 static const char *skip_string(const char *at, const char *end)
 {
 	for (; at < end; at++) {
@@ -49,7 +50,8 @@ static const char *skip_nested(const char *at, const char *end)
 	return NULL;
 }
 
-/* Behind the value that begins at `at`, whatever it is; jansson looks at it more closely. NULL: it has no end. */
+/* Returns the end of any value that starts at `at`; jansson validates it later. NULL: it has no
+ * end. */
 static const char *skip_value(const char *at, const char *end)
 {
 	const char *begin = at;
@@ -118,7 +120,8 @@ enum object_naming object_find_name(const json_t *object, char ret_name[static N
 	return OBJECT_NAMED;
 }
 
-/* Resource versions are numbers nowadays; an older server's that are none are in no order. */
+/* Current servers use numbers as resource versions; versions of older servers that are not numbers
+ * have no order. */
 static bool is_number(const char *text)
 {
 	return *text && !text[strspn(text, "0123456789")];
@@ -162,7 +165,7 @@ static bool is_key(const char *key, size_t len, const char *name)
 	return len == strlen(name) && !memcmp(key, name, len);
 }
 
-/* One `"key": value` of the page; *at moves behind it. */
+/* Decodes one `"key": value` of the page and advances *at behind it. */
 static bool take_member(struct object_list *list, const char **at, const char *end, bool *has_meta,
 			struct refusal *refusal)
 {
@@ -207,7 +210,7 @@ bool object_list_open(struct object_list *ret_list, const char *text, size_t len
 		return refuse(refusal, "the list is no JSON, or is cut off");
 	if (!has_meta)
 		return refuse(refusal, "the list has no 'metadata': expected its resourceVersion");
-	if (!list.at) /* Go writes an empty list as null too */
+	if (!list.at) /* Go also writes an empty list as null */
 		list.at = list.end = end;
 	*ret_list = list;
 	return true;
@@ -236,7 +239,7 @@ json_t *object_list_read(struct object_list *list, struct refusal *refusal)
 
 /* -- failures, events -- */
 
-/* As much as a line holds, without what could mislead a terminal. */
+/* Copies as much as one line holds, without characters that could mislead a terminal. */
 static void take_line(struct refusal *ret_line, const char *text)
 {
 	size_t used = 0;

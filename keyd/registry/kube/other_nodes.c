@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A Node is read again where its metadata alone do not tell the new record: it is new, another under its old name, has
- * moved (endpoints or prefixes), or its prefixes were not there yet. Status updates of kubelets change none of that and
- * cost nothing, and neither does a rotation.
+ * A Node is read again if its metadata alone does not contain the new record: it is new, a
+ * different Node took its name, it has moved (endpoints or prefixes), or its prefixes were missing
+ * so far. Kubelets' status updates change none of this and cost nothing; neither does a rotation.
  */
 #include "other_nodes.h"
 
@@ -10,8 +10,9 @@
 
 #include "log.h"
 
-#define BODY_MAX       (4 * 1024 * 1024)
-#define SPACING_NS     (200 * NS_PER_MS) /* between two readings of a Node that keeps moving */
+#define BODY_MAX (4 * 1024 * 1024)
+/* between two readings of a Node that changes again and again */
+#define SPACING_NS     (200 * NS_PER_MS)
 #define INCOMPLETE_NS  (5 * NS_PER_S)
 #define INCOMPLETE_MAX 7 /* 5 s x 2^7: more than ten minutes */
 
@@ -41,7 +42,7 @@ void other_nodes_clear(struct other_nodes *nodes)
 	*nodes = (struct other_nodes){0};
 }
 
-/* Where it is, or would be. */
+/* The Node's index, or the index at which to insert it. */
 static uint32_t place_of(const struct other_nodes *nodes, const char *name)
 {
 	uint32_t low = 0, high = nodes->count;
@@ -81,7 +82,7 @@ static bool grow(struct other_nodes *nodes)
 	return true;
 }
 
-/* NULL: no memory, which is said. */
+/* NULL: no memory, which is logged. */
 static struct other_nodes_node *find_or_add(struct other_nodes *nodes, const char *name)
 {
 	struct other_nodes_node *node = find(nodes, name);
@@ -117,7 +118,7 @@ const char *other_nodes_any_name(const struct other_nodes *nodes)
 	return nodes->count ? nodes->items[randombytes_uniform(nodes->count)]->name : NULL;
 }
 
-/* -- facts: what the metadata do not show -- */
+/* -- facts that the metadata does not contain -- */
 
 static bool save_facts(struct other_nodes_node *known, const struct node *node)
 {
@@ -172,7 +173,8 @@ static bool are_among(const struct address *some, uint32_t some_count, const str
 	return true;
 }
 
-/* A node that has moved says so before kubelet does: then each side has an address that the other has not. */
+/* A moved node publishes its new address before kubelet does: then each side has an address that
+ * the other lacks. */
 static bool are_addresses_current(const struct node *node)
 {
 	const struct annotation *annotation = &node->annotation;
@@ -184,7 +186,7 @@ static bool are_addresses_current(const struct node *node)
 			 node->address_count);
 }
 
-/* Owners that publish prefixes do not depend on the Node's: some CNIs never fill them in. */
+/* For a node that publishes prefixes, the Node's own do not matter: some CNIs never set them. */
 static bool is_complete(const struct node *node)
 {
 	bool has_prefixes =
@@ -193,7 +195,7 @@ static bool is_complete(const struct node *node)
 	return has_prefixes && node->address_count && are_addresses_current(node);
 }
 
-/* -- telling -- */
+/* -- reporting -- */
 
 static void note_record(struct other_nodes_node *known, const struct node *node,
 			const struct node_asks *asks)
@@ -255,7 +257,7 @@ static void tell_strays(struct other_nodes *nodes)
 	kube_tell(nodes->kube, &change);
 }
 
-/* -- whole Nodes: items of a list, answers to a reading -- */
+/* -- whole Nodes: items of a list, and single readings -- */
 
 static bool is_told_already(const struct other_nodes_node *known, const struct node *node,
 			    const struct node_asks *asks)
@@ -273,7 +275,7 @@ static bool is_told_already(const struct other_nodes_node *known, const struct n
 		       facts->address_count * sizeof(*facts->addresses));
 }
 
-/* 0 or -ENOMEM. What was told already is not told again. */
+/* Returns 0 or -ENOMEM. A record that was reported already is not reported again. */
 static int take_whole_node(struct other_nodes *nodes, struct other_nodes_node *known,
 			   const json_t *object, const struct object_meta *meta)
 {
@@ -303,7 +305,7 @@ static int take_whole_node(struct other_nodes *nodes, struct other_nodes_node *k
 	return 0;
 }
 
-/* Only its name can be used. The digest goes, so that its next good record is news. */
+/* Only the name is usable. Clears the digest, so that the next good record counts as a change. */
 static void tell_unusable(struct other_nodes *nodes, struct other_nodes_node *known,
 			  const struct refusal *why)
 {
@@ -311,7 +313,7 @@ static void tell_unusable(struct other_nodes *nodes, struct other_nodes_node *kn
 	tell_bad(nodes, known, why);
 }
 
-/* 0 or -ENOMEM. */
+/* Returns 0 or -ENOMEM. */
 static int take_named(struct other_nodes *nodes, struct other_nodes_node *known,
 		      const json_t *object)
 {
@@ -387,7 +389,7 @@ static void want_completion(struct other_nodes_node *known)
 	want_reading(known, known->was_read_ns + wait_ns);
 }
 
-/* True: the new record is in the metadata, and is told. */
+/* True: the metadata contains the new record, which was reported. */
 static bool take_record(struct other_nodes *nodes, struct other_nodes_node *known,
 			const json_t *object, const struct node_asks *asks)
 {
@@ -432,7 +434,8 @@ void other_nodes_take_event(struct other_nodes *nodes, const struct object_event
 
 	if (event->type == OBJECT_DELETED) {
 		known = find(nodes, event->meta.name);
-		/* Another uid: that one is gone for long, and this one took its name. */
+		/* A different uid: that Node was deleted earlier, and this one has taken its
+		 * name. */
 		if (known && (!known->uid[0] || !strcmp(known->uid, event->meta.uid)))
 			tell_gone(nodes, place_of(nodes, event->meta.name));
 		return;
@@ -442,7 +445,7 @@ void other_nodes_take_event(struct other_nodes *nodes, const struct object_event
 		take_change(nodes, known, event);
 }
 
-/* The next list counts them again. */
+/* Keeps the count approximately; the next list counts exactly. */
 static void take_misnamed(struct other_nodes *nodes, const struct object_event *event)
 {
 	struct other_nodes_strays *strays = &nodes->strays;
@@ -471,7 +474,7 @@ bool other_nodes_take_bad_event(struct other_nodes *nodes, const struct object_e
 	if (event->type == OBJECT_DELETED) {
 		known = find(nodes, name);
 		if (known && known->uid[0])
-			return false; /* whether it is that one, only a list can tell */
+			return false; /* only a list tells whether it is the same Node */
 		if (known)
 			tell_gone(nodes, place_of(nodes, name));
 		return true;
@@ -489,7 +492,7 @@ static void read_later(struct other_nodes_node *known, const struct http_result 
 	known->read_ns = kube_back_off_ns(known->failures++, result);
 }
 
-/* A server that lags behind may answer with less than a watch has told already. */
+/* A server that lags behind may answer with an older state than the watch has already reported. */
 static void take_answer(struct other_nodes *nodes, struct other_nodes_node *known,
 			const struct http_result *result)
 {
@@ -517,11 +520,11 @@ static void read_ended(void *context, const struct http_result *result)
 
 	reading->handle = 0;
 	if (!known)
-		return; /* it was deleted meanwhile */
+		return; /* it was deleted in the meantime */
 	known->is_being_read = false;
 	if (is_good)
 		take_answer(nodes, known, result);
-	else /* 404 too: whoever answers so, only the watch and a whole list prove that a Node is gone */
+	else /* Including 404: only the watch and a complete list prove that a Node is gone. */
 		read_later(known, result);
 }
 
@@ -554,7 +557,7 @@ static struct other_nodes_read *find_free(struct other_nodes *nodes)
 	return NULL;
 }
 
-/* The end of a reading calls for the next look. */
+/* When a reading ends, this runs again. */
 uint64_t other_nodes_drive(struct other_nodes *nodes)
 {
 	uint64_t now_ns = boot_ns(), due_ns = UINT64_MAX;

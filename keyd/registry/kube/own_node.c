@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What is there is compared with what shall be there, and only a difference is written: there is no heartbeat. Each write
- * says which Node it means (uid) and which state of it was looked at (resourceVersion), so that an old Node's record never
- * lands on a new one, and nobody's change is overwritten unseen. One write at a time, our record before all else.
+ * Compares the actual state with the desired one and writes only a difference: there is no
+ * heartbeat. Each write names the Node that it means (uid) and the state that we looked at
+ * (resourceVersion), so that an old Node's record never lands on a new one, and no other client's
+ * change is overwritten unseen. There is one write at a time, our record before everything else.
  */
 #include "own_node.h"
 
@@ -12,11 +13,11 @@
 #include "request.h"
 
 #define BODY_MAX	(4 * 1024 * 1024)
-#define READ_SPACING_NS (60 * NS_PER_S)	  /* while nothing we look for has changed */
-#define CHANGED_NS	(200 * NS_PER_MS) /* while somebody keeps changing our record */
-#define INCOMPLETE_NS	(5 * NS_PER_S)	  /* while our podCIDRs are not there */
+#define READ_SPACING_NS (60 * NS_PER_S)	  /* while nothing that concerns us has changed */
+#define CHANGED_NS	(200 * NS_PER_MS) /* while another client keeps changing our record */
+#define INCOMPLETE_NS	(5 * NS_PER_S)	  /* while our podCIDRs are missing */
 #define INCOMPLETE_MAX	7
-#define CONFLICTS_MAX	3 /* in a row, before they are failures */
+#define CONFLICTS_MAX	3 /* in a row; more of them count as failures */
 
 void own_node_init(struct own_node *own, struct kube *kube)
 {
@@ -34,9 +35,9 @@ void own_node_clear(struct own_node *own)
 	*own = (struct own_node){.taint = -1};
 }
 
-/* -- telling -- */
+/* -- reporting -- */
 
-/* Again, too: whoever waits for a write looks what has become of it. */
+/* Also reports an unchanged Node: a caller that waits for a write then checks its outcome. */
 void own_node_tell(struct own_node *own)
 {
 	own->is_waited_for = false;
@@ -79,9 +80,9 @@ static void tell_request(struct own_node *own)
 	kube_tell(own->kube, &change);
 }
 
-/* -- what the API server says -- */
+/* -- the API server's answers -- */
 
-/* A Node under our name that is another one: nothing of the old one's holds. */
+/* Another Node now has our name: no state of the old one applies. */
 static void meet(struct own_node *own, const struct object_meta *meta)
 {
 	if (own->meta.uid[0])
@@ -170,11 +171,11 @@ void own_node_take_event(struct own_node *own, const struct object_event *event)
 			own_node_take_absence(own);
 		return;
 	}
-	/* The answer to a write may have been faster than the watch. */
+	/* The answer to a write may have arrived before the watch's event. */
 	if (is_same && object_compare_versions(event->meta.version, own->meta.version) < 0)
 		return;
 	take_meta(own, &event->meta, event->object);
-	/* The echo of our own write brings nothing. */
+	/* The event caused by our own write contains nothing new. */
 	own->wants_reading |= strcmp(event->meta.version, own->version) != 0;
 	tell_request(own);
 }
@@ -213,7 +214,7 @@ static void read_later(struct own_node *own, const struct http_result *result,
 	own_node_tell(own);
 }
 
-/* Our Node as it is now. */
+/* Handles our Node's current state. */
 static void take_answer(struct own_node *own, const struct http_result *result)
 {
 	struct refusal why = {0};
@@ -267,7 +268,7 @@ static bool is_served_there(const struct own_node *own)
 	return !own->served[0] || !strcmp(own->served, own->asks.served);
 }
 
-/* Somebody was faster, or the taint stands elsewhere: what is there now decides. */
+/* Another client wrote first, or the taint's index has changed: the current state decides. */
 static bool is_conflict(const struct http_result *result)
 {
 	return !result->error && (result->status == 409 || result->status == 422);
@@ -277,7 +278,7 @@ static void write_failed(struct own_node *own, const struct http_result *result)
 {
 	struct refusal why;
 
-	own->version[0] = '\0'; /* read anew before anything else */
+	own->version[0] = '\0'; /* read it again before anything else */
 	own->wants_reading = true;
 	own->write_failures++;
 	if (is_conflict(result) && own->write_failures <= CONFLICTS_MAX)
@@ -348,14 +349,14 @@ static void start_write(struct own_node *own, enum own_write write)
 	own->writing = write;
 }
 
-/* It is known as it is now, nothing else is under way, and the server is not to be left alone. */
+/* Its current state is known, no request is running, and no back-off is pending. */
 static bool may_write(const struct own_node *own)
 {
 	return own_node_is_known(own) && own->version[0] && !own->read_handle &&
 	       !own->write_handle && boot_ns() >= own->write_not_before_ns;
 }
 
-/* -- what the agent wants -- */
+/* -- the agent's requests -- */
 
 static int set_text(struct own_node *own, const struct annotation *annotation)
 {
@@ -417,7 +418,7 @@ void own_node_settle_request(struct own_node *own)
 	own_node_drive(own);
 }
 
-/* -- the whole -- */
+/* -- drive -- */
 
 static uint64_t drive_reading(struct own_node *own, uint64_t now_ns)
 {
@@ -431,7 +432,7 @@ static uint64_t drive_reading(struct own_node *own, uint64_t now_ns)
 	return own->read_handle ? UINT64_MAX : own->read_not_before_ns;
 }
 
-/* Whoever had to wait is told, and asks again for what is right by then. */
+/* Tells a caller that had to wait; it then asks again for the state that is right by then. */
 static uint64_t drive_writing(struct own_node *own, uint64_t now_ns)
 {
 	if (!own->is_waited_for && is_served_there(own))
@@ -439,7 +440,7 @@ static uint64_t drive_writing(struct own_node *own, uint64_t now_ns)
 	if (now_ns < own->write_not_before_ns)
 		return own->write_not_before_ns;
 	if (!may_write(own))
-		return UINT64_MAX; /* what is under way ends with a word to the agent */
+		return UINT64_MAX; /* the running request ends with a report to the agent */
 	if (own->is_waited_for)
 		own_node_tell(own);
 	if (is_served_there(own))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Requests without our token, to addresses that a third party may have written. Their packets carry PROBE_MARK, which
- * bpf/policy.h passes where it drops everything else. A whole cluster learns of a new server at the same moment, so even
- * the first request waits for a random time.
+ * Requests without our token, to addresses that a third party may have written. Their packets carry
+ * PROBE_MARK, with which bpf/policy.h lets them pass to addresses that otherwise get no cleartext.
+ * A whole cluster learns of a new server at the same moment, so even the first request waits for a
+ * random time.
  */
 #include "probes.h"
 
@@ -35,7 +36,7 @@ static void take_failure(struct probe *probe, const struct http_result *result)
 	probe->is_named = true;
 }
 
-/* There is a status only where TLS was completed. */
+/* A status exists only if TLS was completed. */
 static void on_end(void *context, const struct http_result *result)
 {
 	struct probe *probe = context;
@@ -87,7 +88,7 @@ void probes_init(struct probes *probes, struct kube *kube)
 	*probes = (struct probes){.kube = kube};
 }
 
-/* A running request points to its probe, so the others never move. */
+/* A running request points to its probe, so probes never move. */
 static struct probe *make_room(struct probes *probes)
 {
 	for (uint32_t i = 0; i < probes->count; i++)
@@ -128,7 +129,7 @@ static uint32_t count_running(const struct probes *probes)
 	return count;
 }
 
-/* With AT_ONCE requests running, the end of one of them is the next event. */
+/* If AT_ONCE requests are running, the next event is the end of one of them. */
 uint64_t probes_drive(struct probes *probes)
 {
 	uint64_t now_ns = boot_ns(), next_ns = UINT64_MAX;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Proves that an API server is where the registry says: TLS is completed there, verified by the account's authorities and
- * server name like every request of ours. The answer itself does not count. SHELL.
+ * Proves that an API server is at the address that the registry lists: TLS is completed there,
+ * verified against the account's authorities and server name like each of our requests. The answer
+ * itself does not matter. SHELL.
  */
 #pragma once
 
@@ -23,8 +24,9 @@ struct probes {
 };
 
 void probes_init(struct probes *probes, struct kube *kube);
-/* Exactly these are asked; success is told as REGISTRY_PROVED. Requests to others end without a word. */
+/* Asks exactly these servers; a success is reported as REGISTRY_PROVED. Requests to other servers
+ * are cancelled. */
 void probes_want(struct probes *probes, const struct bypass_key *servers, uint32_t count);
-/* Makes the requests that are due. Returns when to call again, in boot_ns. */
+/* Starts the requests that are due. Returns the time of the next call, in boot_ns. */
 uint64_t probes_drive(struct probes *probes);
 void probes_clear(struct probes *probes);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * List, watch, begin anew. What a server does wrong (410 in the middle, silence, versions that go back, an end after every
- * line) may cost time, never the objects that are known: only a whole list that is no older than they are proves that
- * one is gone. Rules: the Kubernetes API concepts on list, watch, bookmarks and "410 Gone".
+ * List, watch, and start again. A server's faults (410 in the middle, silence, versions that go
+ * back, an end after every line) may cost time, but never lose a known object: only a complete list
+ * that is no older than an object proves that it is gone. Rules: the Kubernetes API concepts on
+ * list, watch, bookmarks and "410 Gone".
  */
 #include "reflect.h"
 
@@ -10,7 +11,7 @@
 
 #define FAILURES_MAX 6	/* 2^6 seconds are more than REFLECT_BACKOFF_S */
 #define LISTS_MAX    11 /* 2^11 seconds are more than REFLECT_LIST_REST_S */
-#define STEADY_S     10 /* a watch that lasted this long did not fail */
+#define STEADY_S     10 /* a watch that lasted this long was no failure */
 
 /* More than 0, at most span_ns. */
 static uint64_t jitter(uint64_t span_ns, uint32_t random)
@@ -37,7 +38,7 @@ static struct reflect_action wait_until(uint64_t until_ns)
 
 static uint64_t list_due_ns(const struct reflect *reflect)
 {
-	/* Further pages belong to a list that was begun. */
+	/* Further pages belong to a list that has already started. */
 	return reflect->next[0] ? reflect->not_before_ns
 				: later(reflect->not_before_ns, reflect->list_not_before_ns);
 }
@@ -51,7 +52,7 @@ static uint64_t watch_end_ns(const struct reflect *reflect)
 	return reflect->wants_list ? MIN(end_ns, list_due_ns(reflect)) : end_ns;
 }
 
-/* A watch while the list has to wait, where there is something to watch from. */
+/* While the list must wait, a watch is due if there is a version to watch from. */
 static uint64_t due_ns(const struct reflect *reflect)
 {
 	if (reflect->is_watching)
@@ -82,7 +83,7 @@ struct reflect_action reflect_next(const struct reflect *reflect, struct reflect
 
 /* -- waiting -- */
 
-/* Full jitter, so that a thousand agents do not come back in step. */
+/* Exponential back-off with full jitter, so that a thousand agents do not return in step. */
 static void back_off(struct reflect *reflect, int64_t retry_after_s, struct reflect_now now)
 {
 	uint64_t span_s = MIN(1U << MIN(reflect->failures, FAILURES_MAX), REFLECT_BACKOFF_S);
@@ -94,7 +95,7 @@ static void back_off(struct reflect *reflect, int64_t retry_after_s, struct refl
 	reflect->failures++;
 }
 
-/* Each list makes the next one wait longer, until there was a long time without any. */
+/* Each list makes the next one wait longer, until a long time has passed without any. */
 static void rest_after_list(struct reflect *reflect, struct reflect_now now)
 {
 	uint64_t half_ns;
@@ -119,7 +120,7 @@ void reflect_line_lost(struct reflect *reflect)
 	reflect->version[0] = '\0';
 }
 
-/* A watch goes on until the list is due. */
+/* A running watch continues until the list is due. */
 void reflect_item_lost(struct reflect *reflect)
 {
 	if (reflect->is_listing)
@@ -144,7 +145,8 @@ static void note_version(struct reflect *reflect, const char *version)
 		copy_text(reflect->newest, sizeof(reflect->newest), version);
 }
 
-/* A server that lags behind is another one, or itself again, before long; one that was restored from a backup stays so. */
+/* A server that lags behind soon catches up or is replaced by another one; a server restored from a
+ * backup stays in the past. */
 static bool is_from_the_past(struct reflect *reflect, const char *version, struct reflect_now now)
 {
 	if (object_compare_versions(version, reflect->newest) >= 0) {
@@ -170,9 +172,9 @@ static enum reflect_verdict judge_list(struct reflect *reflect, const char *vers
 		reflect->list_not_before_ns =
 			later(reflect->list_not_before_ns,
 			      reflect->past_ns + REFLECT_CONFIRM_S * NS_PER_S);
-		return REFLECT_PAST; /* and it is wanted again */
+		return REFLECT_PAST; /* and another list is wanted */
 	}
-	if (reflect->is_past) /* believed now */
+	if (reflect->is_past) /* it is now accepted */
 		reflect->newest[0] = '\0';
 	reflect->is_past = false;
 	note_version(reflect, version);
@@ -194,7 +196,8 @@ enum reflect_verdict reflect_page_came(struct reflect *reflect, const struct obj
 	return REFLECT_MORE;
 }
 
-/* A server that was restored lets us watch from a version that it has not reached yet, and says nothing. */
+/* A restored server accepts a watch from a version that it has not reached yet, and then stays
+ * silent. */
 void reflect_look_came(struct reflect *reflect, const char *version, struct reflect_now now)
 {
 	reflect->is_listing = false;
@@ -216,7 +219,7 @@ bool reflect_list_failed(struct reflect *reflect, const struct reflect_failure *
 	if (was_too_large)
 		reflect->limit = MAX(reflect->limit / 2, 1U);
 	else if (failure->status == 410 || failure->status == 400)
-		reflect->next[0] = '\0'; /* it was begun too long ago */
+		reflect->next[0] = '\0'; /* it was started too long ago */
 	back_off(reflect, failure->retry_after_s, now);
 	return failure->error != -EMSGSIZE || !is_smallest;
 }
@@ -243,7 +246,7 @@ bool reflect_line_came(struct reflect *reflect, const struct object_event *event
 	order = object_compare_versions(event->meta.version, reflect->version);
 	if (order < 0) {
 		begin_anew(reflect);
-		/* A bookmark says where the whole collection is. */
+		/* A bookmark gives the version of the whole collection. */
 		if (event->type == OBJECT_BOOKMARK)
 			copy_text(reflect->version, sizeof(reflect->version), event->meta.version);
 		return false;
@@ -254,7 +257,8 @@ bool reflect_line_came(struct reflect *reflect, const struct object_event *event
 	return event->type != OBJECT_BOOKMARK;
 }
 
-/* The version itself may be what the server does not like: too old (410), of another server, of the future (504). */
+/* The server may refuse the version itself: too old (410), from another server, or in the future
+ * (504). */
 static void judge_refusal(struct reflect *reflect, long status)
 {
 	bool is_about_us = status == 401 || status == 403 || status == 429 || status == 503;

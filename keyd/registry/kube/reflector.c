@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Bytes in, objects out. A page and a line are all that is ever kept of what the server sends, and neither may grow
- * without end. Lists are asked for without a resourceVersion: what they say is what the cluster has agreed on, not what one
- * of its servers remembers.
+ * Bytes in, objects out. Only one page and one line are ever kept of the server's data, and both
+ * are limited in size. Lists are requested without a resourceVersion: the answer is then the
+ * cluster's agreed state, not the memory of one of its servers.
  */
 #include "reflector.h"
 
@@ -21,9 +21,9 @@ void reflector_init(struct reflector *reflector, struct kube *kube,
 	reflect_init(&reflector->reflect);
 }
 
-/* -- how it goes -- */
+/* -- success and failure -- */
 
-/* Said once, and again only when it went well in between. */
+/* Logged once, and again only after a success in between. */
 static void note_trouble(struct reflector *reflector, const char *verb, const struct refusal *why)
 {
 	refusal_write(&reflector->trouble, "the API server's %s cannot be %s: %.220s",
@@ -64,7 +64,7 @@ static void take_lost(struct reflector *reflector, const struct refusal *why)
 	reflect_item_lost(&reflector->reflect);
 }
 
-/* False: the page is cut off. */
+/* False: the page is truncated. */
 static bool take_items(struct reflector *reflector, struct object_list *page,
 		       struct refusal *refusal)
 {
@@ -212,7 +212,7 @@ static void take_event(struct reflector *reflector, const struct object_event *e
 		take_lost(reflector, &event->refusal);
 }
 
-/* False: the watch is to end. */
+/* False: the watch must end. */
 static bool take_line(struct reflector *reflector, const char *line, size_t len)
 {
 	struct refusal why = {0};
@@ -277,7 +277,7 @@ static bool lose_line(struct reflector *reflector)
 	return false;
 }
 
-/* Lines that are whole in what came are read where they are. */
+/* Complete lines are parsed in place. */
 static bool watch_brings(void *context, const char *data, size_t len)
 {
 	struct reflector *reflector = context;
@@ -332,7 +332,7 @@ static void start_watch(struct reflector *reflector, const struct reflect_action
 				       .context = reflector};
 
 	if (!request_escape(version, sizeof(version), action->version))
-		version[0] = '\0'; /* the server says what it thinks of that */
+		version[0] = '\0'; /* the server decides how to answer that */
 	snprintf(path, sizeof(path),
 		 "%s?watch=1&allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%u%s%s",
 		 source->path, version, action->timeout_s, source->selector ? "&" : "",
@@ -360,7 +360,7 @@ static void stop_watch(struct reflector *reflector)
 	reflect_watch_ended(&reflector->reflect, NULL, kube_now());
 }
 
-/* -- the whole -- */
+/* -- drive -- */
 
 uint64_t reflector_drive(struct reflector *reflector)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * JSON for the API server, written as the API's own patches and objects want it. A patch names what has to be there still
- * (uid and resourceVersion, the taint), so that the server refuses it after another's change instead of undoing that.
+ * Encodes JSON for the API server, in the form of the API's own patches and objects. A patch names
+ * the state that it expects (uid and resourceVersion, the taint), so that the server refuses it
+ * after another client's change instead of undoing that change.
  */
 #include "request.h"
 
@@ -9,7 +10,7 @@
 
 #include "node_object.h"
 
-/* Takes the document, which may be NULL. */
+/* Takes ownership of the document, which may be NULL. */
 static ssize_t dump(char *ret_text, size_t size, json_t *document)
 {
 	json_auto_t *root = document;
@@ -47,7 +48,7 @@ ssize_t request_encode_taint_patch(char *ret_text, size_t size, const char *uid,
 			      "value", STARTUP_TAINT, "op", "remove", "path", whole));
 }
 
-/* In `default`, where kubectl describe looks for the events of objects that are in no namespace. */
+/* In `default`, where kubectl describe looks for the Events of cluster-scoped objects. */
 ssize_t request_encode_event(char *ret_text, size_t size, const struct request_event *event)
 {
 	char when[NODE_TIME_LEN];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the API server is told: bodies of requests, and text for their URLs. CORE.
- * The encoders give the length of the text (terminated, not counting the zero), or -ENOSPC, -ENOMEM.
+ * Requests to the API server: their bodies, and escaped text for URLs. CORE. The encoders return
+ * the length of the text (terminated, not counting the zero), or -ENOSPC, -ENOMEM.
  */
 #pragma once
 
@@ -13,7 +13,8 @@
 MUST_CHECK ssize_t request_encode_annotation_patch(char *ret_text, size_t size,
 						   const struct object_meta *meta,
 						   const char *annotation, const char *value);
-/* JSON patch that takes the startup taint away, if it still stands there on the Node with this uid. */
+/* JSON patch that removes the startup taint, if it is still at that index on the Node with this
+ * uid. */
 MUST_CHECK ssize_t request_encode_taint_patch(char *ret_text, size_t size, const char *uid,
 					      int taint);
 
@@ -24,5 +25,5 @@ struct request_event {
 MUST_CHECK ssize_t request_encode_event(char *ret_text, size_t size,
 					const struct request_event *event);
 
-/* Everything but letters, digits, '-', '.', '_' and '~' as %XX. False: it does not fit. */
+/* Encodes everything but letters, digits, '-', '.', '_' and '~' as %XX. False: it does not fit. */
 MUST_CHECK bool request_escape(char *ret_text, size_t size, const char *text);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * All that libcurl is told about one request, and what it answers. Never: a proxy, a redirect, a server that is not
- * verified, a TLS session that is resumed, more memory for an answer than the caller said.
+ * The settings of one request for libcurl, and its answer. Never: a proxy, a redirect, an
+ * unverified server, a resumed TLS session, an answer that takes more memory than the caller
+ * allows.
  */
 #include "transfer.h"
 
@@ -18,12 +19,12 @@
 #define ERROR_BODY_MAX \
 	65536 /* of an answer that is not 2xx: enough for a Status, and never a reason to fail */
 
-/* A server that is gone without a word is noticed after 30 seconds; on an idle connection at the first probe after
- * them, 45 at the most. */
+/* A server that disappears silently is detected after 30 seconds; on an idle connection at the
+ * first probe after them, which is after 45 seconds at most. */
 #define PROBE_EVERY_S 15
 #define DEAD_AFTER_MS 30000
 
-/* -- the answer as it comes -- */
+/* -- receiving the answer -- */
 
 static bool collect(struct transfer *transfer, const char *data, size_t len)
 {
@@ -51,7 +52,7 @@ static size_t max_left(const struct transfer *transfer, size_t max)
 	return max > transfer->body_len ? max - transfer->body_len : 0;
 }
 
-/* What an error's answer says beyond what anybody needs is left unread. */
+/* The rest of an error's answer is left unread. */
 static bool take_error_body(struct transfer *transfer, const char *data, size_t len)
 {
 	size_t left = max_left(transfer, ERROR_BODY_MAX);
@@ -104,7 +105,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 	return size * count;
 }
 
-/* -- a request, as libcurl wants it -- */
+/* -- the request's settings -- */
 
 static bool add_header(struct transfer *transfer, const char *begin, const char *value)
 {
@@ -135,7 +136,7 @@ static bool set_headers(struct transfer *transfer, const struct http_request *re
 	       curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) == CURLE_OK;
 }
 
-/* "HOST:PORT", where the account leads. The caller's, for free(); NULL: no memory. */
+/* "HOST:PORT" of the account's server. The caller frees it; NULL: no memory. */
 static char *find_way(CURLU *url)
 {
 	char *host = NULL, *port = NULL, *way = NULL;
@@ -149,7 +150,7 @@ static char *find_way(CURLU *url)
 	return way;
 }
 
-/* The connection goes there, whatever the URL's host is: libcurl verifies what stands in the URL. */
+/* Connects to this address regardless of the URL's host: libcurl verifies the name in the URL. */
 static bool connect_to(struct transfer *transfer, const char *way)
 {
 	CLEANUP_FREE char *rule = NULL;
@@ -163,7 +164,8 @@ static bool connect_to(struct transfer *transfer, const char *way)
 							transfer->connect_to) == CURLE_OK;
 }
 
-/* A name that the certificate must carry instead of the host's takes the host's place. */
+/* If the certificate must carry a name other than the host's, that name replaces the host in the
+ * URL. */
 static bool set_server(struct transfer *transfer, const struct http_request *request,
 		       const struct credentials_view *view, CURLU *url)
 {
@@ -205,8 +207,8 @@ static bool set_blob(CURL *easy, CURLoption option, const char *pem)
 	return !pem || curl_easy_setopt(easy, option, &blob) == CURLE_OK;
 }
 
-/* Where the account brings authorities, those of the machine are not asked: CAPATH has a default of its own. Sessions are
- * not resumed, because a resumed one is not verified anew. */
+/* If the account provides authorities, the machine's are not used: CAPATH has a default of its own.
+ * Sessions are not resumed, because a resumed session is not verified again. */
 static bool set_tls(CURL *easy, const struct http_request *request,
 		    const struct credentials_view *view)
 {
@@ -225,7 +227,7 @@ static bool set_tls(CURL *easy, const struct http_request *request,
 	       !curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 }
 
-/* Ours, so that children never inherit it and a dead server is noticed. */
+/* We open the socket ourselves, so that children never inherit it and a dead server is detected. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	static const int on = 1, probe_s = PROBE_EVERY_S, dead_ms = DEAD_AFTER_MS;
@@ -247,7 +249,8 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
 	return fd;
 }
 
-/* Where it goes, and where it never goes. A connection to another address is not shared with other requests. */
+/* Sets the allowed destinations. A connection to another address is not shared with other
+ * requests. */
 static bool set_way(struct transfer *transfer, const struct http_request *request)
 {
 	CURL *easy = transfer->easy;
@@ -266,7 +269,7 @@ static bool set_way(struct transfer *transfer, const struct http_request *reques
 	       !curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 }
 
-/* QUICK_EXIT: a name that is still being looked up by a thread is not waited for. */
+/* QUICK_EXIT: do not wait for a thread that is still resolving a name. */
 static bool set_limits(CURL *easy, const struct http_request *request)
 {
 	curl_off_t max =
@@ -339,7 +342,7 @@ void transfer_free(struct transfer *transfer)
 	free(transfer);
 }
 
-/* -- how it ended -- */
+/* -- the outcome -- */
 
 uint64_t transfer_sent_bytes(const struct transfer *transfer)
 {
@@ -390,12 +393,12 @@ static int error_of(CURL *easy, CURLcode code)
 		return connect_error(easy);
 	case CURLE_SSL_CONNECT_ERROR:
 		return -ECONNABORTED;
-	default: /* libcurl's list grows; what is left happens after the connection stood */
+	default: /* libcurl's list grows; the other codes occur after the connection was made */
 		return -EPROTO;
 	}
 }
 
-/* The status of an answer that is not 2xx says all that counts, however long the rest of it is. */
+/* If the status is not 2xx, it alone matters, however long the rest of the answer is. */
 static int find_error(const struct transfer *transfer, long status)
 {
 	bool is_too_long = transfer->is_too_long || transfer->code == CURLE_FILESIZE_EXCEEDED;
@@ -407,7 +410,7 @@ static int find_error(const struct transfer *transfer, long status)
 	return is_too_long ? -EMSGSIZE : error_of(transfer->easy, transfer->code);
 }
 
-/* One line, whatever the server or libcurl wrote. */
+/* Makes one line of any text that the server or libcurl wrote. */
 static void write_reason(const struct transfer *transfer, struct http_result *result)
 {
 	const char *words =

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request as libcurl wants it: where it goes, as whom, under which limits; its answer as it comes, and how it ended.
- * SHELL; between http.c and transfer.c alone: when a transfer runs and for how long is http.c's matter.
+ * One request in libcurl's terms: its destination, credentials and limits; the answer as it
+ * arrives, and its outcome. SHELL; used only between http.c and transfer.c: http.c decides when a
+ * transfer runs and for how long.
  */
 #pragma once
 
@@ -13,24 +14,24 @@
 enum transfer_state { TRANSFER_QUEUED, TRANSFER_RUNNING, TRANSFER_ENDED };
 
 struct transfer {
-	/* http.c's */
+	/* owned by http.c */
 	struct transfer *next;
 	int handle;
 	enum transfer_state state;
-	bool is_cancelled; /* nobody wants to hear of it any more */
-	CURLcode code;	   /* as which it ended, where it is libcurl that ended it */
+	bool is_cancelled; /* its owner cancelled it */
+	CURLcode code;	   /* libcurl's result, if libcurl ended it */
 
-	/* transfer.c's */
-	struct http_request request; /* its texts are libcurl's copies by now */
-	struct http_counts *counts;  /* where the bytes of the answer are counted */
+	/* owned by transfer.c */
+	struct http_request request; /* its texts are invalid by now: libcurl has copies */
+	struct http_counts *counts;  /* counts the bytes of the answer */
 	bool is_enough, is_too_long;
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	char *body;
 	size_t body_len, body_size;
-	uint64_t heard_ns; /* the last byte of the answer, or the beginning, which http.c writes */
-	int error;	   /* ours, where it is not libcurl's */
-	char words[CURL_ERROR_SIZE]; /* libcurl's */
+	uint64_t heard_ns; /* time of the answer's last byte, or of the start, which http.c sets */
+	int error;	   /* our own error, if libcurl did not end it */
+	char words[CURL_ERROR_SIZE]; /* libcurl's error text */
 	char reason[sizeof((struct http_result){0}.reason)];
 };
 
@@ -38,12 +39,12 @@ struct transfer {
 MUST_CHECK struct transfer *transfer_new(const struct http_request *request,
 					 const struct credentials_view *view,
 					 struct http_counts *counts);
-void transfer_free(struct transfer *transfer); /* which no multi handle has any more */
+void transfer_free(struct transfer *transfer); /* no multi handle may still contain it */
 
-/* It is we who end it, for this reason. */
+/* Ends it with our own error and reason. */
 void PRINTF(3, 4) transfer_fail(struct transfer *transfer, int error, const char *format, ...);
 
-/* How it ended. The body stays the transfer's. */
+/* Describes the outcome. The body remains the transfer's. */
 void transfer_judge(const struct transfer *transfer, struct http_result *ret_result);
 
 uint64_t transfer_sent_bytes(const struct transfer *transfer); /* so far, without TLS and TCP */

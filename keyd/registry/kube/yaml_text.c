@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * libyaml is used here alone. The time it takes grows with the square of how deep brackets are nested, so that a text
- * that is nested deeper than any of ours is never shown to it.
+ * Only this file uses libyaml. Its run time grows with the square of the nesting depth of brackets,
+ * so a text with deeper nesting than any of ours is refused before libyaml sees it.
  */
 #include "yaml_text.h"
 
@@ -9,7 +9,7 @@
 
 #define NESTING_MAX 64
 
-/* Brackets inside of strings count too: nobody has that many. */
+/* Brackets inside strings count too: no real file has that many. */
 static bool is_nested_deeply(const char *text, size_t len)
 {
 	unsigned int depth = 0;
