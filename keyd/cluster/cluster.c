@@ -63,7 +63,8 @@ static const struct node *still_good(const struct cluster_member *member)
 static bool refuse_lower(const struct annotation *new, uint64_t epoch, struct refusal *refusal)
 {
 	return refuse(refusal,
-		      "epoch %" PRIu64 " is lower than %" PRIu64 ", which was seen before: ignored",
+		      "epoch %" PRIu64 " is lower than %" PRIu64 ", which this node has seen "
+		      "before: expected a higher one",
 		      new->epoch, epoch);
 }
 
@@ -74,8 +75,8 @@ static bool follows(const struct annotation *new, const struct annotation *old,
 		return refuse_lower(new, old->epoch, refusal);
 	if (new->epoch == old->epoch && !keys_are_equal(new, old))
 		return refuse(refusal,
-			      "epoch %" PRIu64
-			      " has other keys than before: expected a higher epoch",
+			      "the keys have changed within epoch %" PRIu64 ": expected a higher "
+			      "epoch",
 			      new->epoch);
 	return true;
 }
@@ -92,10 +93,10 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 	if (seen->voice == NODE_SILENT)
 		return good || !strcmp(member->told_uid, seen->uid)
 			       ? refuse(refusal,
-					"its annotation is gone: the last one stays in use")
+					"its annotation was removed: the last one stays in use")
 			       : false;
 	if (strcmp(new->uid, seen->uid))
-		return refuse(refusal, "annotation is of uid '%s': expected the node's own, '%s'",
+		return refuse(refusal, "the annotation has uid '%s': expected the node's own, '%s'",
 			      new->uid, seen->uid);
 	if (new->epoch > self->now_ms + EPOCH_AHEAD_MAX_MS)
 		return refuse(refusal,
@@ -307,20 +308,21 @@ static void explain_secrets(const struct cluster_self *self, struct cluster_memb
 	if (secret_accepts_none(&self->secrets))
 		cluster_complain(
 			member,
-			"it asks for a cluster secret (%s), and this node has %s: give both the same "
-			"--cluster-secret",
-			secret_ids_format(text, theirs), self->secrets.count ? "another" : "none");
+			"it requires a cluster secret (%s), but this node has %s: configure the "
+			"same --cluster-secret on both",
+			secret_ids_format(text, theirs),
+			self->secrets.count ? "a different one" : "none");
 	else if (secret_accepts_none(theirs))
 		cluster_complain(
 			member,
-			"it has no cluster secret, and this node asks for one (%s): give it the same "
-			"--cluster-secret",
+			"it has no cluster secret, but this node requires one (%s): configure the "
+			"same --cluster-secret on it",
 			secret_ids_format(own_text, &self->secrets));
 	else
 		cluster_complain(
 			member,
-			"it has another cluster secret (%s) than this node (%s): give both the same "
-			"--cluster-secret",
+			"its cluster secret (%s) differs from this node's (%s): configure the same "
+			"--cluster-secret on both",
 			secret_ids_format(text, theirs),
 			secret_ids_format(own_text, &self->secrets));
 }
@@ -386,7 +388,8 @@ static void judge(const struct cluster_self *self, struct cluster_member *member
 {
 	choose_endpoints(self, member, claims);
 	if (member->chosen && !member->endpoint_count && !member->refusal_count)
-		cluster_complain(member, "it publishes no endpoint of a family that this node has");
+		cluster_complain(member, "it publishes no endpoint of an address family that this "
+					 "node has");
 	if (member->chosen && member->endpoint_count && member->has_common_secret)
 		member->state = MEMBER_USABLE;
 	else

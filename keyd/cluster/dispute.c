@@ -226,12 +226,12 @@ static void explain_refusal(const struct claims *claims, const struct claim *cla
 				 own, prefix_text(theirs, &other->key),
 				 members[other->owner]->name);
 	else if (other->kind == CLAIM_OWN_POD || other->kind == CLAIM_OWN_ADDRESS)
-		cluster_complain(member, "%s overlaps %s, which is this node's own", own,
+		cluster_complain(member, "%s overlaps %s, which belongs to this node", own,
 				 prefix_text(theirs, &other->key));
 	else
-		cluster_complain(member, "%s overlaps %s, which is %s %s's", own,
+		cluster_complain(member, "%s overlaps %s, which %s to node %s", own,
 				 prefix_text(theirs, &other->key),
-				 other->owner == claim->owner ? "also" : "node",
+				 other->owner == claim->owner ? "also belongs" : "belongs",
 				 members[other->owner]->name);
 }
 

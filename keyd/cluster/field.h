@@ -42,18 +42,18 @@ static inline json_t *field_load_object(const char *text, size_t len, size_t max
 	json_t *root;
 
 	if (len > max_len) {
-		refusal_write(refusal, "%zu bytes: expected at most %zu", len, max_len);
+		refusal_write(refusal, "it has %zu bytes: expected at most %zu", len, max_len);
 		return NULL;
 	}
 	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	if (!root) {
-		refusal_write(refusal, "no JSON (line %d, column %d): %s", error.line, error.column,
-			      quote(&quoted, error.text));
+		refusal_write(refusal, "not JSON (line %d, column %d): %s", error.line,
+			      error.column, quote(&quoted, error.text));
 		return NULL;
 	}
 	if (json_is_object(root))
 		return root;
-	refusal_write(refusal, "is %s: expected a JSON object", field_type_name(root));
+	refusal_write(refusal, "it is %s: expected a JSON object", field_type_name(root));
 	json_decref(root);
 	return NULL;
 }

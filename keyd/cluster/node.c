@@ -124,7 +124,8 @@ void node_decode_voice(struct node *node, struct cidr pods[static ANNOTATION_POD
 		return;
 	node->voice = NODE_GARBLED;
 	if (!json_is_string(value))
-		refusal_write(&node->refusal, "is %s: expected a string", field_type_name(value));
+		refusal_write(&node->refusal, "it is %s: expected a string",
+			      field_type_name(value));
 	else if (annotation_decode(&node->annotation, pods, json_string_value(value),
 				   json_string_length(value), &node->refusal))
 		node->voice = NODE_PUBLISHED;

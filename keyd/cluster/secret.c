@@ -145,8 +145,8 @@ static bool decode_line(struct secret *ret_secret, const char *line, size_t len,
 	if (!decode_key(ret_secret->bytes, line, len))
 		return refuse(
 			refusal,
-			"line %u is no secret: expected base64 of %d bytes in %d characters, as `wg "
-			"genpsk` prints it, or the word none",
+			"line %u is not a secret: expected base64 of %d bytes in %d characters, as "
+			"`wg genpsk` prints it, or the word none",
 			number, KEY_LEN, KEY_BASE64_LEN);
 	if (sodium_is_zero(ret_secret->bytes, KEY_LEN))
 		return refuse(
@@ -177,16 +177,16 @@ static bool add_line(struct secrets *secrets, const char *line, size_t len, unsi
 		return true;
 	if (secrets->count == SECRETS_MAX)
 		return refuse(refusal,
-			      "line %u is one too many: expected at most %d, the newest first",
+			      "line %u is one secret too many: expected at most %d, the newest "
+			      "first",
 			      number, SECRETS_MAX);
 	if (!decode_line(secret, line, len, number, refusal))
 		return false;
 	for (uint32_t i = 0; i < secrets->count; i++)
 		if (!strcmp(secrets->items[i].id.text, secret->id.text))
-			return refuse(
-				refusal,
-				"line %u says the same as one before: expected different ones",
-				number);
+			return refuse(refusal,
+				      "line %u repeats an earlier line: expected different secrets",
+				      number);
 	secrets->count++;
 	return true;
 }
@@ -198,7 +198,8 @@ static bool parse_lines(struct secrets *secrets, const char *text, size_t len,
 	unsigned int number = 1;
 
 	if (len > SECRET_FILE_MAX)
-		return refuse(refusal, "is larger than %d bytes: expected one or two lines",
+		return refuse(refusal,
+			      "the file is larger than %d bytes: expected one or two lines",
 			      SECRET_FILE_MAX);
 	for (const char *line = text; line < end; number++) {
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
@@ -211,13 +212,13 @@ static bool parse_lines(struct secrets *secrets, const char *text, size_t len,
 	if (!secrets->count)
 		return refuse(
 			refusal,
-			"is empty: expected a secret, base64 of %d bytes, as `wg genpsk` prints it",
+			"the file is empty: expected a secret, base64 of %d bytes, as `wg genpsk` "
+			"prints it",
 			KEY_LEN);
 	if (secrets->count == 1 && secrets->items[0].is_none)
-		return refuse(
-			refusal,
-			"says none and nothing else: expected a secret beside it; to have no secret at "
-			"all leave --cluster-secret out");
+		return refuse(refusal,
+			      "the file contains only none: expected a secret beside it; to use no "
+			      "secret at all, omit --cluster-secret");
 	return true;
 }
 

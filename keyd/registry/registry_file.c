@@ -150,11 +150,11 @@ static ssize_t read_text(struct registry_file *file, const char *node_name)
 static bool describe_failure(ssize_t error, struct refusal *refusal)
 {
 	if (error == -EFBIG)
-		return refuse(refusal, "file is larger than %d bytes: expected a node's record",
+		return refuse(refusal, "the file is larger than %d bytes: expected a node's record",
 			      NODE_TEXT_MAX);
 	if (error == -EINVAL)
-		return refuse(refusal, "is no regular file: expected a node's record");
-	return refuse(refusal, "cannot be read: %s", strerror((int)-error));
+		return refuse(refusal, "not a regular file: expected a node's record");
+	return refuse(refusal, "the file cannot be read: %s", strerror((int)-error));
 }
 
 /* Reads and decodes; *ret_node is a copy for the caller. -ENOENT: there is no such file; -EBADMSG:
@@ -175,7 +175,7 @@ static int read_record(struct registry_file *file, const char *name, struct node
 	if (!node_decode(&node, file->pods, file->text, (size_t)len, refusal))
 		return -EBADMSG;
 	if (strcmp(node.name, name)) {
-		refusal_write(refusal, "'name' is %s: expected the file's own, '%s'",
+		refusal_write(refusal, "'name' is %s: expected the file's name, '%s'",
 			      quote(&quoted, node.name), name);
 		return -EBADMSG;
 	}
@@ -228,7 +228,7 @@ static uint32_t count_strays(const struct registry_file *file, struct refusal *r
 		count++;
 		refusal_write(refusal,
 			      "%s is ignored: expected <node>" SUFFIX
-			      " with a node's name of a-z, 0-9, '.' and '-'",
+			      " with a node name of a-z, 0-9, '.' and '-'",
 			      quote(&quoted, entry->d_name));
 	}
 	if (folder)
@@ -326,9 +326,9 @@ static void file_settle_request(struct registry *registry)
 		return;
 	request_path(path, file->node_name);
 	if (unlinkat(file->folder_fd, path, 0))
-		log_warning(
-			"registry %s: %s cannot be removed: %s: it is served again at the next start",
-			file->folder, path, strerror(errno));
+		log_warning("registry %s: %s cannot be removed: %s: this node serves the request "
+			    "again after a restart",
+			    file->folder, path, strerror(errno));
 }
 
 /* -- following the directory -- */
@@ -398,9 +398,9 @@ static int take_event(struct registry_file *file, const struct inotify_event *ev
 	if (event->mask & IN_Q_OVERFLOW)
 		return scan(file);
 	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) {
-		log_error(
-			"registry %s is gone: what was known of the nodes stays in use until it is back",
-			file->folder);
+		log_error("registry %s has disappeared: the known records stay in use until it "
+			  "returns",
+			  file->folder);
 		fd_close(&file->registry.fd);
 		return 0;
 	}
@@ -571,7 +571,8 @@ static int find_identity(struct registry_file *file)
 		return 0;
 	}
 	if (error == -EBADMSG)
-		log_warning("registry %s: our own record %s" SUFFIX " %s: this node gets a new uid",
+		log_warning("registry %s: our own record %s" SUFFIX ": %s: this node gets a new "
+			    "uid",
 			    file->folder, file->node_name, refusal.text);
 	else if (error != -ENOENT)
 		return error;
@@ -609,9 +610,9 @@ out:
 		*ret_registry = &file->registry;
 		return 0;
 	}
-	log_error(
-		"registry file:%s: %s: expected a folder that all nodes share and this one may write to",
-		folder, strerror(-error));
+	log_error("registry file:%s: %s: expected a directory that all nodes share and this node "
+		  "may write to",
+		  folder, strerror(-error));
 	if (file)
 		file_close(&file->registry);
 	return error;

@@ -45,7 +45,8 @@ static void judge_mode(struct secret_file *file)
 	if (file->seen.st_mode & (S_IRWXG | S_IRWXO))
 		refusal_write(
 			&file->warning,
-			"--cluster-secret %s has mode %04o: others than its owner may use it, expected 0600",
+			"--cluster-secret %s has mode %04o: users other than its owner may access "
+			"it, expected 0600",
 			file->path, file->seen.st_mode & 07777);
 }
 
@@ -60,9 +61,9 @@ static bool load(struct secret_file *file, struct refusal *refusal)
 	bool is_good;
 
 	if (len == -EINVAL)
-		return refuse(refusal, "is no regular file");
+		return refuse(refusal, "not a regular file");
 	if (len < 0)
-		return refuse(refusal, "cannot be read: %s", strerror((int)-len));
+		return refuse(refusal, "the file cannot be read: %s", strerror((int)-len));
 	is_good = secret_parse(&memory->fresh, memory->text, (size_t)len, refusal);
 	sodium_memzero(memory->text, sizeof(memory->text));
 	return is_good;
@@ -83,7 +84,8 @@ static void take_fresh(struct secret_file *file)
 		return;
 	log_info("cluster secret: %s", secret_ids_format(text, &ids));
 	if (secret_accepts_none(&ids))
-		log_warning("--cluster-secret %s says none: nodes without a secret are accepted",
+		log_warning("--cluster-secret %s contains none: nodes without a secret are "
+			    "accepted",
 			    file->path);
 }
 
@@ -99,8 +101,8 @@ static void follow_folder(struct secret_file *file)
 	if (file->fd < 0 || inotify_add_watch(file->fd, folder,
 					      IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
 						      IN_ONLYDIR) < 0) {
-		log_warning("cannot watch '%s' (%s): its files are looked at from time to time",
-			    folder, strerror(errno));
+		log_warning("cannot watch '%s' (%s): its files are checked periodically", folder,
+			    strerror(errno));
 		fd_close(&file->fd);
 	}
 }
@@ -114,7 +116,7 @@ bool secret_file_open(struct secret_file *file, const char *path)
 	file->path = path;
 	file->memory = sodium_malloc(sizeof(*file->memory));
 	if (!file->memory) {
-		log_error("--cluster-secret: cannot lock memory for it: %s", strerror(errno));
+		log_error("--cluster-secret: cannot lock memory: %s", strerror(errno));
 		return false;
 	}
 	sodium_memzero(file->memory, sizeof(*file->memory));
@@ -148,7 +150,7 @@ void secret_file_drain(struct secret_file *file)
 static void complain(struct secret_file *file, const struct refusal *refusal)
 {
 	refusal_write(&file->trouble,
-		      "--cluster-secret %.128s: %.128s: what it said before stays in use",
+		      "--cluster-secret %.128s: %.128s: the previous content stays in use",
 		      file->path, refusal->text);
 }
 

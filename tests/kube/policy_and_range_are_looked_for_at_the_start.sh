@@ -108,7 +108,7 @@ policy_comes || bail "the policy does not come back"
 require_admission true
 check "with the policy back it publishes" eval 'start_keyd 1; wait_until 15 publishes'
 check "and all is well" wait_until 10 warns_of_nothing
-check "the log says that the policy holds" log_says 1 'the admission policy holds this node'
+check "the log says that the policy holds" log_says 1 'the admission policy restricts this node'
 require_admission ""
 
 configure cluster-cidr ""

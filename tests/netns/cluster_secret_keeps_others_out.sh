@@ -101,15 +101,15 @@ write_secret 1 "$SECRET"
 for i in 1 2; do
 	start_tunnel $i && spawn_keyd $i
 done
-check "a node without the secret is refused by name" wait_until 10 refuses 1 2 "it has no cluster secret, and this node asks for one"
-check "and it names the node that has one" wait_until 10 refuses 2 1 "it asks for a cluster secret"
+check "a node without the secret is refused by name" wait_until 10 refuses 1 2 "it has no cluster secret, but this node requires one"
+check "and it names the node that has one" wait_until 10 refuses 2 1 "it requires a cluster secret"
 check "their pods are cut off, and nothing is in cleartext" nothing_leaves
 check "what is dropped is counted" drops_are_named
 
 write_secret 2 "$OTHER"
 stop_keyd 2 && spawn_keyd 2
-check "a node with another secret is refused by name" wait_until 10 refuses 1 2 "it has another cluster secret"
-check "on both sides" wait_until 10 refuses 2 1 "it has another cluster secret"
+check "a node with another secret is refused by name" wait_until 10 refuses 1 2 "its cluster secret ("
+check "on both sides" wait_until 10 refuses 2 1 "its cluster secret ("
 check "their pods are still cut off, and nothing is in cleartext" nothing_leaves
 
 write_secret 2 "$SECRET"

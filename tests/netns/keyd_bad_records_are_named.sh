@@ -85,16 +85,16 @@ PING=$SPAWNED
 bad_file "an empty file" "no JSON" </dev/null
 bad_file "truncated JSON" "no JSON" < <(head -c 300 "$REGISTRY/n2.json")
 bad_file "wrong types" "'name' is an integer" <<<'{"name":7}'
-bad_file "a record under another's name" "'name' is 'n2': expected the file's own, 'x'" <"$REGISTRY/n2.json"
+bad_file "a record under another's name" "'name' is 'n2': expected the file's name, 'x'" <"$REGISTRY/n2.json"
 bad_file "control characters, escaped" "'uid' is '\\x1b[31m'" \
 	<<<'{"name":"x","uid":"\u001b[31m","created":"2030-01-01T00:00:00Z"}'
 bad_file "a file over 1 MiB" "file is larger than 1048576 bytes" < <(head -c 1200000 /dev/zero | tr '\0' ' ')
 bad_file "a JSON bomb" "no JSON" < <(head -c 900000 /dev/zero | tr '\0' '[')
 rm "$REGISTRY/x.json" && mkfifo "$REGISTRY/x.json" && touch "$REGISTRY/x.json"
-check "names a FIFO in a record's place" named x refused "is no regular file"
+check "names a FIFO in a record's place" named x refused "not a regular file"
 rm "$REGISTRY/x.json"
 ln -s /etc/shadow "$REGISTRY/x.tmp" && mv "$REGISTRY/x.tmp" "$REGISTRY/x.json"
-check "names a symbolic link in a record's place" named x refused "is no regular file"
+check "names a symbolic link in a record's place" named x refused "not a regular file"
 check "the good node's traffic goes on beside odd files" good_node_is_untouched
 
 bad_record "prefixes that are none" refused "'podCIDRs' holds '10.0.0.0/99'" '.podCIDRs = ["10.0.0.0/99"]'
@@ -111,7 +111,7 @@ bad_record "an epoch far ahead" refused "more than 24 hours ahead" '@a.epoch += 
 bad_record "an annotation of another uid" refused "expected the node's own" '@a.uid = "stolen"'
 bad_record "another node's pod prefix" usable "10.244.2.0/24 overlaps" '@a.pods += ["10.244.2.0/24"]'
 bad_record "a part of another node's pod prefix" usable "10.244.2.128/25 overlaps" '@a.pods += ["10.244.2.128/25"]'
-bad_record "this node's own pod prefix" usable "this node's own" '@a.pods += ["10.244.1.0/24"]'
+bad_record "this node's own pod prefix" usable "which belongs to this node" '@a.pods += ["10.244.1.0/24"]'
 bad_record "a prefix outside the cluster range" usable "outside the cluster range" '@a.pods += ["192.168.50.0/24"]'
 bad_record "an endpoint inside a pod prefix" refused "10.244.2.10/32 overlaps" '@a.endpoints = ["10.244.2.10"]'
 bad_record "a loopback endpoint" refused "loopback" '@a.endpoints = ["127.0.0.1"]'

@@ -134,9 +134,9 @@ bad_flag "--kubeconfig needs --registry kubernetes" --kubeconfig /etc/kubernetes
 bad_flag "--require-admission needs --registry kubernetes" --require-admission
 bad_flag "'on': is not in this version" --xdp on
 
-check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a folder" \
+check "refuses a registry folder that is not there" refuses 1 "No such file or directory: expected a directory" \
 	"${GOOD[@]}" --registry "file:$RUN_DIR/nowhere"
-check "refuses a registry that is no folder" refuses 1 "expected a folder" "${GOOD[@]}" --registry file:/etc/passwd
+check "refuses a registry that is no folder" refuses 1 "expected a directory" "${GOOD[@]}" --registry file:/etc/passwd
 check "refuses a node without pod prefixes" refuses 1 "give --pod-cidr" "${GOOD[@]:0:6}" "${GOOD[@]:8}" \
 	--pod-cidrs-from node
 check "nothing was touched by all this" nothing_was_touched

@@ -81,7 +81,7 @@ bad=$RUN_DIR/registry/n2.json
 cp "$bad" "$RUN_DIR/n2.good"
 head -c 100 "$RUN_DIR/n2.good" >"$bad"
 spawn_keyd 1
-n2_is_named() { podveil 1 -o json peers | jq -e '.peers[] | select(.node == "n2") | .reason | test("no JSON")'; }
+n2_is_named() { podveil 1 -o json peers | jq -e '.peers[] | select(.node == "n2") | .reason | test("not JSON")'; }
 check "a record that went bad meanwhile is named" wait_until 5 n2_is_named
 check "and its node's traffic continues, on the state of an earlier agent" traffic_flows
 cp "$RUN_DIR/n2.good" "$bad"

@@ -23,7 +23,7 @@ x_joins() { # ADDRESSES [JQ_FILTER]
 x_leaves() { tell DELETE /objects/nodes/x >/dev/null; }
 
 pod_addresses() { echo "[\"$(pod_v4 2)\", \"$(pod_v6 2)\"]"; }
-x_is_named() { names 1 x "$(pod_v4 2)/32 overlaps $(pods_v4 2), which is node n2's"; }
+x_is_named() { names 1 x "$(pod_v4 2)/32 overlaps $(pods_v4 2), which belongs to node n2"; }
 
 x_adds() { x_joins "$(pod_addresses)"; }
 x_adds_without_a_record() { x_joins "$(pod_addresses)" '.metadata.annotations = {}'; }

@@ -22,7 +22,7 @@ record_x() { # YEAR ADDRESSES WITH_RECORD
 x_leaves() { rm "$RUN_DIR/registry/x.json"; }
 
 pod_addresses() { echo "[\"$(pod_v4 2)\", \"$(pod_v6 2)\"]"; }
-pod_is_named() { names 1 "$1" "$(pod_v4 2)/32 overlaps $(pods_v4 2), which is node n2's"; } # NODE
+pod_is_named() { names 1 "$1" "$(pod_v4 2)/32 overlaps $(pods_v4 2), which belongs to node n2"; } # NODE
 
 node_3_adds() {
 	in_ns n3 ip address add "$(pod_v4 2)/32" dev eth0 && in_ns n3 ip address add "$(pod_v6 2)/128" dev eth0

@@ -97,7 +97,7 @@ check "its pod is reached there, and reaches" wait_until 3 moving_pod_answers b
 moving_unroute 2
 check "node 2 claims it as well" moving_add 2 c
 check "node 1 names node 2, to which its route does not lead" wait_until 3 complains_of 1 2 "route to .* leads to node n3"
-check "node 3 names node 2, which claims a prefix of node 3" wait_until 3 complains_of 3 2 "this node's own"
+check "node 3 names node 2, which claims a prefix of node 3" wait_until 3 complains_of 3 2 "which belongs to this node"
 check "node 3 still has it" has_moving 1 3
 check "its pod is still reached, and reaches" moving_pod_answers b
 

@@ -179,7 +179,7 @@ static inline void assert_refused_over(uint32_t i, const char *claim, const char
 	struct cidr own = cidr(claim), theirs = cidr(other);
 	char text[2][CIDR_TEXT_LEN], expected[REFUSAL_LEN];
 
-	snprintf(expected, sizeof(expected), "%s overlaps %s, which is %s",
+	snprintf(expected, sizeof(expected), "%s overlaps %s, which belongs to %s",
 		 cidr_format(text[0], &own), cidr_format(text[1], &theirs), owner);
 	assert_refused(i, expected);
 }

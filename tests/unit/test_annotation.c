@@ -152,14 +152,14 @@ TEST(annotation_unknown_fields_are_left_alone)
 
 TEST(annotation_that_is_no_object_is_refused)
 {
-	assert_refused("", "no JSON");
-	assert_refused("{", "no JSON");
-	assert_refused(RECORD(",\"pods\":[\"10.0.0.0/8\""), "no JSON");
-	assert_refused(RECORD("") "x", "no JSON");
+	assert_refused("", "not JSON");
+	assert_refused("{", "not JSON");
+	assert_refused(RECORD(",\"pods\":[\"10.0.0.0/8\""), "not JSON");
+	assert_refused(RECORD("") "x", "not JSON");
 	assert_refused("[1]", "an array: expected a JSON object");
-	assert_refused("\"text\"", "no JSON");
-	assert_refused("null", "no JSON");
-	assert_refused("\xff\xfe", "no JSON");
+	assert_refused("\"text\"", "not JSON");
+	assert_refused("null", "not JSON");
+	assert_refused("\xff\xfe", "not JSON");
 }
 
 TEST(annotation_refuses_json_bombs)
@@ -176,7 +176,7 @@ TEST(annotation_refuses_json_bombs)
 TEST(annotation_refuses_duplicate_fields_and_nuls)
 {
 	assert_refused(RECORD(",\"epoch\":8"), "duplicate");
-	assert_refused(RECORD(",\"uid2\":\"a\\u0000b\""), "no JSON");
+	assert_refused(RECORD(",\"uid2\":\"a\\u0000b\""), "not JSON");
 	assert_non_null(refusal_of("{\"version\":1,\0\"epoch\":1}", 24));
 }
 
@@ -186,7 +186,7 @@ TEST(annotation_that_is_too_long_is_refused)
 
 	memset(text, ' ', sizeof(text));
 	assert_string_equal(refusal_of(text, ANNOTATION_TEXT_MAX + 1),
-			    "65537 bytes: expected at most 65536");
+			    "it has 65537 bytes: expected at most 65536");
 }
 
 TEST(annotation_refuses_wrong_types)
@@ -197,7 +197,7 @@ TEST(annotation_refuses_wrong_types)
 	assert_refused("{\"version\":1,\"epoch\":1.5}", "'epoch' is a fraction");
 	assert_refused("{\"version\":1,\"epoch\":0}", "'epoch' is 0");
 	assert_refused("{\"version\":1,\"epoch\":-4}", "'epoch' is -4");
-	assert_refused("{\"version\":1,\"epoch\":99999999999999999999}", "no JSON");
+	assert_refused("{\"version\":1,\"epoch\":99999999999999999999}", "not JSON");
 	assert_refused("{\"version\":1,\"epoch\":1,\"port\":0}",
 		       "'port' is 0: expected 1 to 65535");
 	assert_refused("{\"version\":1,\"epoch\":1,\"port\":65536}", "'port' is 65536");

@@ -48,10 +48,11 @@ TEST(cluster_malformed_annotation_is_dropped_and_named, begin)
 	struct node *node = add_member();
 
 	node->voice = NODE_GARBLED;
-	copy_text(node->refusal.text, sizeof(node->refusal.text), "is an array: expected a string");
+	copy_text(node->refusal.text, sizeof(node->refusal.text),
+		  "it is an array: expected a string");
 	resolve();
 	assert_int_equal(members[0].state, MEMBER_REFUSED);
-	assert_refused(1, "annotation: is an array");
+	assert_refused(1, "annotation: it is an array");
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }
 
@@ -71,10 +72,10 @@ TEST(cluster_unreadable_record_keeps_the_last_good_one, begin)
 	add_member();
 	add_member();
 	members[0].good = &seen[0];
-	copy_text(members[0].unreadable.text, REFUSAL_LEN, "no JSON (line 1, column 2)");
+	copy_text(members[0].unreadable.text, REFUSAL_LEN, "not JSON (line 1, column 2)");
 	resolve();
 	assert_int_equal(members[0].state, MEMBER_USABLE);
-	assert_refused(1, "record: no JSON");
+	assert_refused(1, "record: not JSON");
 	assert_usable(2);
 }
 
@@ -84,7 +85,7 @@ TEST(cluster_missing_annotation_keeps_the_last_good_one, begin)
 	follow_up(1)->voice = NODE_SILENT;
 	resolve();
 	assert_ptr_equal(members[0].chosen, &good[0]);
-	assert_refused(1, "its annotation is gone");
+	assert_refused(1, "its annotation was removed");
 }
 
 TEST(cluster_higher_epoch_replaces_the_last_good_one, begin)
@@ -132,7 +133,7 @@ TEST(cluster_equal_epoch_may_change_endpoints_port_and_prefixes_only, begin)
 	node->annotation.keys[KEY_NEXT] = key(78);
 	resolve();
 	assert_ptr_equal(members[0].chosen, &good[0]);
-	assert_refused(1, "epoch 100 has other keys than before");
+	assert_refused(1, "the keys have changed within epoch 100");
 }
 
 TEST(cluster_epoch_far_ahead_is_refused, begin)
@@ -174,7 +175,7 @@ TEST(cluster_annotation_of_another_uid_is_refused, begin)
 {
 	copy_text(add_member()->annotation.uid, NODE_UID_LEN, "u2");
 	resolve();
-	assert_refused(1, "annotation is of uid 'u2': expected the node's own, 'u1'");
+	assert_refused(1, "annotation has uid 'u2': expected the node's own, 'u1'");
 	assert_null(members[0].chosen);
 }
 
@@ -201,7 +202,7 @@ TEST(cluster_node_that_returns_unchanged_is_accepted, begin)
 	assert_usable(1);
 	seen[0].annotation.keys[KEY_CURRENT] = key(7);
 	resolve();
-	assert_refused(1, "epoch 100 has other keys than before");
+	assert_refused(1, "the keys have changed within epoch 100");
 	seen[0].annotation.epoch = 101;
 	resolve();
 	assert_usable(1);
@@ -256,7 +257,7 @@ TEST(cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone, begin)
 	members[0].was_found = true;
 	tell_tunnel(1, "u1", 100);
 	resolve();
-	assert_refused(1, "annotation is gone");
+	assert_refused(1, "annotation was removed");
 	assert_true(members[0].is_held);
 	tell_tunnel(1, "u9", 100);
 	resolve();
@@ -302,7 +303,7 @@ TEST(cluster_peer_found_in_the_maps_is_held_while_its_record_is_bad, begin)
 	resolve();
 	assert_false(members[0].is_held);
 	members[0].seen = NULL;
-	copy_text(members[0].unreadable.text, REFUSAL_LEN, "no JSON");
+	copy_text(members[0].unreadable.text, REFUSAL_LEN, "not JSON");
 	resolve();
 	assert_true(members[0].is_held);
 	assert_int_equal(members[0].state, MEMBER_REFUSED);

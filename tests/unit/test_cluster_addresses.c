@@ -31,7 +31,7 @@ TEST(cluster_whole_range_as_prefix_is_accepted_around_the_prefixes_of_others, be
 	add_member();
 	add_pod(add_member(), pods[1], "10.244.0.0/16");
 	resolve();
-	assert_refused(2, "10.244.0.0/16 overlaps 10.244.0.0/24, which is this node's own");
+	assert_refused(2, "10.244.0.0/16 overlaps 10.244.0.0/24, which belongs to this node");
 	assert_int_equal(members[1].state, MEMBER_USABLE);
 	assert_usable(1);
 	assert_class("10.244.0.5", PREFIX_LOCAL, 0);
@@ -48,7 +48,7 @@ TEST(cluster_overlapping_prefix_is_the_older_nodes, begin)
 	resolve();
 	assert_usable(1);
 	assert_int_equal(members[1].refusal_count, 3);
-	assert_refused(2, "10.244.1.128/25 overlaps 10.244.1.0/24, which is node n1's");
+	assert_refused(2, "10.244.1.128/25 overlaps 10.244.1.0/24, which belongs to node n1");
 	assert_class("10.244.1.200", PREFIX_PEER, 1);
 	assert_class("10.244.2.5", PREFIX_PEER, 2);
 }
@@ -62,7 +62,7 @@ TEST(cluster_refused_prefix_does_not_refuse_a_third, begin)
 	add_member();
 	pods[2][0] = cidr("10.244.0.0/20"); /* around both */
 	resolve();
-	assert_refused(2, "10.244.3.0/24 overlaps 10.244.2.0/23, which is node n1's");
+	assert_refused(2, "10.244.3.0/24 overlaps 10.244.2.0/23, which belongs to node n1");
 	assert_refused(3, "10.244.0.0/20 overlaps");
 	assert_class("10.244.3.5", PREFIX_PEER, 1);
 	assert_class("10.244.4.5", PREFIX_PEER, 3);
@@ -128,7 +128,7 @@ TEST(cluster_prefix_over_our_own_is_refused, begin)
 	add_member();
 	pods[0][0] = cidr("10.244.0.128/25");
 	resolve();
-	assert_refused(1, "which is this node's own");
+	assert_refused(1, "which belongs to this node");
 	assert_class("10.244.0.200", PREFIX_LOCAL, 0);
 }
 
@@ -139,11 +139,11 @@ TEST(cluster_prefix_over_a_younger_nodes_address_covers_it_until_that_is_proved,
 	add_member()->addresses[0] = address("10.244.9.9");
 	resolve();
 	assert_usable(1);
-	assert_refused(2, "10.244.9.9/32 overlaps 10.244.9.0/24, which is node n1's");
+	assert_refused(2, "10.244.9.9/32 overlaps 10.244.9.0/24, which belongs to node n1");
 	assert_class("10.244.9.9", PREFIX_PEER, 1);
 	note_place(2, "10.244.9.9", 1, 0);
 	resolve();
-	assert_refused(1, "10.244.9.0/24 overlaps 10.244.9.9/32, which is node n2's");
+	assert_refused(1, "10.244.9.0/24 overlaps 10.244.9.9/32, which belongs to node n2");
 	assert_class("10.244.9.9", PREFIX_CONTESTED, 2);
 	assert_class("10.244.9.8", PREFIX_PEER, 1);
 }
@@ -168,7 +168,7 @@ TEST(cluster_address_claimed_twice_is_the_older_nodes, begin)
 	add_member();
 	add_member()->addresses[0] = address("192.168.50.1");
 	resolve();
-	assert_refused(2, "192.168.50.1/32 overlaps 192.168.50.1/32, which is node n1's");
+	assert_refused(2, "192.168.50.1/32 overlaps 192.168.50.1/32, which belongs to node n1");
 	assert_class("192.168.50.1", PREFIX_NODE, 1);
 }
 
@@ -239,6 +239,6 @@ TEST(cluster_endpoints_are_of_one_family_that_we_have, begin)
 	self.has_ipv6 = false;
 	resolve();
 	assert_int_equal(members[0].state, MEMBER_REFUSED);
-	assert_refused(1, "no endpoint of a family");
+	assert_refused(1, "no endpoint of an address family");
 	assert_class("10.244.1.5", PREFIX_PEER, 1);
 }

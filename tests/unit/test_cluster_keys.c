@@ -54,14 +54,14 @@ TEST(cluster_node_without_a_secret_in_common_is_refused, begin)
 	struct node *node = add_member();
 
 	node->annotation.secrets = secrets(SECRET_A, "");
-	assert_kept_out("it asks for a cluster secret (" SECRET_A "), and this node has none");
+	assert_kept_out("it requires a cluster secret (" SECRET_A "), but this node has none");
 	self.secrets = secrets(SECRET_B, SECRET_NONE);
-	assert_kept_out("and this node has another");
+	assert_kept_out("but this node has a different one");
 	self.secrets = secrets(SECRET_B, "");
-	assert_kept_out("it has another cluster secret (" SECRET_A ") than this node (" SECRET_B
+	assert_kept_out("its cluster secret (" SECRET_A ") differs from this node's (" SECRET_B
 			")");
 	node->annotation.secrets = secrets("", "");
-	assert_kept_out("it has no cluster secret, and this node asks for one (" SECRET_B ")");
+	assert_kept_out("it has no cluster secret, but this node requires one (" SECRET_B ")");
 	node->annotation.secrets = secrets(SECRET_NONE, "");
 	assert_kept_out("it has no cluster secret");
 }

@@ -199,29 +199,30 @@ TEST(malformed_configs_are_named, set_up)
 {
 	char *deep = calloc(1, 300001);
 
-	refused("", "names no context");
-	refused("[", "is no YAML");
-	refused("just text", "names no context");
-	refused("contexts: []", "names no context");
-	refused("current-context: c\ncontexts: {}", "has no context 'c'");
+	refused("", "no context is named");
+	refused("[", "not YAML");
+	refused("just text", "no context is named");
+	refused("contexts: []", "no context is named");
+	refused("current-context: c\ncontexts: {}", "there is no context 'c'");
 	refused("current-context: \"\\e[31m\"", "'\\x1b[31m'");
-	refused(CONTEXT USER, "has no cluster 'k'");
-	refused(CONTEXT CLUSTER, "has no user 'u'");
-	refused(CONTEXT CLUSTER "users: [{name: u, user: {}}]", "without credentials");
-	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: ''}}]", "without credentials");
+	refused(CONTEXT USER, "there is no cluster 'k'");
+	refused(CONTEXT CLUSTER, "there is no user 'u'");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {}}]", "the user has no credentials");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: ''}}]",
+		"the user has no credentials");
 	refused(CONTEXT CLUSTER "users: [{name: u, user: {client-key: key}}]", "expected both");
-	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: \"a b\"}}]", "holds no token");
+	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: \"a b\"}}]", "contains no token");
 	refused(CONTEXT CLUSTER "users: [{name: u, user: {token: \"a\\x00b\"}}]",
-		"without credentials");
+		"the user has no credentials");
 	refused(CONTEXT USER
 		"clusters: [{name: k, cluster: {server: 'https://a', certificate-authority-data: '%%'}}]",
-		"no base64");
+		"not the base64");
 	refused(CONTEXT USER
 		"clusters: [{name: k, cluster: {server: 'https://a', certificate-authority-data: 'QUJD'}}]",
-		"holds no certificate");
-	refused("a: &a [*a, *a]\ncurrent-context: *a", "names no context");
+		"contains no certificate");
+	refused("a: &a [*a, *a]\ncurrent-context: *a", "no context is named");
 	memset(deep, '[', 300000);
-	refused(deep, "is no YAML");
+	refused(deep, "not YAML");
 	free(deep);
 }
 
@@ -232,25 +233,25 @@ TEST(unusable_files_are_named, set_up)
 	remove(path_of("token"));
 	refused(CONTEXT CLUSTER USER, "/token: cannot be read: No such file");
 	put("token", "\n");
-	refused(CONTEXT CLUSTER USER, "/token: holds no token");
+	refused(CONTEXT CLUSTER USER, "/token: contains no token");
 	put("token", "a\x01");
-	refused(CONTEXT CLUSTER USER, "/token: holds no token");
+	refused(CONTEXT CLUSTER USER, "/token: contains no token");
 	put("token", "one");
 	put("ca", "-----BEGIN CERTIFICATE-----\nhalf");
-	refused(CONTEXT CLUSTER USER, "/ca: holds no certificate");
+	refused(CONTEXT CLUSTER USER, "/ca: contains no certificate");
 	memset(large, 'x', ACCOUNT_PEM_MAX + 1);
 	put("ca", large);
-	refused(CONTEXT CLUSTER USER, "/ca: is larger than 1048576 bytes");
+	refused(CONTEXT CLUSTER USER, "/ca: larger than 1048576 bytes");
 	free(large);
 	remove(path_of("ca"));
 	assert_int_equal(mkfifo(path_of("ca"), 0600), 0);
-	refused(CONTEXT CLUSTER USER, "/ca: is no regular file");
+	refused(CONTEXT CLUSTER USER, "/ca: not a regular file");
 	remove(path_of("ca"));
 	put("ca", CERTIFICATE("first"));
 	put("key", CERTIFICATE("no key"));
 	refused(CONTEXT CLUSTER
 		"users: [{name: u, user: {client-certificate: cert, client-key: key}}]",
-		"/key: holds no private key");
+		"/key: contains no private key");
 }
 
 TEST(missing_config_is_named, set_up)
@@ -358,7 +359,7 @@ TEST(unreadable_file_leaves_the_old_one_in_use_and_is_reported_once, set_up)
 	view = credentials_refresh(account, 2, true);
 	view = credentials_refresh(account, 3, true);
 	assert_int_equal(count_lines(end_capture()), 1);
-	assert_non_null(strstr(captured, "/ca: holds no certificate"));
+	assert_non_null(strstr(captured, "/ca: contains no certificate"));
 	assert_string_equal(view->ca_pem, CERTIFICATE("first"));
 	assert_string_equal(view->token, "two");
 	assert_int_equal(view->generation, generation);
@@ -367,7 +368,7 @@ TEST(unreadable_file_leaves_the_old_one_in_use_and_is_reported_once, set_up)
 	credentials_refresh(account, 4, true);
 	credentials_refresh(account, 5, true);
 	assert_int_equal(count_lines(end_capture()), 1);
-	assert_non_null(strstr(captured, "can be read again"));
+	assert_non_null(strstr(captured, "are readable again"));
 	credentials_close(account);
 }
 
@@ -380,7 +381,7 @@ TEST(kubeconfig_that_went_bad_leaves_the_old_in_use, set_up)
 	put("token", "two");
 	begin_capture();
 	view = credentials_refresh(account, 2, true);
-	assert_non_null(strstr(end_capture(), "has no cluster 'k'"));
+	assert_non_null(strstr(end_capture(), "there is no cluster 'k'"));
 	assert_string_equal(view->server, "https://192.0.2.1:6443");
 	assert_string_equal(view->token, "one");
 	credentials_close(account);

@@ -56,16 +56,16 @@ TEST(node_with_bad_annotation_still_shows_its_pods)
 		",\"podCIDRs\":[\"10.244.2.0/24\"],\"annotations\":{\"podveil.io/tunnel\":\"{\"}")));
 	assert_int_equal(node.voice, NODE_GARBLED);
 	assert_int_equal(node.pod_cidr_count, 1);
-	assert_non_null(strstr(node.refusal.text, "no JSON"));
+	assert_non_null(strstr(node.refusal.text, "not JSON"));
 	assert_true(decode(RECORD(",\"annotations\":{\"podveil.io/tunnel\":[1]}")));
 	assert_int_equal(node.voice, NODE_GARBLED);
-	assert_string_equal(node.refusal.text, "is an array: expected a string");
+	assert_string_equal(node.refusal.text, "it is an array: expected a string");
 }
 
 TEST(node_refuses_records_that_are_none)
 {
-	assert_refused("", "no JSON");
-	assert_refused("{" HEAD, "no JSON");
+	assert_refused("", "not JSON");
+	assert_refused("{" HEAD, "not JSON");
 	assert_refused("[]", "expected a JSON object");
 	assert_refused("{}", "'name' is missing");
 	assert_refused("{\"name\":1}", "'name' is an integer");
@@ -90,7 +90,7 @@ TEST(node_refuses_a_record_over_one_mebibyte)
 	memcpy(text, RECORD(""), strlen(RECORD("")));
 	assert_true(node_decode(&node, pods, text, NODE_TEXT_MAX, &refusal));
 	assert_false(node_decode(&node, pods, text, NODE_TEXT_MAX + 1, &refusal));
-	assert_string_equal(refusal.text, "1048577 bytes: expected at most 1048576");
+	assert_string_equal(refusal.text, "it has 1048577 bytes: expected at most 1048576");
 	test_free(text);
 }
 

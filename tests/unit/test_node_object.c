@@ -92,10 +92,10 @@ TEST(node_that_cannot_be_identified_is_refused)
 {
 	assert_node_refused(
 		"{\"metadata\":{\"resourceVersion\":\"7\",\"uid\":\"u\",\"creationTimestamp\":\"2026-11-22T12:00:00Z\"}}",
-		"no name and uid");
+		"no valid name and uid");
 	assert_node_refused(
 		"{\"metadata\":{\"resourceVersion\":\"7\",\"name\":\"n2\",\"creationTimestamp\":\"2026-11-22T12:00:00Z\"}}",
-		"no name and uid");
+		"no valid name and uid");
 	assert_node_refused(
 		"{\"metadata\":{\"resourceVersion\":\"7\",\"name\":\"n2\",\"uid\":\"u\"}}",
 		"creationTimestamp");

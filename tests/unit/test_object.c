@@ -326,7 +326,7 @@ TEST(object_without_a_name_is_distinguished)
 TEST(unreadable_status_leaves_every_field_unset)
 {
 	static const char *const texts[] = {"",
-					    "no JSON",
+					    "not JSON",
 					    "[]",
 					    "{}",
 					    "{\"code\":\"410\",\"details\":7}",

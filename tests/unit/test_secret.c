@@ -100,8 +100,8 @@ TEST(secret_file_without_a_secret_is_refused)
 {
 	assert_refused("", "is empty: expected a secret");
 	assert_refused("\n \n", "is empty");
-	assert_refused("none\n", "says none and nothing else: expected a secret beside it");
-	assert_refused("none\nnone\n", "line 2 says the same as one before");
+	assert_refused("none\n", "contains only none: expected a secret beside it");
+	assert_refused("none\nnone\n", "line 2 repeats an earlier line");
 }
 
 TEST(secret_file_with_a_bad_line_is_refused_by_its_number)
@@ -122,19 +122,20 @@ TEST(secret_file_with_a_bad_line_is_refused_by_its_number)
 	char text[256];
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
-		assert_refused(bad[i], "line 1 is no secret: expected base64 of 32 bytes");
+		assert_refused(bad[i], "line 1 is not a secret: expected base64 of 32 bytes");
 		snprintf(text, sizeof(text), "\n" SECRET_B "\n\n%s\n", bad[i]);
-		assert_refused(text, "line 4 is no secret");
+		assert_refused(text, "line 4 is not a secret");
 	}
 	assert_refused(ZERO "\n", "line 1 is all zero");
-	assert_text_refused(SECRET_A "\0", strlen(SECRET_A) + 1, "line 1 is no secret");
+	assert_text_refused(SECRET_A "\0", strlen(SECRET_A) + 1, "line 1 is not a secret");
 }
 
 TEST(secret_file_with_three_lines_or_the_same_twice_is_refused)
 {
-	assert_refused(SECRET_A "\n" SECRET_B "\n\n" SECRET_C "\n", "line 4 is one too many");
-	assert_refused(SECRET_A "\n" SECRET_B "\nnone\n", "line 3 is one too many");
-	assert_refused(SECRET_A "\n" SECRET_A "\n", "line 2 says the same as one before");
+	assert_refused(SECRET_A "\n" SECRET_B "\n\n" SECRET_C "\n",
+		       "line 4 is one secret too many");
+	assert_refused(SECRET_A "\n" SECRET_B "\nnone\n", "line 3 is one secret too many");
+	assert_refused(SECRET_A "\n" SECRET_A "\n", "line 2 repeats an earlier line");
 }
 
 TEST(secret_file_that_is_too_large_is_refused)

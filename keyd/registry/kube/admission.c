@@ -52,7 +52,7 @@ static void end_round(struct admission *admission)
 	if (admission->is_open)
 		log_warning("%s", admission->gap.text);
 	else if (before != ADMISSION_TIGHT)
-		log_info("the admission policy holds this node's token to its own Node and to "
+		log_info("the admission policy restricts this node's token to its own Node and to "
 			 "podveil's annotations");
 	if (!admission->is_open)
 		admission->gap.text[0] = '\0';

@@ -39,7 +39,7 @@ static void name_stranger(struct api_endpoints *servers, const char *name)
 		"EndpointSlice %s of default/kubernetes is ignored: only the one named " SLICE_NAME
 		" is the API server's own%s",
 		name,
-		servers->stranger_count == SERVERS_STRANGERS_MAX ? "; more of them are not named"
+		servers->stranger_count == SERVERS_STRANGERS_MAX ? "; further ones are not logged"
 								 : "");
 }
 
@@ -52,7 +52,7 @@ static void take_slice(struct api_endpoints *servers, const json_t *object)
 
 	if (!endpoint_slice_decode(object, keys, REGISTRY_SERVERS_MAX, &count, &why)) {
 		log_warning("EndpointSlice " SLICE_NAME
-			    " of default/kubernetes: %s: what was known stays",
+			    " of default/kubernetes: %s: the known addresses stay in use",
 			    why.text);
 		return;
 	}

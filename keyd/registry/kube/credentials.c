@@ -40,13 +40,13 @@ static char *read_file(const char *path, size_t max, struct refusal *refusal)
 	ssize_t len = text ? whole_file_read(AT_FDCWD, path, 0, text, max + 1, &status) : -ENOMEM;
 
 	if (len == -EINVAL)
-		refusal_write(refusal, "%s: is no regular file", path);
+		refusal_write(refusal, "%s: not a regular file", path);
 	else if (len < 0)
 		refusal_write(refusal, "%s: cannot be read: %s", path, strerror((int)-len));
 	else if ((size_t)len > max)
-		refusal_write(refusal, "%s: is larger than %zu bytes", path, max);
+		refusal_write(refusal, "%s: larger than %zu bytes", path, max);
 	else if (strlen(text) != (size_t)len)
-		refusal_write(refusal, "%s: holds a zero byte: expected text", path);
+		refusal_write(refusal, "%s: contains a zero byte: expected text", path);
 	else
 		return TAKE_PTR(text);
 	if (text)
@@ -81,12 +81,12 @@ static bool judge(enum part part, const char *text, const char *origin, struct r
 {
 	if (part == TOKEN)
 		return is_token(text) ||
-		       refuse(refusal, "%s: holds no token: expected one line", origin);
+		       refuse(refusal, "%s: contains no token: expected one line", origin);
 	if (part == KEY)
 		return is_pem(text, " KEY-----") ||
-		       refuse(refusal, "%s: holds no private key: expected PEM", origin);
+		       refuse(refusal, "%s: contains no private key: expected PEM", origin);
 	return is_pem(text, "-----END CERTIFICATE-----") ||
-	       refuse(refusal, "%s: holds no certificate: expected PEM", origin);
+	       refuse(refusal, "%s: contains no certificate: expected PEM", origin);
 }
 
 /* False: *refusal gives the reason. *ret_text NULL: there is no such part. */
@@ -153,11 +153,11 @@ static bool find_service_account(struct kubeconfig *config, struct refusal *refu
 		return refuse(
 			refusal,
 			"KUBERNETES_SERVICE_HOST and _PORT are not set: expected them in a pod, or "
-			"--kubeconfig elsewhere");
+			"--kubeconfig outside of one");
 	if (asprintf(&config->server, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
 		     port) < 0) {
 		config->server = NULL;
-		return refuse(refusal, "cannot be read: %s", strerror(ENOMEM));
+		return refuse(refusal, "%s", strerror(ENOMEM));
 	}
 	config->ca.path = strdup(ACCOUNT_FOLDER "/ca.crt");
 	config->token.path = strdup(ACCOUNT_FOLDER "/token");
@@ -165,7 +165,7 @@ static bool find_service_account(struct kubeconfig *config, struct refusal *refu
 	if (config->ca.path && config->token.path && kubeconfig_is_server(config->server))
 		return true;
 	kubeconfig_clear(config);
-	return refuse(refusal, "KUBERNETES_SERVICE_HOST and _PORT are no address and port");
+	return refuse(refusal, "KUBERNETES_SERVICE_HOST and _PORT are not an address and a port");
 }
 
 static bool find_places(const struct credentials *account, struct kubeconfig *config,
@@ -259,10 +259,10 @@ const struct credentials_view *credentials_refresh(struct credentials *account, 
 		return &account->view;
 	account->read_ns = now_ns;
 	if (!read_again(account, &refusal) && strcmp(refusal.text, account->said.text))
-		log_warning("registry kubernetes: %s; what was read before stays in use",
+		log_warning("registry kubernetes: %s; the previous credentials stay in use",
 			    refusal.text);
 	if (!refusal.text[0] && account->said.text[0])
-		log_info("registry kubernetes: the credentials can be read again");
+		log_info("registry kubernetes: the credentials are readable again");
 	account->said = refusal;
 	return &account->view;
 }

@@ -20,12 +20,13 @@ static bool add_server(struct bypass_key *keys, uint32_t max, uint32_t *count, c
 	snprintf(endpoint, sizeof(endpoint), address.family == AF_INET6 ? "[%s]:%d" : "%s:%d", text,
 		 (int)port);
 	if (!bypass_parse(&key, endpoint) || bypass_special_name(&key))
-		return refuse(refusal, "'endpoints' holds %s: expected addresses of the network",
+		return refuse(refusal,
+			      "'endpoints' holds %s: expected unicast addresses of the network",
 			      quote(&quoted, endpoint));
 	if (bypass_is_among(keys, *count, &key))
 		return true;
 	if (*count == max)
-		return refuse(refusal, "more than %u endpoints", max);
+		return refuse(refusal, "'endpoints' has more than %u addresses with ports", max);
 	keys[(*count)++] = key;
 	return true;
 }

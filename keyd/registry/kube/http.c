@@ -201,8 +201,8 @@ static void end_stale(struct http *http)
 		if (t->state != TRANSFER_RUNNING)
 			continue;
 		transfer_fail(t, -ECONNABORTED, "%s",
-			      http->has_moved ? "this machine's addresses are others than before"
-					      : "the credentials on disk are others than before");
+			      http->has_moved ? "this machine's addresses have changed"
+					      : "the credentials on disk have changed");
 		stop(http, t);
 	}
 	curl_multi_cleanup(http->multi);

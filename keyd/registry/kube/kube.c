@@ -18,7 +18,7 @@ void kube_tell(struct kube *kube, const struct registry_change *change)
 		void *grown = realloc(kube->changes, capacity * sizeof(*kube->changes));
 
 		if (!grown) {
-			log_error("not enough memory for what the API server says of %s",
+			log_error("not enough memory for the API server's report about %s",
 				  change->name);
 			free(change->node);
 			return;

@@ -93,7 +93,7 @@ static bool take_data(const struct reading *reading, const yaml_node_t *from, co
 	if (sodium_base642bin((unsigned char *)*ret_text, size - 1, base64, strlen(base64), " \r\n",
 			      &len, NULL, sodium_base64_VARIANT_ORIGINAL) ||
 	    strlen(*ret_text) != len)
-		return refuse(reading->refusal, "'%s' holds no base64 of a text", key);
+		return refuse(reading->refusal, "'%s' is not the base64 of a text", key);
 	return true;
 }
 
@@ -108,11 +108,11 @@ static bool read_cluster(const struct reading *reading, const yaml_node_t *clust
 
 	if (insecure && strcmp(insecure, "false"))
 		return refuse(reading->refusal,
-			      "asks for insecure-skip-tls-verify: expected "
-			      "certificate-authority, the server is always verified");
+			      "insecure-skip-tls-verify is set: expected certificate-authority, "
+			      "because the server is always verified");
 	if (!yaml_is_empty(yaml_find(reading->document, cluster, "proxy-url")))
 		return refuse(reading->refusal,
-			      "has a proxy-url: expected a server that is reached directly");
+			      "proxy-url is set: expected a server that is reached directly");
 	if (!take_text(reading, cluster, "server", &config->server) ||
 	    !take_text(reading, cluster, "tls-server-name", &config->tls_name) ||
 	    !take_path(reading, cluster, "certificate-authority", &config->ca.path) ||
@@ -140,7 +140,7 @@ static bool read_user(const struct reading *reading, const yaml_node_t *user,
 	for (unsigned int i = 0; i < ARRAY_SIZE(refused); i++)
 		if (!yaml_is_empty(yaml_find(reading->document, user, refused[i])))
 			return refuse(reading->refusal,
-				      "has a user with '%s': expected token, tokenFile, or "
+				      "the user has '%s': expected token, tokenFile, or "
 				      "client-certificate and client-key",
 				      refused[i]);
 	if (!take_text(reading, user, "token", &config->token.text) ||
@@ -151,11 +151,11 @@ static bool read_user(const struct reading *reading, const yaml_node_t *user,
 	    !take_data(reading, user, "client-key-data", &config->key.text))
 		return false;
 	if (!(config->cert.path || config->cert.text) != !(config->key.path || config->key.text))
-		return refuse(reading->refusal, "has a user with one of client-certificate and "
+		return refuse(reading->refusal, "the user has only one of client-certificate and "
 						"client-key: expected both");
 	if (!config->token.text && !config->token.path && !config->cert.path && !config->cert.text)
 		return refuse(reading->refusal,
-			      "has a user without credentials: expected token, tokenFile, or "
+			      "the user has no credentials: expected token, tokenFile, or "
 			      "client-certificate and client-key");
 	return true;
 }
@@ -171,7 +171,7 @@ static const yaml_node_t *find_named(const struct reading *reading, const char *
 
 	if (!name) {
 		refusal_write(reading->refusal,
-			      "names no %s: expected a current-context with cluster and user",
+			      "no %s is named: expected a current-context with cluster and user",
 			      what);
 		return NULL;
 	}
@@ -184,7 +184,7 @@ static const yaml_node_t *find_named(const struct reading *reading, const char *
 			if (is && !strcmp(is, name))
 				return yaml_find(document, entry, what);
 		}
-	refusal_write(reading->refusal, "has no %s %s", what, quote(&quoted, name));
+	refusal_write(reading->refusal, "there is no %s %s", what, quote(&quoted, name));
 	return NULL;
 }
 
@@ -223,6 +223,6 @@ bool kubeconfig_parse(struct kubeconfig *config, const char *text, size_t len, c
 	if (!is_good)
 		kubeconfig_clear(config);
 	if (!is_good && !refusal->text[0])
-		refusal_write(refusal, "is no kubeconfig");
+		refusal_write(refusal, "not a kubeconfig");
 	return is_good;
 }

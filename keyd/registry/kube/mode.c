@@ -82,7 +82,7 @@ uint64_t mode_drive(struct mode *mode)
 	uint64_t due_ns = reflector_drive(&mode->reflector);
 
 	if (mode->reflector.is_forbidden && !mode->is_named) {
-		log_warning("%s: the mode is that of the flags", mode->reflector.trouble.text);
+		log_warning("%s: the flags decide the mode", mode->reflector.trouble.text);
 		tell(mode, false, MODE_STRICT);
 		mode->is_named = true;
 	}

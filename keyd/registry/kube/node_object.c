@@ -73,7 +73,7 @@ static bool decode_identity(struct node *node, const json_t *object, struct refu
 	    !field_text(metadata, "creationTimestamp", &created, refusal))
 		return false;
 	if (!meta.name[0] || !meta.uid[0])
-		return refuse(refusal, "'metadata' holds no name and uid that can be used");
+		return refuse(refusal, "'metadata' has no valid name and uid");
 	if (!node_parse_time(&node->created_s, created))
 		return refuse(
 			refusal,

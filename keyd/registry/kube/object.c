@@ -76,9 +76,9 @@ json_t *object_load(const char *text, size_t len, struct refusal *refusal)
 	if (root && json_is_object(root))
 		return root;
 	if (root)
-		refusal_write(refusal, "is %s: expected a JSON object", field_type_name(root));
+		refusal_write(refusal, "it is %s: expected a JSON object", field_type_name(root));
 	else
-		refusal_write(refusal, "no JSON (position %d): %s", error.position,
+		refusal_write(refusal, "not JSON (position %d): %s", error.position,
 			      quote(&quoted, error.text));
 	json_decref(root);
 	return NULL;
@@ -93,7 +93,7 @@ bool object_decode_meta(const json_t *object, struct object_meta *ret_meta, stru
 	struct quote quoted;
 
 	if (!field_copy_text(meta.version, sizeof(meta.version), metadata, "resourceVersion"))
-		return refuse(refusal, "'metadata' holds no resourceVersion that can be used");
+		return refuse(refusal, "'metadata' has no valid resourceVersion");
 	if (field_copy_text(meta.name, sizeof(meta.name), metadata, "name") &&
 	    !node_is_name(meta.name))
 		return refuse(refusal, "'name' is %s: expected a name of a-z, 0-9, '.' and '-'",
@@ -151,10 +151,10 @@ static bool take_list_meta(struct object_list *list, const char *text, size_t le
 	if (!metadata)
 		return false;
 	if (!field_copy_text(list->version, sizeof(list->version), metadata, "resourceVersion"))
-		return refuse(refusal, "the list has no resourceVersion that can be used");
+		return refuse(refusal, "the list has no valid resourceVersion");
 	if (next && !field_copy_text(list->next, sizeof(list->next), metadata, "continue"))
 		return refuse(refusal,
-			      "the list's 'continue' cannot be used: expected at most %d "
+			      "the list's 'continue' is not valid: expected a string of at most %d "
 			      "characters",
 			      OBJECT_NEXT_LEN - 1);
 	return true;
@@ -178,7 +178,7 @@ static bool take_member(struct object_list *list, const char **at, const char *e
 	if (value && value < end && *value == ':')
 		value_end = skip_value(value = skip_space(value + 1, end), end);
 	if (!value_end)
-		return refuse(refusal, "the list is no JSON, or is cut off");
+		return refuse(refusal, "the list is not JSON, or is truncated");
 	if (is_key(key, (size_t)(key_end - 1 - key), "metadata")) {
 		*has_meta = take_list_meta(list, value, (size_t)(value_end - value), refusal);
 		if (!*has_meta)
@@ -199,7 +199,7 @@ bool object_list_open(struct object_list *ret_list, const char *text, size_t len
 	bool has_meta = false;
 
 	if (at == end || *at != '{')
-		return refuse(refusal, "is no list: expected a JSON object");
+		return refuse(refusal, "not a list: expected a JSON object");
 	do {
 		at = skip_space(at + 1, end);
 		if (!take_member(&list, &at, end, &has_meta, refusal))
@@ -207,7 +207,7 @@ bool object_list_open(struct object_list *ret_list, const char *text, size_t len
 		at = skip_space(at, end);
 	} while (at < end && *at == ',');
 	if (at == end || *at != '}' || skip_space(at + 1, end) != end)
-		return refuse(refusal, "the list is no JSON, or is cut off");
+		return refuse(refusal, "the list is not JSON, or is truncated");
 	if (!has_meta)
 		return refuse(refusal, "the list has no 'metadata': expected its resourceVersion");
 	if (!list.at) /* Go also writes an empty list as null */
@@ -228,7 +228,7 @@ json_t *object_list_read(struct object_list *list, struct refusal *refusal)
 	if (!end) {
 		list->at = list->end;
 		list->is_cut = true;
-		refusal_write(refusal, "the list is no JSON, or is cut off");
+		refusal_write(refusal, "the list is not JSON, or is truncated");
 		return NULL;
 	}
 	list->at = skip_space(end, list->end);
@@ -300,8 +300,7 @@ static bool decode_event_meta(struct object_event *event, struct refusal *refusa
 				       "resourceVersion");
 	}
 	if (event->type != OBJECT_BOOKMARK && (!meta->name[0] || !meta->uid[0]))
-		refusal_write(&event->refusal,
-			      "an event's object has no name and uid that can be used");
+		refusal_write(&event->refusal, "the object of an event has no valid name and uid");
 	return true;
 }
 
@@ -310,8 +309,8 @@ static bool decode_event(const json_t *root, struct object_event *event, struct 
 	event->object = json_object_get(root, "object");
 	if (!find_event_type(root, &event->type) || !json_is_object(event->object))
 		return refuse(refusal,
-			      "a watch's line is no event: expected a 'type' such as ADDED and an "
-			      "'object'");
+			      "a line of the watch is not an event: expected a 'type' such as "
+			      "ADDED and an 'object'");
 	if (event->type == OBJECT_ERROR) {
 		object_decode_status(event->object, &event->status);
 		return true;

@@ -323,7 +323,7 @@ static int take_named(struct other_nodes *nodes, struct other_nodes_node *known,
 	if (object_decode_meta(object, &meta, &why) && meta.uid[0])
 		return take_whole_node(nodes, known, object, &meta);
 	if (!why.text[0])
-		refusal_write(&why, "'metadata' holds no uid that can be used");
+		refusal_write(&why, "'metadata' has no valid uid");
 	tell_unusable(nodes, known, &why);
 	return 0;
 }
@@ -502,7 +502,7 @@ static void take_answer(struct other_nodes *nodes, struct other_nodes_node *know
 
 	if (!object || !object_decode_meta(object, &meta, &refusal) ||
 	    strcmp(meta.name, known->name) || !meta.uid[0]) {
-		log_warning("the API server's answer about node %s is none: %s", known->name,
+		log_warning("the API server's answer about node %s is not valid: %s", known->name,
 			    refusal.text);
 		read_later(known, NULL);
 	} else if (object_compare_versions(meta.version, known->version) < 0 ||

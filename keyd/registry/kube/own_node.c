@@ -69,7 +69,7 @@ static void tell_request(struct own_node *own)
 
 	if (asks->is_too_long && !own->was_too_long)
 		log_warning(ROTATE_REQUESTED_NAME
-			    " of this node is longer than %d characters: it is not served",
+			    " of this node is longer than %d characters: the request is not served",
 			    NODE_REQUEST_MAX);
 	own->was_too_long = asks->is_too_long;
 	if (!asks->requested[0] || !strcmp(asks->requested, asks->served) ||
@@ -86,8 +86,8 @@ static void tell_request(struct own_node *own)
 static void meet(struct own_node *own, const struct object_meta *meta)
 {
 	if (own->meta.uid[0])
-		log_warning("this node's Node object was made anew (uid %s): everything begins "
-			    "afresh",
+		log_warning("this node's Node object was re-created (uid %s): this node starts "
+			    "over",
 			    meta->uid);
 	free(own->text);
 	own->text = NULL;
@@ -156,7 +156,7 @@ void own_node_take_item(struct own_node *own, const json_t *object)
 
 void own_node_take_absence(struct own_node *own)
 {
-	const struct refusal why = {"the API server has none of this name"};
+	const struct refusal why = {"the API server has no Node of this name"};
 
 	own->is_gone = true;
 	note_trouble(&own->read_trouble, "found", &why);

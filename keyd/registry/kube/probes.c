@@ -31,7 +31,8 @@ static void take_failure(struct probe *probe, const struct http_result *result)
 	if (probe->is_named)
 		return;
 	log_warning(
-		"default/kubernetes lists an API server at %s, which is not reached: %s: it gets no bypass until it is",
+		"default/kubernetes lists an API server at %s, which is unreachable: %s: it gets "
+		"no bypass until it is reached",
 		bypass_format(text, &probe->server), result->reason);
 	probe->is_named = true;
 }

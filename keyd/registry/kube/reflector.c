@@ -29,7 +29,7 @@ static void note_trouble(struct reflector *reflector, const char *verb, const st
 	refusal_write(&reflector->trouble, "the API server's %s cannot be %s: %.220s",
 		      reflector->source.what, verb, why->text);
 	if (!reflector->troubles++)
-		log_info("%s (this is tried again)", reflector->trouble.text);
+		log_info("%s (keyd tries again)", reflector->trouble.text);
 }
 
 static void note_success(struct reflector *reflector)
@@ -58,8 +58,8 @@ static void take_lost(struct reflector *reflector, const struct refusal *why)
 	if (source->take_lost)
 		source->take_lost(source->context, why);
 	else
-		log_warning("one of the API server's %s cannot be read: %s: nobody is taken for "
-			    "gone, and they are listed again",
+		log_warning("one of the API server's %s cannot be read: %s: no object counts as "
+			    "deleted, and they are listed again",
 			    source->what, why->text);
 	reflect_item_lost(&reflector->reflect);
 }
@@ -90,7 +90,7 @@ static void fail_list(struct reflector *reflector, const struct reflect_failure 
 		      struct refusal *why)
 {
 	if (!reflect_list_failed(&reflector->reflect, failure, kube_now()))
-		refusal_write(why, "a single one of them is larger than %d MiB",
+		refusal_write(why, "a single object is larger than %d MiB",
 			      REFLECTOR_PAGE_MAX / 1024 / 1024);
 	note_trouble(reflector, "listed", why);
 }
@@ -110,8 +110,8 @@ static void take_page(struct reflector *reflector, const struct http_result *res
 	note_success(reflector);
 	verdict = reflect_page_came(&reflector->reflect, &page, kube_now());
 	if (verdict == REFLECT_PAST)
-		log_warning("the API server's list of %s is older than what it said before: "
-			    "nobody is taken for gone, and it is asked again",
+		log_warning("the API server's list of %s is older than its previous answers: no "
+			    "object counts as deleted, and they are listed again",
 			    reflector->source.what);
 	if (verdict != REFLECT_MORE)
 		reflector->source.take_whole(reflector->source.context, verdict);
@@ -229,7 +229,7 @@ static bool take_line(struct reflector *reflector, const char *line, size_t len)
 		return false;
 	}
 	if (event.type == OBJECT_ERROR) {
-		log_info("the API server ends the watch of %s: %ld %s", reflector->source.what,
+		log_info("the API server ended the watch of %s: %ld %s", reflector->source.what,
 			 event.status.code, event.status.text.text);
 		end_watch_by(reflector, 0, &event.status);
 		return false;
@@ -350,7 +350,7 @@ static void start_watch(struct reflector *reflector, const struct reflect_action
 
 static void stop_watch(struct reflector *reflector)
 {
-	const struct refusal why = {"it has gone silent"};
+	const struct refusal why = {"it has stopped sending"};
 
 	if (!reflector->reflect.wants_list)
 		note_trouble(reflector, "watched", &why);

@@ -30,14 +30,14 @@ bool yaml_text_open(yaml_document_t *ret_document, const char *text, size_t len,
 	bool is_read;
 
 	if (is_nested_deeply(text, len))
-		return refuse(refusal, "is no YAML: brackets are nested more than %d deep",
+		return refuse(refusal, "not YAML: brackets are nested more than %d deep",
 			      NESTING_MAX);
 	if (!yaml_parser_initialize(&parser))
 		return refuse(refusal, "cannot be read: %s", strerror(ENOMEM));
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	is_read = yaml_parser_load(&parser, ret_document);
 	if (!is_read)
-		refusal_write(refusal, "is no YAML: %s in line %zu",
+		refusal_write(refusal, "not YAML: %s in line %zu",
 			      parser.problem ? parser.problem : strerror(ENOMEM),
 			      parser.problem_mark.line + 1);
 	yaml_parser_delete(&parser);
