@@ -57,7 +57,7 @@ static void handle_own(struct agent *agent, const struct node *node)
 	}
 	if (is_new)
 		become(agent);
-	if (node->voice == NODE_PUBLISHED)
+	if (node->record == RECORD_VALID)
 		rotate_record_seen(rotate, &node->annotation, rotate_clock_now());
 	if (is_new)
 		connection_adopt_keys(&agent->connection, agent->registry->uid, rotate);

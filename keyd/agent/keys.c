@@ -26,7 +26,7 @@ void keys_begin(struct keys *keys, const struct settings *settings, const char *
 		const struct node *found)
 {
 	rotate_init(&keys->rotate, uid, &settings->rotate);
-	if (found && found->voice == NODE_PUBLISHED)
+	if (found && found->record == RECORD_VALID)
 		rotate_record_seen(&keys->rotate, &found->annotation, rotate_clock_now());
 	keys->is_asked = false;
 	keys->published_epoch = 0;
@@ -48,7 +48,7 @@ static void fill_record(const struct keys_parts *parts, const struct rotate_iden
 	memcpy(node->pod_cidrs, parts->pod_cidrs->given, sizeof(node->pod_cidrs));
 	node->address_count = underlay->published_count;
 	memcpy(node->addresses, underlay->published, sizeof(node->addresses));
-	node->voice = NODE_PUBLISHED;
+	node->record = RECORD_VALID;
 	copy_text(annotation->uid, sizeof(annotation->uid), parts->registry->uid);
 	annotation->epoch = own->epoch;
 	memcpy(annotation->has_key, own->has_key, sizeof(annotation->has_key));

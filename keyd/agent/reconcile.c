@@ -275,8 +275,8 @@ static void give_verdict(struct agent *agent)
 	if (!connection_is_open(&agent->connection) && !agent->connection.retry.due_ns)
 		connection_delay(&agent->connection);
 	judge_pass(agent);
-	if (operations->welcome_pods && verdict_allows_pods(verdict, &facts))
-		operations->welcome_pods(agent->registry);
+	if (operations->remove_startup_taint && verdict_allows_pods(verdict, &facts))
+		operations->remove_startup_taint(agent->registry);
 }
 
 static const struct phase {

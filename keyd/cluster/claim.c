@@ -254,7 +254,7 @@ static void note_witness(struct claims *claims, struct claim_routes *routes, uin
 	routes->has_more = true;
 }
 
-static void take_suspect(struct claim_suspect *suspect, uint32_t route, uint32_t address)
+static void set_suspect(struct claim_suspect *suspect, uint32_t route, uint32_t address)
 {
 	if (suspect->address == CLAIM_NONE)
 		*suspect = (struct claim_suspect){address, route};
@@ -268,9 +268,9 @@ static void note_suspect(struct claims *claims, uint32_t route, const struct cla
 	if (address == CLAIM_NONE || is_among_pods(claims, &claims->items[address]))
 		return;
 	claims->items[route].owner = claims->items[address].owner;
-	take_suspect(&place->suspect, route, address);
+	set_suspect(&place->suspect, route, address);
 	for (uint32_t p = place->parent; p != CLAIM_NONE; p = claims->places[p].parent)
-		take_suspect(&claims->places[p].suspect_inside, route, address);
+		set_suspect(&claims->places[p].suspect_inside, route, address);
 }
 
 /* A gateway tells which node owns the prefix behind it only if a node has proved to be at the

@@ -88,9 +88,9 @@ static bool is_candidate(const struct cluster_self *self, const struct cluster_m
 	const struct node *seen = member->seen, *good = still_good(member);
 	const struct annotation *new = &seen->annotation;
 
-	if (seen->voice == NODE_GARBLED)
+	if (seen->record == RECORD_INVALID)
 		return refuse(refusal, "annotation: %s", seen->refusal.text);
-	if (seen->voice == NODE_SILENT)
+	if (seen->record == RECORD_MISSING)
 		return good || !strcmp(member->told_uid, seen->uid)
 			       ? refuse(refusal,
 					"its annotation was removed: the last one stays in use")

@@ -117,18 +117,18 @@ static bool decode_identity(struct node *node, const json_t *root, struct refusa
 	return true;
 }
 
-void node_decode_voice(struct node *node, struct cidr pods[static ANNOTATION_PODS_MAX],
-		       const json_t *value)
+void node_decode_record(struct node *node, struct cidr pods[static ANNOTATION_PODS_MAX],
+			const json_t *value)
 {
 	if (!value)
 		return;
-	node->voice = NODE_GARBLED;
+	node->record = RECORD_INVALID;
 	if (!json_is_string(value))
 		refusal_write(&node->refusal, "it is %s: expected a string",
 			      field_type_name(value));
 	else if (annotation_decode(&node->annotation, pods, json_string_value(value),
 				   json_string_length(value), &node->refusal))
-		node->voice = NODE_PUBLISHED;
+		node->record = RECORD_VALID;
 }
 
 bool node_decode(struct node *ret_node, struct cidr pods[static ANNOTATION_PODS_MAX],
@@ -145,7 +145,7 @@ bool node_decode(struct node *ret_node, struct cidr pods[static ANNOTATION_PODS_
 			     &node.address_count, refusal) ||
 	    !field_find(root, "annotations", JSON_OBJECT, "an object", &annotations, refusal))
 		return false;
-	node_decode_voice(&node, pods, json_object_get(annotations, ANNOTATION_NAME));
+	node_decode_record(&node, pods, json_object_get(annotations, ANNOTATION_NAME));
 	*ret_node = node;
 	return true;
 }
@@ -167,7 +167,7 @@ ssize_t node_encode(char *ret_text, size_t size, const struct node *node)
 	error |= json_object_set_new(root, "addresses",
 				     field_of_addresses(node->addresses, node->address_count));
 	error |= json_object_set(root, "annotations", annotations);
-	if (node->voice == NODE_PUBLISHED) {
+	if (node->record == RECORD_VALID) {
 		/* The caller's buffer first holds the inner text, then the whole record. */
 		ssize_t inner = annotation_encode(ret_text, size, &node->annotation);
 

@@ -16,10 +16,10 @@
 #define NODE_ADDRESSES_MAX 64
 #define NODE_TIME_LEN	   21 /* "2026-11-22T12:00:00Z" with its terminating zero */
 
-enum node_voice {
-	NODE_SILENT,	/* no annotation */
-	NODE_PUBLISHED, /* `annotation` is set */
-	NODE_GARBLED,	/* the annotation is bad, see `refusal`; the other fields are set */
+enum node_record {
+	RECORD_MISSING, /* no annotation */
+	RECORD_VALID,	/* `annotation` is set */
+	RECORD_INVALID, /* the annotation is bad, see `refusal`; the other fields are set */
 };
 
 struct node {
@@ -30,7 +30,7 @@ struct node {
 	struct cidr pod_cidrs[NODE_POD_CIDRS_MAX];
 	struct address addresses[NODE_ADDRESSES_MAX];
 	bool is_excluded; /* the administrator declares that it cannot run the agent */
-	enum node_voice voice;
+	enum node_record record;
 	struct annotation annotation;
 	struct refusal refusal;
 };
@@ -42,8 +42,8 @@ MUST_CHECK bool node_decode(struct node *ret_node, struct cidr pods[static ANNOT
 			    const char *text, size_t len, struct refusal *refusal);
 
 /* Decodes only the annotation's value; NULL: there is none, and the record stays RECORD_MISSING. */
-void node_decode_voice(struct node *node, struct cidr pods[static ANNOTATION_PODS_MAX],
-		       const json_t *value);
+void node_decode_record(struct node *node, struct cidr pods[static ANNOTATION_PODS_MAX],
+			const json_t *value);
 
 /* Length of the text (terminated, not counting the zero), or -ENOSPC, -ENOMEM. The annotation is
  * included only if it is RECORD_VALID. */

@@ -74,7 +74,7 @@ struct registry_operations {
 	void (*settle_request)(struct registry *registry);
 	/* Call it at each pass in which this node enforces its mode: pods may be scheduled here
 	 * from now on. NULL: the registry has no startup taint. */
-	void (*welcome_pods)(struct registry *registry);
+	void (*remove_startup_taint)(struct registry *registry);
 	/* NULL: the registry has no Events. Call it once per occurrence; the registry limits
 	 * repetitions. */
 	void (*notify)(struct registry *registry, enum registry_event event, const char *text);

@@ -375,7 +375,7 @@ static int watch(struct registry_file *file)
 }
 
 /* Notes the name of a changed file. */
-static int take_name(struct registry_file *file, const char *file_name)
+static int queue_file(struct registry_file *file, const char *file_name)
 {
 	char name[NODE_NAME_LEN];
 
@@ -391,7 +391,7 @@ static int take_name(struct registry_file *file, const char *file_name)
 	return 0;
 }
 
-static int take_event(struct registry_file *file, const struct inotify_event *event)
+static int handle_event(struct registry_file *file, const struct inotify_event *event)
 {
 	char request[PATH_LEN];
 
@@ -408,12 +408,12 @@ static int take_event(struct registry_file *file, const struct inotify_event *ev
 	if (event->len && !strcmp(event->name, request))
 		file->may_be_asked = true;
 	else if (event->len)
-		return take_name(file, event->name);
+		return queue_file(file, event->name);
 	return 0;
 }
 
 /* Returns 1 if events were read, 0 if there are none. */
-static int take_events(struct registry_file *file)
+static int handle_events(struct registry_file *file)
 {
 	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t len = read(file->registry.fd, buffer, sizeof(buffer));
@@ -425,7 +425,7 @@ static int take_events(struct registry_file *file)
 		const struct inotify_event *event = (const struct inotify_event *)at;
 
 		at += sizeof(*event) + event->len;
-		error = take_event(file, event);
+		error = handle_event(file, event);
 	}
 	return error ? error : 1;
 }
@@ -457,7 +457,7 @@ static int file_next(struct registry *registry, struct registry_change *ret_chan
 		}
 		if (registry->fd < 0)
 			return 0;
-		found = take_events(file);
+		found = handle_events(file);
 		if (found <= 0)
 			return found;
 	}

@@ -69,7 +69,7 @@ static bool load(struct secret_file *file, struct refusal *refusal)
 	return is_good;
 }
 
-static void take_fresh(struct secret_file *file)
+static void use_fresh(struct secret_file *file)
 {
 	struct secret_memory *memory = file->memory;
 	char text[SECRET_IDS_TEXT_LEN];
@@ -128,7 +128,7 @@ bool secret_file_open(struct secret_file *file, const char *path)
 	judge_mode(file);
 	if (file->warning.text[0])
 		log_warning("%s", file->warning.text);
-	take_fresh(file);
+	use_fresh(file);
 	return true;
 }
 
@@ -170,5 +170,5 @@ void secret_file_refresh(struct secret_file *file)
 	}
 	file->trouble = (struct refusal){0};
 	judge_mode(file);
-	take_fresh(file);
+	use_fresh(file);
 }

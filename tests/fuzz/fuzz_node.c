@@ -30,7 +30,7 @@ static void check_bounds(const struct node *node)
 		cidr_clear_host_bits(&cleared);
 		MUST(cidr_is_equal(cidr, &cleared));
 	}
-	if (node->voice == NODE_GARBLED)
+	if (node->record == RECORD_INVALID)
 		check_printable(&node->refusal);
 }
 
@@ -47,7 +47,7 @@ static void check_round_trip(const struct node *node)
 	MUST(again.pod_cidr_count == node->pod_cidr_count);
 	MUST(!memcmp(again.pod_cidrs, node->pod_cidrs, sizeof(again.pod_cidrs)));
 	MUST(!memcmp(again.addresses, node->addresses, sizeof(again.addresses)));
-	MUST(again.voice == (node->voice == NODE_PUBLISHED ? NODE_PUBLISHED : NODE_SILENT));
+	MUST(again.record == (node->record == RECORD_VALID ? RECORD_VALID : RECORD_MISSING));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

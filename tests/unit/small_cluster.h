@@ -75,7 +75,7 @@ static inline struct node *add_member(void)
 	copy_text(node->name, sizeof(node->name), member->name);
 	snprintf(node->uid, sizeof(node->uid), "u%u", count + 1);
 	node->created_s = count + 1;
-	node->voice = NODE_PUBLISHED;
+	node->record = RECORD_VALID;
 	snprintf(text, sizeof(text), "10.244.%u.0/24", count + 1);
 	node->pod_cidrs[node->pod_cidr_count++] = cidr(text);
 	add_pod(node, pods[count], text);

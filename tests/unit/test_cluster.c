@@ -35,7 +35,7 @@ TEST(cluster_good_records_are_used, begin)
 
 TEST(cluster_node_without_annotation_is_dropped_not_forgotten, begin)
 {
-	add_member()->voice = NODE_SILENT;
+	add_member()->record = RECORD_MISSING;
 	resolve();
 	assert_int_equal(members[0].state, MEMBER_WAITING);
 	assert_int_equal(members[0].refusal_count, 0);
@@ -47,7 +47,7 @@ TEST(cluster_malformed_annotation_is_dropped_and_named, begin)
 {
 	struct node *node = add_member();
 
-	node->voice = NODE_GARBLED;
+	node->record = RECORD_INVALID;
 	copy_text(node->refusal.text, sizeof(node->refusal.text),
 		  "it is an array: expected a string");
 	resolve();
@@ -59,7 +59,7 @@ TEST(cluster_malformed_annotation_is_dropped_and_named, begin)
 TEST(cluster_malformed_annotation_keeps_the_last_good_one, begin)
 {
 	add_member();
-	follow_up(1)->voice = NODE_GARBLED;
+	follow_up(1)->record = RECORD_INVALID;
 	resolve();
 	assert_int_equal(members[0].state, MEMBER_USABLE);
 	assert_ptr_equal(members[0].chosen, &good[0]);
@@ -82,7 +82,7 @@ TEST(cluster_unreadable_record_keeps_the_last_good_one, begin)
 TEST(cluster_missing_annotation_keeps_the_last_good_one, begin)
 {
 	add_member();
-	follow_up(1)->voice = NODE_SILENT;
+	follow_up(1)->record = RECORD_MISSING;
 	resolve();
 	assert_ptr_equal(members[0].chosen, &good[0]);
 	assert_refused(1, "its annotation was removed");
@@ -164,7 +164,7 @@ TEST(cluster_new_uid_discards_the_history_of_the_name, begin)
 	resolve();
 	assert_usable(1);
 	assert_ptr_equal(members[0].chosen, &seen[0]);
-	node->voice = NODE_SILENT;
+	node->record = RECORD_MISSING;
 	resolve();
 	assert_null(members[0].chosen);
 	assert_int_equal(members[0].state, MEMBER_WAITING);
@@ -253,7 +253,7 @@ TEST(cluster_record_that_the_tunnel_has_is_accepted, begin)
 
 TEST(cluster_peer_of_the_tunnel_is_held_where_its_annotation_is_gone, begin)
 {
-	add_member()->voice = NODE_SILENT;
+	add_member()->record = RECORD_MISSING;
 	members[0].was_found = true;
 	tell_tunnel(1, "u1", 100);
 	resolve();
@@ -282,7 +282,7 @@ TEST(cluster_record_accepted_before_the_tunnel_was_found_yields_to_it, begin)
 	assert_refused(1, "epoch 100 is lower than 101");
 	assert_null(members[0].chosen);
 	assert_true(members[0].is_held);
-	follow_up(1)->voice = NODE_GARBLED;
+	follow_up(1)->record = RECORD_INVALID;
 	resolve();
 	assert_null(members[0].chosen);
 	assert_true(cluster_outgrew_good(&members[0]));
@@ -292,14 +292,14 @@ TEST(cluster_record_accepted_before_the_tunnel_was_found_yields_to_it, begin)
 
 TEST(cluster_peer_found_in_the_maps_is_held_while_its_record_is_bad, begin)
 {
-	add_member()->voice = NODE_GARBLED;
+	add_member()->record = RECORD_INVALID;
 	members[0].was_found = true;
 	resolve();
 	assert_true(members[0].is_held);
-	seen[0].voice = NODE_SILENT;
+	seen[0].record = RECORD_MISSING;
 	resolve();
 	assert_false(members[0].is_held);
-	seen[0].voice = NODE_PUBLISHED;
+	seen[0].record = RECORD_VALID;
 	resolve();
 	assert_false(members[0].is_held);
 	members[0].seen = NULL;

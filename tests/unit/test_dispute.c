@@ -70,12 +70,12 @@ static void forget_place_of(uint32_t i)
 
 static void make_silent(uint32_t i)
 {
-	seen[i - 1].voice = NODE_SILENT;
+	seen[i - 1].record = RECORD_MISSING;
 }
 
 static void make_garbled(uint32_t i)
 {
-	seen[i - 1].voice = NODE_GARBLED;
+	seen[i - 1].record = RECORD_INVALID;
 }
 
 static void assert_unharmed(uint32_t i)

@@ -38,27 +38,27 @@ TEST(node_whole_record_is_taken)
 	assert_int_equal(node.created_s, 1795348800);
 	assert_int_equal(node.pod_cidr_count, 1);
 	assert_int_equal(node.address_count, 2);
-	assert_int_equal(node.voice, NODE_PUBLISHED);
+	assert_int_equal(node.record, RECORD_VALID);
 	assert_int_equal(node.annotation.epoch, 5);
 }
 
 TEST(node_without_annotation_is_silent)
 {
 	assert_true(decode(RECORD("")));
-	assert_int_equal(node.voice, NODE_SILENT);
+	assert_int_equal(node.record, RECORD_MISSING);
 	assert_true(decode(RECORD(",\"annotations\":{}")));
-	assert_int_equal(node.voice, NODE_SILENT);
+	assert_int_equal(node.record, RECORD_MISSING);
 }
 
 TEST(node_with_bad_annotation_still_shows_its_pods)
 {
 	assert_true(decode(RECORD(
 		",\"podCIDRs\":[\"10.244.2.0/24\"],\"annotations\":{\"podveil.io/tunnel\":\"{\"}")));
-	assert_int_equal(node.voice, NODE_GARBLED);
+	assert_int_equal(node.record, RECORD_INVALID);
 	assert_int_equal(node.pod_cidr_count, 1);
 	assert_non_null(strstr(node.refusal.text, "not JSON"));
 	assert_true(decode(RECORD(",\"annotations\":{\"podveil.io/tunnel\":[1]}")));
-	assert_int_equal(node.voice, NODE_GARBLED);
+	assert_int_equal(node.record, RECORD_INVALID);
 	assert_string_equal(node.refusal.text, "it is an array: expected a string");
 }
 
@@ -97,7 +97,7 @@ TEST(node_refuses_a_record_over_one_mebibyte)
 TEST(node_survives_encoding_and_decoding)
 {
 	struct node given = {
-		.name = "n7", .uid = "u-7", .created_s = 1795348800, .voice = NODE_PUBLISHED};
+		.name = "n7", .uid = "u-7", .created_s = 1795348800, .record = RECORD_VALID};
 	char text[8192];
 	ssize_t len;
 
@@ -113,11 +113,11 @@ TEST(node_survives_encoding_and_decoding)
 		fail_msg("%s: %s", refusal.text, text);
 	assert_string_equal(node.name, "n7");
 	assert_int_equal(node.created_s, given.created_s);
-	assert_int_equal(node.voice, NODE_PUBLISHED);
+	assert_int_equal(node.record, RECORD_VALID);
 	assert_int_equal(node.annotation.epoch, 3);
 	assert_true(cidr_is_equal(&node.pod_cidrs[0], &given.pod_cidrs[0]));
 	assert_int_equal(node_encode(text, 64, &given), -ENOMEM);
-	given.voice = NODE_SILENT;
+	given.record = RECORD_MISSING;
 	assert_int_equal(node_encode(text, 64, &given), -ENOSPC);
 }
 

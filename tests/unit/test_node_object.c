@@ -40,7 +40,7 @@ TEST(node_whole_object_is_taken)
 	assert_int_equal(node.created_s, 1795348800);
 	assert_int_equal(node.pod_cidr_count, 2);
 	assert_int_equal(node.address_count, 2);
-	assert_int_equal(node.voice, NODE_PUBLISHED);
+	assert_int_equal(node.record, RECORD_VALID);
 	assert_int_equal(node.annotation.epoch, 5);
 	assert_false(node.is_excluded);
 }
@@ -49,7 +49,7 @@ TEST(node_metadata_alone_have_no_facts)
 {
 	assert_true(decode_node(
 		"{\"kind\":\"PartialObjectMetadata\",\"metadata\":{" META SAYS(RECORD("")) "}}"));
-	assert_int_equal(node.voice, NODE_PUBLISHED);
+	assert_int_equal(node.record, RECORD_VALID);
 	assert_int_equal(node.pod_cidr_count, 0);
 	assert_int_equal(node.address_count, 0);
 }
@@ -68,7 +68,7 @@ TEST(node_with_hostile_annotation_is_garbled_and_no_more)
 			 "\"spec\":{\"podCIDRs\":[\"10.244.2.0/24\"]}}",
 			 values[i]);
 		assert_true(decode_node(text));
-		assert_int_equal(node.voice, NODE_GARBLED);
+		assert_int_equal(node.record, RECORD_INVALID);
 		assert_true(node.refusal.text[0]);
 		assert_int_equal(node.pod_cidr_count, 1);
 	}
@@ -84,7 +84,7 @@ TEST(node_with_a_quarter_megabyte_of_annotation_is_garbled)
 	memset(text + head, '[', len);
 	strcpy(text + head + len, "\"}}}");
 	assert_true(decode_node(text));
-	assert_int_equal(node.voice, NODE_GARBLED);
+	assert_int_equal(node.record, RECORD_INVALID);
 	free(text);
 }
 

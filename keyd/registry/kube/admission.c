@@ -69,7 +69,7 @@ static bool is_refusal(const struct http_result *result)
 static void attempt_ended(void *context, const struct http_result *result)
 {
 	struct admission *admission = context;
-	bool is_let_through = kube_take_result(admission->kube, result);
+	bool is_let_through = kube_note_result(admission->kube, result);
 
 	admission->handle = 0;
 	if (!is_let_through && !is_refusal(result)) {

@@ -44,7 +44,7 @@ static void name_stranger(struct api_endpoints *servers, const char *name)
 }
 
 /* A starting server lists no address yet; this takes none away. */
-static void take_slice(struct api_endpoints *servers, const json_t *object)
+static void handle_slice(struct api_endpoints *servers, const json_t *object)
 {
 	struct bypass_key keys[REGISTRY_SERVERS_MAX] = {0};
 	struct refusal why = {0};
@@ -63,7 +63,7 @@ static void take_slice(struct api_endpoints *servers, const json_t *object)
 	tell(servers);
 }
 
-static bool take_item(void *context, const json_t *object, struct refusal *refusal)
+static bool handle_item(void *context, const json_t *object, struct refusal *refusal)
 {
 	struct object_meta meta;
 
@@ -72,23 +72,23 @@ static bool take_item(void *context, const json_t *object, struct refusal *refus
 	else if (strcmp(meta.name, SLICE_NAME))
 		name_stranger(context, meta.name);
 	else
-		take_slice(context, object);
+		handle_slice(context, object);
 	return true;
 }
 
 /* A slice that is on no page may be re-created, so its absence changes nothing. */
-static void take_whole(void *context, enum reflect_verdict verdict)
+static void handle_listed(void *context, enum reflect_verdict verdict)
 {
 	(void)context;
 	(void)verdict;
 }
 
-static void take_event(void *context, const struct object_event *event)
+static void handle_event(void *context, const struct object_event *event)
 {
 	if (strcmp(event->meta.name, SLICE_NAME))
 		name_stranger(context, event->meta.name);
 	else if (event->type != OBJECT_DELETED)
-		take_slice(context, event->object);
+		handle_slice(context, event->object);
 }
 
 /* -- following the slices -- */
@@ -117,9 +117,9 @@ void api_endpoints_init(struct api_endpoints *servers, struct kube *kube, const 
 		.what = "EndpointSlices of default/kubernetes",
 		.path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
 		.selector = "labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes",
-		.take_item = take_item,
-		.take_whole = take_whole,
-		.take_event = take_event,
+		.handle_item = handle_item,
+		.handle_listed = handle_listed,
+		.handle_event = handle_event,
 		.context = servers,
 	};
 

@@ -183,7 +183,7 @@ static bool is_same(const char *a, const char *b)
 }
 
 /* Returns true if the part has changed. */
-static bool take_over(struct credentials *account, enum part part, char **fresh)
+static bool replace_part(struct credentials *account, enum part part, char **fresh)
 {
 	bool is_other = !is_same(account->parts[part], *fresh);
 
@@ -219,17 +219,17 @@ static bool read_parts(struct credentials *account, struct kubeconfig *config,
 	bool has_token = read_part(TOKEN, &config->token, origin, &token, refusal);
 	bool has_pair = read_part(CERT, &config->cert, origin, &cert, refusal) &&
 			read_part(KEY, &config->key, origin, &key, refusal);
-	bool is_other = take_over(account, SERVER, &config->server);
+	bool is_other = replace_part(account, SERVER, &config->server);
 
-	is_other |= take_over(account, TLS_NAME, &config->tls_name);
-	take_over(account, NAMESPACE_NAME, &config->namespace);
+	is_other |= replace_part(account, TLS_NAME, &config->tls_name);
+	replace_part(account, NAMESPACE_NAME, &config->namespace);
 	if (has_ca)
-		is_other |= take_over(account, CA, &ca);
+		is_other |= replace_part(account, CA, &ca);
 	if (has_token)
-		take_over(account, TOKEN, &token);
+		replace_part(account, TOKEN, &token);
 	if (has_pair) {
-		is_other |= take_over(account, CERT, &cert);
-		is_other |= take_over(account, KEY, &key);
+		is_other |= replace_part(account, CERT, &cert);
+		is_other |= replace_part(account, KEY, &key);
 	}
 	free_secret(cert);
 	free_secret(key);

@@ -87,7 +87,7 @@ static void note_refusal(struct events *events, const struct http_result *result
 static void post_ended(void *context, const struct http_result *result)
 {
 	struct events *events = context;
-	bool is_good = kube_take_result(events->kube, result);
+	bool is_good = kube_note_result(events->kube, result);
 	struct events_said *said = find_posted(events);
 
 	events->handle = 0;

@@ -141,7 +141,7 @@ static void tell(struct http *http, const struct transfer *transfer)
 
 /* -- one turn -- */
 
-static void take_events(struct http *http)
+static void handle_events(struct http *http)
 {
 	struct epoll_event events[EVENTS_MAX];
 	int running, count = epoll_wait(http->epoll_fd, events, EVENTS_MAX, 0);
@@ -263,7 +263,7 @@ static void start_queued(struct http *http)
 
 void http_drive(struct http *http)
 {
-	take_events(http);
+	handle_events(http);
 	note_ended(http);
 	end_silent(http);
 	end_stale(http);

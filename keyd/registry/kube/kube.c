@@ -69,7 +69,7 @@ void kube_note_contact(struct kube *kube)
 	kube->contact_s = (int64_t)(wall_ms() / 1000);
 }
 
-bool kube_take_result(struct kube *kube, const struct http_result *result)
+bool kube_note_result(struct kube *kube, const struct http_result *result)
 {
 	if (!result->error)
 		kube_note_contact(kube);

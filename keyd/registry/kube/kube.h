@@ -42,7 +42,7 @@ void kube_clear_changes(struct kube *kube);
 /* The server has answered. */
 void kube_note_contact(struct kube *kube);
 /* Call it with every result: notes that the server is reachable. True: the answer is a success. */
-bool kube_take_result(struct kube *kube, const struct http_result *result);
+bool kube_note_result(struct kube *kube, const struct http_result *result);
 /* Describes a failure in one line, for people. */
 void kube_describe(struct refusal *ret_text, const struct http_result *result);
 /* The result's error, status and Retry-After, as reflect.h needs them. */

@@ -53,8 +53,8 @@ void kubeconfig_clear(struct kubeconfig *config)
 
 /* -- the values of one mapping -- */
 
-static bool take_text(const struct reading *reading, const yaml_node_t *from, const char *key,
-		      char **ret_text)
+static bool parse_text(const struct reading *reading, const yaml_node_t *from, const char *key,
+		       char **ret_text)
 {
 	const char *text = yaml_scalar(reading->document, from, key);
 
@@ -63,8 +63,8 @@ static bool take_text(const struct reading *reading, const yaml_node_t *from, co
 	       refuse(reading->refusal, "cannot be read: %s", strerror(ENOMEM));
 }
 
-static bool take_path(const struct reading *reading, const yaml_node_t *from, const char *key,
-		      char **ret_path)
+static bool parse_path(const struct reading *reading, const yaml_node_t *from, const char *key,
+		       char **ret_path)
 {
 	const char *path = yaml_scalar(reading->document, from, key);
 
@@ -78,8 +78,8 @@ static bool take_path(const struct reading *reading, const yaml_node_t *from, co
 }
 
 /* Decodes the base64 of a text, as `kubectl config` writes it. */
-static bool take_data(const struct reading *reading, const yaml_node_t *from, const char *key,
-		      char **ret_text)
+static bool parse_data(const struct reading *reading, const yaml_node_t *from, const char *key,
+		       char **ret_text)
 {
 	const char *base64 = yaml_scalar(reading->document, from, key);
 	size_t len, size = base64 ? strlen(base64) / 4 * 3 + 4 : 0;
@@ -113,10 +113,10 @@ static bool read_cluster(const struct reading *reading, const yaml_node_t *clust
 	if (!yaml_is_empty(yaml_find(reading->document, cluster, "proxy-url")))
 		return refuse(reading->refusal,
 			      "proxy-url is set: expected a server that is reached directly");
-	if (!take_text(reading, cluster, "server", &config->server) ||
-	    !take_text(reading, cluster, "tls-server-name", &config->tls_name) ||
-	    !take_path(reading, cluster, "certificate-authority", &config->ca.path) ||
-	    !take_data(reading, cluster, "certificate-authority-data", &config->ca.text))
+	if (!parse_text(reading, cluster, "server", &config->server) ||
+	    !parse_text(reading, cluster, "tls-server-name", &config->tls_name) ||
+	    !parse_path(reading, cluster, "certificate-authority", &config->ca.path) ||
+	    !parse_data(reading, cluster, "certificate-authority-data", &config->ca.text))
 		return false;
 	if (!config->server || !kubeconfig_is_server(config->server))
 		return refuse(reading->refusal, "'server' is %s: expected https://HOST:PORT",
@@ -143,12 +143,12 @@ static bool read_user(const struct reading *reading, const yaml_node_t *user,
 				      "the user has '%s': expected token, tokenFile, or "
 				      "client-certificate and client-key",
 				      refused[i]);
-	if (!take_text(reading, user, "token", &config->token.text) ||
-	    !take_path(reading, user, "tokenFile", &config->token.path) ||
-	    !take_path(reading, user, "client-certificate", &config->cert.path) ||
-	    !take_data(reading, user, "client-certificate-data", &config->cert.text) ||
-	    !take_path(reading, user, "client-key", &config->key.path) ||
-	    !take_data(reading, user, "client-key-data", &config->key.text))
+	if (!parse_text(reading, user, "token", &config->token.text) ||
+	    !parse_path(reading, user, "tokenFile", &config->token.path) ||
+	    !parse_path(reading, user, "client-certificate", &config->cert.path) ||
+	    !parse_data(reading, user, "client-certificate-data", &config->cert.text) ||
+	    !parse_path(reading, user, "client-key", &config->key.path) ||
+	    !parse_data(reading, user, "client-key-data", &config->key.text))
 		return false;
 	if (!(config->cert.path || config->cert.text) != !(config->key.path || config->key.text))
 		return refuse(reading->refusal, "the user has only one of client-certificate and "
@@ -203,7 +203,7 @@ static bool read_config(const struct reading *reading, struct kubeconfig *config
 	if (!cluster)
 		return false;
 	user = find_named(reading, "users", "user", yaml_scalar(document, context, "user"));
-	return user && take_text(reading, context, "namespace", &config->namespace) &&
+	return user && parse_text(reading, context, "namespace", &config->namespace) &&
 	       read_cluster(reading, cluster, config) && read_user(reading, user, config);
 }
 

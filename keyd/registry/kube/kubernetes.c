@@ -46,28 +46,28 @@ static struct registry_kubernetes *kubernetes_of(struct registry *registry)
 
 /* -- Nodes: ours and the others -- */
 
-static bool take_item(void *context, const json_t *object, struct refusal *refusal)
+static bool handle_item(void *context, const json_t *object, struct refusal *refusal)
 {
 	struct registry_kubernetes *kubernetes = context;
 	const json_t *metadata = json_object_get(object, "metadata");
 	const char *name = json_string_value(json_object_get(metadata, "name"));
 
 	if (!name || strcmp(name, kubernetes->kube.node_name))
-		return other_nodes_take_item(&kubernetes->nodes, object, refusal);
+		return other_nodes_handle_item(&kubernetes->nodes, object, refusal);
 	kubernetes->has_seen_own = true;
-	own_node_take_item(&kubernetes->own, object);
+	own_node_handle_item(&kubernetes->own, object);
 	return true;
 }
 
-static void take_whole(void *context, enum reflect_verdict verdict)
+static void handle_listed(void *context, enum reflect_verdict verdict)
 {
 	struct registry_kubernetes *kubernetes = context;
 	const struct registry_change listed = {.kind = REGISTRY_LISTED,
 					       .are_all = verdict == REFLECT_WHOLE};
 
-	other_nodes_take_whole(&kubernetes->nodes, verdict);
+	other_nodes_handle_listed(&kubernetes->nodes, verdict);
 	if (verdict == REFLECT_WHOLE && !kubernetes->has_seen_own)
-		own_node_take_absence(&kubernetes->own);
+		own_node_handle_absence(&kubernetes->own);
 	if (verdict != REFLECT_PAST)
 		kube_tell(&kubernetes->kube, &listed);
 	kubernetes->has_seen_own = false;
@@ -81,15 +81,15 @@ static void begin_list(void *context)
 	other_nodes_begin_list(&kubernetes->nodes);
 }
 
-static void take_lost(void *context, const struct refusal *why)
+static void handle_lost(void *context, const struct refusal *why)
 {
 	struct registry_kubernetes *kubernetes = context;
 
-	other_nodes_take_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
+	other_nodes_handle_lost(&kubernetes->nodes, kubernetes->reflector.reflect.is_listing, why);
 }
 
 /* Our own Node is read with the next list. */
-static bool take_bad_event(void *context, const struct object_event *event)
+static bool handle_bad_event(void *context, const struct object_event *event)
 {
 	struct registry_kubernetes *kubernetes = context;
 	char name[NODE_NAME_LEN];
@@ -97,22 +97,22 @@ static bool take_bad_event(void *context, const struct object_event *event)
 	if (object_find_name(event->object, name) == OBJECT_NAMED &&
 	    !strcmp(name, kubernetes->kube.node_name))
 		return false;
-	return other_nodes_take_bad_event(&kubernetes->nodes, event);
+	return other_nodes_handle_bad_event(&kubernetes->nodes, event);
 }
 
-static void take_event(void *context, const struct object_event *event)
+static void handle_event(void *context, const struct object_event *event)
 {
 	struct registry_kubernetes *kubernetes = context;
 
 	if (strcmp(event->meta.name, kubernetes->kube.node_name))
-		other_nodes_take_event(&kubernetes->nodes, event);
+		other_nodes_handle_event(&kubernetes->nodes, event);
 	else
-		own_node_take_event(&kubernetes->own, event);
+		own_node_handle_event(&kubernetes->own, event);
 }
 
 /* -- the agent's view -- */
 
-static void take_complaint(struct refusal *ret_text, const char *text)
+static void add_complaint(struct refusal *ret_text, const char *text)
 {
 	if (text && !ret_text->text[0])
 		copy_text(ret_text->text, sizeof(ret_text->text), text);
@@ -124,14 +124,14 @@ static void refresh(struct registry_kubernetes *kubernetes)
 	struct http_counts counts = http_counts(kubernetes->kube.http);
 
 	registry->away.text[0] = '\0';
-	take_complaint(&registry->away, reflector_complaint(&kubernetes->reflector));
-	take_complaint(&registry->away, own_node_complaint(&kubernetes->own));
+	add_complaint(&registry->away, reflector_complaint(&kubernetes->reflector));
+	add_complaint(&registry->away, own_node_complaint(&kubernetes->own));
 	if (!kubernetes->reflector.was_reached)
-		take_complaint(&registry->away, "the API server has not answered yet");
+		add_complaint(&registry->away, "the API server has not answered yet");
 	registry->warning = kubernetes->admission.gap;
 	if (!registry->away.text[0])
-		take_complaint(&registry->warning,
-			       reflector_complaint(&kubernetes->servers.reflector));
+		add_complaint(&registry->warning,
+			      reflector_complaint(&kubernetes->servers.reflector));
 	registry->contact_s = kubernetes->kube.contact_s;
 	registry->traffic = (struct registry_traffic){counts.requests, counts.failures,
 						      counts.sent_bytes, counts.received_bytes};
@@ -144,7 +144,7 @@ static bool is_barred(const struct registry_kubernetes *kubernetes)
 
 /* If a record was reset to an older one while the server was unreachable, a watch that continues
  * brings no event for it. */
-static void take_return(struct registry_kubernetes *kubernetes)
+static void handle_return(struct registry_kubernetes *kubernetes)
 {
 	bool is_away = kubernetes->reflector.troubles;
 
@@ -154,7 +154,7 @@ static void take_return(struct registry_kubernetes *kubernetes)
 }
 
 /* The agent may be waiting for the verdict with a record to publish. */
-static void take_verdict(struct registry_kubernetes *kubernetes)
+static void handle_verdict(struct registry_kubernetes *kubernetes)
 {
 	if (kubernetes->told_verdict == kubernetes->admission.verdict)
 		return;
@@ -176,8 +176,8 @@ static uint64_t drive(struct registry_kubernetes *kubernetes)
 	uint64_t due_ns;
 
 	http_drive(kubernetes->kube.http);
-	take_verdict(kubernetes);
-	take_return(kubernetes);
+	handle_verdict(kubernetes);
+	handle_return(kubernetes);
 	due_ns = reflector_drive(&kubernetes->reflector);
 	due_ns = MIN(due_ns, api_endpoints_drive(&kubernetes->servers));
 	due_ns = MIN(due_ns, probes_drive(&kubernetes->probes));
@@ -258,9 +258,9 @@ static void kubernetes_settle_request(struct registry *registry)
 	wake(kubernetes_of(registry));
 }
 
-static void kubernetes_welcome_pods(struct registry *registry)
+static void kubernetes_remove_startup_taint(struct registry *registry)
 {
-	own_node_welcome_pods(&kubernetes_of(registry)->own);
+	own_node_remove_startup_taint(&kubernetes_of(registry)->own);
 }
 
 static void kubernetes_notify(struct registry *registry, enum registry_event event,
@@ -336,11 +336,11 @@ static void init_parts(struct registry_kubernetes *kubernetes)
 		.path = "/api/v1/nodes",
 		.watch_accept = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
 		.begin_list = begin_list,
-		.take_item = take_item,
-		.take_whole = take_whole,
-		.take_event = take_event,
-		.take_bad_event = take_bad_event,
-		.take_lost = take_lost,
+		.handle_item = handle_item,
+		.handle_listed = handle_listed,
+		.handle_event = handle_event,
+		.handle_bad_event = handle_bad_event,
+		.handle_lost = handle_lost,
 		.context = kubernetes,
 	};
 	struct kube *kube = &kubernetes->kube;
@@ -380,7 +380,7 @@ int registry_kubernetes_open(struct registry **ret_registry, const char *kubecon
 		.next = kubernetes_next,
 		.request = kubernetes_request,
 		.settle_request = kubernetes_settle_request,
-		.welcome_pods = kubernetes_welcome_pods,
+		.remove_startup_taint = kubernetes_remove_startup_taint,
 		.notify = kubernetes_notify,
 		.probe = kubernetes_probe,
 		.renew = kubernetes_renew,

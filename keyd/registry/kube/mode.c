@@ -16,7 +16,7 @@ static void tell(struct mode *mode, bool has_mode, enum datapath_mode value)
 	kube_tell(mode->kube, &change);
 }
 
-static void take(struct mode *mode, const json_t *object)
+static void handle_object(struct mode *mode, const json_t *object)
 {
 	enum datapath_mode value = MODE_STRICT;
 	struct refusal why = {0};
@@ -29,17 +29,17 @@ static void take(struct mode *mode, const json_t *object)
 			    mode->kube->namespace, why.text);
 }
 
-static bool take_item(void *context, const json_t *object, struct refusal *refusal)
+static bool handle_item(void *context, const json_t *object, struct refusal *refusal)
 {
 	struct mode *mode = context;
 
 	(void)refusal;
 	mode->is_there = true;
-	take(mode, object);
+	handle_object(mode, object);
 	return true;
 }
 
-static void take_whole(void *context, enum reflect_verdict verdict)
+static void handle_listed(void *context, enum reflect_verdict verdict)
 {
 	struct mode *mode = context;
 
@@ -48,14 +48,14 @@ static void take_whole(void *context, enum reflect_verdict verdict)
 	mode->is_there = false;
 }
 
-static void take_event(void *context, const struct object_event *event)
+static void handle_event(void *context, const struct object_event *event)
 {
 	struct mode *mode = context;
 
 	if (event->type == OBJECT_DELETED)
 		tell(mode, false, MODE_STRICT);
 	else
-		take(mode, event->object);
+		handle_object(mode, event->object);
 }
 
 void mode_init(struct mode *mode, struct kube *kube)
@@ -63,9 +63,9 @@ void mode_init(struct mode *mode, struct kube *kube)
 	struct reflector_source source = {
 		.what = "ConfigMap podveil",
 		.selector = "fieldSelector=metadata.name%3Dpodveil",
-		.take_item = take_item,
-		.take_whole = take_whole,
-		.take_event = take_event,
+		.handle_item = handle_item,
+		.handle_listed = handle_listed,
+		.handle_event = handle_event,
 		.context = mode,
 	};
 

@@ -44,8 +44,8 @@ static void digest_node(const json_t *object, uint8_t digest[static NODE_DIGEST_
 				  json_string_length(value), has_exclude_label(object), digest);
 }
 
-static bool take_ask(char ret_value[static NODE_REQUEST_MAX + 1], const json_t *object,
-		     const char *name)
+static bool parse_ask(char ret_value[static NODE_REQUEST_MAX + 1], const json_t *object,
+		      const char *name)
 {
 	const json_t *annotations =
 		json_object_get(json_object_get(object, "metadata"), "annotations");
@@ -57,9 +57,9 @@ void node_object_decode_asks(const json_t *object, struct node_asks *ret_asks)
 {
 	*ret_asks = (struct node_asks){0};
 	digest_node(object, ret_asks->digest);
-	ret_asks->is_too_long = !take_ask(ret_asks->requested, object, ROTATE_REQUESTED_NAME) &&
+	ret_asks->is_too_long = !parse_ask(ret_asks->requested, object, ROTATE_REQUESTED_NAME) &&
 				find_annotation(object, ROTATE_REQUESTED_NAME);
-	take_ask(ret_asks->served, object, ROTATE_SERVED_NAME);
+	parse_ask(ret_asks->served, object, ROTATE_SERVED_NAME);
 }
 
 static bool decode_identity(struct node *node, const json_t *object, struct refusal *refusal)
@@ -120,7 +120,7 @@ bool node_object_decode(const json_t *object, struct node *ret_node,
 	    !decode_addresses(&node, object, refusal))
 		return false;
 	node.is_excluded = has_exclude_label(object);
-	node_decode_voice(&node, pods, find_annotation(object, ANNOTATION_NAME));
+	node_decode_record(&node, pods, find_annotation(object, ANNOTATION_NAME));
 	*ret_node = node;
 	return true;
 }

@@ -142,8 +142,8 @@ int object_compare_versions(const char *a, const char *b)
 
 /* -- lists -- */
 
-static bool take_list_meta(struct object_list *list, const char *text, size_t len,
-			   struct refusal *refusal)
+static bool parse_list_meta(struct object_list *list, const char *text, size_t len,
+			    struct refusal *refusal)
 {
 	json_auto_t *metadata = object_load(text, len, refusal);
 	const json_t *next = json_object_get(metadata, "continue");
@@ -166,8 +166,8 @@ static bool is_key(const char *key, size_t len, const char *name)
 }
 
 /* Decodes one `"key": value` of the page and advances *at behind it. */
-static bool take_member(struct object_list *list, const char **at, const char *end, bool *has_meta,
-			struct refusal *refusal)
+static bool parse_member(struct object_list *list, const char **at, const char *end, bool *has_meta,
+			 struct refusal *refusal)
 {
 	const char *key = *at + 1, *key_end = NULL, *value = NULL, *value_end = NULL;
 
@@ -180,7 +180,7 @@ static bool take_member(struct object_list *list, const char **at, const char *e
 	if (!value_end)
 		return refuse(refusal, "the list is not JSON, or is truncated");
 	if (is_key(key, (size_t)(key_end - 1 - key), "metadata")) {
-		*has_meta = take_list_meta(list, value, (size_t)(value_end - value), refusal);
+		*has_meta = parse_list_meta(list, value, (size_t)(value_end - value), refusal);
 		if (!*has_meta)
 			return false;
 	} else if (is_key(key, (size_t)(key_end - 1 - key), "items") && *value == '[') {
@@ -202,7 +202,7 @@ bool object_list_open(struct object_list *ret_list, const char *text, size_t len
 		return refuse(refusal, "not a list: expected a JSON object");
 	do {
 		at = skip_space(at + 1, end);
-		if (!take_member(&list, &at, end, &has_meta, refusal))
+		if (!parse_member(&list, &at, end, &has_meta, refusal))
 			return false;
 		at = skip_space(at, end);
 	} while (at < end && *at == ',');
@@ -240,7 +240,7 @@ json_t *object_list_read(struct object_list *list, struct refusal *refusal)
 /* -- failures, events -- */
 
 /* Copies as much as one line holds, without characters that could mislead a terminal. */
-static void take_line(struct refusal *ret_line, const char *text)
+static void copy_line(struct refusal *ret_line, const char *text)
 {
 	size_t used = 0;
 
@@ -262,7 +262,7 @@ void object_decode_status(const json_t *status, struct object_status *ret_status
 		ret_status->code = (long)code;
 	if (json_is_integer(after) && json_integer_value(after) >= 0)
 		ret_status->retry_after_s = json_integer_value(after);
-	take_line(&ret_status->text, message && *message ? message : reason ? reason : "");
+	copy_line(&ret_status->text, message && *message ? message : reason ? reason : "");
 }
 
 void object_read_status(const char *text, size_t len, struct object_status *ret_status)

@@ -153,7 +153,7 @@ static void add_facts(struct node *node, const struct other_nodes_facts *facts)
 
 static bool says_places(const struct node *node)
 {
-	return node->voice == NODE_PUBLISHED;
+	return node->record == RECORD_VALID;
 }
 
 static bool is_among(const struct address *addresses, uint32_t count, const struct address *address)
@@ -276,8 +276,8 @@ static bool is_told_already(const struct other_nodes_node *known, const struct n
 }
 
 /* Returns 0 or -ENOMEM. A record that was reported already is not reported again. */
-static int take_whole_node(struct other_nodes *nodes, struct other_nodes_node *known,
-			   const json_t *object, const struct object_meta *meta)
+static int handle_whole_node(struct other_nodes *nodes, struct other_nodes_node *known,
+			     const json_t *object, const struct object_meta *meta)
 {
 	static struct node node; /* large, and only used here */
 	struct node_asks asks;
@@ -314,21 +314,22 @@ static void tell_unusable(struct other_nodes *nodes, struct other_nodes_node *kn
 }
 
 /* Returns 0 or -ENOMEM. */
-static int take_named(struct other_nodes *nodes, struct other_nodes_node *known,
-		      const json_t *object)
+static int handle_named(struct other_nodes *nodes, struct other_nodes_node *known,
+			const json_t *object)
 {
 	struct object_meta meta;
 	struct refusal why = {0};
 
 	if (object_decode_meta(object, &meta, &why) && meta.uid[0])
-		return take_whole_node(nodes, known, object, &meta);
+		return handle_whole_node(nodes, known, object, &meta);
 	if (!why.text[0])
 		refusal_write(&why, "'metadata' has no valid uid");
 	tell_unusable(nodes, known, &why);
 	return 0;
 }
 
-bool other_nodes_take_item(struct other_nodes *nodes, const json_t *object, struct refusal *refusal)
+bool other_nodes_handle_item(struct other_nodes *nodes, const json_t *object,
+			     struct refusal *refusal)
 {
 	struct other_nodes_node *known;
 	char name[NODE_NAME_LEN];
@@ -343,7 +344,7 @@ bool other_nodes_take_item(struct other_nodes *nodes, const json_t *object, stru
 		break;
 	}
 	known = find_or_add(nodes, name);
-	if (!known || take_named(nodes, known, object))
+	if (!known || handle_named(nodes, known, object))
 		return refuse(refusal, "not enough memory for node %s", name);
 	known->is_listed = true;
 	return true;
@@ -354,14 +355,14 @@ void other_nodes_begin_list(struct other_nodes *nodes)
 	nodes->listed_strays.count = 0;
 }
 
-void other_nodes_take_lost(struct other_nodes *nodes, bool is_in_list, const struct refusal *why)
+void other_nodes_handle_lost(struct other_nodes *nodes, bool is_in_list, const struct refusal *why)
 {
 	note_stray(is_in_list ? &nodes->listed_strays : &nodes->strays, why);
 	if (!is_in_list)
 		tell_strays(nodes);
 }
 
-void other_nodes_take_whole(struct other_nodes *nodes, enum reflect_verdict verdict)
+void other_nodes_handle_listed(struct other_nodes *nodes, enum reflect_verdict verdict)
 {
 	nodes->strays = nodes->listed_strays;
 	tell_strays(nodes);
@@ -390,8 +391,8 @@ static void want_completion(struct other_nodes_node *known)
 }
 
 /* True: the metadata contains the new record, which was reported. */
-static bool take_record(struct other_nodes *nodes, struct other_nodes_node *known,
-			const json_t *object, const struct node_asks *asks)
+static bool handle_record(struct other_nodes *nodes, struct other_nodes_node *known,
+			  const json_t *object, const struct node_asks *asks)
 {
 	static struct node node; /* large, and only used here */
 	uint8_t places[NODE_DIGEST_LEN];
@@ -411,8 +412,8 @@ static bool take_record(struct other_nodes *nodes, struct other_nodes_node *know
 	return true;
 }
 
-static void take_change(struct other_nodes *nodes, struct other_nodes_node *known,
-			const struct object_event *event)
+static void handle_change(struct other_nodes *nodes, struct other_nodes_node *known,
+			  const struct object_event *event)
 {
 	bool is_same = known->was_told && !strcmp(known->uid, event->meta.uid);
 	struct node_asks asks;
@@ -424,11 +425,11 @@ static void take_change(struct other_nodes *nodes, struct other_nodes_node *know
 			want_completion(known);
 		return;
 	}
-	if (!is_same || !take_record(nodes, known, event->object, &asks))
+	if (!is_same || !handle_record(nodes, known, event->object, &asks))
 		want_reading(known, MAX(boot_ns(), known->was_read_ns + SPACING_NS));
 }
 
-void other_nodes_take_event(struct other_nodes *nodes, const struct object_event *event)
+void other_nodes_handle_event(struct other_nodes *nodes, const struct object_event *event)
 {
 	struct other_nodes_node *known;
 
@@ -442,11 +443,11 @@ void other_nodes_take_event(struct other_nodes *nodes, const struct object_event
 	}
 	known = find_or_add(nodes, event->meta.name);
 	if (known)
-		take_change(nodes, known, event);
+		handle_change(nodes, known, event);
 }
 
 /* Keeps the count approximately; the next list counts exactly. */
-static void take_misnamed(struct other_nodes *nodes, const struct object_event *event)
+static void handle_misnamed(struct other_nodes *nodes, const struct object_event *event)
 {
 	struct other_nodes_strays *strays = &nodes->strays;
 
@@ -457,7 +458,7 @@ static void take_misnamed(struct other_nodes *nodes, const struct object_event *
 	tell_strays(nodes);
 }
 
-bool other_nodes_take_bad_event(struct other_nodes *nodes, const struct object_event *event)
+bool other_nodes_handle_bad_event(struct other_nodes *nodes, const struct object_event *event)
 {
 	struct other_nodes_node *known;
 	char name[NODE_NAME_LEN];
@@ -466,7 +467,7 @@ bool other_nodes_take_bad_event(struct other_nodes *nodes, const struct object_e
 	case OBJECT_UNNAMED:
 		return false;
 	case OBJECT_MISNAMED:
-		take_misnamed(nodes, event);
+		handle_misnamed(nodes, event);
 		return true;
 	case OBJECT_NAMED:
 		break;
@@ -493,8 +494,8 @@ static void read_later(struct other_nodes_node *known, const struct http_result 
 }
 
 /* A server that lags behind may answer with an older state than the watch has already reported. */
-static void take_answer(struct other_nodes *nodes, struct other_nodes_node *known,
-			const struct http_result *result)
+static void handle_answer(struct other_nodes *nodes, struct other_nodes_node *known,
+			  const struct http_result *result)
 {
 	struct refusal refusal = {0};
 	json_auto_t *object = object_load(result->body, result->body_len, &refusal);
@@ -506,7 +507,7 @@ static void take_answer(struct other_nodes *nodes, struct other_nodes_node *know
 			    refusal.text);
 		read_later(known, NULL);
 	} else if (object_compare_versions(meta.version, known->version) < 0 ||
-		   take_whole_node(nodes, known, object, &meta)) {
+		   handle_whole_node(nodes, known, object, &meta)) {
 		read_later(known, NULL);
 	}
 }
@@ -516,14 +517,14 @@ static void read_ended(void *context, const struct http_result *result)
 	struct other_nodes_read *reading = context;
 	struct other_nodes *nodes = reading->nodes;
 	struct other_nodes_node *known = find(nodes, reading->name);
-	bool is_good = kube_take_result(nodes->kube, result);
+	bool is_good = kube_note_result(nodes->kube, result);
 
 	reading->handle = 0;
 	if (!known)
 		return; /* it was deleted in the meantime */
 	known->is_being_read = false;
 	if (is_good)
-		take_answer(nodes, known, result);
+		handle_answer(nodes, known, result);
 	else /* Including 404: only the watch and a complete list prove that a Node is gone. */
 		read_later(known, result);
 }

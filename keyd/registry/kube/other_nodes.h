@@ -58,14 +58,14 @@ void other_nodes_clear(struct other_nodes *nodes);
 
 /* The functions for reflector_source. */
 void other_nodes_begin_list(struct other_nodes *nodes);
-bool other_nodes_take_item(struct other_nodes *nodes, const json_t *object,
-			   struct refusal *refusal);
+bool other_nodes_handle_item(struct other_nodes *nodes, const json_t *object,
+			     struct refusal *refusal);
 /* After the last item: a Node that was not in the list is gone. */
-void other_nodes_take_whole(struct other_nodes *nodes, enum reflect_verdict verdict);
+void other_nodes_handle_listed(struct other_nodes *nodes, enum reflect_verdict verdict);
 /* From a watch of metadata. */
-void other_nodes_take_event(struct other_nodes *nodes, const struct object_event *event);
-bool other_nodes_take_bad_event(struct other_nodes *nodes, const struct object_event *event);
-void other_nodes_take_lost(struct other_nodes *nodes, bool is_in_list, const struct refusal *why);
+void other_nodes_handle_event(struct other_nodes *nodes, const struct object_event *event);
+bool other_nodes_handle_bad_event(struct other_nodes *nodes, const struct object_event *event);
+void other_nodes_handle_lost(struct other_nodes *nodes, bool is_in_list, const struct refusal *why);
 
 /* Starts the readings that are due. Returns the time of the next call, in boot_ns. */
 uint64_t other_nodes_drive(struct other_nodes *nodes);

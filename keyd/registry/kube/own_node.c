@@ -96,7 +96,7 @@ static void meet(struct own_node *own, const struct object_meta *meta)
 	own->taint = -1;
 }
 
-static void take_meta(struct own_node *own, const struct object_meta *meta, const json_t *object)
+static void handle_meta(struct own_node *own, const struct object_meta *meta, const json_t *object)
 {
 	if (strcmp(own->meta.uid, meta->uid))
 		meet(own, meta);
@@ -110,8 +110,8 @@ static bool is_incomplete(const struct own_node *own)
 	return !own->node || !own->node->pod_cidr_count;
 }
 
-static bool take_whole(struct own_node *own, const json_t *object, const struct object_meta *meta,
-		       struct refusal *refusal)
+static bool handle_whole(struct own_node *own, const json_t *object, const struct object_meta *meta,
+			 struct refusal *refusal)
 {
 	static struct node node; /* large, and only used here */
 	struct node *copy;
@@ -121,7 +121,7 @@ static bool take_whole(struct own_node *own, const json_t *object, const struct 
 	copy = node_copy(&node);
 	if (!copy)
 		return refuse(refusal, "not enough memory");
-	take_meta(own, meta, object);
+	handle_meta(own, meta, object);
 	free(own->node);
 	own->node = copy;
 	memcpy(own->digest, own->asks.digest, sizeof(own->digest));
@@ -137,24 +137,24 @@ static bool take_whole(struct own_node *own, const json_t *object, const struct 
 	return true;
 }
 
-static bool take_object(struct own_node *own, const json_t *object, struct refusal *refusal)
+static bool handle_object(struct own_node *own, const json_t *object, struct refusal *refusal)
 {
 	struct object_meta meta;
 
 	if (!object_decode_meta(object, &meta, refusal))
 		return false;
-	return take_whole(own, object, &meta, refusal);
+	return handle_whole(own, object, &meta, refusal);
 }
 
-void own_node_take_item(struct own_node *own, const json_t *object)
+void own_node_handle_item(struct own_node *own, const json_t *object)
 {
 	struct refusal why = {0};
 
-	if (!take_object(own, object, &why))
+	if (!handle_object(own, object, &why))
 		note_trouble(&own->read_trouble, "read", &why);
 }
 
-void own_node_take_absence(struct own_node *own)
+void own_node_handle_absence(struct own_node *own)
 {
 	const struct refusal why = {"the API server has no Node of this name"};
 
@@ -162,19 +162,19 @@ void own_node_take_absence(struct own_node *own)
 	note_trouble(&own->read_trouble, "found", &why);
 }
 
-void own_node_take_event(struct own_node *own, const struct object_event *event)
+void own_node_handle_event(struct own_node *own, const struct object_event *event)
 {
 	bool is_same = !strcmp(event->meta.uid, own->meta.uid);
 
 	if (event->type == OBJECT_DELETED) {
 		if (is_same)
-			own_node_take_absence(own);
+			own_node_handle_absence(own);
 		return;
 	}
 	/* The answer to a write may have arrived before the watch's event. */
 	if (is_same && object_compare_versions(event->meta.version, own->meta.version) < 0)
 		return;
-	take_meta(own, &event->meta, event->object);
+	handle_meta(own, &event->meta, event->object);
 	/* The event caused by our own write contains nothing new. */
 	own->wants_reading |= strcmp(event->meta.version, own->version) != 0;
 	tell_request(own);
@@ -215,12 +215,12 @@ static void read_later(struct own_node *own, const struct http_result *result,
 }
 
 /* Handles our Node's current state. */
-static void take_answer(struct own_node *own, const struct http_result *result)
+static void handle_answer(struct own_node *own, const struct http_result *result)
 {
 	struct refusal why = {0};
 	json_auto_t *object = object_load(result->body, result->body_len, &why);
 
-	if (!object || !take_object(own, object, &why))
+	if (!object || !handle_object(own, object, &why))
 		read_later(own, NULL, &why);
 }
 
@@ -230,14 +230,14 @@ static void read_ended(void *context, const struct http_result *result)
 	struct refusal why = {0};
 
 	own->read_handle = 0;
-	if (!kube_take_result(own->kube, result)) {
+	if (!kube_note_result(own->kube, result)) {
 		kube_describe(&why, result);
 		if (!result->error && result->status == 404)
-			own_node_take_absence(own);
+			own_node_handle_absence(own);
 		read_later(own, result, &why);
 		return;
 	}
-	take_answer(own, result);
+	handle_answer(own, result);
 }
 
 static void start_reading(struct own_node *own)
@@ -296,14 +296,14 @@ static void write_ended(void *context, const struct http_result *result)
 
 	own->write_handle = 0;
 	own->writing = OWN_NOTHING;
-	if (!kube_take_result(own->kube, result)) {
+	if (!kube_note_result(own->kube, result)) {
 		write_failed(own, result);
 		return;
 	}
 	own->write_failures = 0;
 	own->write_trouble.text[0] = '\0';
 	own->was_written |= writing == OWN_RECORD;
-	take_answer(own, result);
+	handle_answer(own, result);
 }
 
 static ssize_t encode(const struct own_node *own, enum own_write write, char *text, size_t size)
@@ -376,7 +376,7 @@ static int set_text(struct own_node *own, const struct annotation *annotation)
 	return 0;
 }
 
-static bool take_was_written(struct own_node *own)
+static bool pop_was_written(struct own_node *own)
 {
 	bool was_written = own->was_written;
 
@@ -394,7 +394,7 @@ int own_node_publish(struct own_node *own, const struct annotation *annotation)
 	if (error)
 		return error;
 	if (is_record_there(own))
-		return take_was_written(own);
+		return pop_was_written(own);
 	own->is_waited_for = true;
 	if (may_write(own))
 		start_write(own, OWN_RECORD);
@@ -403,7 +403,7 @@ int own_node_publish(struct own_node *own, const struct annotation *annotation)
 	return boot_ns() >= own->write_not_before_ns ? -EINPROGRESS : -EAGAIN;
 }
 
-void own_node_welcome_pods(struct own_node *own)
+void own_node_remove_startup_taint(struct own_node *own)
 {
 	bool is_published = own->text && is_record_there(own);
 

@@ -49,16 +49,16 @@ static inline bool own_node_is_known(const struct own_node *own)
 }
 
 /* An item of a list. */
-void own_node_take_item(struct own_node *own, const json_t *object);
+void own_node_handle_item(struct own_node *own, const json_t *object);
 /* From a watch of metadata. */
-void own_node_take_event(struct own_node *own, const struct object_event *event);
+void own_node_handle_event(struct own_node *own, const struct object_event *event);
 /* The list was complete, and did not contain our Node. */
-void own_node_take_absence(struct own_node *own);
+void own_node_handle_absence(struct own_node *own);
 
 /* As in registry_operations. A write that cannot start at once does not start later without a new
  * request: by then it may be wrong. */
 MUST_CHECK int own_node_publish(struct own_node *own, const struct annotation *annotation);
-void own_node_welcome_pods(struct own_node *own);
+void own_node_remove_startup_taint(struct own_node *own);
 void own_node_settle_request(struct own_node *own);
 
 /* The server was unreachable: its state may have changed in the meantime. */

@@ -23,7 +23,7 @@ static struct probe *find(struct probes *probes, const struct bypass_key *server
 	return NULL;
 }
 
-static void take_failure(struct probe *probe, const struct http_result *result)
+static void handle_failure(struct probe *probe, const struct http_result *result)
 {
 	char text[BYPASS_TEXT_LEN];
 
@@ -45,7 +45,7 @@ static void on_end(void *context, const struct http_result *result)
 
 	probe->handle = 0;
 	if (!result->status) {
-		take_failure(probe, result);
+		handle_failure(probe, result);
 		return;
 	}
 	change.servers[0] = probe->server;

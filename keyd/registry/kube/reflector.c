@@ -51,12 +51,12 @@ const char *reflector_complaint(const struct reflector *reflector)
 
 /* -- lists -- */
 
-static void take_lost(struct reflector *reflector, const struct refusal *why)
+static void handle_lost(struct reflector *reflector, const struct refusal *why)
 {
 	const struct reflector_source *source = &reflector->source;
 
-	if (source->take_lost)
-		source->take_lost(source->context, why);
+	if (source->handle_lost)
+		source->handle_lost(source->context, why);
 	else
 		log_warning("one of the API server's %s cannot be read: %s: no object counts as "
 			    "deleted, and they are listed again",
@@ -65,8 +65,8 @@ static void take_lost(struct reflector *reflector, const struct refusal *why)
 }
 
 /* False: the page is truncated. */
-static bool take_items(struct reflector *reflector, struct object_list *page,
-		       struct refusal *refusal)
+static bool handle_items(struct reflector *reflector, struct object_list *page,
+			 struct refusal *refusal)
 {
 	const struct reflector_source *source = &reflector->source;
 
@@ -80,8 +80,8 @@ static bool take_items(struct reflector *reflector, struct object_list *page,
 			*refusal = why;
 			return false;
 		}
-		if (!object || !source->take_item(source->context, object, &why))
-			take_lost(reflector, &why);
+		if (!object || !source->handle_item(source->context, object, &why))
+			handle_lost(reflector, &why);
 	}
 	return true;
 }
@@ -95,7 +95,7 @@ static void fail_list(struct reflector *reflector, const struct reflect_failure 
 	note_trouble(reflector, "listed", why);
 }
 
-static void take_page(struct reflector *reflector, const struct http_result *result)
+static void handle_page(struct reflector *reflector, const struct http_result *result)
 {
 	const struct reflect_failure garbled = {.error = -EBADMSG, .retry_after_s = -1};
 	static struct object_list page; /* large, and only used here */
@@ -103,7 +103,7 @@ static void take_page(struct reflector *reflector, const struct http_result *res
 	struct refusal why = {0};
 
 	if (!object_list_open(&page, result->body, result->body_len, &why) ||
-	    !take_items(reflector, &page, &why)) {
+	    !handle_items(reflector, &page, &why)) {
 		fail_list(reflector, &garbled, &why);
 		return;
 	}
@@ -114,7 +114,7 @@ static void take_page(struct reflector *reflector, const struct http_result *res
 			    "object counts as deleted, and they are listed again",
 			    reflector->source.what);
 	if (verdict != REFLECT_MORE)
-		reflector->source.take_whole(reflector->source.context, verdict);
+		reflector->source.handle_listed(reflector->source.context, verdict);
 }
 
 static void look_ended(void *context, const struct http_result *result)
@@ -125,7 +125,7 @@ static void look_ended(void *context, const struct http_result *result)
 	struct refusal why = {0};
 
 	reflector->handle = 0;
-	if (!kube_take_result(reflector->kube, result)) {
+	if (!kube_note_result(reflector->kube, result)) {
 		kube_describe(&why, result);
 		fail_list(reflector, &failure, &why);
 	} else if (!object_list_open(&page, result->body, result->body_len, &why)) {
@@ -146,8 +146,8 @@ static void list_ended(void *context, const struct http_result *result)
 
 	reflector->handle = 0;
 	reflector->is_forbidden = failure.status == 403;
-	if (kube_take_result(reflector->kube, result)) {
-		take_page(reflector, result);
+	if (kube_note_result(reflector->kube, result)) {
+		handle_page(reflector, result);
 		return;
 	}
 	kube_describe(&why, result);
@@ -202,18 +202,18 @@ static void end_watch_by(struct reflector *reflector, int error, const struct ob
 	}
 }
 
-static void take_event(struct reflector *reflector, const struct object_event *event)
+static void handle_event(struct reflector *reflector, const struct object_event *event)
 {
 	const struct reflector_source *source = &reflector->source;
 
 	if (!event->refusal.text[0])
-		source->take_event(source->context, event);
-	else if (!source->take_bad_event || !source->take_bad_event(source->context, event))
-		take_lost(reflector, &event->refusal);
+		source->handle_event(source->context, event);
+	else if (!source->handle_bad_event || !source->handle_bad_event(source->context, event))
+		handle_lost(reflector, &event->refusal);
 }
 
 /* False: the watch must end. */
-static bool take_line(struct reflector *reflector, const char *line, size_t len)
+static bool handle_line(struct reflector *reflector, const char *line, size_t len)
 {
 	struct refusal why = {0};
 	struct object_event event;
@@ -236,7 +236,7 @@ static bool take_line(struct reflector *reflector, const char *line, size_t len)
 	}
 	note_success(reflector);
 	if (reflect_line_came(&reflector->reflect, &event, kube_now()))
-		take_event(reflector, &event);
+		handle_event(reflector, &event);
 	return true;
 }
 
@@ -290,10 +290,10 @@ static bool watch_brings(void *context, const char *data, size_t len)
 		if (reflector->line_len) {
 			if (!keep(reflector, data, part))
 				return lose_line(reflector);
-			goes_on = take_line(reflector, reflector->line, reflector->line_len);
+			goes_on = handle_line(reflector, reflector->line, reflector->line_len);
 			forget_line(reflector);
 		} else {
-			goes_on = take_line(reflector, data, part);
+			goes_on = handle_line(reflector, data, part);
 		}
 		if (!goes_on)
 			return false;
@@ -312,7 +312,7 @@ static void watch_ended(void *context, const struct http_result *result)
 
 	reflector->handle = 0;
 	forget_line(reflector);
-	if (!kube_take_result(reflector->kube, result) && !reflector->has_ending) {
+	if (!kube_note_result(reflector->kube, result) && !reflector->has_ending) {
 		kube_describe(&why, result);
 		note_trouble(reflector, "watched", &why);
 		reflector->is_watch_refused = !result->error;

@@ -19,16 +19,16 @@ struct reflector_source {
 	void (*begin_list)(void *context);
 	/* An item of a list. False: it may be any object, for the reason in *refusal, and the list
 	 * proves none gone. An item never keeps the other ones from being reported. */
-	bool (*take_item)(void *context, const json_t *object, struct refusal *refusal);
+	bool (*handle_item)(void *context, const json_t *object, struct refusal *refusal);
 	/* Every readable item was reported. */
-	void (*take_whole)(void *context, enum reflect_verdict verdict);
+	void (*handle_listed)(void *context, enum reflect_verdict verdict);
 	/* ADDED, MODIFIED or DELETED. */
-	void (*take_event)(void *context, const struct object_event *event);
+	void (*handle_event)(void *context, const struct object_event *event);
 	/* The same for an unusable object, for the reason in event->refusal. False, or no function:
 	 * it may be any object. */
-	bool (*take_bad_event)(void *context, const struct object_event *event);
+	bool (*handle_bad_event)(void *context, const struct object_event *event);
 	/* An object arrived that may be any; the list is requested again. NULL: it is logged. */
-	void (*take_lost)(void *context, const struct refusal *why);
+	void (*handle_lost)(void *context, const struct refusal *why);
 	void *context;
 };
 

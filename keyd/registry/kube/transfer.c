@@ -53,7 +53,7 @@ static size_t max_left(const struct transfer *transfer, size_t max)
 }
 
 /* The rest of an error's answer is left unread. */
-static bool take_error_body(struct transfer *transfer, const char *data, size_t len)
+static bool collect_error_body(struct transfer *transfer, const char *data, size_t len)
 {
 	size_t left = max_left(transfer, ERROR_BODY_MAX);
 
@@ -61,7 +61,7 @@ static bool take_error_body(struct transfer *transfer, const char *data, size_t 
 	return collect(transfer, data, MIN(len, left)) && !transfer->is_enough;
 }
 
-static bool take_body(struct transfer *transfer, const char *data, size_t len)
+static bool collect_body(struct transfer *transfer, const char *data, size_t len)
 {
 	transfer->is_too_long = len > max_left(transfer, transfer->request.body_max);
 	return !transfer->is_too_long && collect(transfer, data, len);
@@ -87,11 +87,11 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
 		return CURL_WRITEFUNC_ERROR;
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!http_is_success(status))
-		wants_more = take_error_body(transfer, data, len);
+		wants_more = collect_error_body(transfer, data, len);
 	else if (transfer->request.on_data)
 		wants_more = stream(transfer, data, len);
 	else
-		wants_more = take_body(transfer, data, len);
+		wants_more = collect_body(transfer, data, len);
 	return wants_more ? len : CURL_WRITEFUNC_ERROR;
 }
 
