@@ -64,7 +64,7 @@ struct rotate_identity {
 	struct public_key keys[KEY_SLOTS];
 };
 
-/* Another node, as seen by our keys. */
+/* Another node's state with respect to our keys. */
 struct rotate_peer {
 	bool has_proved[KEY_SLOTS]; /* of our key in that slot */
 	uint64_t received_age_ms;   /* UINT64_MAX: never */

@@ -103,7 +103,7 @@ struct registry {
 };
 
 /* "file:DIR". Logs one line on failure. */
-MUST_CHECK int registry_file_open(struct registry **ret_registry, const char *folder,
+MUST_CHECK int registry_file_open(struct registry **ret_registry, const char *directory,
 				  const char *node_name);
 
 /* "kubernetes". Never waits for the API server: its answers arrive through `next`. Logs one line on

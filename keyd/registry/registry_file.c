@@ -37,9 +37,9 @@ struct request_stamp {
 
 struct registry_file {
 	struct registry registry;
-	char folder[PATH_MAX];
+	char directory[PATH_MAX];
 	char node_name[NODE_NAME_LEN];
-	int folder_fd;
+	int directory_fd;
 	/* the queue holds a complete scan, to be followed by LISTED */
 	bool is_listing;
 	char (*queue)[NODE_NAME_LEN]; /* names to read */
@@ -140,7 +140,7 @@ static ssize_t read_text(struct registry_file *file, const char *node_name)
 	ssize_t len;
 
 	snprintf(path, sizeof(path), "%s" SUFFIX, node_name);
-	len = whole_file_read(file->folder_fd, path, O_NOFOLLOW, file->text, NODE_TEXT_MAX + 1,
+	len = whole_file_read(file->directory_fd, path, O_NOFOLLOW, file->text, NODE_TEXT_MAX + 1,
 			      &status);
 	if (len == -ELOOP)
 		return -EINVAL;
@@ -204,25 +204,25 @@ static int look_at(struct registry_file *file, const char *name, struct registry
 
 /* -- files that name no node -- */
 
-static DIR *open_folder(const struct registry_file *file)
+static DIR *open_directory(const struct registry_file *file)
 {
-	int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	int fd = openat(file->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
-	if (!folder)
+	if (!directory)
 		fd_close(&fd);
-	return folder;
+	return directory;
 }
 
 static uint32_t count_strays(const struct registry_file *file, struct refusal *refusal)
 {
-	DIR *folder = open_folder(file);
+	DIR *directory = open_directory(file);
 	char name[NODE_NAME_LEN];
 	struct dirent *entry;
 	struct quote quoted;
 	uint32_t count = 0;
 
-	while (folder && (entry = readdir(folder))) {
+	while (directory && (entry = readdir(directory))) {
 		if (parse_file_name(entry->d_name, name) != FILE_STRAY)
 			continue;
 		count++;
@@ -231,8 +231,8 @@ static uint32_t count_strays(const struct registry_file *file, struct refusal *r
 			      " with a node name of a-z, 0-9, '.' and '-'",
 			      quote(&quoted, entry->d_name));
 	}
-	if (folder)
-		closedir(folder);
+	if (directory)
+		closedir(directory);
 	return count;
 }
 
@@ -263,7 +263,7 @@ static bool find_request(const struct registry_file *file, struct request_stamp 
 	char path[PATH_LEN];
 
 	request_path(path, file->node_name);
-	if (fstatat(file->folder_fd, path, &status, AT_SYMLINK_NOFOLLOW) ||
+	if (fstatat(file->directory_fd, path, &status, AT_SYMLINK_NOFOLLOW) ||
 	    !S_ISREG(status.st_mode))
 		return false;
 	*ret_stamp = (struct request_stamp){status.st_ino, status.st_mtim, status.st_size};
@@ -301,7 +301,7 @@ static int write_request(struct registry *registry, const char *node_name)
 	if (registry->fd < 0)
 		return -ENOENT;
 	request_path(path, node_name);
-	fd = openat(file->folder_fd, path,
+	fd = openat(file->directory_fd, path,
 		    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
@@ -325,28 +325,28 @@ static void file_settle_request(struct registry *registry)
 	    !stamp_is_equal(&stamp, &file->stamp))
 		return;
 	request_path(path, file->node_name);
-	if (unlinkat(file->folder_fd, path, 0))
+	if (unlinkat(file->directory_fd, path, 0))
 		log_warning("registry %s: %s cannot be removed: %s: this node serves the request "
 			    "again after a restart",
-			    file->folder, path, strerror(errno));
+			    file->directory, path, strerror(errno));
 }
 
 /* -- following the directory -- */
 
 static int scan(struct registry_file *file)
 {
-	DIR *folder = open_folder(file);
+	DIR *directory = open_directory(file);
 	char name[NODE_NAME_LEN];
 	struct dirent *entry;
 	bool has_room = true;
 
-	if (!folder)
+	if (!directory)
 		return -errno;
 	file->queue_count = file->queue_next = 0;
-	while ((entry = readdir(folder)))
+	while ((entry = readdir(directory)))
 		if (parse_file_name(entry->d_name, name) == FILE_RECORD)
 			has_room &= enqueue(file, name);
-	closedir(folder);
+	closedir(directory);
 	/* Names removed while we were not watching: reading them finds no file. */
 	for (size_t i = 0; i < file->known_count; i++)
 		has_room &= enqueue(file, file->known[i]);
@@ -356,21 +356,21 @@ static int scan(struct registry_file *file)
 
 static int watch(struct registry_file *file)
 {
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), folder_fd, error;
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), directory_fd, error;
 
 	if (fd < 0)
 		return -errno;
-	folder_fd = open(file->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (folder_fd < 0 || inotify_add_watch(fd, file->folder, WATCHED) < 0) {
+	directory_fd = open(file->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory_fd < 0 || inotify_add_watch(fd, file->directory, WATCHED) < 0) {
 		error = -errno;
-		fd_close(&folder_fd);
+		fd_close(&directory_fd);
 		fd_close(&fd);
 		return error;
 	}
 	fd_close(&file->registry.fd);
-	fd_close(&file->folder_fd);
+	fd_close(&file->directory_fd);
 	file->registry.fd = fd;
-	file->folder_fd = folder_fd;
+	file->directory_fd = directory_fd;
 	return scan(file);
 }
 
@@ -400,7 +400,7 @@ static int handle_event(struct registry_file *file, const struct inotify_event *
 	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) {
 		log_error("registry %s has disappeared: the known records stay in use until it "
 			  "returns",
-			  file->folder);
+			  file->directory);
 		fd_close(&file->registry.fd);
 		return 0;
 	}
@@ -485,23 +485,23 @@ static int write_record(struct registry_file *file, const char *text, size_t len
 
 	snprintf(path, sizeof(path), "%s" SUFFIX, file->node_name);
 	snprintf(temporary, sizeof(temporary), ".%s.new", path);
-	fd = openat(file->folder_fd, temporary,
+	fd = openat(file->directory_fd, temporary,
 		    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
 	error = write_all(fd, text, len);
 	if (!error && (fchmod(fd, 0644) || fsync(fd) ||
-		       renameat(file->folder_fd, temporary, file->folder_fd, path)))
+		       renameat(file->directory_fd, temporary, file->directory_fd, path)))
 		error = -errno;
 	if (error)
-		unlinkat(file->folder_fd, temporary, 0);
+		unlinkat(file->directory_fd, temporary, 0);
 	return error;
 }
 
 /* The rename itself must survive a power failure; an O_PATH descriptor cannot be synced. */
-static void sync_folder(const struct registry_file *file)
+static void sync_directory(const struct registry_file *file)
 {
-	CLEANUP_CLOSE int fd = openat(file->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_CLOSE int fd = openat(file->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd >= 0)
 		fsync(fd);
@@ -527,7 +527,7 @@ static int file_publish(struct registry *registry, const struct node *own)
 	error = write_record(file, text, (size_t)len);
 	if (error)
 		return error;
-	sync_folder(file);
+	sync_directory(file);
 	return 1;
 }
 
@@ -536,7 +536,7 @@ static void file_close(struct registry *registry)
 	struct registry_file *file = (struct registry_file *)registry;
 
 	fd_close(&registry->fd);
-	fd_close(&file->folder_fd);
+	fd_close(&file->directory_fd);
 	free(registry->found);
 	free(file->queue);
 	free(file->known);
@@ -573,7 +573,7 @@ static int find_identity(struct registry_file *file)
 	if (error == -EBADMSG)
 		log_warning("registry %s: our own record %s" SUFFIX ": %s: this node gets a new "
 			    "uid",
-			    file->folder, file->node_name, refusal.text);
+			    file->directory, file->node_name, refusal.text);
 	else if (error != -ENOENT)
 		return error;
 	make_uid(registry->uid);
@@ -581,7 +581,7 @@ static int find_identity(struct registry_file *file)
 	return 0;
 }
 
-int registry_file_open(struct registry **ret_registry, const char *folder, const char *node_name)
+int registry_file_open(struct registry **ret_registry, const char *directory, const char *node_name)
 {
 	static const struct registry_operations operations = {
 		.publish = file_publish,
@@ -596,11 +596,12 @@ int registry_file_open(struct registry **ret_registry, const char *folder, const
 	if (!file)
 		goto out;
 	file->registry.operations = &operations;
-	file->registry.fd = file->folder_fd = -1;
+	file->registry.fd = file->directory_fd = -1;
 	file->text = malloc(NODE_TEXT_MAX + 1);
 	file->pods = malloc(ANNOTATION_PODS_MAX * sizeof(*file->pods));
 	copy_text(file->node_name, sizeof(file->node_name), node_name);
-	if (!file->text || !file->pods || !copy_text(file->folder, sizeof(file->folder), folder))
+	if (!file->text || !file->pods ||
+	    !copy_text(file->directory, sizeof(file->directory), directory))
 		goto out;
 	error = watch(file);
 	if (!error)
@@ -612,7 +613,7 @@ out:
 	}
 	log_error("registry file:%s: %s: expected a directory that all nodes share and this node "
 		  "may write to",
-		  folder, strerror(-error));
+		  directory, strerror(-error));
 	if (file)
 		file_close(&file->registry);
 	return error;

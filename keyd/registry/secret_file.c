@@ -89,19 +89,19 @@ static void use_fresh(struct secret_file *file)
 			    file->path);
 }
 
-static void follow_folder(struct secret_file *file)
+static void follow_directory(struct secret_file *file)
 {
-	char folder[PATH_MAX];
+	char directory[PATH_MAX];
 	char *slash;
 
-	copy_text(folder, sizeof(folder), file->path);
-	slash = strrchr(folder, '/');
-	slash[slash == folder] = '\0';
+	copy_text(directory, sizeof(directory), file->path);
+	slash = strrchr(directory, '/');
+	slash[slash == directory] = '\0';
 	file->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (file->fd < 0 || inotify_add_watch(file->fd, folder,
+	if (file->fd < 0 || inotify_add_watch(file->fd, directory,
 					      IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
 						      IN_ONLYDIR) < 0) {
-		log_warning("cannot watch '%s' (%s): its files are checked periodically", folder,
+		log_warning("cannot watch '%s' (%s): its files are checked periodically", directory,
 			    strerror(errno));
 		fd_close(&file->fd);
 	}
@@ -124,7 +124,7 @@ bool secret_file_open(struct secret_file *file, const char *path)
 		log_error("--cluster-secret %s: %s", path, refusal.text);
 		return false;
 	}
-	follow_folder(file);
+	follow_directory(file);
 	judge_mode(file);
 	if (file->warning.text[0])
 		log_warning("%s", file->warning.text);

@@ -23,11 +23,11 @@ static ssize_t read_to_end(int fd, char *text, size_t size)
 	return (ssize_t)used;
 }
 
-ssize_t whole_file_read(int folder_fd, const char *path, int flags, char *ret_text, size_t size,
+ssize_t whole_file_read(int directory_fd, const char *path, int flags, char *ret_text, size_t size,
 			struct stat *ret_status)
 {
 	CLEANUP_CLOSE int fd =
-		openat(folder_fd, path, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		openat(directory_fd, path, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	*ret_status = (struct stat){0};
 	if (fd < 0 || fstat(fd, ret_status))

@@ -81,14 +81,14 @@ check "refuses to start without the file" starts_not 1 "cannot be read: No such 
 check "refuses to start with a folder" starts_not 1 "not a regular file" "$RUN_DIR/n1"
 mkfifo "$RUN_DIR/fifo"
 check "refuses to start with a FIFO, and does not wait for it" starts_not 1 "not a regular file" "$RUN_DIR/fifo"
-bad_file "an empty file" "is empty: expected a secret" </dev/null
+bad_file "an empty file" "the file is empty: expected a secret" </dev/null
 bad_file "a secret of 31 bytes" "line 1 is not a secret: expected base64 of 32 bytes" < <(head -c 31 /dev/urandom | base64)
 bad_file "a bad second line" "line 3 is not a secret" <<<"$SECRET"$'\n\n'"${OTHER%=}"
 bad_file "three secrets" "line 3 is one secret too many: expected at most 2" <<<"$SECRET"$'\n'"$OTHER"$'\n'"$THIRD"
 bad_file "the same secret twice" "line 2 repeats an earlier line" <<<"$SECRET"$'\n'"$SECRET"
-bad_file "none alone" "contains only none" <<<none
+bad_file "none alone" "the file contains only none" <<<none
 bad_file "a secret that is all zero" "line 1 is all zero" < <(head -c 32 /dev/zero | base64)
-bad_file "a file that is too large" "is larger than 4096 bytes" < <(yes "$SECRET" | head -n 200)
+bad_file "a file that is too large" "the file is larger than 4096 bytes" < <(yes "$SECRET" | head -n 200)
 bad_file "bytes that are no text" "line 1 is not a secret" < <(head -c 512 /dev/zero)
 
 write_secret 1 "$SECRET"

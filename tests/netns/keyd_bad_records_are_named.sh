@@ -82,14 +82,14 @@ watch_start "$MARKER"
 spawn p1 "$RUN_DIR/ping.txt" ping -i 0.02 -p "$MARKER" "$(pod_v4 2)"
 PING=$SPAWNED
 
-bad_file "an empty file" "no JSON" </dev/null
-bad_file "truncated JSON" "no JSON" < <(head -c 300 "$REGISTRY/n2.json")
+bad_file "an empty file" "not JSON" </dev/null
+bad_file "truncated JSON" "not JSON" < <(head -c 300 "$REGISTRY/n2.json")
 bad_file "wrong types" "'name' is an integer" <<<'{"name":7}'
 bad_file "a record under another's name" "'name' is 'n2': expected the file's name, 'x'" <"$REGISTRY/n2.json"
 bad_file "control characters, escaped" "'uid' is '\\x1b[31m'" \
 	<<<'{"name":"x","uid":"\u001b[31m","created":"2030-01-01T00:00:00Z"}'
 bad_file "a file over 1 MiB" "file is larger than 1048576 bytes" < <(head -c 1200000 /dev/zero | tr '\0' ' ')
-bad_file "a JSON bomb" "no JSON" < <(head -c 900000 /dev/zero | tr '\0' '[')
+bad_file "a JSON bomb" "not JSON" < <(head -c 900000 /dev/zero | tr '\0' '[')
 rm "$REGISTRY/x.json" && mkfifo "$REGISTRY/x.json" && touch "$REGISTRY/x.json"
 check "names a FIFO in a record's place" named x refused "not a regular file"
 rm "$REGISTRY/x.json"

@@ -411,17 +411,17 @@ static void be_a_pod(void)
 	struct credentials *account;
 
 	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("none", "/run", "tmpfs", 0, NULL) || system("mkdir -p " ACCOUNT_FOLDER))
+	    mount("none", "/run", "tmpfs", 0, NULL) || system("mkdir -p " ACCOUNT_DIRECTORY))
 		_exit(2);
-	write_file(ACCOUNT_FOLDER "/token", "pod");
-	write_file(ACCOUNT_FOLDER "/namespace", "veil");
-	write_file(ACCOUNT_FOLDER "/ca.crt", CERTIFICATE("pod"));
+	write_file(ACCOUNT_DIRECTORY "/token", "pod");
+	write_file(ACCOUNT_DIRECTORY "/namespace", "veil");
+	write_file(ACCOUNT_DIRECTORY "/ca.crt", CERTIFICATE("pod"));
 	assert_service_account("10.96.0.1", "443", "https://10.96.0.1:443");
 	assert_service_account("fd00:96::1", "443", "https://[fd00:96::1]:443");
 	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1/x@y", 1);
 	if (!credentials_open(&account, NULL))
 		_exit(5);
-	remove(ACCOUNT_FOLDER "/token");
+	remove(ACCOUNT_DIRECTORY "/token");
 	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
 	_exit(credentials_open(&account, NULL) ? 0 : 6);
 }

@@ -22,7 +22,7 @@ enum part { SERVER, TLS_NAME, NAMESPACE_NAME, CA, TOKEN, CERT, KEY, PARTS };
 
 struct credentials {
 	char *kubeconfig; /* its path; NULL: the service account of the pod */
-	char *folder;	  /* of the kubeconfig */
+	char *directory;  /* of the kubeconfig */
 	char *parts[PARTS];
 	struct credentials_view view; /* points into parts */
 	uint64_t read_ns;
@@ -124,7 +124,7 @@ static bool read_kubeconfig(const struct credentials *account, struct kubeconfig
 
 	if (!text)
 		return false;
-	is_good = kubeconfig_parse(config, text, strlen(text), account->folder, &why);
+	is_good = kubeconfig_parse(config, text, strlen(text), account->directory, &why);
 	if (!is_good)
 		refusal_write(refusal, "%s: %.200s", account->kubeconfig, why.text);
 	free_secret(text);
@@ -135,7 +135,7 @@ static bool read_kubeconfig(const struct credentials *account, struct kubeconfig
 static char *pod_namespace(void)
 {
 	struct refusal refusal;
-	char *text = read_file(ACCOUNT_FOLDER "/namespace", NAMESPACE_MAX, &refusal);
+	char *text = read_file(ACCOUNT_DIRECTORY "/namespace", NAMESPACE_MAX, &refusal);
 
 	if (text)
 		text[strcspn(text, "\r\n")] = '\0';
@@ -159,8 +159,8 @@ static bool find_service_account(struct kubeconfig *config, struct refusal *refu
 		config->server = NULL;
 		return refuse(refusal, "%s", strerror(ENOMEM));
 	}
-	config->ca.path = strdup(ACCOUNT_FOLDER "/ca.crt");
-	config->token.path = strdup(ACCOUNT_FOLDER "/token");
+	config->ca.path = strdup(ACCOUNT_DIRECTORY "/ca.crt");
+	config->token.path = strdup(ACCOUNT_DIRECTORY "/token");
 	config->namespace = pod_namespace();
 	if (config->ca.path && config->token.path && kubeconfig_is_server(config->server))
 		return true;
@@ -213,7 +213,7 @@ static void show(struct credentials *account, bool needs_new_connections)
 static bool read_parts(struct credentials *account, struct kubeconfig *config,
 		       struct refusal *refusal)
 {
-	const char *origin = account->kubeconfig ? account->kubeconfig : ACCOUNT_FOLDER;
+	const char *origin = account->kubeconfig ? account->kubeconfig : ACCOUNT_DIRECTORY;
 	char *ca = NULL, *token = NULL, *cert = NULL, *key = NULL;
 	bool has_ca = read_part(CA, &config->ca, origin, &ca, refusal);
 	bool has_token = read_part(TOKEN, &config->token, origin, &token, refusal);
@@ -269,7 +269,7 @@ const struct credentials_view *credentials_refresh(struct credentials *account, 
 
 /* -- open, refresh, close -- */
 
-static char *folder_of(const char *path)
+static char *directory_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -285,9 +285,9 @@ int credentials_open(struct credentials **ret_account, const char *kubeconfig)
 
 	if (account && kubeconfig) {
 		account->kubeconfig = strdup(kubeconfig);
-		account->folder = folder_of(kubeconfig);
+		account->directory = directory_of(kubeconfig);
 	}
-	if (!account || (kubeconfig && (!account->kubeconfig || !account->folder))) {
+	if (!account || (kubeconfig && (!account->kubeconfig || !account->directory))) {
 		log_error("registry kubernetes: %s", strerror(ENOMEM));
 		credentials_close(account);
 		return -ENOMEM;
@@ -308,6 +308,6 @@ void credentials_close(struct credentials *account)
 	for (enum part part = 0; part < PARTS; part++)
 		free_secret(account->parts[part]);
 	free(account->kubeconfig);
-	free(account->folder);
+	free(account->directory);
 	free(account);
 }

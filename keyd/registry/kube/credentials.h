@@ -12,7 +12,7 @@
 
 #include "util.h"
 
-#define ACCOUNT_FOLDER	   "/var/run/secrets/kubernetes.io/serviceaccount"
+#define ACCOUNT_DIRECTORY  "/var/run/secrets/kubernetes.io/serviceaccount"
 #define ACCOUNT_SERVER_LEN 512
 #define ACCOUNT_TOKEN_MAX  65536
 #define ACCOUNT_PEM_MAX	   (1024 * 1024)

@@ -14,7 +14,7 @@
 
 struct reading {
 	yaml_document_t *document;
-	const char *folder;
+	const char *directory;
 	struct refusal *refusal;
 };
 
@@ -72,7 +72,7 @@ static bool parse_path(const struct reading *reading, const yaml_node_t *from, c
 	if (!path)
 		return true;
 	if (*path == '/' ? !(*ret_path = strdup(path))
-			 : asprintf(ret_path, "%s/%s", reading->folder, path) < 0)
+			 : asprintf(ret_path, "%s/%s", reading->directory, path) < 0)
 		return refuse(reading->refusal, "cannot be read: %s", strerror(ENOMEM));
 	return true;
 }
@@ -207,11 +207,11 @@ static bool read_config(const struct reading *reading, struct kubeconfig *config
 	       read_cluster(reading, cluster, config) && read_user(reading, user, config);
 }
 
-bool kubeconfig_parse(struct kubeconfig *config, const char *text, size_t len, const char *folder,
-		      struct refusal *refusal)
+bool kubeconfig_parse(struct kubeconfig *config, const char *text, size_t len,
+		      const char *directory, struct refusal *refusal)
 {
 	yaml_document_t document;
-	struct reading reading = {&document, folder, refusal};
+	struct reading reading = {&document, directory, refusal};
 	bool is_good;
 
 	*config = (struct kubeconfig){0};

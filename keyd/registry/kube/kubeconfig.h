@@ -23,8 +23,8 @@ struct kubeconfig {
 };
 
 /* Relative paths start at `directory`. False: *refusal gives the reason, and *config is empty. */
-bool kubeconfig_parse(struct kubeconfig *config, const char *text, size_t len, const char *folder,
-		      struct refusal *refusal);
+bool kubeconfig_parse(struct kubeconfig *config, const char *text, size_t len,
+		      const char *directory, struct refusal *refusal);
 
 /* Wipes the secret parts. */
 void kubeconfig_clear(struct kubeconfig *config);

@@ -151,7 +151,7 @@ static void add_facts(struct node *node, const struct other_nodes_facts *facts)
 	memcpy(node->addresses, facts->addresses, facts->address_count * sizeof(*facts->addresses));
 }
 
-static bool says_places(const struct node *node)
+static bool publishes_places(const struct node *node)
 {
 	return node->record == RECORD_VALID;
 }
@@ -179,7 +179,7 @@ static bool are_addresses_current(const struct node *node)
 {
 	const struct annotation *annotation = &node->annotation;
 
-	return !says_places(node) ||
+	return !publishes_places(node) ||
 	       are_among(node->addresses, node->address_count, annotation->endpoints,
 			 annotation->endpoint_count) ||
 	       are_among(annotation->endpoints, annotation->endpoint_count, node->addresses,
@@ -190,7 +190,7 @@ static bool are_addresses_current(const struct node *node)
 static bool is_complete(const struct node *node)
 {
 	bool has_prefixes =
-		node->pod_cidr_count || (says_places(node) && node->annotation.pod_count);
+		node->pod_cidr_count || (publishes_places(node) && node->annotation.pod_count);
 
 	return has_prefixes && node->address_count && are_addresses_current(node);
 }
@@ -201,7 +201,7 @@ static void note_record(struct other_nodes_node *known, const struct node *node,
 			const struct node_asks *asks)
 {
 	memcpy(known->digest, asks->digest, sizeof(known->digest));
-	known->has_places = says_places(node);
+	known->has_places = publishes_places(node);
 	if (known->has_places)
 		node_object_digest_places(&node->annotation, known->places);
 	known->was_told = true;
@@ -259,8 +259,8 @@ static void tell_strays(struct other_nodes *nodes)
 
 /* -- whole Nodes: items of a list, and single readings -- */
 
-static bool is_told_already(const struct other_nodes_node *known, const struct node *node,
-			    const struct node_asks *asks)
+static bool is_reported_already(const struct other_nodes_node *known, const struct node *node,
+				const struct node_asks *asks)
 {
 	const struct other_nodes_facts *facts = &known->facts;
 
@@ -295,7 +295,7 @@ static int handle_whole_node(struct other_nodes *nodes, struct other_nodes_node 
 		return 0;
 	}
 	known->incomplete_reads = is_complete(&node) ? 0 : known->incomplete_reads + 1;
-	if (is_told_already(known, &node, &asks))
+	if (is_reported_already(known, &node, &asks))
 		return 0;
 	if (!save_facts(known, &node))
 		return -ENOMEM;
@@ -401,7 +401,7 @@ static bool handle_record(struct other_nodes *nodes, struct other_nodes_node *kn
 	if (!known->facts.pod_cidrs || !known->is_complete ||
 	    !node_object_decode(object, &node, nodes->kube->pods, &refusal))
 		return false;
-	if (says_places(&node)) {
+	if (publishes_places(&node)) {
 		node_object_digest_places(&node.annotation, places);
 		if (!known->has_places || memcmp(places, known->places, sizeof(places)))
 			return false;

@@ -83,7 +83,7 @@ static void tell_request(struct own_node *own)
 /* -- the API server's answers -- */
 
 /* Another Node now has our name: no state of the old one applies. */
-static void meet(struct own_node *own, const struct object_meta *meta)
+static void forget_old_node(struct own_node *own, const struct object_meta *meta)
 {
 	if (own->meta.uid[0])
 		log_warning("this node's Node object was re-created (uid %s): this node starts "
@@ -99,7 +99,7 @@ static void meet(struct own_node *own, const struct object_meta *meta)
 static void handle_meta(struct own_node *own, const struct object_meta *meta, const json_t *object)
 {
 	if (strcmp(own->meta.uid, meta->uid))
-		meet(own, meta);
+		forget_old_node(own, meta);
 	own->is_gone = false;
 	own->meta = *meta;
 	node_object_decode_asks(object, &own->asks);

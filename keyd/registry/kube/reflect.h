@@ -58,7 +58,7 @@ struct reflect_failure {
 
 enum reflect_verdict {
 	REFLECT_MORE,  /* another page follows */
-	REFLECT_WHOLE, /* an object that was on none of the pages is gone */
+	REFLECT_WHOLE, /* an object that was on no page is gone */
 	/* Complete except for items that may be any object: it proves none gone. It is listed again
 	 * soon. */
 	REFLECT_PARTIAL,
@@ -72,8 +72,8 @@ struct reflect {
 	bool is_listing, is_watching;
 	bool is_known; /* a complete list has been read */
 	bool wants_list;
-	/* a watch did not end normally: the server may have been restored from a backup
-	 * meanwhile */
+	/* a watch did not end normally: in the meantime the server may have been restored from a
+	 * backup */
 	bool is_in_doubt;
 	uint32_t limit;
 	char version[OBJECT_VERSION_LEN]; /* to watch from; empty: no version is known */
