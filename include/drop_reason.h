@@ -5,8 +5,8 @@
  * written. The numbers index pinned maps: append only.
  *
  * X(NAME, "label", "text for the reader of podveil status")
- * Counters count packets: a super-packet counts its segments. Only udp_overflow (and tun_overflow on
- * a kernel that cannot load bpf/kernel_drops.bpf.c) counts as the kernel does: once for several
+ * Counters count packets: a super-packet counts its segments. Only udp_overflow (and tun_overflow
+ * on a kernel that cannot load bpf/kernel_drops.bpf.c) counts as the kernel does: once for several
  * packets that it had joined.
  */
 #pragma once

@@ -73,9 +73,9 @@
  *   preparing: the next key is being generated and published. proving: it is published, and live
  *   peers prove that they know it. overlapping: it became the current key, and the previous one
  *   still answers. degraded: the same after the overlap, because a straggler still needs the
- *   previous key. current: no rotation runs. "since" is the start of the state. "age" is that of the
- *   current key. For other nodes only the states of their records are known: current, proving or
- *   overlapping.
+ *   previous key. current: no rotation runs. "since" is the start of the state. "age" is that of
+ *   the current key. For other nodes only the states of their records are known: current, proving
+ *   or overlapping.
  *   "peers_proved" counts those of "peers_live" that have proved the key. A straggler is a live
  *   peer that has not, or that still needs the previous key. "time_left" is the time until the node
  *   promotes the next key, or wipes the previous one, without the stragglers. These three are of

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Netlink sockets by libmnl, for podveil-keyd, podveil and the loader. podveil-tunnel does not link libmnl.
+ * Netlink sockets by libmnl, for podveil-keyd, podveil and the loader. podveil-tunnel does not link
+ * libmnl.
  */
 #pragma once
 
@@ -18,8 +19,8 @@ static inline void cleanup_netlink(struct mnl_socket **socket)
 
 #define CLEANUP_NETLINK CLEANUP(cleanup_netlink)
 
-/* A socket for `protocol`, as NETLINK_ROUTE, that receives the multicast groups of the mask; flags as SOCK_NONBLOCK.
- * NULL: errno has the reason. */
+/* A socket for `protocol` (such as NETLINK_ROUTE) that receives the multicast groups of the mask.
+ * `flags`: SOCK_NONBLOCK or 0. NULL: errno has the reason. */
 static inline struct mnl_socket *netlink_open(int protocol, int flags, unsigned int groups)
 {
 	struct mnl_socket *socket = mnl_socket_open2(protocol, SOCK_CLOEXEC | flags);
@@ -33,8 +34,8 @@ static inline struct mnl_socket *netlink_open(int protocol, int flags, unsigned 
 	return NULL;
 }
 
-/* A non-blocking descriptor that becomes readable when a group has a message, or -errno. It is a duplicate: libmnl closes
- * its own together with the socket. */
+/* A non-blocking descriptor that becomes readable when a group has a message, or -errno. It is a
+ * duplicate: libmnl closes its own together with the socket. */
 static inline int netlink_open_monitor(int protocol, unsigned int groups)
 {
 	CLEANUP_NETLINK struct mnl_socket *socket = netlink_open(protocol, SOCK_NONBLOCK, groups);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a test lets the agent die: PODVEIL_CRASH_AFTER=<name> in the environment, honoured only in a build made with
- * `make CRASH_POINTS=1`. In every other build there is nothing here.
+ * Points at which a test can kill the agent: PODVEIL_CRASH_AFTER=<name> in the environment,
+ * honoured only in a build with `make CRASH_POINTS=1`. In every other build this header is empty.
  */
 #pragma once
 

@@ -65,7 +65,7 @@ fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-echo "1..14"
+echo "1..16"
 
 # First the detector.
 cat >"$work/bad.c" <<'SOURCE'
@@ -103,6 +103,19 @@ judge() { # AREA, with its units in $work/units
 	[ $(($(wc -l <"$work/seldom") * 100)) -le "$total" ]
 	verdict $? "$1: at most 1 % have 'none of', 'stands' or 'goes by'"
 }
+# Lines with a part of a comment that are longer than 100 columns; tables of code in a macro aside.
+long_comments() { # FILE...
+	for file in "$@"; do
+		expand "$file" | awk -v file="$file" 'length($0) > 100 && /\/\*|\*\/|\/\/|^ *\* / && !/\\$/ {print file ":" FNR}'
+	done
+}
+printf '/* %0100d */\nint good; /* short */\n' 0 >"$work/long.c"
+[ "$(long_comments "$work/long.c")" = "$work/long.c:1" ]
+verdict $? "detector sees a comment longer than 100 columns"
+long_comments $(files product) >"$work/long"
+[ -s "$work/long" ]
+verdict $((!$?)) "product: comments keep to 100 columns"
+sed 's/^/# /' "$work/long" | head -20
 for area in product tests documents; do
 	files $area | xargs awk -f tests/prose_units.awk | long_units >"$work/units"
 	judge "$area"

@@ -1,6 +1,7 @@
 # Tests, demos, fuzzers and benchmarks: variables, targets and rules. Included by the Makefile.
 
-TREE_TESTS  := $(addprefix tests/,core_is_pure.sh core_is_tested.sh no_include_circles.sh letter/table_is_complete.sh)
+TREE_TESTS  := $(addprefix tests/,core_is_pure.sh core_is_tested.sh no_include_circles.sh prose_is_plain.sh \
+               links_lead_somewhere.sh reference_is_current.sh letter/table_is_complete.sh)
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BPF_TESTS   := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 TEST_TOOLS  := $(patsubst tests/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/tools/*.c))
@@ -40,7 +41,7 @@ test: deps ## run all tests that need neither a Go toolchain nor a virtual machi
 	@BUILD=$(BUILD) tests/run.sh $(TREE_TESTS) $(UNIT_TESTS) $(REPLAYS) \
 		$(BPF_TESTS) $(NETNS_ALONE) --together tests/model/run.sh $(NETNS_PAIRS)
 
-test-unit: tests ## run the unit tests (no root)
+test-unit: programs tests ## run the unit tests (no root)
 	@BUILD=$(BUILD) tests/run.sh $(TREE_TESTS) $(UNIT_TESTS) $(REPLAYS)
 
 mutants: ## break each rule of WireGuard in a copy and see its test fail (no root; 2 minutes)

@@ -21,8 +21,8 @@ struct allowedips_node {
 	uint32_t children[2]; /* 0: none; node 0 is never used */
 	uint32_t parent;      /* 0: root of its family */
 	uint32_t peer;	      /* NO_PEER: a fork, which has no prefix and always both children */
-	/* The peer's prefixes, oldest first; 0 follows the last one, and the first one's previous is the
-	 * last. */
+	/* The peer's prefixes, oldest first; 0 follows the last one, and the first one's previous
+	 * is the last. */
 	uint32_t next_of_peer, previous_of_peer;
 };
 

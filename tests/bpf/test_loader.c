@@ -59,7 +59,8 @@ VETH_TEST(open_refuses_a_folder_that_is_on_no_bpffs)
 	snprintf(expected, sizeof(expected), "'%s/maps' is not on a BPF file system", folder);
 	assert_open_refused(folder, -EMEDIUMTYPE, expected);
 	assert_int_equal(access(folder, F_OK), -1);
-	assert_open_refused("relative", -EMEDIUMTYPE, "'relative/maps' is not on a BPF file system");
+	assert_open_refused("relative", -EMEDIUMTYPE,
+			    "'relative/maps' is not on a BPF file system");
 }
 
 VETH_TEST(open_names_the_privilege_that_a_user_lacks)

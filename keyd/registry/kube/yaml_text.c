@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Only this file uses libyaml. Its run time grows with the square of the nesting depth of brackets,
- * so a text with deeper nesting than any of ours is refused before libyaml sees it.
+ * so a text with deeper nesting than any that podveil reads is refused before libyaml sees it.
  */
 #include "yaml_text.h"
 
