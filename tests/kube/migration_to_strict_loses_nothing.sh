@@ -49,7 +49,7 @@ check "the startup taint goes: pods may come, as before" wait_until 15 has_no_ta
 start_agent 2 || bail "no agent"
 check "the other agent comes: both nodes reach each other" wait_until 15 have_reached_each_other
 sleep 0.3
-check "from then on nothing of it is in clear" wire_shows_nothing
+check "from then on nothing of it is in cleartext" wire_shows_nothing
 check "kubectl apply -k deploy/" overlay_apply .
 check "makes all nodes strict within seconds" wait_until 10 all_are strict
 check "which protect their pods" wait_until 10 agents_are_ready
@@ -69,7 +69,7 @@ check "a command does not win over the ConfigMap" eval '! podveil 1 mode permiss
 kubectl -n $NAMESPACE delete configmap podveil >/dev/null
 sleep 1
 check "without a ConfigMap the last mode stays" all_are strict
-check "nothing was in clear" wire_shows_nothing
+check "nothing was in cleartext" wire_shows_nothing
 traffic_stop
 check "no datagram was lost by it" udp_lost_nothing switch 400
 check "no connection was disturbed" tcp_lost_nothing switch

@@ -79,7 +79,7 @@ check "and not over IPv6, of which it has no prefix" eval '! in_ns p1 ping -c 1 
 old_uid=$(uid_of 3)
 kubectl delete node n3 >/dev/null
 check "a Node that is deleted is a peer no more" wait_until 10 two_know_each_other
-check "and nothing leaves for its pods in clear" nothing_leaves_for 3
+check "and nothing leaves for its pods in cleartext" nothing_leaves_for 3
 kubectl -n $NAMESPACE delete pod podveil-n3 --force >/dev/null 2>&1 # as the garbage collector does
 node_joins 3
 agent_is_deployed 3
@@ -92,7 +92,7 @@ check "its pods talk to both, also over IPv6, of which it has a prefix now" eval
 stop_agent 3
 kubectl delete node n3 >/dev/null
 check "a node leaves for good" wait_until 10 two_know_each_other
-check "nothing leaves for its pods in clear" nothing_leaves_for 3
+check "nothing leaves for its pods in cleartext" nothing_leaves_for 3
 check "traffic between the others ran all the time" traffic_runs
 traffic_stop
 check "and lost nothing" udp_lost_nothing stay 3000

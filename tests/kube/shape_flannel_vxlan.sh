@@ -124,6 +124,6 @@ check "flannel-v6.1's own address reaches a pod elsewhere" overlay_address_pings
 check "flannel.1's own address reaches another node" overlay_address_pings 1 10.244.1.0 "$(node_v4 2)"
 check "flannel-v6.1's own address reaches another node" overlay_address_pings 1 fd00:10:244:1:: "$(node_v6 2)"
 watch_stop
-check "none of that was in clear on the wire" watch_saw_nothing
+check "none of that was in cleartext on the wire" watch_saw_nothing
 check "traffic that flanneld masquerades to a node's address is outside, and seen" masqueraded_flow_is_seen p1 2
 kube_done

@@ -85,5 +85,5 @@ for i in 1 2; do
 done
 check "nor on any Node object" no_node_is_annotated
 check "nor in the cluster" nothing_is_left_in_the_cluster
-check "pods talk as before, in clear" pods_are_seen_in_clear
+check "pods talk as before, in cleartext" pods_are_seen_in_clear
 agents_done

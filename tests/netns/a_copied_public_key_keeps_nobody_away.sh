@@ -23,7 +23,7 @@ x_copies() { # JQ_FILTER of the record; $own, $two and $three are keys
 }
 x_is_named() { peer_of 1 x | jq -e '.reason | test("a key of node n[23]")'; }
 agent_1_starts_anew() { kill_agent 1 && start_agent 1; }
-dead_nodes_share_a_key() { # y and z, with a key that no node has the private half of
+dead_nodes_share_a_key() { # y and z, at the same moment, with a key of which no node has the private half
 	local key i=70 name
 	key=$(wg genkey | wg pubkey)
 	for name in y z; do
@@ -31,9 +31,9 @@ dead_nodes_share_a_key() { # y and z, with a key that no node has the private ha
 		jq --arg name $name --arg key "$key" --arg i $i '.name = $name | .uid = "uid-" + $name | .podCIDRs = []
 			| .addresses = ["192.168.50." + $i] | .annotations["podveil.io/tunnel"] |= (fromjson | .uid = "uid-" + $name
 				| .current = $key | del(.next) | del(.previous) | .pods = ["10.244." + $i + ".0/24"]
-				| .endpoints = ["192.168.50." + $i] | tojson)' "$RUN_DIR/registry/n2.json" >"$RUN_DIR/registry/.$name.tmp" &&
-			mv "$RUN_DIR/registry/.$name.tmp" "$RUN_DIR/registry/$name.json" || return 1
+				| .endpoints = ["192.168.50." + $i] | tojson)' "$RUN_DIR/registry/n2.json" >"$RUN_DIR/$name.json" || return 1
 	done
+	mv "$RUN_DIR/y.json" "$RUN_DIR/z.json" "$RUN_DIR/registry"
 }
 turns_change() { # four times: y's to z's and back, twice
 	[ "$(grep -cE 'node [yz]: its record is accepted again' "$RUN_DIR/n1/keyd.log")" -ge 4 ]

@@ -44,6 +44,6 @@ check "one byte more over IPv6 is told too big" is_told 6 "$(pod_v6 2)" 1373 142
 check "TCP over IPv4 arrives whole" tcp_arrives "$(pod_v4 2):9004"
 check "TCP over IPv6 arrives whole" tcp_arrives "[$(pod_v6 2)]:9006"
 watch_stop
-check "nothing was in the clear" watch_saw_nothing
+check "nothing was in cleartext" watch_saw_nothing
 check "the outside is IPv6 and never fragmented" outside_is_ipv6
 done_testing

@@ -80,5 +80,5 @@ start_tunnel 1 && start_tunnel 2
 check "the tunnel comes back" wait_until 10 agents_are_ready
 check "without the flags all of it is dropped again" is_dropped_again
 check "status shows none of them then" shows '.except_cidrs == [] and .bypasses == []'
-check "and the port is not reached in clear" leaves_not_in_clear "$(pod_v4 2):$API"
+check "and the port is not reached in cleartext" leaves_not_in_clear "$(pod_v4 2):$API"
 done_testing

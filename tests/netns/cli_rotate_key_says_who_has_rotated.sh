@@ -9,11 +9,14 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+SOCKETS=0
+
 # Answers requests one after the other; the last answer goes on for ever.
 answer_with() { # ANSWER...
 	local i=0 answer
 	stop_answering
-	rm -rf "$RUN_DIR/answers" "$RUN_DIR/keyd.sock"
+	SOCKET=$RUN_DIR/keyd$((++SOCKETS)).sock # a new one: a child may still hold the last one
+	rm -rf "$RUN_DIR/answers"
 	mkdir "$RUN_DIR/answers"
 	for answer in "$@"; do
 		printf '%s' "$answer" >"$RUN_DIR/answers/$((i++))"
@@ -25,9 +28,9 @@ answer_with() { # ANSWER...
 		cat $RUN_DIR/answers/\$i
 		[ ! -e $RUN_DIR/answers/\$((i + 1)) ] || echo \$((i + 1)) >$RUN_DIR/answers/next
 	END
-	timeout 60 socat "UNIX-LISTEN:$RUN_DIR/keyd.sock,fork" EXEC:"sh $RUN_DIR/answer.sh" 2>/dev/null &
+	timeout 60 socat "UNIX-LISTEN:$SOCKET,fork" EXEC:"sh $RUN_DIR/answer.sh" 2>/dev/null &
 	ANSWERING=$!
-	wait_until 20 listens_at "$RUN_DIR/keyd.sock"
+	wait_until 20 listens_at "$SOCKET"
 }
 
 stop_answering() {
@@ -38,7 +41,7 @@ stop_answering() {
 rotate_key() { # STATUS ARGUMENT...
 	local status=$1 seen
 	shift
-	timeout 20 "$BUILD/podveil" --control "$RUN_DIR/keyd.sock" rotate-key "$@" >"$RUN_DIR/stdout" 2>"$RUN_DIR/stderr"
+	timeout 20 "$BUILD/podveil" --control "$SOCKET" rotate-key "$@" >"$RUN_DIR/stdout" 2>"$RUN_DIR/stderr"
 	seen=$?
 	echo "status $seen, stdout and stderr:"
 	cat -v "$RUN_DIR/stdout" "$RUN_DIR/stderr"
@@ -107,7 +110,7 @@ refuses_usage() { # WORDS ARGUMENT...
 
 shows_a_bar() {
 	answer_with "$(keys aaaa '' bbbb '')" "$ASKED" "$(keys cccc '' bbbb dddd)" "$(keys cccc '' dddd '')"
-	script -qec "$BUILD/podveil --control $RUN_DIR/keyd.sock rotate-key --all" /dev/null >"$RUN_DIR/stdout" 2>&1 </dev/null || return 1
+	script -qec "$BUILD/podveil --control $SOCKET rotate-key --all" /dev/null >"$RUN_DIR/stdout" 2>&1 </dev/null || return 1
 	cat -v "$RUN_DIR/stdout"
 	says '[##########..........] 2 nodes' && says '[####################] 2 nodes' && says 's left; waiting for n2'
 }

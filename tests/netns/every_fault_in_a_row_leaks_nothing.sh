@@ -171,7 +171,7 @@ prefix_moved() {
 prefix_claimed_twice() {
 	in_ns n2 ip route del $MOVING_V4
 	in_ns n2 ip route del $MOVING_V6
-	moving_add 2 c && wait_until 3 eval 'podveil 1 -o json peers | grep -q "own"'
+	moving_add 2 c && wait_until 3 eval 'podveil 1 -o json peers | grep -q "belongs to this node"'
 }
 prefix_removed() { moving_del 2 c && moving_del 1 b && sleep 0.3; }
 address_changes() {

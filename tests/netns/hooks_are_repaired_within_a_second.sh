@@ -119,7 +119,7 @@ is_mended() { # NAME FAULT...
 	diag "$name: mended after $MS ms (this machine stalled for $STALL_MS ms at most)"
 	check "$name is mended" test $STANDS = yes
 	check "$name is mended in time" test "$MS" -le $((1000 + STALL_MS))
-	check "$name lets nothing out in clear" test $LEAKED = no
+	check "$name lets nothing out in cleartext" test $LEAKED = no
 	[ "${HURTS:-yes}" = no ] || check "$name is named in the log" test "$MENDED" -gt 0 # so it was broken at all
 }
 

@@ -131,5 +131,5 @@ sleep 0.3
 check "files that are nobody's are left alone" is_forgotten
 check "the good node's traffic lost nothing meanwhile" loses_nothing
 watch_stop
-check "nothing was on the wire in clear" watch_saw_nothing
+check "nothing was on the wire in cleartext" watch_saw_nothing
 done_testing

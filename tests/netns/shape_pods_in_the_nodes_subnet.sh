@@ -121,7 +121,7 @@ check "node still pings node, outside the tunnel" pings n1 "$(node_v4 2)"
 shape_watch_start "$MARKER"
 check "forgotten neighbours are found again" neighbours_are_found_anew
 watch_stop
-check "and nothing of it left in clear" watch_saw_nothing
+check "and nothing of it left in cleartext" watch_saw_nothing
 
 check "a second NIC is plugged in" plug_nic
 shape_watch_start "$MARKER"
@@ -133,7 +133,7 @@ check "it reaches the other node's pod" wait_until 5 pings s1 "$(pod_v4 2)"
 check "it talks in both families and directions" second_pod_talks
 check "the other pods talk as before" udp_arrives
 watch_stop
-check "neither NIC let any of it out in clear" watch_saw_nothing
+check "neither NIC let any of it out in cleartext" watch_saw_nothing
 
 check "the agents are taken away" clean_up
 check "the detector sees the second pod's traffic then" second_pod_is_seen_in_clear

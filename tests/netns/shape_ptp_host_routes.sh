@@ -87,7 +87,7 @@ check "node 1 does not publish that block as a whole any more" wait_until 5 bloc
 check "the lent address is reached through the tunnel" wait_until 5 pod_reaches p1 "${POD_V4[lent]}"
 check "and the pods that stayed still are" udp_arrives
 watch_stop
-check "none of this was on the wire in clear" watch_saw_nothing
+check "none of this was on the wire in cleartext" watch_saw_nothing
 
 # auto: the registry says one thing, the kernel shows another.
 stop_keyd 1
