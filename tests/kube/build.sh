@@ -28,7 +28,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=$(cd "$here/../.." && pwd)/.cache
 release=$(sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\).*|\1|p' "$here/go.mod")
 flannel=$(sed -n 's|^require github.com/flannel-io/flannel ||p' "$here/flannel/go.mod")
-pinned=$(cat "$here/build.sh" "$here"/go.{mod,sum} "$here"/flannel/go.{mod,sum} | sha256sum | cut -c1-12)
+pinned=$(grep -hv '^[[:space:]]*#' "$here/build.sh" "$here"/go.{mod,sum} "$here"/flannel/go.{mod,sum} | sha256sum | cut -c1-12)
 programs=$cache/kube-$release-$pinned
 
 fail() {

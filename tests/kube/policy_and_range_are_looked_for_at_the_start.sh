@@ -24,7 +24,7 @@ policy_comes() {
 }
 policy_forgets_other_nodes() {
 	kubectl get validatingadmissionpolicy podveil-agent -o json |
-		jq 'del(.metadata.managedFields, .metadata.resourceVersion) | .spec.validations |= map(select(.message | test("their own Node alone") | not))' |
+		jq 'del(.metadata.managedFields, .metadata.resourceVersion) | .spec.validations |= map(select(.message | test("only their own Node") | not))' |
 		kubectl replace -f - >/dev/null && wait_until 15 dry_run n2 $RECORD && wait_until 5 is_refused n1 podveil.io/self-test
 }
 

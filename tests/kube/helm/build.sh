@@ -12,7 +12,7 @@ set -u -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(cd "$here/../../.." && pwd)/.cache
 release=$(sed -n 's|^\thelm.sh/helm/v3 \(v[0-9.]*\).*|\1|p' "$here/go.mod")
-program=$cache/helm-$release-$(cat "$here"/build.sh "$here"/go.{mod,sum} | sha256sum | cut -c1-12)
+program=$cache/helm-$release-$(grep -hv "^[[:space:]]*#" "$here"/build.sh "$here"/go.{mod,sum} | sha256sum | cut -c1-12)
 
 fail() {
 	echo "kube/helm/build.sh: $1" >&2
