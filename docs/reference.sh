@@ -15,7 +15,7 @@ trap 'exit 130' INT TERM
 # Name, and who writes and reads it.
 cat >"$work/node_names" <<'TABLE'
 podveil.io/tunnel	annotation	Record of the node: its public keys, endpoints, port and pod prefixes, as JSON. Written by the node's own podveil-keyd, read by all.
-podveil.io/rotate-requested	annotation	Any new value (at most 253 characters) asks the node to rotate its key. Written by users, `kubectl podveil rotate-key` and `podveil rotate-key --all`.
+podveil.io/rotate-requested	annotation	Any new value (at most 253 characters) asks the node to rotate its key. Written by users and by `kubectl podveil rotate-key`.
 podveil.io/rotate-served	annotation	The last request that the node has served. Written by the node's own podveil-keyd.
 podveil.io/self-test	annotation	Never stored: podveil-keyd tries to write it in a dry run, to see whether the admission policy refuses it.
 podveil.io/exclude	label	Any value except `false`: the node cannot run the agent. No other node expects a record of it, and its pods are not reached.
