@@ -149,7 +149,8 @@ EndpointSlice `kubernetes` of `default`: its endpoints bypass the tunnel.
 
 ## Drop reasons
 
-`podveil status` lists each reason with its count of packets. A super-packet counts as its segments.
+`podveil status` lists each reason with its count of packets. A super-packet counts as its segments. Only `udp_overflow`, and
+`tun_overflow` on a kernel without BTF, count several packets as one if the kernel had joined them.
 
 TEXT
 drop_table
