@@ -73,7 +73,7 @@ mkdir -p "$cache" || fail "cannot write to $cache"
 for program in buildah debootstrap; do
 	command -v $program >/dev/null || fail "needs $program: apt-get install $program"
 done
-[ -n "$version" ] || fail "include/keyd_control.h has no PODVEIL_VERSION"
+[ -n "$version" ] || fail "include/version.h has no PODVEIL_VERSION"
 [ "$(id -u)" -eq 0 ] || fail "run as root: debootstrap creates devices, buildah changes its root"
 exec 9>"$cache/lock" && flock 9 || fail "cannot lock $cache"
 work=$(mktemp -d "$cache/building.XXXXXX") || fail "cannot write to $cache"

@@ -81,7 +81,9 @@ static const struct flag common_flags[] = {
 
 static const struct flag rotate_key_flags[] = {
 	COMMON_FLAGS,
-	{"all", NULL, "rotate the keys of all nodes in the registry", false, take_all},
+	{"all", NULL,
+	 "rotate the keys of all nodes of a file registry (Kubernetes: kubectl podveil)", false,
+	 take_all},
 	{"wait", "true|false", "wait until the nodes use their new keys (default true)", false,
 	 take_wait},
 	{"revoke", NULL,
