@@ -174,10 +174,13 @@ static void read_facts(struct agent *agent)
 	facts_report_devices(&agent->facts, agent->settings, verdict);
 }
 
+/* In one phase with read_facts: hooks_settle detaches the programs from every device that these
+ * facts do not show, also from one that appeared since. */
 static void settle_hooks(struct agent *agent)
 {
 	struct hooks_parts hooks = agent_hooks_parts(agent);
 
+	read_facts(agent);
 	hooks_repair(&agent->hooks, &agent->datapath);
 	agent->verdict.is_tight &= !hooks_settle(&hooks);
 }
@@ -283,7 +286,6 @@ static const struct phase {
 	void (*run)(struct agent *agent);
 	bool changes_guard; /* the guard's table follows at the end of the phase */
 } phases[] = {
-	{.run = read_facts},
 	{.run = settle_hooks, .changes_guard = true},
 	{.run = reach_tunnel},
 	{.run = arm_keys},
